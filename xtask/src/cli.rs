@@ -1,0 +1,254 @@
+//! The typed command line. The doc comments here are the manual that `--help` prints.
+
+use crate::engine::Kind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Build container images of this Django project that say truthfully what they are.
+///
+/// Start with `cargo xtask build`. It finds Podman or Docker (`doctor` says what it found and
+/// `setup` installs one), builds the production image, and checks that the image carries the
+/// labels of this git checkout.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    disable_help_subcommand = true,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    /// What is common to all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done                           6  a registry failed, also after retries
+  1  unexpected failure             7  a registry refused
+  2  usage or docker/image.toml     8  a check failed or a budget was exceeded
+  3  state of the git checkout      9  another run holds the lock
+  4  no working engine or tool     10  what was made is not what was asked for
+  5  the build failed         130/143  interrupted / terminated
+
+Command line over environment (XTASK_…) over docker/image.toml.
+Results go to stdout, everything else to stderr.";
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Work in this checkout instead of the current folder's
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// Use this engine only [default: a working Podman, else a working Docker]
+    #[arg(long, value_name = "ENGINE", env = "XTASK_ENGINE", global = true)]
+    pub engine: Option<Kind>,
+    /// Print exactly what would run, as a script for sh, and run nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+    /// Form of the result on stdout
+    #[arg(long, value_enum, value_name = "FORM", default_value = "text", global = true)]
+    pub format: Format,
+    /// Also write the result as JSON to this file
+    #[arg(long, value_name = "FILE", env = "XTASK_METADATA_FILE", global = true)]
+    pub metadata_file: Option<PathBuf>,
+    /// Don't show the engine's progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show every command that only asks, too
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// KEY=VALUE lines (`label` only)
+    Env,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build the production image (or the development image), label it and check it
+    Build(Build),
+    /// Print the labels of this checkout: version, revision, created and the rest
+    ///
+    /// Works in any git checkout, also without docker/image.toml, with what git alone tells.
+    Label(Label),
+    /// List the files that enter the build, or say why one does or doesn't
+    Context(Context),
+    /// Say whether `build` would work on this machine, and what to do where it would not
+    Doctor,
+    /// Install what is missing (Debian and Ubuntu), after showing it
+    Setup(Setup),
+    /// Test the workflow: without an engine, or with --all everything that CI runs
+    Test(Test),
+}
+
+/// `cargo xtask build`
+#[derive(Args, Debug)]
+pub struct Build {
+    /// Build the production image [default]
+    #[arg(long, conflicts_with = "dev")]
+    pub prod: bool,
+    /// Build the development image
+    #[arg(long)]
+    pub dev: bool,
+    /// Install what is missing first, without asking (as `setup --yes`)
+    #[arg(long)]
+    pub setup: bool,
+    /// Base image, as a whole reference
+    #[arg(long, value_name = "REF", env = "XTASK_BASE", conflicts_with = "python")]
+    pub base: Option<String>,
+    /// Python version of the base: the official slim image of it
+    #[arg(long, value_name = "VERSION", env = "XTASK_PYTHON")]
+    pub python: Option<String>,
+    /// Build this stage of the Dockerfile; the image is tagged NAME:STAGE
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// One more local tag or reference for the image (repeatable)
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+    /// Set a build argument (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub build_arg: Vec<(String, String)>,
+    /// Give a secret to the steps that mount it: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    #[arg(long, value_name = "id=…", value_parser = secret)]
+    pub secret: Vec<SecretMount>,
+    /// Add a label (repeatable); those that come from git can't be changed
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub label: Vec<(String, String)>,
+    /// Build every layer anew
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Ask the registry for a newer base image
+    #[arg(long)]
+    pub pull: bool,
+    /// Build for this platform, os/arch[/variant]
+    #[arg(long, value_name = "PLATFORM", env = "XTASK_PLATFORM")]
+    pub platform: Option<String>,
+}
+
+/// `cargo xtask label`
+#[derive(Args, Debug)]
+pub struct Label {
+    /// Print one value: describe, version, revision, created, dirty, branch, or a label's name
+    #[arg(long, value_name = "NAME")]
+    pub get: Option<String>,
+}
+
+/// `cargo xtask context`
+#[derive(Args, Debug)]
+pub struct Context {
+    /// Say why this path enters the build or doesn't
+    #[arg(value_name = "PATH")]
+    pub path: Option<PathBuf>,
+}
+
+/// `cargo xtask setup`
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Setup {
+    /// Don't ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Also install what `test --all` needs
+    #[arg(long)]
+    pub for_tests: bool,
+    /// Make sure that the PostgreSQL and Redis images are here, and print their references
+    #[arg(long)]
+    pub services: bool,
+    /// Write the engine settings that this machine needs to your own containers.conf.d
+    #[arg(long)]
+    pub write_user_config: bool,
+}
+
+/// `cargo xtask test`
+#[derive(Args, Clone, Debug)]
+pub struct Test {
+    /// Everything that CI runs, on real Podman and Docker
+    #[arg(long)]
+    pub all: bool,
+    /// Install what is missing first, without asking
+    #[arg(long)]
+    pub setup: bool,
+    /// Only the groups whose name begins with this (repeatable)
+    #[arg(long, value_name = "GROUP")]
+    pub only: Vec<String>,
+}
+
+/// `--secret`: a value for the steps of the build that mount its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMount {
+    /// The id that a `RUN --mount=type=secret` names.
+    pub id: String,
+    /// Where the value comes from; the value itself is never read here.
+    pub source: SecretSource,
+}
+
+/// Where a build secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `src=FILE`
+    File(String),
+    /// `env=VARIABLE`
+    Environment(String),
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn secret(text: &str) -> Result<SecretMount, String> {
+    let (mut id, mut sources) = (None, Vec::new());
+    for part in text.split(',') {
+        match part.split_once('=') {
+            Some(("id", value)) if !value.is_empty() => id = Some(value.to_owned()),
+            Some(("src" | "source", value)) if !value.is_empty() => {
+                sources.push(SecretSource::File(value.to_owned()));
+            }
+            Some(("env", value)) if !value.is_empty() => {
+                sources.push(SecretSource::Environment(value.to_owned()));
+            }
+            _ => return Err(format!("`{part}`: write id=NAME,src=FILE or id=NAME,env=VARIABLE")),
+        }
+    }
+    match (id, sources.pop(), sources.is_empty()) {
+        (Some(id), Some(source), true) => Ok(SecretMount { id, source }),
+        _ => Err("write id=NAME,src=FILE or id=NAME,env=VARIABLE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn secrets_name_an_id_and_one_source() {
+        let check = |text: &str, right: bool| assert_eq!(secret(text).is_ok(), right, "{text}");
+        check("id=ca,src=/etc/ca.pem", true);
+        check("id=token,env=TOKEN", true);
+        check("src=/etc/ca.pem", false);
+        check("id=ca", false);
+        check("id=ca,src=/a,env=B", false);
+        check("id=,src=/a", false);
+        check("ca", false);
+    }
+}

@@ -1,0 +1,90 @@
+use super::*;
+use expect_test::{Expect, expect};
+
+const REQUIRED: &str = r#"
+[image]
+name = "trader"
+title = "Trader"
+description = "d"
+authors = "a"
+vendor = "v"
+url = "https://u"
+source = "https://s"
+licenses = "MIT"
+[app]
+module = "trader"
+queues = "celery"
+"#;
+
+fn mistakes(text: &str) -> String {
+    match parse(text) {
+        Ok(_) => "none\n".into(),
+        Err(mistakes) => {
+            mistakes.iter().map(|mistake| format!("{}: {}\n", mistake.line, mistake.message)).collect()
+        }
+    }
+}
+
+#[test]
+fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() {
+    let text = include_str!("../../../docker/image.toml");
+    let written = parse(text).unwrap();
+    let uncommented: String = text
+        .lines()
+        .map(|line| {
+            let inner = line.strip_prefix("# ").unwrap_or(line);
+            let value = inner.starts_with('[') || inner.split_once(" = ").is_some_and(|(key, _)| {
+                key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            });
+            // `base` and `python` exclude each other, and both show their default.
+            if value && !inner.starts_with("python") && !inner.starts_with("name = \"podman\"") {
+                inner.replace("MODULE", "senex_trader") + "\n"
+            } else {
+                String::from("\n")
+            }
+        })
+        .collect();
+    let explicit = parse(&uncommented).unwrap();
+    assert_eq!(written.prod, explicit.prod);
+    assert_eq!(written.dev, explicit.dev);
+    assert_eq!(written.services, explicit.services);
+    assert_eq!(written.allow_secrets, explicit.allow_secrets);
+    assert_eq!(explicit.app.user.as_deref(), Some("senex"));
+}
+
+#[test]
+fn at_most_fifteen_lines_have_to_be_edited() {
+    assert_eq!(parse(REQUIRED).map(|config| config.image.name), Ok("trader".to_owned()));
+    assert!(REQUIRED.lines().filter(|line| line.contains('=')).count() <= 15);
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_with_their_lines() {
+    let check = |text: &str, expected: Expect| expected.assert_eq(&mistakes(text));
+    check(REQUIRED, expect![["none\n"]]);
+    check(
+        "[image]\nname = \"Upper Case\"\nnmae = 1\ntitle = 3\n[imgae]\nx = 1\n[engine]\nname = \"nerdctl\"\n",
+        expect![[""]],
+    );
+    check(
+        &format!("{REQUIRED}[variant.prod]\nbase = \"python:3.12\"\nsize_budget = \"big\"\n[variant.test]\n"),
+        expect![[""]],
+    );
+    check(
+        &format!("{REQUIRED}[variant.dev]\npython = \"3.13\"\nbase = \"docker.io/library/python:3.13\"\n"),
+        expect![[""]],
+    );
+    check("[image\nname = \n", expect![[""]]);
+}
+
+#[test]
+fn sizes() {
+    let check = |text: &str, expected: Option<u64>| assert_eq!(bytes(text), expected, "{text}");
+    check("500 MB", Some(500_000_000));
+    check("500MB", Some(500_000_000));
+    check("1 GiB", Some(1 << 30));
+    check("123", Some(123));
+    check("500 mb", None);
+    check("", None);
+    check("99999999999 GB", None);
+}
