@@ -1,0 +1,164 @@
+//! Just enough of a Dockerfile to name the line of a step: instructions with their first lines,
+//! matched with what the engines print about a failing step.
+
+/// One instruction, continuation lines joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Its first line, from 1.
+    pub line: usize,
+    /// The keyword in upper case.
+    pub keyword: String,
+    /// What follows, with one blank wherever there are several.
+    pub text: String,
+    /// The stage it stands in, by name or number; empty before the first `FROM`.
+    pub stage: String,
+}
+
+/// Reads a Dockerfile: comments and blank lines are left out, `\` at the end of a line joins it
+/// with the next (Dockerfile reference, "Format"). Here-documents are not known: no Dockerfile
+/// that both engines of [`crate::engine::capability::OLDEST`] build has one.
+pub fn instructions(text: &str) -> Vec<Instruction> {
+    let mut all: Vec<Instruction> = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    let (mut stage, mut stages) = (String::new(), 0);
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim();
+        if trimmed.starts_with('#') || trimmed.is_empty() && open.is_some() {
+            continue;
+        }
+        let (part, more) = match trimmed.strip_suffix('\\') {
+            Some(part) => (part, true),
+            None => (trimmed, false),
+        };
+        let (start, mut joined) = open.take().unwrap_or((index + 1, String::new()));
+        joined.push_str(part);
+        joined.push(' ');
+        if more {
+            open = Some((start, joined));
+            continue;
+        }
+        let words: Vec<&str> = joined.split_whitespace().collect();
+        let Some((keyword, rest)) = words.split_first() else { continue };
+        let keyword = keyword.to_uppercase();
+        if keyword == "FROM" {
+            let name = rest.iter().position(|word| word.eq_ignore_ascii_case("as"));
+            let name = name.and_then(|at| rest.get(at + 1));
+            stage = name.map_or_else(|| stages.to_string(), ToString::to_string);
+            stages += 1;
+        }
+        all.push(Instruction { line: start, keyword, text: rest.join(" "), stage: stage.clone() });
+    }
+    all
+}
+
+/// The instruction that failed, from what the engine printed.
+///
+/// Podman prints `STEP 3/7: RUN …` (several stages: `[2/4] STEP 3/7: RUN …`) before each step, so
+/// the last one is it. BuildKit prints ` > [runtime 3/7] RUN …:` about the failing one.
+pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'a Instruction> {
+    let buildkit = log.iter().rev().find_map(|line| {
+        let rest = line.strip_prefix(" > [")?;
+        let (place, step) = rest.split_once("] ")?;
+        let stage = place.split_whitespace().next().filter(|word| !word.contains('/'));
+        Some((stage, step.trim_end_matches(':')))
+    });
+    let podman = || {
+        log.iter().rev().find_map(|line| {
+            let at = line.find("STEP ")?;
+            let step = line[at..].split_once(": ")?.1;
+            let known = at == 0 || line.starts_with('[');
+            known.then_some((None, step))
+        })
+    };
+    let (stage, step) = buildkit.or_else(podman)?;
+    let step = normal(step);
+    let same = |instruction: &&Instruction| {
+        let whole = normal(&format!("{} {}", instruction.keyword, instruction.text));
+        !step.is_empty() && (whole == step || whole.starts_with(&step) || step.starts_with(&whole))
+    };
+    let in_stage = |instruction: &&Instruction| stage.is_none_or(|stage| stage == instruction.stage);
+    let mut fitting: Vec<_> = instructions.iter().filter(same).collect();
+    if fitting.iter().any(in_stage) {
+        fitting.retain(in_stage);
+    }
+    fitting.pop()
+}
+
+/// Letters and digits only: engines print quotes, blanks and variables of a step differently.
+fn normal(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The names of the stages that can be built.
+pub fn stages(instructions: &[Instruction]) -> Vec<String> {
+    let from = instructions.iter().filter(|instruction| instruction.keyword == "FROM");
+    from.map(|instruction| instruction.stage.clone()).collect()
+}
+
+/// Whether the stage `target` (`None`: the last one), or one that it is made from, has a
+/// `HEALTHCHECK` other than `NONE`.
+pub fn has_health_check(instructions: &[Instruction], target: Option<&str>) -> bool {
+    let last = stages(instructions).pop();
+    let mut stage = target.map(str::to_owned).or(last).unwrap_or_default();
+    // A stage is made from one before it: at most as many steps as there are stages.
+    for _ in 0..=stages(instructions).len() {
+        let own = instructions.iter().filter(|instruction| instruction.stage == stage);
+        let check = own.clone().rfind(|instruction| instruction.keyword == "HEALTHCHECK");
+        if let Some(check) = check {
+            return !check.text.eq_ignore_ascii_case("none");
+        }
+        let from = own.clone().find(|instruction| instruction.keyword == "FROM");
+        let words = from.map(|from| from.text.split_whitespace()).into_iter().flatten();
+        let Some(base) = words.into_iter().find(|word| !word.starts_with("--")) else { break };
+        stage = base.to_owned();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# a\nARG B=x\nFROM ${B} AS one\nRUN a \\\n    # why\n    && b\n\nHEALTHCHECK CMD [\"/h\"]\nFROM one AS two\nRUN a && b\nUSER 1\nFROM scratch\n";
+
+    #[test]
+    fn instructions_have_their_first_line_and_stage() {
+        let all: Vec<_> = instructions(TEXT)
+            .into_iter()
+            .map(|i| format!("{} {} {} [{}]", i.line, i.keyword, i.text, i.stage))
+            .collect();
+        assert_eq!(all, [
+            "2 ARG B=x []",
+            "3 FROM ${B} AS one [one]",
+            "4 RUN a && b [one]",
+            "8 HEALTHCHECK CMD [\"/h\"] [one]",
+            "9 FROM one AS two [two]",
+            "10 RUN a && b [two]",
+            "11 USER 1 [two]",
+            "12 FROM scratch [2]",
+        ]);
+        assert_eq!(stages(&instructions(TEXT)), ["one", "two", "2"]);
+    }
+
+    #[test]
+    fn the_failing_line_is_found_in_both_engines_words() {
+        let check = |log: &[&str], expected: Option<usize>| {
+            let log: Vec<String> = log.iter().map(ToString::to_string).collect();
+            let all = instructions(TEXT);
+            assert_eq!(failing(&all, &log).map(|instruction| instruction.line), expected, "{log:?}");
+        };
+        check(&["[1/2] STEP 2/2: RUN a     && b", "Error: building at STEP \"RUN a && b\""], Some(10));
+        check(&["STEP 1/1: USER 1"], Some(11));
+        check(&["#5 ERROR: x", " > [one 2/2] RUN a     && b:"], Some(4));
+        check(&[" > [two 2/2] RUN a     && b:"], Some(10));
+        check(&["Error: no such image"], None);
+    }
+
+    #[test]
+    fn a_health_check_is_inherited_and_can_be_taken_back() {
+        let all = instructions(TEXT);
+        assert!(has_health_check(&all, Some("one")) && has_health_check(&all, Some("two")));
+        assert!(!has_health_check(&all, None));
+        assert!(!has_health_check(&instructions("FROM a\nHEALTHCHECK NONE\n"), None));
+    }
+}

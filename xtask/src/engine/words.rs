@@ -1,0 +1,108 @@
+//! How each engine spells a plan. Every flag of Podman and Docker stands in this file.
+
+use super::capability::{Capability, has};
+use super::{Engine, Kind};
+use crate::cli::{SecretMount, SecretSource};
+use crate::invocation::{Invocation, quoted};
+use crate::plan::Build;
+
+/// `engine WORDS…` with the prefix that makes it work on this machine.
+pub fn call<W: Into<String>>(engine: &Engine, words: impl IntoIterator<Item = W>) -> Invocation {
+    Invocation { env: engine.env.clone(), ..Invocation::new(&engine.program, words) }
+}
+
+/// The build itself, started in the top folder.
+pub fn build(engine: &Engine, plan: &Build) -> Invocation {
+    let mut words: Vec<String> = vec!["build".into()];
+    match engine.kind {
+        // The OCI format, Podman's default, drops HEALTHCHECK and SHELL. What is built from was
+        // found or pulled before, so that the labels can name it. The identity label is Buildah's
+        // version, which Docker hasn't.
+        Kind::Podman => words.extend(
+            ["--format=docker", "--pull=never", "--identity-label=false"].map(String::from),
+        ),
+        // Lines instead of a redrawn screen: for the log, and for CI.
+        Kind::Docker => words.push("--progress=plain".into()),
+    }
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    option("--file", &plan.dockerfile);
+    if let Some(target) = &plan.target {
+        option("--target", target);
+    }
+    if let Some(platform) = &plan.platform {
+        option("--platform", platform);
+    }
+    for (name, value) in &plan.build_args {
+        option("--build-arg", &format!("{name}={value}"));
+    }
+    // Sorted: the order is part of the image ID. On the command line: Podman's layer cache serves
+    // `LABEL name=$ARG` stale, and a label here costs no layer.
+    for (name, value) in &plan.labels {
+        option("--label", &format!("{name}={value}"));
+    }
+    for secret in &plan.secrets {
+        option("--secret", &secret_words(secret));
+    }
+    option("--iidfile", &plan.iidfile.display().to_string());
+    if plan.no_cache {
+        words.push("--no-cache".into());
+    }
+    words.push(".".into());
+    let invocation = call(engine, words);
+    match engine.kind {
+        Kind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
+        Kind::Docker => invocation,
+    }
+}
+
+fn secret_words(secret: &SecretMount) -> String {
+    match &secret.source {
+        SecretSource::File(path) => format!("id={},src={path}", secret.id),
+        SecretSource::Environment(name) => format!("id={},env={name}", secret.id),
+    }
+}
+
+/// Gives `image` (an image ID) the local names `references`.
+pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocation> {
+    if has(engine, Capability::TagsAtOnce) {
+        let words = ["tag", image].into_iter().chain(references.iter().map(String::as_str));
+        return vec![call(engine, words)];
+    }
+    references.iter().map(|reference| call(engine, ["tag", image, reference])).collect()
+}
+
+/// The whole of a plan as a script for `sh`.
+pub fn script(engine: &Engine, plan: &Build, top: &std::path::Path, first: &[Invocation]) -> String {
+    let mut lines = vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
+    lines.extend(first.iter().chain(&plan.prepare).map(ToString::to_string));
+    lines.push(build(engine, plan).to_string());
+    lines.push(format!("image=$(cat {})", quoted(&plan.iidfile.display().to_string())));
+    for invocation in tag(engine, IMAGE, &plan.references) {
+        lines.push(invocation.to_string().replace(IMAGE, "\"$image\""));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Stands for the image ID in [`script`]; no character of it is quoted.
+const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
+
+/// Everything about a local image.
+pub fn inspect(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["image", "inspect", image])
+}
+
+/// The history of a local image with the bytes of its layers.
+pub fn history(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["history", "--format", "json", "--no-trunc", image])
+}
+
+/// The image as an archive on standard output.
+pub fn save(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["save", image])
+}
+
+/// Fetches `reference` from its registry.
+pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>) -> Invocation {
+    let platform = platform.into_iter().flat_map(|platform| ["--platform", platform]);
+    call(engine, ["pull"].into_iter().chain(platform).chain([reference]))
+}

@@ -1,0 +1,280 @@
+//! What a build will be, decided as plain data: no file, clock or environment is read here, so
+//! every decision is tested as a value and `--dry-run` can't drift from the real run.
+
+use crate::cli::{SecretMount, SecretSource};
+use crate::config::{App, Config, Variant};
+use crate::engine::{Engine, Kind, capability};
+use crate::failure::{Exit, failure, failure_help};
+use crate::invocation::Invocation;
+use crate::labels::{FROM_GIT, OCI};
+use crate::reference;
+use crate::state::State;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The image that a build starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// What `BASE_IMAGE` will be.
+    pub reference: String,
+    /// The registry's digest, where it is known.
+    pub digest: Option<String>,
+    /// Built from Debian packages because no registry could be reached.
+    pub standin: bool,
+    /// How it was found, for the first lines of the output.
+    pub why: String,
+}
+
+/// What the command line asks of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// `--dev` instead of `--prod`.
+    pub dev: bool,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--tag`.
+    pub tags: Vec<String>,
+    /// `--build-arg`.
+    pub build_args: Vec<(String, String)>,
+    /// `--secret`.
+    pub secrets: Vec<SecretMount>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// `--no-cache`.
+    pub no_cache: bool,
+    /// `--platform`.
+    pub platform: Option<String>,
+}
+
+/// The world as far as a build depends on it, read at the top.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The engine that builds.
+    pub engine: &'a Engine,
+    /// `docker/image.toml`.
+    pub config: &'a Config,
+    /// The labels of git and of the configuration.
+    pub labels: BTreeMap<String, String>,
+    /// HEAD, 40 hexadecimal digits.
+    pub revision: &'a str,
+    /// Whether the image can differ from the commit.
+    pub changed: bool,
+    /// The base image.
+    pub base: Base,
+    /// The certificates that the build is to trust, where the machine has them.
+    pub ca_bundle: Option<PathBuf>,
+    /// Top folder of the workflow.
+    pub top: &'a Path,
+    /// The folder that keeps cache mounts over all checkouts, and the user's id.
+    pub cache: (PathBuf, u32),
+}
+
+/// One build, decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// `prod` or `dev`.
+    pub variant: &'static str,
+    /// Path of the Dockerfile below the top folder.
+    pub dockerfile: String,
+    /// The stage to build; `None` is the last one.
+    pub target: Option<String>,
+    /// What it starts from.
+    pub base: Base,
+    /// The local references that the image gets once it is verified; the first is *the* one.
+    pub references: Vec<String>,
+    /// Every label, by name.
+    pub labels: BTreeMap<String, String>,
+    /// Every build argument, by name.
+    pub build_args: BTreeMap<String, String>,
+    /// Secrets for the steps that mount them.
+    pub secrets: Vec<SecretMount>,
+    /// Use no cached layer.
+    pub no_cache: bool,
+    /// The platform asked for.
+    pub platform: Option<String>,
+    /// Upper limit of the uncompressed layer bytes.
+    pub size_budget: Option<u64>,
+    /// Folders and files that must be there first, as the commands that make them.
+    pub prepare: Vec<Invocation>,
+    /// Where the engine writes the image ID.
+    pub iidfile: PathBuf,
+    /// `TMPDIR` of the build.
+    pub tmp: PathBuf,
+}
+
+/// Decides a build.
+///
+/// # Errors
+/// [`Exit::Usage`] for a tag, label or secret that can't be, and for what the engine can't serve.
+pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
+    let config = facts.config;
+    let (variant, settings) =
+        if wishes.dev { ("dev", &config.dev) } else { ("prod", &config.prod) };
+    if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
+        capability::require(facts.engine, capability::Capability::SeveralPlatforms)?;
+    }
+    let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
+    let state = State::of(facts.top);
+    Ok(Build {
+        variant,
+        dockerfile: settings.dockerfile.clone(),
+        target: wishes.target.clone().or_else(|| settings.target.clone()),
+        base: facts.base.clone(),
+        references: references(wishes, facts, variant, stage.as_deref())?,
+        labels: labels(wishes, facts)?,
+        build_args: build_args(wishes, &config.app, &facts.base),
+        secrets: secrets(wishes, facts, &state)?,
+        no_cache: wishes.no_cache,
+        platform: wishes.platform.clone(),
+        size_budget: budget(wishes, settings, stage.as_deref()),
+        prepare: prepare(facts, &state),
+        iidfile: state.iidfile(),
+        tmp: state.tmp(),
+    })
+}
+
+/// The budget is that of the variant's own image, not of one of its stages.
+fn budget(wishes: &Wishes, settings: &Variant, stage: Option<&str>) -> Option<u64> {
+    settings.size_budget.filter(|_| stage.is_none() && wishes.platform.is_none())
+}
+
+/// `NAME:prod`, `NAME:dev` or `NAME:STAGE`, for the prod image also `NAME:sha-<12>` (with `-dirty`
+/// where it can differ from the commit), then those of `--tag`; as the engine spells local names.
+fn references(
+    wishes: &Wishes,
+    facts: &Facts<'_>,
+    variant: &str,
+    stage: Option<&str>,
+) -> anyhow::Result<Vec<String>> {
+    let name = &facts.config.image.name;
+    let mut tags = vec![stage.unwrap_or(variant).to_owned()];
+    if !wishes.dev && stage.is_none() {
+        let dirty = if facts.changed { "-dirty" } else { "" };
+        let short: String = facts.revision.chars().take(12).collect();
+        tags.push(format!("sha-{short}{dirty}"));
+    }
+    let mut references: Vec<String> =
+        tags.iter().map(|tag| local(facts.engine.kind, name, tag)).collect();
+    for tag in &wishes.tags {
+        if reference::is_tag(tag) {
+            references.push(local(facts.engine.kind, name, tag));
+        } else {
+            let parsed = reference::parse(tag)?;
+            if parsed.digest.is_some() {
+                let message = format!("tagging the image {tag}: a digest can't be chosen");
+                return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
+            }
+            if parsed.tag.is_none() {
+                let message = format!("tagging the image {tag}: it names no tag");
+                return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
+            }
+            references.push(match (reference::is_short(tag), facts.engine.kind) {
+                (true, Kind::Podman) => format!("localhost/{tag}"),
+                _ => tag.clone(),
+            });
+        }
+    }
+    let mut unique = Vec::new();
+    for reference in references {
+        if !unique.contains(&reference) {
+            unique.push(reference);
+        }
+    }
+    Ok(unique)
+}
+
+/// A local image's name as the engine prints it: Podman puts `localhost/` before it.
+pub fn local(kind: Kind, name: &str, tag: &str) -> String {
+    match kind {
+        Kind::Podman => format!("localhost/{name}:{tag}"),
+        Kind::Docker => format!("{name}:{tag}"),
+    }
+}
+
+fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut labels = facts.labels.clone();
+    labels.insert(format!("{OCI}base.name"), facts.base.reference.clone());
+    if let Some(digest) = &facts.base.digest {
+        labels.insert(format!("{OCI}base.digest"), digest.clone());
+    }
+    for (name, value) in &wishes.labels {
+        if name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
+            let message = format!("adding the label {name}: it comes from git and the build");
+            let help = "commit, tag or set --base instead; `cargo xtask label` shows what it will be";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        labels.insert(name.clone(), value.clone());
+    }
+    Ok(labels)
+}
+
+fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, String> {
+    let known = [
+        ("BASE_IMAGE", Some(base.reference.clone())),
+        ("APP_MODULE", Some(app.module.clone())),
+        ("CELERY_QUEUES", Some(app.queues.clone())),
+        ("ASGI_APPLICATION", app.asgi.clone()),
+        ("WSGI_APPLICATION", app.wsgi.clone()),
+        ("APP_USER", app.user.clone()),
+        ("REQUIRED_ENVIRONMENT", app.required_environment.as_ref().map(|names| names.join(" "))),
+    ];
+    let mut all: BTreeMap<String, String> = known
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    all.extend(wishes.build_args.iter().cloned());
+    all
+}
+
+fn secrets(
+    wishes: &Wishes,
+    facts: &Facts<'_>,
+    state: &State,
+) -> anyhow::Result<Vec<SecretMount>> {
+    let mut secrets = Vec::new();
+    let file = |id: &str, path: &Path| SecretMount {
+        id: id.to_owned(),
+        source: SecretSource::File(path.display().to_string()),
+    };
+    if facts.engine.kind == Kind::Podman {
+        secrets.push(file("checkout", &state.marker()));
+    }
+    if !wishes.secrets.iter().any(|secret| secret.id == "ca")
+        && let Some(bundle) = &facts.ca_bundle
+    {
+        secrets.push(file("ca", bundle));
+    }
+    for secret in &wishes.secrets {
+        if secrets.iter().any(|other| other.id == secret.id) {
+            return Err(failure(
+                Exit::Usage,
+                format!("reading --secret: the id `{}` is there twice or is ours", secret.id),
+            ));
+        }
+        secrets.push(secret.clone());
+    }
+    Ok(secrets)
+}
+
+/// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
+/// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
+fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Invocation> {
+    let path = |path: &Path| path.display().to_string();
+    let (cache, uid) = &facts.cache;
+    let tmp = state.tmp();
+    let mut steps = vec![
+        Invocation::new("mkdir", ["-p".into(), path(&tmp), path(cache)]),
+        Invocation::new("rm", ["-f".into(), path(&state.iidfile())]),
+    ];
+    if facts.engine.kind == Kind::Podman {
+        steps.push(Invocation::new("touch", [path(&state.marker())]));
+        for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
+            let words = ["-sfn".to_owned(), path(cache), path(&tmp.join(link))];
+            steps.push(Invocation::new("ln", words));
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! What was made, for people and for programs.
+
+use crate::git::Change;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// A finished build. The fields are the keys of `--format json` and `--metadata-file`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Build {
+    /// The image's first local name, as the engine spells it.
+    pub reference: String,
+    /// All local names that it was given.
+    pub references: Vec<String>,
+    /// The engine's image ID.
+    pub image_id: String,
+    /// Digest of the config; the image ID, but for Docker's containerd store.
+    pub config_digest: Option<String>,
+    /// `org.opencontainers.image.version`.
+    pub version: String,
+    /// `org.opencontainers.image.revision`.
+    pub revision: String,
+    /// `org.opencontainers.image.created`.
+    pub created: String,
+    /// Tracked files that differ from HEAD.
+    pub dirty: Vec<Change>,
+    /// Files of the build context that differ from HEAD or aren't in it.
+    pub context_changes: Vec<Change>,
+    /// Sum of the uncompressed layer bytes.
+    pub size_bytes: u64,
+    /// Sum of the compressed layer bytes; `None` until something was pushed or saved.
+    pub compressed_bytes: Option<u64>,
+    /// Upper limit of `size_bytes`.
+    pub size_budget: Option<u64>,
+    /// Number of layers.
+    pub layers: usize,
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// `podman` or `docker`.
+    pub engine: String,
+    /// Version of the engine.
+    pub engine_version: String,
+    /// Reference of the base image.
+    pub base: String,
+    /// The registry's digest of the base image.
+    pub base_digest: Option<String>,
+    /// Whether the base is a stand-in.
+    pub standin: bool,
+    /// Steps that came from the layer cache.
+    pub cached_steps: usize,
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// The whole log of the engine.
+    pub log: PathBuf,
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.reference)?;
+        let mut row = |name: &str, value: &str| writeln!(f, "  {name:<10}{value}");
+        for reference in self.references.iter().skip(1) {
+            row("also", reference)?;
+        }
+        row("image ID", &self.image_id)?;
+        row("version", &self.version)?;
+        row("revision", &self.revision)?;
+        row("created", &self.created)?;
+        let digest = self.base_digest.as_deref().map(|digest| format!("@{digest}"));
+        row("base", &format!("{}{}", self.base, digest.unwrap_or_default()))?;
+        let budget = self.size_budget.map_or(String::new(), |limit| format!(" of {}", megabytes(limit)));
+        let layers = if self.layers == 1 { "layer" } else { "layers" };
+        row("size", &format!("{}{budget}, {} {layers}", megabytes(self.size_bytes), self.layers))?;
+        row("labels", &format!("{}, as asked for", self.labels.len()))?;
+        row("time", &format!("{:.1} s, {} steps from the cache", self.seconds, self.cached_steps))?;
+        row("engine", &format!("{} {}", self.engine, self.engine_version))?;
+        changes(f, &self.dirty, &self.context_changes)?;
+        if self.standin {
+            writeln!(f, "{STANDIN}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The first and the last line of a build on a stand-in.
+pub const STANDIN: &str = "The base is a stand-in made from Debian packages, because no registry \
+                           could be reached: good for work, not for release.";
+
+/// How many changed files are named before the rest is only counted.
+const NAMED: usize = 10;
+
+/// The files that make the checkout differ from the commit, in the image or not.
+fn changes(f: &mut fmt::Formatter<'_>, dirty: &[Change], context: &[Change]) -> fmt::Result {
+    let inside = context.iter().map(|change| ("in the image", change));
+    let outside = dirty.iter().filter(|change| !context.iter().any(|c| c.path == change.path));
+    let all: Vec<_> = inside.chain(outside.map(|change| ("not in the image", change))).collect();
+    if all.is_empty() {
+        return writeln!(f, "  {:<10}none: every file of the image is the commit's", "changes");
+    }
+    for (index, (place, change)) in all.iter().take(NAMED).enumerate() {
+        let name = if index == 0 { "changes" } else { "" };
+        writeln!(f, "  {name:<10}{} {} ({place})", change.kind, change.path)?;
+    }
+    if all.len() > NAMED {
+        writeln!(f, "  {:<10}and {} more: `cargo xtask label --format json`", "", all.len() - NAMED)?;
+    }
+    Ok(())
+}
+
+/// Bytes as megabytes (10^6), one digit after the point.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}

@@ -1,0 +1,375 @@
+//! The only place that starts a process: shows the command, streams and logs what it prints,
+//! passes signals on, and turns how it ended into one line.
+
+use crate::failure::{Exit, Failure, failure};
+use crate::invocation::Invocation;
+use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How often a running child and the signals are looked at.
+const TICK: Duration = Duration::from_millis(15);
+/// How long an engine gets to end after SIGTERM, before SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a question (version, inspect) may take before the engine counts as hanging.
+pub const QUESTION: Duration = Duration::from_secs(60);
+
+/// Starts processes for one command of ours.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// Folder that the processes start in.
+    pub folder: PathBuf,
+    /// Show the engine's progress.
+    pub progress: bool,
+    /// Show the commands that only ask, too.
+    pub verbose: bool,
+    /// The last signal that asked us to end, 0 for none.
+    pub signal: Arc<AtomicUsize>,
+}
+
+/// What a question printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output, wrong UTF-8 replaced.
+    pub stdout: String,
+    /// Standard error, wrong UTF-8 replaced.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// Whether the exit status was 0.
+    pub fn good(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// The last line with text in it, of standard error or else of standard output.
+    pub fn last_line(&self) -> &str {
+        let last = |text: &'_ str| text.lines().rev().map(str::trim).find(|line| !line.is_empty());
+        last(&self.stderr).or_else(|| last(&self.stdout)).unwrap_or("no output")
+    }
+}
+
+/// How a streamed process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed, stdout and stderr in the order of arrival.
+    pub lines: Vec<String>,
+}
+
+/// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
+    let last = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let number = usize::try_from(signal).unwrap_or_default();
+        signal_hook::flag::register_usize(signal, Arc::clone(&last), number)
+            .context("registering for signals")?;
+    }
+    Ok(last)
+}
+
+impl Runner {
+    /// Fails with 130 or 143 once a signal has asked us to end.
+    ///
+    /// # Errors
+    /// [`Exit::Interrupted`] or [`Exit::Terminated`].
+    pub fn check_signal(&self) -> anyhow::Result<()> {
+        match i32::try_from(self.signal.load(Ordering::Relaxed)).unwrap_or_default() {
+            0 => Ok(()),
+            SIGTERM => Err(failure(Exit::Terminated, "terminated by SIGTERM")),
+            _ => Err(failure(Exit::Interrupted, "interrupted")),
+        }
+    }
+
+    fn command(&self, invocation: &Invocation) -> anyhow::Result<Command> {
+        let shell = xshell::Shell::new().context("reading the current folder")?;
+        shell.change_dir(&self.folder);
+        let hidden = invocation.hidden_env.iter().map(|(name, value)| (name, &value.0));
+        let shown = invocation.env.iter().map(|(name, value)| (name, value));
+        let command = shell.cmd(&invocation.program).args(&invocation.words);
+        Ok(command.envs(shown.chain(hidden)).into())
+    }
+
+    /// Runs a command that only asks, and gives what it printed, whatever its exit status.
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when it can't be started or takes longer than `limit`; 130 or 143 after a
+    /// signal.
+    pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        if self.verbose {
+            say(&format!("$ {invocation}"));
+        }
+        let mut command = self.command(invocation)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        let stdout = collect(child.stdout.take());
+        let stderr = collect(child.stderr.take());
+        let code = self.wait(&mut child, Some(limit)).map_err(|problem| match problem {
+            Problem::Signal(error) => error,
+            Problem::TooLong => failure(
+                Exit::Engine,
+                format!("asking {}: no answer in {} s: {invocation}", invocation.program, limit.as_secs()),
+            ),
+        })?;
+        // A grandchild may hold the pipe; the answer is complete when the child has ended.
+        let text = |from: Receiver<Vec<u8>>| {
+            let bytes = from.recv_timeout(GRACE).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Ok(Answer { code, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Runs a command that does something: shown, streamed to stderr, and appended to `log`.
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal, when it has ended.
+    pub fn stream(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<Ended> {
+        self.stream_recorded(invocation, log, &mut |_| Ok(()))
+    }
+
+    /// As [`Runner::stream`]; `started` is called with the process's id.
+    ///
+    /// # Errors
+    /// Those of [`Runner::stream`] and of `started`.
+    pub fn stream_recorded(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Ended> {
+        self.check_signal()?;
+        say(&format!("$ {invocation}"));
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("opening the log {}", log.display()))?;
+        writeln!(file, "$ {invocation}").context("writing the log")?;
+        let (reader, writer) = std::io::pipe().context("making a pipe")?;
+        let mut command = self.command(invocation)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().context("making a pipe")?)
+            .stderr(writer);
+        let child = command.spawn();
+        // The command holds the pipe's writing end: without this the reader never sees its end.
+        drop(command);
+        let mut child = child.map_err(|error| not_started(invocation, &error))?;
+        started(child.id())?;
+        let (sender, lines) = channel();
+        let progress = self.progress;
+        std::thread::spawn(move || {
+            let mut reader = BufReader::new(reader);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                line.clear();
+                let _ = writeln!(file, "{text}");
+                if progress {
+                    say(&text);
+                }
+                if sender.send(text).is_err() {
+                    return;
+                }
+            }
+        });
+        let code = match self.wait(&mut child, None) {
+            Ok(code) => code,
+            Err(Problem::Signal(error)) => return Err(error),
+            Err(Problem::TooLong) => None,
+        };
+        // A killed engine can leave a grandchild that holds the pipe open for ever.
+        let mut all = Vec::new();
+        let patience = if code == Some(0) { GRACE } else { GRACE / 10 };
+        while let Ok(line) = lines.recv_timeout(patience) {
+            all.push(line);
+        }
+        Ok(Ended { code, lines: all })
+    }
+
+    /// Runs a command with our own terminal (for `sudo`, which may ask for a password).
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal.
+    pub fn attached(&self, invocation: &Invocation) -> anyhow::Result<Option<i32>> {
+        self.check_signal()?;
+        say(&format!("$ {invocation}"));
+        let mut command = self.command(invocation)?;
+        // stdout is for our own result alone.
+        command.stdout(std::io::stderr());
+        let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        match self.wait(&mut child, None) {
+            Ok(code) => Ok(code),
+            Err(Problem::Signal(error)) => Err(error),
+            Err(Problem::TooLong) => Ok(None),
+        }
+    }
+
+    fn wait(&self, child: &mut Child, limit: Option<Duration>) -> Result<Option<i32>, Problem> {
+        let start = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Ok(Some(status)) = child.try_wait() {
+                return match self.check_signal() {
+                    Ok(()) => Ok(status.code()),
+                    Err(error) => Err(Problem::Signal(error)),
+                };
+            }
+            if let Err(error) = self.check_signal() {
+                end(child);
+                return Err(Problem::Signal(error));
+            }
+            if limit.is_some_and(|limit| start.elapsed() > limit) {
+                end(child);
+                return Err(Problem::TooLong);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(TICK);
+        }
+    }
+}
+
+enum Problem {
+    Signal(anyhow::Error),
+    TooLong,
+}
+
+/// Ends a child that we started: SIGTERM, and after [`GRACE`] SIGKILL.
+fn end(child: &mut Child) {
+    terminate(child.id());
+    let start = Instant::now();
+    while start.elapsed() < GRACE {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(TICK);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Sends SIGTERM. The standard library can only kill; the shell's own `kill` is always there.
+pub fn terminate(id: u32) {
+    send("TERM", id);
+}
+
+/// Sends SIGKILL to a process that isn't a child of ours.
+pub fn kill(id: u32) {
+    send("KILL", id);
+}
+
+fn send(signal: &str, id: u32) {
+    let script = format!("kill -{signal} {id}");
+    let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
+}
+
+fn not_started(invocation: &Invocation, error: &std::io::Error) -> anyhow::Error {
+    let what = if error.kind() == std::io::ErrorKind::NotFound {
+        "no such program on PATH".to_owned()
+    } else {
+        error.to_string()
+    };
+    failure(Exit::Engine, format!("starting {}: {what}", invocation.program))
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+/// A line on stderr. A closed stderr (a reader that went away) is no reason to fail.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The failure of a step that ended badly: its name, how it ended, its last lines, the log.
+pub fn step_failed(exit: Exit, step: &str, ended: &Ended, log: &Path) -> Failure {
+    let how = match ended.code {
+        Some(code) => format!("exit status {code}"),
+        None => "ended by a signal".to_owned(),
+    };
+    let mut help: Vec<String> = tail(&ended.lines, 12).into_iter().map(|l| format!("  {l}")).collect();
+    help.push(format!("the whole log: {}", log.display()));
+    Failure { exit, message: format!("{step}: {how}"), help }
+}
+
+/// The last `count` lines that hold text.
+pub fn tail(lines: &[String], count: usize) -> Vec<String> {
+    let text: Vec<&String> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
+    text[text.len().saturating_sub(count)..].iter().map(|line| (*line).clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runner() -> Runner {
+        Runner {
+            folder: std::env::temp_dir(),
+            progress: false,
+            verbose: false,
+            signal: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    #[test]
+    fn an_answer_has_both_streams_and_the_status() {
+        let script = "echo out; echo err >&2; exit 3";
+        let answer = runner().ask(&Invocation::new("sh", ["-c", script]), QUESTION).unwrap();
+        assert_eq!(answer, Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() });
+        assert_eq!(answer.last_line(), "err");
+    }
+
+    #[test]
+    fn a_missing_program_and_a_hanging_one_are_engine_failures() {
+        let check = |words: &[&str], limit, expected: &str| {
+            let invocation = Invocation::new(words[0], words[1..].iter().copied());
+            let error = runner().ask(&invocation, limit).unwrap_err();
+            assert_eq!(crate::failure::describe(&error).0, Exit::Engine);
+            assert!(error.to_string().starts_with(expected), "{error}");
+        };
+        check(&["no-such-engine"], QUESTION, "starting no-such-engine: no such program on PATH");
+        check(&["sleep", "600"], Duration::from_millis(50), "asking sleep: no answer in 0 s");
+    }
+
+    #[test]
+    fn a_stream_is_logged_whole_and_a_grandchild_does_not_hold_it_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let invocation = Invocation::new("sh", ["-c", "sleep 600 & echo $!; echo two >&2; exit 7"]);
+        let ended = runner().stream(&invocation, &log).unwrap();
+        assert_eq!(ended.code, Some(7));
+        assert_eq!(ended.lines.len(), 2);
+        kill(ended.lines[0].parse().unwrap());
+        let logged = std::fs::read_to_string(&log).unwrap();
+        assert!(logged.starts_with("$ sh -c ") && logged.ends_with("\ntwo\n"), "{logged}");
+    }
+
+    #[test]
+    fn a_signal_ends_the_child_and_is_the_exit_code() {
+        let runner = runner();
+        runner.signal.store(usize::try_from(SIGTERM).unwrap(), Ordering::Relaxed);
+        let error = runner.ask(&Invocation::new("sleep", ["600"]), QUESTION).unwrap_err();
+        assert_eq!(crate::failure::describe(&error).0, Exit::Terminated);
+    }
+}

@@ -1,0 +1,185 @@
+//! What this workflow keeps in a checkout between two runs, all below `target/xtask`: logs, the
+//! lock, the record of a running build, and answers that are dear to ask for.
+
+use crate::failure::{Exit, failure_help};
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How many logs are kept.
+const LOGS: usize = 20;
+
+/// The folder and the places in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `target/xtask` of the checkout.
+    pub folder: PathBuf,
+}
+
+impl State {
+    /// The state of the checkout at `top`.
+    pub fn of(top: &Path) -> State {
+        State { folder: top.join("target/xtask") }
+    }
+
+    /// `TMPDIR` of Podman's builds: what a killed build leaves there is known to be ours.
+    pub fn tmp(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
+    /// Where the engine writes the image ID.
+    pub fn iidfile(&self) -> PathBuf {
+        self.folder.join("image-id")
+    }
+
+    /// A file that every build of ours is given as an unused secret: Podman records its path in
+    /// the working containers, which tells those of this checkout from all others.
+    pub fn marker(&self) -> PathBuf {
+        self.folder.join("checkout")
+    }
+
+    /// The record of the running build.
+    pub fn running(&self) -> PathBuf {
+        self.folder.join("running.json")
+    }
+
+    /// The path of a log that is new, `2026-11-23T20-41-05Z-NAME.log`; older ones are removed.
+    ///
+    /// # Errors
+    /// When the folder can't be made.
+    pub fn new_log(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join("logs");
+        make_folder(&folder)?;
+        let mut old: Vec<PathBuf> = fs::read_dir(&folder)
+            .with_context(|| format!("reading {}", folder.display()))?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        old.sort();
+        for path in old.iter().rev().skip(LOGS - 1) {
+            let _ = fs::remove_file(path);
+        }
+        let now = chrono::Utc::now().format("%Y-%m-%dT%H-%M-%SZ");
+        Ok(folder.join(format!("{now}-{}-{name}.log", std::process::id())))
+    }
+
+    /// Reads what was remembered as `name`; unreadable is as good as nothing.
+    pub fn remembered<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok()
+    }
+
+    /// Remembers `value` as `name`, whole or not at all.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn remember<T: Serialize>(&self, name: &str, value: &T) -> anyhow::Result<()> {
+        make_folder(&self.folder)?;
+        let text = serde_json::to_string_pretty(value).context("writing JSON")?;
+        write_whole(&self.folder.join(name), &(text + "\n"))
+    }
+
+    /// Takes the lock of the checkout, waiting up to `patience`; it is released when the result
+    /// is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`], naming the process that holds it.
+    pub fn lock(&self, patience: Duration) -> anyhow::Result<File> {
+        make_folder(&self.folder)?;
+        let path = self.folder.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("opening {}", path.display()))?;
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let holder = fs::read_to_string(self.folder.join("lock-holder"));
+                    let who = holder.map_or_else(|_| "a process".into(), |text| text.trim().into());
+                    return Err(failure_help(
+                        Exit::Locked,
+                        format!("taking the lock of this checkout: {who} holds it"),
+                        "wait until that run has ended, or end it",
+                    ));
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).context(format!("locking {}", path.display()));
+                }
+            }
+        }
+        let text = format!("process {}\n", std::process::id());
+        write_whole(&self.folder.join("lock-holder"), &text)?;
+        Ok(file)
+    }
+}
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// When that fails, naming the folder.
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))
+}
+
+/// Writes a file whole or not at all: beside it first, then renamed.
+///
+/// # Errors
+/// When the file can't be written, naming it.
+pub fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written.with_context(|| format!("writing {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_is_held_once_and_names_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        let held = state.lock(Duration::ZERO).unwrap();
+        let error = state.lock(Duration::ZERO).unwrap_err();
+        assert_eq!(crate::failure::describe(&error).0, Exit::Locked);
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())));
+        drop(held);
+        state.lock(Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn what_is_remembered_comes_back_and_garbage_is_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        state.remember("a.json", &vec![1, 2]).unwrap();
+        assert_eq!(state.remembered::<Vec<u32>>("a.json"), Some(vec![1, 2]));
+        fs::write(state.folder.join("a.json"), "[1,").unwrap();
+        assert_eq!(state.remembered::<Vec<u32>>("a.json"), None);
+        assert_eq!(state.remembered::<Vec<u32>>("b.json"), None);
+    }
+
+    #[test]
+    fn the_newest_logs_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        for number in 0..30 {
+            let log = state.new_log("x").unwrap();
+            fs::write(log.with_file_name(format!("2026-01-{number:02}.log")), "").unwrap();
+        }
+        let left = fs::read_dir(state.folder.join("logs")).unwrap().count();
+        assert_eq!(left, LOGS);
+        assert!(!state.folder.join("logs/2026-01-05.log").exists());
+    }
+}

@@ -1,0 +1,131 @@
+//! What a command reads from its surroundings, once and at the top: the command line's common
+//! part, the environment, the folder, the signals.
+
+use crate::cli::Common;
+use crate::config::{self, Config};
+use crate::failure::{Exit, failure_help};
+use crate::run::Runner;
+use crate::state::State;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+/// The surroundings of one command.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// When the command started.
+    pub start: Instant,
+    /// The options of every command.
+    pub common: Common,
+    /// The environment; variables that are no UTF-8 are left out.
+    pub environment: BTreeMap<String, String>,
+    /// The folder asked for: `-C`, else the current one; absolute.
+    pub folder: PathBuf,
+    /// The last signal that asked us to end, 0 for none.
+    pub signal: Arc<AtomicUsize>,
+}
+
+/// A checkout with a `docker/image.toml`.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Its top folder.
+    pub top: PathBuf,
+    /// What its `docker/image.toml` says.
+    pub config: Config,
+    /// What we keep there.
+    pub state: State,
+}
+
+impl World {
+    /// Reads the surroundings.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when the folder of `-C` isn't there.
+    pub fn read(common: Common, signal: Arc<AtomicUsize>) -> anyhow::Result<World> {
+        let asked = common.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+        let folder = asked.canonicalize().map_err(|error| {
+            let message = format!("entering the folder {}: {error}", asked.display());
+            failure_help(Exit::Usage, message, "name a folder that exists after -C")
+        })?;
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Ok(World { start: Instant::now(), common, environment, folder, signal })
+    }
+
+    /// A variable of the environment; an empty one counts as not set.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The value of PATH.
+    pub fn path(&self) -> &str {
+        self.variable("PATH").unwrap_or_default()
+    }
+
+    /// The workflow that the folder belongs to.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when there is none, or its `docker/image.toml` has mistakes.
+    pub fn workflow(&self) -> anyhow::Result<Workflow> {
+        let top = config::find_top(&self.folder).ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                format!("looking for {} in {} and above: not there", config::PATH, self.folder.display()),
+                "run this inside a checkout of the workflow, or name one with -C DIR",
+            )
+        })?;
+        let config = config::read(&top)?;
+        let state = State::of(&top);
+        Ok(Workflow { top, config, state })
+    }
+
+    /// Starts processes in `folder`, as loud as the command line asks.
+    pub fn runner(&self, folder: &Path) -> Runner {
+        Runner {
+            folder: folder.to_path_buf(),
+            progress: !self.common.quiet,
+            verbose: self.common.verbose,
+            signal: Arc::clone(&self.signal),
+        }
+    }
+
+    /// The user's cache folder (XDG Base Directory Specification), `senex-xtask` in it.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when neither `XDG_CACHE_HOME` nor `HOME` is set.
+    pub fn cache(&self) -> anyhow::Result<PathBuf> {
+        let home = || self.variable("HOME").map(|home| Path::new(home).join(".cache"));
+        let base = self.variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+        let base = base.ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                "looking for the cache folder: neither XDG_CACHE_HOME nor HOME is set",
+                "set HOME",
+            )
+        })?;
+        Ok(base.join("senex-xtask"))
+    }
+
+    /// Writes a result: `json` to `--metadata-file`, and `json` or `text` to stdout.
+    ///
+    /// # Errors
+    /// When a file or stdout can't be written.
+    pub fn result(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
+        use std::io::Write as _;
+        let pretty = serde_json::to_string_pretty(json).context("writing JSON")? + "\n";
+        if let Some(path) = &self.common.metadata_file {
+            crate::state::write_whole(path, &pretty)?;
+        }
+        let json = self.common.format == crate::cli::Format::Json;
+        let text = if json { pretty.as_str() } else { text };
+        match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // The reader has what it wanted (`| head -1`).
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("writing the result"),
+        }
+    }
+}
