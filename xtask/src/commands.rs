@@ -1,8 +1,49 @@
 //! One short driver for each command: reads the world, asks for a plan, runs it, reports.
 
+use crate::context::{self, ContextFile};
+use crate::git::{self, Checkout};
+use crate::ignore::Ignore;
+use crate::world::Workflow;
+use std::path::Path;
+
 pub mod build;
-pub mod context;
+pub mod context_list;
 pub mod doctor;
 pub mod label;
 pub mod setup;
 pub mod test;
+
+/// The build context of the workflow at `top`.
+///
+/// # Errors
+/// As [`context::read_ignore`] and [`context::files`].
+pub fn build_context(top: &Path) -> anyhow::Result<(Ignore, Vec<ContextFile>)> {
+    let ignore = context::read_ignore(top)?;
+    let files = context::files(top, &ignore)?;
+    Ok((ignore, files))
+}
+
+/// The state of the checkout, as git and the files of the build context tell it, and those files.
+///
+/// # Errors
+/// As [`build_context`] and [`git::read`].
+pub fn checkout(workflow: &Workflow) -> anyhow::Result<(Checkout, Vec<ContextFile>)> {
+    let (ignore, files) = build_context(&workflow.top)?;
+    let checkout = checkout_with(&workflow.top, &ignore, &files)?;
+    Ok((checkout, files))
+}
+
+/// As [`checkout`], for a build context that was listed before.
+///
+/// # Errors
+/// As [`git::read`].
+pub fn checkout_with(
+    top: &Path,
+    ignore: &Ignore,
+    files: &[ContextFile],
+) -> anyhow::Result<Checkout> {
+    let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+    let includes = |path: &str| ignore.verdict(path).included;
+    let context = git::Context { root: top, files: &paths, includes: &includes };
+    git::read(top, Some(&context))
+}

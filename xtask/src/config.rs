@@ -164,7 +164,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     let name = file.required("image", "name");
     if !name.is_empty() {
         let local = format!("localhost/{name}");
-        match crate::reference::Reference::parse(&local) {
+        match crate::reference::parse(&local) {
             Ok(reference) if reference.tag.is_none() && reference.digest.is_none() => {}
             Ok(_) => file.mistake("image", "name", "a repository without tag or digest".into()),
             Err(error) => file.mistake("image", "name", format!("{error:#}")),
@@ -240,7 +240,7 @@ fn variant(
 
 fn reference(file: &mut raw::File<'_>, table: &str, key: &str, default: &str) -> String {
     let text = file.string(table, key).unwrap_or_else(|| default.to_owned());
-    match crate::reference::Reference::parse(&text) {
+    match crate::reference::parse(&text) {
         Ok(_) if crate::reference::is_short(&text) => {
             let message =
                 format!("`{text}` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like");

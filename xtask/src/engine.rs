@@ -7,6 +7,8 @@ use std::fmt;
 pub mod capability;
 pub mod find;
 pub mod inspect;
+pub mod layers;
+pub mod settings;
 pub mod words;
 
 /// Podman or Docker (BuildKit).

@@ -1,10 +1,84 @@
-//! The container workflow: `cargo xtask build`, `label`, `context`, `doctor`, `setup`, `test`.
-#![allow(dead_code)]
-mod context;
+//! The container workflow of this repository: `cargo xtask COMMAND`.
+//!
+//! One direction only:
+//!
+//! ```text
+//! command line (cli) ─┐
+//! docker/image.toml ──┤
+//! git checkout ───────┼─► plan  ─► engine ─► run ─► report
+//! environment, clock ─┘   (pure)   (words)  (spawns) (text, JSON)
+//! ```
+//!
+//! The modules below stand in that order: what is read, what is decided, what is done.
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+// How a command is asked for and how it ends.
+mod cli;
 mod failure;
+// The world, read once.
+mod config;
+mod context;
+mod git;
 mod ignore;
-mod invocation;
+mod machine;
 mod reference;
 mod secrets;
+mod world;
+// What is decided: plain data.
+mod labels;
+mod packages;
+mod plan;
+mod standin;
+// How it is done.
+mod base;
+mod dockerfile;
+mod engine;
+mod invocation;
+mod leftovers;
+mod locate;
+mod registry;
+mod run;
+mod state;
+mod verify;
+// What is said about it.
+mod report;
+// One driver for each command.
+mod commands;
 
-fn main() {}
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results; a wrong command line is exit 2, which clap prints.
+            let _ = error.print();
+            return if error.use_stderr() { exit(failure::Exit::Usage) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (code, help) = failure::describe(&error);
+            run::say(&format!("error: {error:#}"));
+            help.iter().for_each(|line| run::say(&format!("help: {line}")));
+            exit(code)
+        }
+    }
+}
+
+fn exit(code: failure::Exit) -> ExitCode {
+    ExitCode::from(code as u8)
+}
+
+fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    let world = world::World::read(cli.common, run::signals()?)?;
+    match &cli.command {
+        cli::Command::Build(args) => commands::build::run(&world, args),
+        cli::Command::Label(args) => commands::label::run(&world, args),
+        cli::Command::Context(args) => commands::context_list::run(&world, args),
+        cli::Command::Doctor => commands::doctor::run(&world),
+        cli::Command::Setup(args) => commands::setup::run(&world, *args),
+        cli::Command::Test(args) => commands::test::run(&world, args),
+    }
+}

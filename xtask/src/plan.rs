@@ -70,7 +70,7 @@ pub struct Facts<'a> {
 }
 
 /// One build, decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
     /// `prod` or `dev`.
     pub variant: &'static str,

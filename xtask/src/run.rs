@@ -53,8 +53,8 @@ impl Answer {
 
     /// The last line with text in it, of standard error or else of standard output.
     pub fn last_line(&self) -> &str {
-        let last = |text: &'_ str| text.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        last(&self.stderr).or_else(|| last(&self.stdout)).unwrap_or("no output")
+        let lines = self.stdout.lines().chain(self.stderr.lines());
+        lines.map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no output")
     }
 }
 
@@ -130,6 +130,40 @@ impl Runner {
             String::from_utf8_lossy(&bytes).into_owned()
         };
         Ok(Answer { code, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// Runs a command and hands its standard output to `read` while it comes.
+    ///
+    /// # Errors
+    /// Those of `read`; [`Exit::Engine`] when the command can't be started or fails; 130 or 143
+    /// after a signal.
+    pub fn read<T>(
+        &self,
+        invocation: &Invocation,
+        read: impl FnOnce(&mut std::process::ChildStdout) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        if self.verbose {
+            say(&format!("$ {invocation}"));
+        }
+        let mut command = self.command(invocation)?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        let stderr = collect(child.stderr.take());
+        let mut stdout = child.stdout.take().context("reading a pipe")?;
+        let outcome = read(&mut stdout);
+        // What is left unread would end the command with a broken pipe.
+        let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+        let code = match self.wait(&mut child, None) {
+            Ok(code) => code,
+            Err(Problem::Signal(error)) => return Err(error),
+            Err(Problem::TooLong) => None,
+        };
+        if code == Some(0) {
+            return outcome;
+        }
+        let bytes = stderr.recv_timeout(GRACE).unwrap_or_default();
+        let answer = Answer { stderr: String::from_utf8_lossy(&bytes).into_owned(), ..Answer::default() };
+        Err(failure(Exit::Engine, format!("reading from `{invocation}`: {}", answer.last_line())))
     }
 
     /// Runs a command that does something: shown, streamed to stderr, and appended to `log`.

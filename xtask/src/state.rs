@@ -103,7 +103,8 @@ impl State {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let holder = fs::read_to_string(self.folder.join("lock-holder"));
-                    let who = holder.map_or_else(|_| "a process".into(), |text| text.trim().into());
+                    let who = holder.unwrap_or_else(|_| "a process".to_owned());
+                    let who = who.trim();
                     return Err(failure_help(
                         Exit::Locked,
                         format!("taking the lock of this checkout: {who} holds it"),

@@ -20,6 +20,8 @@ pub struct World {
     pub start: Instant,
     /// The options of every command.
     pub common: Common,
+    /// Whether `--engine` itself was given, and not `XTASK_ENGINE`.
+    pub engine_on_command_line: bool,
     /// The environment; variables that are no UTF-8 are left out.
     pub environment: BTreeMap<String, String>,
     /// The folder asked for: `-C`, else the current one; absolute.
@@ -53,7 +55,10 @@ impl World {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Ok(World { start: Instant::now(), common, environment, folder, signal })
+        let option = |word: &std::ffi::OsStr| word.to_string_lossy().starts_with("--engine");
+        let engine_on_command_line = std::env::args_os().any(|word| option(&word));
+        let start = Instant::now();
+        Ok(World { start, common, engine_on_command_line, environment, folder, signal })
     }
 
     /// A variable of the environment; an empty one counts as not set.

@@ -64,17 +64,50 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     check(REQUIRED, expect![["none\n"]]);
     check(
         "[image]\nname = \"Upper Case\"\nnmae = 1\ntitle = 3\n[imgae]\nx = 1\n[engine]\nname = \"nerdctl\"\n",
-        expect![[""]],
+        expect![[r#"
+            1: app.module: is required and not there
+            1: app.queues: is required and not there
+            1: image.authors: is required and not there
+            1: image.description: is required and not there
+            1: image.licenses: is required and not there
+            1: image.source: is required and not there
+            1: image.url: is required and not there
+            1: image.vendor: is required and not there
+            2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
+            3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
+            4: image.title: must be a string in quotes
+            5: unknown key `imgae`: known are image, app, engine, variant, services, context
+            8: engine.name: unknown engine `nerdctl`: podman or docker
+        "#]],
     );
     check(
         &format!("{REQUIRED}[variant.prod]\nbase = \"python:3.12\"\nsize_budget = \"big\"\n[variant.test]\n"),
-        expect![[""]],
+        expect![[r#"
+            15: variant.prod.base: `python:3.12` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like
+            16: variant.prod.size_budget: `big` is no size: a number and MB or MiB, as `500 MB`
+            17: [variant]: unknown key `test`: known are prod, dev
+        "#]],
     );
     check(
         &format!("{REQUIRED}[variant.dev]\npython = \"3.13\"\nbase = \"docker.io/library/python:3.13\"\n"),
-        expect![[""]],
+        expect![[r#"
+            15: variant.dev.python: `base` and `python` exclude each other
+        "#]],
     );
-    check("[image\nname = \n", expect![[""]]);
+    check("[image\nname = \n", expect![[r#"
+        1: app.module: is required and not there
+        1: app.queues: is required and not there
+        1: image.authors: is required and not there
+        1: image.description: is required and not there
+        1: image.licenses: is required and not there
+        1: image.name: is required and not there
+        1: image.source: is required and not there
+        1: image.title: is required and not there
+        1: image.url: is required and not there
+        1: image.vendor: is required and not there
+        1: unclosed table, expected `]`
+        2: unknown key `name`: known are image, app, engine, variant, services, context
+    "#]]);
 }
 
 #[test]

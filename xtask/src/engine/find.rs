@@ -76,6 +76,9 @@ pub fn look(kind: Kind, path: &str, runner: &Runner) -> anyhow::Result<Vec<Candi
     Ok(candidates)
 }
 
+/// Why a Podman whose builds run elsewhere is used.
+pub const REMOTE: &str = "a remote Podman";
+
 type Outcome = Result<Engine, Trouble>;
 
 fn ask(runner: &Runner, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
@@ -104,7 +107,7 @@ pub fn read_podman(program: &str, answer: &Answer) -> Outcome {
             "start it (`podman machine start` where it is one), or repair it; `cargo xtask doctor` asks again",
         ));
     };
-    let why = if server.is_string() { "a remote Podman" } else { "it works" };
+    let why = if server.is_string() { REMOTE } else { "it works" };
     new_enough(Kind::Podman, program, version, why)
 }
 

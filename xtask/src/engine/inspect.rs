@@ -31,6 +31,8 @@ pub struct Image {
     pub digests: Vec<String>,
     /// `os/arch`.
     pub platform: String,
+    /// Whether the image ID is the config's digest: Docker's containerd store has the manifest's.
+    pub config_is_id: bool,
     /// Made by `import`, so that no digest of it is a registry's.
     pub imported: bool,
 }
@@ -72,6 +74,9 @@ pub fn image(text: &str) -> anyhow::Result<Image> {
             image["Os"].as_str().unwrap_or_default(),
             image["Architecture"].as_str().unwrap_or_default()
         ),
+        // The stores whose image ID is the config's digest name their driver and its folders;
+        // containerd's snapshotters have none to name.
+        config_is_id: image["GraphDriver"]["Data"].is_object(),
         imported: comments
             .chain([&image["Comment"]])
             .filter_map(Value::as_str)
@@ -124,13 +129,13 @@ mod tests {
     const PODMAN: &str = r#"[{"Id":"ab","Config":{"User":"1000:1000","Labels":{"a":"1"},
         "Entrypoint":["/e"],"Cmd":["web"],"ExposedPorts":{"8000/tcp":{}}},
         "Healthcheck":{"Test":["CMD","/h"]},"RootFS":{"Layers":["sha256:1","sha256:2"]},
-        "RepoTags":["localhost/x:prod"],"Os":"linux","Architecture":"amd64",
+        "RepoTags":["localhost/x:prod"],"GraphDriver":{"Name":"overlay","Data":{}},"Os":"linux","Architecture":"amd64",
         "RepoDigests":["docker.io/library/python@sha256:1111111111111111111111111111111111111111111111111111111111111111"],
         "History":[{"created_by":"x"}]}]"#;
     const DOCKER: &str = r#"[{"Id":"sha256:ab","Config":{"User":"1000:1000","Labels":{"a":"1"},
         "Entrypoint":["/e"],"Cmd":["web"],"ExposedPorts":{"8000/tcp":{}},
         "Healthcheck":{"Test":["CMD","/h"]}},"RootFS":{"Layers":["sha256:1","sha256:2"]},
-        "RepoTags":["localhost/x:prod"],"Os":"linux","Architecture":"amd64","Comment":"",
+        "RepoTags":["localhost/x:prod"],"GraphDriver":{"Name":"overlay","Data":{}},"Os":"linux","Architecture":"amd64","Comment":"",
         "RepoDigests":["python@sha256:1111111111111111111111111111111111111111111111111111111111111111"]}]"#;
 
     #[test]

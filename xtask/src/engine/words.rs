@@ -106,3 +106,11 @@ pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>) -> Invocat
     let platform = platform.into_iter().flat_map(|platform| ["--platform", platform]);
     call(engine, ["pull"].into_iter().chain(platform).chain([reference]))
 }
+
+/// Makes an image `reference` of the file system in `archive`; `config` are Dockerfile lines, which
+/// both engines take here in the same form.
+pub fn import(engine: &Engine, archive: &str, config: &[String], reference: &str) -> Invocation {
+    let changes = config.iter().flat_map(|line| ["--change".to_owned(), line.clone()]);
+    let words = ["import".to_owned()].into_iter().chain(changes);
+    call(engine, words.chain([archive.to_owned(), reference.to_owned()]))
+}

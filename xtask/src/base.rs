@@ -1,0 +1,175 @@
+//! Where a base or service image comes from: the local store, else its registry, else, and only
+//! when no registry can be reached at all, a stand-in.
+
+use crate::engine::inspect::{self, Image};
+use crate::engine::{Engine, find, words};
+use crate::failure::{Exit, Failure, failure_help};
+use crate::invocation::Invocation;
+use crate::plan::Base;
+use crate::reference::{self, Reference};
+use crate::run::{self, QUESTION, Runner, say};
+use crate::standin;
+use crate::state::State;
+use crate::world::World;
+use std::path::{Path, PathBuf};
+
+/// What the search for an image needs to know.
+pub struct Source<'a> {
+    /// The surroundings.
+    pub world: &'a World,
+    /// Starts the programs.
+    pub runner: &'a Runner,
+    /// Where answers are remembered.
+    pub state: &'a State,
+    /// The engine that will use the image; `None` where none works and one is only assumed.
+    pub engine: &'a Engine,
+    /// Whether the engine is only assumed, so that nothing can be asked of it.
+    pub assumed: bool,
+    /// Top folder of the workflow.
+    pub top: &'a Path,
+    /// Where the output of pulls goes.
+    pub log: PathBuf,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+impl Source<'_> {
+    /// Finds `reference`, fetching or making it where it isn't here. With `dry_run` the commands
+    /// that would do that come back instead.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a reference that can't be; [`Exit::RegistryFailed`] and
+    /// [`Exit::RegistryRefused`] for a pull that fails; [`Exit::Engine`] when a stand-in can't be
+    /// made; 130 or 143 after a signal.
+    pub fn resolve(
+        &self,
+        text: &str,
+        pull: bool,
+        platform: Option<&str>,
+    ) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let wanted = reference::parse(text)?;
+        if self.assumed {
+            say(&format!("assumed: {text} is in the local store"));
+            return Ok((base(text, None, "assumed to be in the local store"), Vec::new()));
+        }
+        let here = self.inspect(text)?;
+        if let Some(image) = here.as_ref().filter(|_| !pull) {
+            let digest = inspect::registry_digest(image, text);
+            return Ok((base(text, digest, "in the local store"), Vec::new()));
+        }
+        if wanted.registry == "localhost" {
+            let message = format!("looking for {text}: not in the store of {}", self.engine.program);
+            let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        match crate::registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)? {
+            Ok(()) => self.pull(text, platform),
+            Err(why) if pull => Err(unreachable(text, &why, "leave out --pull to use what is here")),
+            Err(why) => self.stand_in(text, &wanted, &why),
+        }
+    }
+
+    fn inspect(&self, text: &str) -> anyhow::Result<Option<Image>> {
+        let answer = self.runner.ask(&words::inspect(self.engine, text), QUESTION)?;
+        if answer.good() { inspect::image(&answer.stdout).map(Some) } else { Ok(None) }
+    }
+
+    fn pull(&self, text: &str, platform: Option<&str>) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let invocation = words::pull(self.engine, text, platform);
+        if self.dry_run {
+            say(&format!("assumed: {text} can be pulled; its digest, a label, is known only then"));
+            return Ok((base(text, None, "to be pulled"), vec![invocation]));
+        }
+        say(&format!("pulling {text}: it is not in the local store"));
+        let ended = self.runner.stream(&invocation, &self.log)?;
+        if ended.code != Some(0) {
+            return Err(pull_failed(text, &ended, &self.log).into());
+        }
+        let digest = self.inspect(text)?.and_then(|image| inspect::registry_digest(&image, text));
+        Ok((base(text, digest, "pulled"), Vec::new()))
+    }
+
+    fn stand_in(
+        &self,
+        text: &str,
+        wanted: &Reference,
+        why: &str,
+    ) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let Some(recipe) = standin::recipe(wanted) else {
+            return Err(unreachable(text, why, "name an image that is in the local store with --base"));
+        };
+        let making = standin::making(&recipe, self.top, &self.world.cache()?, self.engine)?;
+        let base = Base {
+            standin: true,
+            ..base(recipe.reference, None, &format!("stand-in for {text}: {why}"))
+        };
+        let here = self.inspect(recipe.reference)?;
+        if here.is_some_and(|image| image.labels.get(standin::LABEL) == Some(&making.recipe)) {
+            return Ok((base, Vec::new()));
+        }
+        if !making.fetch.is_empty() && find::on_path(self.world.path(), "mmdebstrap").is_empty() {
+            let message = format!("making the stand-in for {text}: mmdebstrap is not installed ({why})");
+            let help = "`cargo xtask setup` installs it on Debian and Ubuntu (`build --setup` on the way); elsewhere name an image that is in the local store with --base";
+            return Err(failure_help(Exit::Engine, message, help));
+        }
+        let steps: Vec<Invocation> = making.fetch.into_iter().chain([making.import]).collect();
+        if self.dry_run {
+            return Ok((base, steps));
+        }
+        say(&format!("making {} from Debian packages, once, in about a minute", recipe.reference));
+        let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
+        for step in &steps {
+            let ended = quiet.stream(step, &self.log)?;
+            if ended.code != Some(0) {
+                let step = format!("making the stand-in for {text} with {}", step.program);
+                return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());
+            }
+        }
+        Ok((base, Vec::new()))
+    }
+}
+
+fn base(reference: &str, digest: Option<String>, why: &str) -> Base {
+    Base { reference: reference.to_owned(), digest, standin: false, why: why.to_owned() }
+}
+
+fn unreachable(text: &str, why: &str, help: &str) -> anyhow::Error {
+    let message = format!("fetching {text}: no registry can be reached: {why}");
+    failure_help(Exit::RegistryFailed, message, help)
+}
+
+/// A registry that says no will say it again; anything else may pass.
+fn pull_failed(text: &str, ended: &run::Ended, log: &Path) -> Failure {
+    let said = ended.lines.join("\n").to_lowercase();
+    let final_words = [
+        "unauthorized",
+        "authentication required",
+        "denied",
+        "forbidden",
+        "not found",
+        "manifest unknown",
+        "name unknown",
+        "invalid reference",
+    ];
+    let refused = final_words.iter().any(|word| said.contains(word));
+    let exit = if refused { Exit::RegistryRefused } else { Exit::RegistryFailed };
+    run::step_failed(exit, &format!("pulling {text}"), ended, log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_registry_refuses_is_told_from_what_may_pass() {
+        let check = |line: &str, expected| {
+            let ended = run::Ended { code: Some(125), lines: vec![line.to_owned()] };
+            assert_eq!(pull_failed("x", &ended, Path::new("log")).exit, expected, "{line}");
+        };
+        check("reading manifest: manifest unknown", Exit::RegistryRefused);
+        check("unauthorized: authentication required", Exit::RegistryRefused);
+        check("received unexpected HTTP status: 503 Service Unavailable", Exit::RegistryFailed);
+        check("toomanyrequests: You have reached your pull rate limit", Exit::RegistryFailed);
+        check("dial tcp: i/o timeout", Exit::RegistryFailed);
+    }
+}

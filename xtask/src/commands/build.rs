@@ -1,0 +1,205 @@
+//! `build`: reads the world, decides, runs the engine, and believes only what it has inspected.
+
+use crate::base::Source;
+use crate::engine::{Engine, words};
+use crate::failure::Exit;
+use crate::git::Checkout;
+use crate::invocation::Invocation;
+use crate::locate::Search;
+use crate::machine::{self, Machine};
+use crate::plan::{self, Base, Facts, Wishes};
+use crate::report::{self, STANDIN};
+use crate::run::{Runner, say};
+use crate::verify::{self, Made};
+use crate::world::{Workflow, World};
+use crate::{cli, labels, leftovers, secrets};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+/// How long a build waits for another one of the same checkout.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The command.
+///
+/// # Errors
+/// Every [`Exit`] but those of registries that are pushed to.
+pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let runner = world.runner(&workflow.top);
+    let (ignore, files) = super::build_context(&workflow.top)?;
+    secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
+    let checkout = super::checkout_with(&workflow.top, &ignore, &files)?;
+    checkout.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let dry_run = world.common.dry_run;
+    let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
+    let machine = machine::read(world);
+    if args.setup {
+        super::setup::ensure(world, &workflow, &machine, cli::Setup { yes: true, ..cli::Setup::default() })?;
+    }
+    let (engine, assumed) = engine(world, &workflow, &machine, &runner)?;
+    if !dry_run {
+        leftovers::clean(&workflow.state, &engine, &runner)?;
+    }
+    let log = workflow.state.new_log("build")?;
+    let source = Source {
+        world,
+        runner: &runner,
+        state: &workflow.state,
+        engine: &engine,
+        assumed,
+        top: &workflow.top,
+        log: log.clone(),
+        dry_run,
+    };
+    let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
+    let asked = args.python.as_deref().map(crate::config::python_base);
+    let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
+    let (base, first) = source.resolve(base, args.pull, args.platform.as_deref())?;
+    say(&format!("base {}: {}", base.reference, base.why));
+    let facts = facts(world, &workflow, &machine, &engine, &checkout, base)?;
+    let plan = plan::build(&wishes(args), &facts)?;
+    if dry_run {
+        return show(world, &engine, &plan, &workflow.top, &first);
+    }
+    let made = build(&workflow, &engine, &plan, &runner, &log)?;
+    let report = report(world, &engine, &plan, &checkout, made, log);
+    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+}
+
+fn engine(
+    world: &World,
+    workflow: &Workflow,
+    machine: &Machine,
+    runner: &Runner,
+) -> anyhow::Result<(Engine, bool)> {
+    let (state, configured) = (&workflow.state, workflow.config.engine);
+    let search = Search { world, machine, runner, state, configured };
+    match search.engine() {
+        Ok(engine) => {
+            say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+            Ok((engine, false))
+        }
+        Err(error) if world.common.dry_run && crate::failure::describe(&error).0 == Exit::Engine => {
+            let engine = search.assumed();
+            say(&format!("assumed: {} {}; none works here: {error}", engine.kind.title(), engine.version));
+            Ok((engine, true))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn wishes(args: &cli::Build) -> Wishes {
+    Wishes {
+        dev: args.dev,
+        target: args.target.clone(),
+        tags: args.tag.clone(),
+        build_args: args.build_arg.clone(),
+        secrets: args.secret.clone(),
+        labels: args.label.clone(),
+        no_cache: args.no_cache,
+        platform: args.platform.clone(),
+    }
+}
+
+fn facts<'a>(
+    world: &World,
+    workflow: &'a Workflow,
+    machine: &Machine,
+    engine: &'a Engine,
+    checkout: &'a Checkout,
+    base: Base,
+) -> anyhow::Result<Facts<'a>> {
+    let created = labels::created(checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    let mut all = labels::from_config(&workflow.config.image);
+    all.extend(labels::from_git(checkout, created)?);
+    if base.standin {
+        say(STANDIN);
+    }
+    Ok(Facts {
+        engine,
+        config: &workflow.config,
+        labels: all,
+        revision: &checkout.revision,
+        changed: !checkout.dirty.is_empty() || !checkout.context_changes.is_empty(),
+        base,
+        ca_bundle: machine.ca_bundle.clone(),
+        top: &workflow.top,
+        cache: (world.cache()?.join("cache-mounts"), machine.uid),
+    })
+}
+
+/// `--dry-run`: the script, or with `--format json` the plan and its commands.
+fn show(
+    world: &World,
+    engine: &Engine,
+    plan: &plan::Build,
+    top: &Path,
+    first: &[Invocation],
+) -> anyhow::Result<()> {
+    let script = words::script(engine, plan, top, first);
+    let commands: Vec<&str> = script.lines().collect();
+    let json = serde_json::json!({
+        "reference": plan.references.first(),
+        "references": plan.references,
+        "labels": plan.labels,
+        "build_args": plan.build_args,
+        "base": plan.base.reference,
+        "standin": plan.base.standin,
+        "commands": commands,
+    });
+    world.result(&script, &json)
+}
+
+/// Runs the build, and removes what it left behind when it did not end well.
+fn build(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &plan::Build,
+    runner: &Runner,
+    log: &Path,
+) -> anyhow::Result<Made> {
+    let made = verify::build(workflow, engine, plan, runner, log);
+    if made.is_err() {
+        // Whatever signal ended the build must not end the tidying, too.
+        let calm = Runner { signal: Arc::new(AtomicUsize::new(0)), ..runner.clone() };
+        leftovers::clean(&workflow.state, engine, &calm)?;
+    }
+    made
+}
+
+fn report(
+    world: &World,
+    engine: &Engine,
+    plan: &plan::Build,
+    checkout: &Checkout,
+    made: Made,
+    log: std::path::PathBuf,
+) -> report::Build {
+    let label = |name: &str| plan.labels.get(&format!("{}{name}", labels::OCI)).cloned();
+    report::Build {
+        reference: plan.references.first().cloned().unwrap_or_default(),
+        references: plan.references.clone(),
+        image_id: made.image.id,
+        config_digest: made.config_digest,
+        version: label("version").unwrap_or_default(),
+        revision: label("revision").unwrap_or_default(),
+        created: label("created").unwrap_or_default(),
+        dirty: checkout.dirty.clone(),
+        context_changes: checkout.context_changes.clone(),
+        size_bytes: made.size_bytes,
+        compressed_bytes: None,
+        size_budget: plan.size_budget,
+        layers: made.image.layers.len(),
+        labels: made.image.labels,
+        engine: engine.kind.to_string(),
+        engine_version: engine.version.to_string(),
+        base: plan.base.reference.clone(),
+        base_digest: plan.base.digest.clone(),
+        standin: plan.base.standin,
+        cached_steps: made.cached_steps,
+        seconds: world.start.elapsed().as_secs_f64(),
+        log,
+    }
+}

@@ -1,0 +1,146 @@
+//! `doctor`: whether `build` would work here; each finding with its remedy.
+
+use crate::base::Source;
+use crate::engine::{Kind, find};
+use crate::failure::{Exit, Failure};
+use crate::locate::Search;
+use crate::machine;
+use crate::reference;
+use crate::run::QUESTION;
+use crate::standin;
+use crate::world::World;
+use serde::Serialize;
+
+/// One line of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    /// What was looked at.
+    what: String,
+    /// `None`: information.
+    good: Option<bool>,
+    /// What was found.
+    found: String,
+    /// What to do, where something is wrong.
+    remedy: Option<String>,
+}
+
+/// The command.
+///
+/// # Errors
+/// [`Exit::Engine`] when `build` would not work; its help lines are the remedies.
+pub fn run(world: &World) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let machine = machine::read(world);
+    let runner = world.runner(&workflow.top);
+    let mut findings = Vec::new();
+    let mut add = |what: &str, good: Option<bool>, found: String, remedy: Option<String>| {
+        findings.push(Finding { what: what.to_owned(), good, found, remedy });
+    };
+    add("machine", None, machine.release.name.clone(), None);
+    let (state, configured) = (&workflow.state, workflow.config.engine);
+    let search = Search { world, machine: &machine, runner: &runner, state, configured };
+    for kind in [Kind::Podman, Kind::Docker] {
+        let candidates = search.candidates(kind)?;
+        if candidates.is_empty() {
+            add(kind.program(), None, "not on PATH".to_owned(), None);
+        }
+        for candidate in candidates {
+            match candidate.outcome {
+                Ok(engine) => {
+                    let prefix: Vec<String> =
+                        engine.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    let with = if prefix.is_empty() { String::new() } else { format!(", with {}", prefix.join(" ")) };
+                    let found = format!("{} {} works{with}", kind.title(), engine.version);
+                    add(&candidate.program, None, found, None);
+                }
+                // One engine is enough: what the other lacks is information.
+                Err(trouble) => add(&candidate.program, None, trouble.what, Some(trouble.remedy)),
+            }
+        }
+    }
+    let engine = match search.engine() {
+        Ok(engine) => {
+            let found = format!("{} {}: {}", engine.kind.title(), engine.version, engine.why);
+            add("engine", Some(true), found, None);
+            Some(engine)
+        }
+        Err(error) => {
+            runner.check_signal()?;
+            let (_, help) = crate::failure::describe(&error);
+            add("engine", Some(false), error.to_string(), Some(help.join("; ")));
+            None
+        }
+    };
+    if let Some(engine) = &engine {
+        let base = &workflow.config.prod.base;
+        let source = Source {
+            world,
+            runner: &runner,
+            state,
+            engine,
+            assumed: false,
+            top: &workflow.top,
+            log: std::path::PathBuf::new(),
+            dry_run: true,
+        };
+        let here = runner.ask(&crate::engine::words::inspect(engine, base), QUESTION)?.good();
+        if here {
+            add("base", Some(true), format!("{base} is in the local store"), None);
+        } else {
+            match source.resolve(base, false, None) {
+                Ok((found, steps)) => {
+                    let when = if steps.is_empty() { "is in the local store" } else { "will be made" };
+                    let found = match found.standin {
+                        true => format!("{} {when}: {}", found.reference, found.why),
+                        false => format!("{base} will be pulled"),
+                    };
+                    add("base", Some(true), found, None);
+                }
+                Err(error) => {
+                    runner.check_signal()?;
+                    let (_, help) = crate::failure::describe(&error);
+                    add("base", Some(false), error.to_string(), Some(help.join("; ")));
+                }
+            }
+        }
+    }
+    let missing = find::on_path(world.path(), "mmdebstrap").is_empty();
+    let standins = reference::parse(&workflow.config.prod.base)?;
+    if standin::recipe(&standins).is_some() {
+        let found = if missing { "not installed" } else { "installed" };
+        add("mmdebstrap", None, format!("{found}; only stand-ins need it"), None);
+    }
+    let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
+    let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
+    add("certificates", None, found, None);
+    match super::checkout(&workflow) {
+        Ok((checkout, _)) => add("git", Some(true), checkout.version, None),
+        Err(error) => {
+            let (_, help) = crate::failure::describe(&error);
+            add("git", Some(false), format!("{error:#}"), Some(help.join("; ")));
+        }
+    }
+    let text: String = findings.iter().map(line).collect();
+    world.result(&text, &serde_json::json!({ "findings": findings }))?;
+    let bad: Vec<&Finding> = findings.iter().filter(|finding| finding.good == Some(false)).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let help = bad.iter().filter_map(|finding| finding.remedy.clone()).collect();
+    let names: Vec<&str> = bad.iter().map(|finding| finding.what.as_str()).collect();
+    let message = format!("looking at this machine: build would not work: {}", names.join(", "));
+    Err(Failure { exit: Exit::Engine, message, help }.into())
+}
+
+fn line(finding: &Finding) -> String {
+    let mark = match finding.good {
+        Some(true) => "ok ",
+        Some(false) => "BAD",
+        None => "   ",
+    };
+    let mut line = format!("{mark} {:<13}{}\n", finding.what, finding.found);
+    if let Some(remedy) = &finding.remedy {
+        line += &format!("{:17}-> {remedy}\n", "");
+    }
+    line
+}

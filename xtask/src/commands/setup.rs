@@ -1,0 +1,233 @@
+//! `setup`: installs what is missing on Debian and Ubuntu, after showing every root command.
+
+use crate::base::Source;
+use crate::cli;
+use crate::engine::settings;
+use crate::failure::{Exit, Failure, failure, failure_help};
+use crate::invocation::Invocation;
+use crate::locate::Search;
+use crate::machine::{self, Machine};
+use crate::packages::{self, Missing};
+use crate::reference;
+use crate::run::{QUESTION, Runner, say};
+use crate::world::{Workflow, World};
+use anyhow::Context as _;
+use std::io::{BufRead as _, IsTerminal as _};
+
+/// The command.
+///
+/// # Errors
+/// [`Exit::Engine`] when something can't be installed here, with the commands that a person can
+/// run; 130 or 143 after a signal.
+pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let machine = machine::read(world);
+    if setup.write_user_config {
+        return write_user_config(world, &machine);
+    }
+    ensure(world, &workflow, &machine, setup)?;
+    let runner = world.runner(&workflow.top);
+    if world.common.dry_run {
+        return Ok(());
+    }
+    let search = search(world, &workflow, &machine, &runner);
+    let engine = search.engine()?;
+    say(&format!("{} {} works: {}", engine.kind.title(), engine.version, engine.why));
+    if !setup.services {
+        return Ok(());
+    }
+    let source = Source {
+        world,
+        runner: &runner,
+        state: &workflow.state,
+        engine: &engine,
+        assumed: false,
+        top: &workflow.top,
+        log: workflow.state.new_log("services")?,
+        dry_run: false,
+    };
+    let services = &workflow.config.services;
+    let mut found = serde_json::Map::new();
+    let mut text = String::new();
+    for (name, wanted) in [("postgres", &services.postgres), ("redis", &services.redis)] {
+        let (image, _) = source.resolve(wanted, false, None)?;
+        text += &format!("{name} {}\n", image.reference);
+        found.insert(name.to_owned(), image.reference.into());
+    }
+    world.result(&text, &found.into())
+}
+
+fn search<'a>(
+    world: &'a World,
+    workflow: &'a Workflow,
+    machine: &'a Machine,
+    runner: &'a Runner,
+) -> Search<'a> {
+    let (state, configured) = (&workflow.state, workflow.config.engine);
+    Search { world, machine, runner, state, configured }
+}
+
+/// What is missing here for `setup` to install.
+///
+/// # Errors
+/// 130 or 143 after a signal.
+pub fn missing(
+    world: &World,
+    workflow: &Workflow,
+    machine: &Machine,
+    for_tests: bool,
+) -> anyhow::Result<Missing> {
+    let runner = world.runner(&workflow.top);
+    let engine = search(world, workflow, machine, &runner).engine();
+    runner.check_signal()?;
+    let assumed = crate::engine::Engine::assumed(crate::engine::Kind::Podman);
+    let wanted = reference::parse(&workflow.config.prod.base)?;
+    // Whether a stand-in will be needed depends on the registry, not on the engine: with none
+    // installed yet, the registry's own address is what can be asked.
+    let known = engine.as_ref().unwrap_or(&assumed);
+    let here = engine.is_ok() && {
+        let question = crate::engine::words::inspect(known, &workflow.config.prod.base);
+        runner.ask(&question, QUESTION)?.good()
+    };
+    let reachable = here || {
+        let known = if engine.is_ok() { known } else { &assumed };
+        crate::registry::reachable(&wanted, known, world, &runner, &workflow.state)?.is_ok()
+    };
+    Ok(Missing { engine: engine.is_err(), standins: !reachable, tests: for_tests })
+}
+
+/// Installs what is missing; does nothing, and says nothing, when nothing is.
+///
+/// # Errors
+/// As [`run`].
+pub fn ensure(
+    world: &World,
+    workflow: &Workflow,
+    machine: &Machine,
+    setup: cli::Setup,
+) -> anyhow::Result<()> {
+    let runner = world.runner(&workflow.top);
+    let missing = missing(world, workflow, machine, setup.for_tests)?;
+    if missing == Missing::default() {
+        return Ok(());
+    }
+    let installed = |name: &str| {
+        let words = ["--show", "--showformat=${db:Status-Status}", name];
+        let answer = runner.ask(&Invocation::new("dpkg-query", words), QUESTION);
+        answer.is_ok_and(|answer| answer.stdout == "installed")
+    };
+    if !machine.release.debian() {
+        return if missing.engine { Err(elsewhere(machine)) } else { Ok(()) };
+    }
+    let wanted = packages::wanted(missing, &installed);
+    runner.check_signal()?;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let log = workflow.state.new_log("setup")?;
+    let lists = std::fs::read_dir("/var/lib/apt/lists").into_iter().flatten().flatten();
+    let fresh = lists.map(|entry| entry.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with("_Packages") || name.ends_with("_Packages.lz4")
+    });
+    let update = [packages::update()];
+    let install = [packages::install(&wanted)];
+    let root: Vec<Invocation> = if machine.uid == 0 {
+        update.into_iter().chain(install).collect()
+    } else {
+        update.iter().chain(&install).map(packages::with_sudo).collect()
+    };
+    if fresh {
+        simulate(&wanted, &runner)?;
+    }
+    say(&format!("to be installed from Debian's packages: {}", wanted.join(" ")));
+    for invocation in &root {
+        say(&format!("  {invocation}"));
+    }
+    if world.common.dry_run {
+        return Ok(());
+    }
+    agree(setup, &root)?;
+    if machine.uid != 0 && crate::engine::find::on_path(world.path(), "sudo").is_empty() {
+        return Err(by_hand("installing: you are not root, and there is no sudo", &root));
+    }
+    for (number, invocation) in root.iter().enumerate() {
+        if number == 1 {
+            simulate(&wanted, &runner)?;
+        }
+        let code = if machine.uid == 0 {
+            runner.stream(invocation, &log)?.code
+        } else {
+            runner.attached(invocation)?
+        };
+        if code != Some(0) {
+            return Err(by_hand(&format!("installing: `{invocation}` failed"), &root));
+        }
+    }
+    Ok(())
+}
+
+/// Stops when anything would be removed: `docker.io` and Docker's own packages exclude each other.
+fn simulate(wanted: &[&str], runner: &Runner) -> anyhow::Result<()> {
+    let simulation = packages::simulate(wanted);
+    let answer = runner.ask(&simulation, QUESTION)?;
+    let removed = packages::removed(&answer.stdout);
+    if answer.good() && removed.is_empty() {
+        return Ok(());
+    }
+    let why = if removed.is_empty() {
+        answer.last_line().to_owned()
+    } else {
+        format!("it would remove {}", removed.join(", "))
+    };
+    let message = format!("simulating the installation: {why}");
+    Err(failure_help(Exit::Engine, message, format!("look at it yourself: {simulation}")))
+}
+
+fn agree(setup: cli::Setup, root: &[Invocation]) -> anyhow::Result<()> {
+    if setup.yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(by_hand("installing: there is no terminal to ask at; add --yes", root));
+    }
+    eprint!("run these commands? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("reading the answer")?;
+    if answer.trim().eq_ignore_ascii_case("y") {
+        Ok(())
+    } else {
+        Err(failure(Exit::Engine, "installing: not agreed to, nothing was changed"))
+    }
+}
+
+fn by_hand(message: &str, root: &[Invocation]) -> anyhow::Error {
+    let mut help = vec!["run these yourself, as root:".to_owned()];
+    help.extend(root.iter().map(|invocation| format!("  {invocation}")));
+    Failure { exit: Exit::Engine, message: message.to_owned(), help }.into()
+}
+
+fn elsewhere(machine: &Machine) -> anyhow::Error {
+    failure_help(
+        Exit::Engine,
+        format!("installing: setup knows Debian and Ubuntu, not {}", machine.release.name),
+        "install Podman 4.3 or newer with this system's own package manager",
+    )
+}
+
+fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
+    let runc = !crate::engine::find::on_path(world.path(), "runc").is_empty();
+    let Some((file, text)) = settings::permanent(world, machine, runc)? else {
+        say("nothing to write: this machine needs no settings beside Podman's defaults");
+        return Ok(());
+    };
+    say(&format!("writing {}:", file.display()));
+    text.lines().for_each(|line| say(&format!("  {line}")));
+    if world.common.dry_run {
+        return Ok(());
+    }
+    if let Some(folder) = file.parent() {
+        crate::state::make_folder(folder)?;
+    }
+    crate::state::write_whole(&file, &text)
+}

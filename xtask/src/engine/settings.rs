@@ -1,0 +1,216 @@
+//! Podman's settings for machines where its defaults can't work: proved by running a process, and
+//! merged over the user's own, because `CONTAINERS_CONF` replaces every other file.
+
+use super::find::{Trouble, fingerprint};
+use super::{Engine, words};
+use crate::machine::{Cgroups, Machine};
+use crate::run::{Answer, QUESTION, Runner};
+use crate::state::{State, write_whole};
+use crate::world::World;
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The proof of one machine, remembered until something that it depends on changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Proof {
+    fingerprint: String,
+    /// Whether our settings are needed.
+    ours: bool,
+}
+
+/// Makes sure that `engine` (a local Podman) can run a process here, with settings of ours where
+/// its own don't serve; the engine comes back with the prefix that works.
+///
+/// # Errors
+/// 130 or 143 after a signal; a file of ours that can't be written. An engine that can't run a
+/// process is the inner error.
+pub fn prove(
+    engine: Engine,
+    machine: &Machine,
+    world: &World,
+    runner: &Runner,
+    state: &State,
+) -> anyhow::Result<Result<Engine, Trouble>> {
+    let files = config_files(world, machine);
+    let variables = ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"];
+    let values = variables.map(|name| world.variable(name).unwrap_or("-")).join(" ");
+    let fingerprint = format!("{} {values}", fingerprint(world.path(), &engine.program, &files));
+    let path = state.folder.join("containers.conf");
+    let with_ours = || Engine {
+        env: [engine.env.clone(), vec![("CONTAINERS_CONF".into(), path.display().to_string())]]
+            .concat(),
+        ..engine.clone()
+    };
+    let name = format!("proof{}.json", engine.program.replace('/', "-"));
+    if let Some(proof) = state.remembered::<Proof>(&name)
+        && proof.fingerprint == fingerprint
+        && (!proof.ours || path.is_file())
+    {
+        return Ok(Ok(if proof.ours { with_ours() } else { engine }));
+    }
+    let remember = |ours| state.remember(&name, &Proof { fingerprint: fingerprint.clone(), ours });
+    let first = run_something(&engine, runner)?;
+    if first.good() {
+        remember(false)?;
+        return Ok(Ok(engine));
+    }
+    if let Some(settings) = needed(machine, !super::find::on_path(world.path(), "runc").is_empty()) {
+        crate::state::make_folder(&state.folder)?;
+        write_whole(&path, &merged(&files, settings)?)?;
+        let second = run_something(&with_ours(), runner)?;
+        if second.good() {
+            remember(true)?;
+            return Ok(Ok(with_ours()));
+        }
+    }
+    let what = format!("it can't run a process here: {}", first.last_line());
+    let remedy = "`cargo xtask doctor` shows what it needs; `cargo xtask setup` installs it on Debian and Ubuntu";
+    Ok(Err(Trouble { what, remedy: remedy.into() }))
+}
+
+/// Runs `true` of the machine itself in a container: needs no image, changes nothing, and fails
+/// where a build's RUN would.
+fn run_something(engine: &Engine, runner: &Runner) -> anyhow::Result<Answer> {
+    let words = ["run", "--rm", "--network", "none", "--rootfs", "/:O", "true"];
+    runner.ask(&words::call(engine, words), QUESTION)
+}
+
+/// The settings that this machine needs beside Podman's defaults; `None` when it needs none.
+///
+/// - Without CAP_SYS_RESOURCE nobody can raise a limit, and Podman's default ones are higher
+///   (`crun: setrlimit RLIMIT_NOFILE: Operation not permitted`).
+/// - crun refuses the hybrid hierarchy of control groups; runc takes it.
+/// - Without systemd nobody answers its cgroup manager.
+pub fn needed(machine: &Machine, runc: bool) -> Option<Table> {
+    let mut settings = Table::new();
+    let mut set = |table: &str, key: &str, value: Value| {
+        let table = settings.entry(table).or_insert_with(|| Value::Table(Table::new()));
+        if let Value::Table(table) = table {
+            table.insert(key.to_owned(), value);
+        }
+    };
+    if !machine.sys_resource {
+        let (files, processes) = &machine.limits;
+        let limits = [format!("nofile={files}:{files}"), format!("nproc={processes}:{processes}")];
+        set("containers", "default_ulimits", Value::Array(limits.map(Value::String).into()));
+    }
+    if machine.cgroups != Cgroups::V2 && runc {
+        set("engine", "runtime", Value::String("runc".into()));
+    }
+    if !machine.systemd {
+        set("engine", "cgroup_manager", Value::String("cgroupfs".into()));
+    }
+    (!settings.is_empty()).then_some(settings)
+}
+
+/// `settings` over the user's files, as the text of one file.
+fn merged(files: &[PathBuf], settings: Table) -> anyhow::Result<String> {
+    let mut all = Table::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("reading {}", file.display()))?;
+        let table = text.parse::<Table>().with_context(|| format!("reading {}", file.display()))?;
+        merge(&mut all, table);
+    }
+    merge(&mut all, settings);
+    Ok(format!("{HEAD}{}", toml::to_string(&all).context("writing Podman's settings")?))
+}
+
+const HEAD: &str = "# Written by `cargo xtask`, used by its own commands only: what this machine's Podman is set\n\
+                    # to, with what a process needs to start here. Removed with target/.\n";
+
+/// Puts the keys of `over` into `under`, table by table, as Podman itself merges its files.
+fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The files that Podman reads, the later over the earlier (containers.conf(5)).
+pub fn config_files(world: &World, machine: &Machine) -> Vec<PathBuf> {
+    if let Some(file) = world.variable("CONTAINERS_CONF") {
+        return vec![file.into()];
+    }
+    let mut files = vec![PathBuf::from("/usr/share/containers/containers.conf")];
+    files.extend(with_folder(Path::new("/etc/containers")));
+    if let Some(folder) = own_folder(world).filter(|_| machine.uid != 0) {
+        files.extend(with_folder(&folder));
+    }
+    files
+}
+
+fn with_folder(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder.join("containers.conf.d")).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut parts: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "conf")).collect();
+    parts.sort();
+    parts.insert(0, folder.join("containers.conf"));
+    parts
+}
+
+fn own_folder(world: &World) -> Option<PathBuf> {
+    let home = || world.variable("HOME").map(|home| Path::new(home).join(".config"));
+    let config = world.variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    Some(config?.join("containers"))
+}
+
+/// The file and the text that make the settings permanent: root's Podman reads `/etc` only.
+///
+/// # Errors
+/// When the settings can't be written as TOML.
+pub fn permanent(world: &World, machine: &Machine, runc: bool) -> anyhow::Result<Option<(PathBuf, String)>> {
+    let Some(settings) = needed(machine, runc) else { return Ok(None) };
+    let folder = match machine.uid {
+        0 => PathBuf::from("/etc/containers"),
+        _ => own_folder(world).context("looking for the configuration folder: HOME is not set")?,
+    };
+    let text = toml::to_string(&settings).context("writing Podman's settings")?;
+    let head = "# Written by `cargo xtask setup --write-user-config`: what a container needs to start here.\n";
+    Ok(Some((folder.join("containers.conf.d/50-xtask.conf"), format!("{head}{text}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn table(text: &str) -> Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn settings_follow_the_facts() {
+        let laptop = Machine { sys_resource: true, systemd: true, ..Machine::default() };
+        assert_eq!(needed(&laptop, true), None);
+        let limits = ("20000".to_owned(), "-1".to_owned());
+        let vm = Machine { cgroups: Cgroups::Hybrid, limits, ..Machine::default() };
+        let text = toml::to_string(&needed(&vm, true).unwrap()).unwrap();
+        expect![[r#"
+            [containers]
+            default_ulimits = ["nofile=20000:20000", "nproc=-1:-1"]
+
+            [engine]
+            cgroup_manager = "cgroupfs"
+            runtime = "runc"
+        "#]]
+        .assert_eq(&text);
+        let without_runc = needed(&vm, false).unwrap();
+        assert!(without_runc["engine"].get("runtime").is_none());
+    }
+
+    #[test]
+    fn the_users_settings_stay_where_ours_say_nothing() {
+        let mut all = table("[engine]\nruntime = \"crun\"\nevents_logger = \"file\"\n[a]\nb = 1\n");
+        merge(&mut all, table("[engine]\nruntime = \"runc\"\n[c]\nd = [1]\n"));
+        let expected = "[engine]\nruntime = \"runc\"\nevents_logger = \"file\"\n[a]\nb = 1\n[c]\nd = [1]\n";
+        assert_eq!(all, table(expected));
+    }
+}

@@ -1,0 +1,79 @@
+//! The engine for one command: asks the programs on PATH, proves Podman where it may fail, and
+//! takes the first that works.
+
+use crate::engine::find::{self, Candidate, Trouble};
+use crate::engine::{Engine, Kind, settings};
+use crate::machine::Machine;
+use crate::run::Runner;
+use crate::state::State;
+use crate::world::World;
+
+/// What the search needs to know.
+pub struct Search<'a> {
+    /// The surroundings.
+    pub world: &'a World,
+    /// The machine.
+    pub machine: &'a Machine,
+    /// Starts the programs.
+    pub runner: &'a Runner,
+    /// Where proofs are remembered.
+    pub state: &'a State,
+    /// The engine that `docker/image.toml` asks for.
+    pub configured: Option<Kind>,
+}
+
+impl Search<'_> {
+    /// Who asks for which engine: the command line, else the environment, else the file.
+    fn asked(&self) -> Option<(Kind, &'static str)> {
+        let common = &self.world.common;
+        let who = if self.world.engine_on_command_line { "--engine" } else { "XTASK_ENGINE" };
+        let file = self.configured.map(|kind| (kind, "docker/image.toml"));
+        common.engine.map(|kind| (kind, who)).or(file)
+    }
+
+    /// The engine to use.
+    ///
+    /// # Errors
+    /// [`crate::failure::Exit::Engine`] when none works; 130 or 143 after a signal.
+    pub fn engine(&self) -> anyhow::Result<Engine> {
+        let asked = self.asked();
+        let mut candidates = Vec::new();
+        for kind in [Kind::Podman, Kind::Docker] {
+            if asked.is_none_or(|(wanted, _)| wanted == kind) {
+                candidates.extend(self.candidates(kind)?);
+                // A working Podman is enough: Docker isn't asked.
+                if candidates.iter().any(|candidate| candidate.outcome.is_ok()) {
+                    break;
+                }
+            }
+        }
+        find::choose(asked, &candidates)
+    }
+
+    /// The engine that would be assumed where none works, for `--dry-run`.
+    pub fn assumed(&self) -> Engine {
+        Engine::assumed(self.asked().map_or(Kind::Podman, |(kind, _)| kind))
+    }
+
+    /// Every program that could be the engine `kind`, asked and proved.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn candidates(&self, kind: Kind) -> anyhow::Result<Vec<Candidate>> {
+        let mut candidates = find::look(kind, self.world.path(), self.runner)?;
+        for candidate in &mut candidates {
+            let local = kind == Kind::Podman && cfg!(target_os = "linux");
+            if let Ok(engine) = &candidate.outcome
+                && local
+                && engine.why != find::REMOTE
+            {
+                candidate.outcome = self.prove(engine.clone())?;
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn prove(&self, engine: Engine) -> anyhow::Result<Result<Engine, Trouble>> {
+        settings::prove(engine, self.machine, self.world, self.runner, self.state)
+    }
+}

@@ -1,0 +1,247 @@
+//! Runs a planned build and believes nothing that it has not seen: the exit status, the image ID,
+//! the labels, the health check and the size are each looked at before the image gets its names.
+
+use crate::dockerfile;
+use crate::engine::capability::{Capability, has};
+use crate::engine::inspect::{self, Image};
+use crate::engine::{Engine, layers, words};
+use crate::failure::{Exit, Failure, failure_help};
+use crate::plan::Build;
+use crate::report::megabytes;
+use crate::run::{self, Ended, QUESTION, Runner};
+use crate::state::State;
+use crate::world::Workflow;
+use crate::leftovers;
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A verified image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// What the engine says about it.
+    pub image: Image,
+    /// Sum of the uncompressed layer bytes.
+    pub size_bytes: u64,
+    /// Digest of the config, where it is known.
+    pub config_digest: Option<String>,
+    /// Steps that came from the layer cache.
+    pub cached_steps: usize,
+}
+
+/// Builds, verifies and names an image. An older image keeps its names until all is verified.
+///
+/// # Errors
+/// [`Exit::Build`], [`Exit::Mismatch`] for an image that isn't what was asked for,
+/// [`Exit::Check`] for one over its budget, 130 or 143 after a signal.
+pub fn build(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    runner: &Runner,
+    log: &Path,
+) -> anyhow::Result<Made> {
+    let path = workflow.top.join(&plan.dockerfile);
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("reading {}", plan.dockerfile))?;
+    let instructions = dockerfile::instructions(&text);
+    if let Some(target) = &plan.target
+        && !dockerfile::stages(&instructions).contains(target)
+    {
+        let message = format!("building {target}: {} has no such stage", plan.dockerfile);
+        let help = format!("one of {}", dockerfile::stages(&instructions).join(", "));
+        return Err(failure_help(Exit::Usage, message, help));
+    }
+    for step in &plan.prepare {
+        let answer = runner.ask(step, QUESTION)?;
+        if !answer.good() {
+            anyhow::bail!("preparing the build: {step}: {}", answer.last_line());
+        }
+    }
+    let invocation = words::build(engine, plan);
+    let ended = runner.stream_recorded(&invocation, log, &mut |id| {
+        leftovers::record(&workflow.state, id)
+    })?;
+    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
+    if ended.code != Some(0) || id.trim().is_empty() {
+        return Err(build_failed(plan, &instructions, &ended, log).into());
+    }
+    let image = inspected(engine, id.trim(), runner)?;
+    check_labels(plan, &image)?;
+    check_health(plan, &instructions, &image)?;
+    check_platform(plan, &image)?;
+    let (size_bytes, config_digest) = size(&workflow.state, engine, &image, runner)?;
+    check_budget(plan, size_bytes)?;
+    for naming in words::tag(engine, &image.id, &plan.references) {
+        let answer = runner.ask(&naming, QUESTION)?;
+        if !answer.good() {
+            let message = format!("naming the image: {}", answer.last_line());
+            return Err(failure_help(Exit::Build, message, format!("try it yourself: {naming}")));
+        }
+    }
+    leftovers::finished(&workflow.state);
+    Ok(Made { image, size_bytes, config_digest, cached_steps: cached_steps(&ended.lines) })
+}
+
+fn build_failed(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    ended: &Ended,
+    log: &Path,
+) -> Failure {
+    let place = dockerfile::failing(instructions, &ended.lines).map_or_else(
+        || plan.dockerfile.clone(),
+        |step| format!("{}:{}: {}", plan.dockerfile, step.line, shortened(&step.keyword, &step.text)),
+    );
+    let mut failure = run::step_failed(Exit::Build, &format!("building {place}"), ended, log);
+    if ended.code == Some(0) {
+        failure.message = format!(
+            "building {place}: the engine ended with exit status 0 but made no image: it was killed"
+        );
+    }
+    failure
+}
+
+fn shortened(keyword: &str, text: &str) -> String {
+    let line: String = format!("{keyword} {text}").chars().take(60).collect();
+    if line.chars().count() < 60 { line } else { format!("{line}…") }
+}
+
+fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image> {
+    let answer = runner.ask(&words::inspect(engine, id), QUESTION)?;
+    if !answer.good() {
+        let message = format!("inspecting the image that was built: {}", answer.last_line());
+        return Err(failure_help(Exit::Mismatch, message, "build again; if it stays so, look at the log"));
+    }
+    inspect::image(&answer.stdout)
+}
+
+fn mismatch(what: &str, help: Vec<String>) -> anyhow::Error {
+    let message = format!("verifying the image: {what}");
+    Failure { exit: Exit::Mismatch, message, help }.into()
+}
+
+/// Every label that was asked for, compared (a build that was served stale layers can lie).
+fn check_labels(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let differing: Vec<String> = plan
+        .labels
+        .iter()
+        .filter(|(name, value)| image.labels.get(*name) != Some(value))
+        .map(|(name, value)| {
+            let found = image.labels.get(name).map_or("none", String::as_str);
+            format!("{name}: expected {value}, found {found}")
+        })
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(mismatch(&format!("{} labels are not as asked for", differing.len()), differing))
+}
+
+fn check_health(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> anyhow::Result<()> {
+    let wanted = dockerfile::has_health_check(instructions, plan.target.as_deref());
+    if !wanted || !image.health_check.is_empty() {
+        return Ok(());
+    }
+    let help = format!("{} has a HEALTHCHECK; the OCI image format drops it", plan.dockerfile);
+    Err(mismatch("it carries no health check", vec![help]))
+}
+
+fn check_platform(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let Some(wanted) = &plan.platform else { return Ok(()) };
+    // `linux/arm64/v8`: the variant is not among what every engine tells.
+    let wanted: Vec<&str> = wanted.split('/').take(2).collect();
+    if image.platform == wanted.join("/") {
+        return Ok(());
+    }
+    let what = format!("its platform is {}, not {}", image.platform, wanted.join("/"));
+    Err(mismatch(&what, vec!["is the base image here for another platform? add --pull".into()]))
+}
+
+fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
+    match plan.size_budget {
+        Some(budget) if bytes > budget => Err(failure_help(
+            Exit::Check,
+            format!("checking the size: {} is over the budget of {}", megabytes(bytes), megabytes(budget)),
+            "no name was moved; raise size_budget in docker/image.toml, or look what grew with the engine's `history`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Uncompressed bytes of the layers and the config's digest, the same on every engine.
+fn size(
+    state: &State,
+    engine: &Engine,
+    image: &Image,
+    runner: &Runner,
+) -> anyhow::Result<(u64, Option<String>)> {
+    if has(engine, Capability::ExactHistory) {
+        let answer = runner.ask(&words::history(engine, &image.id), QUESTION)?;
+        return Ok((inspect::history_bytes(&answer.stdout)?, Some(image.id.clone())));
+    }
+    // A layer's bytes never change: what was measured once is remembered by its digest.
+    let mut known: BTreeMap<String, u64> = state.remembered("layers.json").unwrap_or_default();
+    let sum = |known: &BTreeMap<String, u64>| {
+        image.layers.iter().map(|layer| known.get(layer).copied()).sum::<Option<u64>>()
+    };
+    let config_digest = image.config_is_id.then(|| image.id.clone());
+    if let Some(bytes) = sum(&known) {
+        return Ok((bytes, config_digest));
+    }
+    let archive = runner.read(&words::save(engine, &image.id), |stream| layers::read(stream))?;
+    if archive.layers.len() != image.layers.len() {
+        anyhow::bail!("measuring the layers: {} in the archive, {} in the image", archive.layers.len(), image.layers.len());
+    }
+    known.extend(image.layers.iter().cloned().zip(archive.layers.iter().copied()));
+    state.remember("layers.json", &known)?;
+    let bytes = sum(&known).context("measuring the layers: one is missing")?;
+    Ok((bytes, config_digest.or(archive.config_digest)))
+}
+
+/// Steps that the engine says it took from its layer cache.
+fn cached_steps(lines: &[String]) -> usize {
+    let podman = |line: &str| line.trim_start().starts_with("--> Using cache");
+    let buildkit = |line: &str| line.starts_with('#') && line.ends_with(" CACHED");
+    lines.iter().filter(|line| podman(line) || buildkit(line)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_hits_are_counted_in_both_engines_words() {
+        let lines = ["[2/4] STEP 2/7: RUN a", "--> Using cache 12ab", "#5 [base 2/3] RUN a", "#5 CACHED", "--> 34cd"];
+        assert_eq!(cached_steps(&lines.map(String::from)), 2);
+    }
+
+    #[test]
+    fn what_the_image_lacks_is_named() {
+        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        let plan = Build { labels: labels.clone(), size_budget: Some(10), ..Build::default() };
+        let mut image = Image { labels, ..Image::default() };
+        check_labels(&plan, &image).unwrap();
+        image.labels.insert("a".into(), "0".into());
+        image.labels.remove("b");
+        let error = check_labels(&plan, &image).unwrap_err();
+        let (exit, help) = crate::failure::describe(&error);
+        assert_eq!(exit, Exit::Mismatch);
+        assert_eq!(help, ["a: expected 1, found 0", "b: expected 2, found none"]);
+        let steps = dockerfile::instructions("FROM a\nHEALTHCHECK CMD x\n");
+        let error = check_health(&plan, &steps, &image).unwrap_err();
+        assert_eq!(crate::failure::describe(&error).0, Exit::Mismatch);
+        check_budget(&plan, 10).unwrap();
+        let error = check_budget(&plan, 11).unwrap_err();
+        assert_eq!(crate::failure::describe(&error).0, Exit::Check);
+        let other = Build { platform: Some("linux/arm64/v8".into()), ..plan };
+        image.platform = "linux/amd64".into();
+        assert!(check_platform(&other, &image).is_err());
+        image.platform = "linux/arm64".into();
+        check_platform(&other, &image).unwrap();
+    }
+}
