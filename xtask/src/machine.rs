@@ -17,7 +17,7 @@ pub struct Machine {
     pub cgroups: Cgroups,
     /// Whether systemd runs the machine.
     pub systemd: bool,
-    /// Hard limits of this process: open files and processes.
+    /// The highest limits that can be set here: open files and processes; -1 for none.
     pub limits: (String, String),
     /// The distribution.
     pub release: Release,
@@ -93,7 +93,10 @@ pub fn read(world: &World) -> Machine {
         sys_resource: capabilities.is_none_or(|bits| bits & (1 << 24) != 0),
         cgroups: if linux { cgroups(Path::new("/sys/fs/cgroup")) } else { Cgroups::V2 },
         systemd: !linux || Path::new("/run/systemd/system").exists(),
-        limits: limits(&fs::read_to_string("/proc/self/limits").unwrap_or_default()),
+        limits: limits(
+            &fs::read_to_string("/proc/self/limits").unwrap_or_default(),
+            &fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default(),
+        ),
         release: Release::parse(&fs::read_to_string("/etc/os-release").unwrap_or_default()),
         ca_bundle: ca_bundle(world),
     }
@@ -107,14 +110,20 @@ fn cgroups(root: &Path) -> Cgroups {
     if unified.is_ok_and(|text| !text.trim().is_empty()) { Cgroups::Hybrid } else { Cgroups::V1 }
 }
 
-/// The hard limits in `/proc/self/limits`, as `default_ulimits` takes them (-1: no limit).
-fn limits(text: &str) -> (String, String) {
+/// The hard limits in `/proc/self/limits`, as `default_ulimits` takes them. Podman lowers its own
+/// limit of processes to the kernel's `pid_max` before it starts one (4.3.1, measured).
+fn limits(text: &str, pid_max: &str) -> (String, String) {
     let hard = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let value = line.and_then(|line| line.split_whitespace().nth(1)).unwrap_or("1024");
-        if value == "unlimited" { "-1".to_owned() } else { value.to_owned() }
+        value.parse::<i64>().unwrap_or(-1)
     };
-    (hard("Max open files"), hard("Max processes"))
+    let processes = match (hard("Max processes"), pid_max.trim().parse::<i64>()) {
+        (-1, Ok(most)) => most,
+        (limit, Ok(most)) => limit.min(most),
+        (limit, Err(_)) => limit,
+    };
+    (hard("Max open files").to_string(), processes.to_string())
 }
 
 fn ca_bundle(world: &World) -> Option<PathBuf> {
@@ -141,7 +150,8 @@ mod tests {
     #[test]
     fn hard_limits_are_the_second_number() {
         let text = "Limit  Soft Hard Units\nMax processes 10 20 processes\nMax open files 1024 unlimited files\n";
-        assert_eq!(limits(text), ("-1".to_owned(), "20".to_owned()));
+        assert_eq!(limits(text, ""), ("-1".to_owned(), "20".to_owned()));
+        assert_eq!(limits(text, "15\n"), ("-1".to_owned(), "15".to_owned()));
     }
 
     #[test]

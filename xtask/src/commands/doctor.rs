@@ -66,8 +66,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         }
         Err(error) => {
             runner.check_signal()?;
-            let (_, help) = crate::failure::describe(&error);
-            add("engine", Some(false), error.to_string(), Some(help.join("; ")));
+            // The candidates above have their own remedies; the last help line is the way out.
+            let (_, mut help) = crate::failure::describe(&error);
+            add("engine", Some(false), error.to_string(), help.pop());
             None
         }
     };
@@ -138,9 +139,9 @@ fn line(finding: &Finding) -> String {
         Some(false) => "BAD",
         None => "   ",
     };
-    let mut line = format!("{mark} {:<13}{}\n", finding.what, finding.found);
+    let mut line = format!("{mark} {:<15} {}\n", finding.what, finding.found);
     if let Some(remedy) = &finding.remedy {
-        line += &format!("{:17}-> {remedy}\n", "");
+        line += &format!("{:20}-> {remedy}\n", "");
     }
     line
 }

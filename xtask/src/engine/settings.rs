@@ -56,7 +56,8 @@ pub fn prove(
         remember(false)?;
         return Ok(Ok(engine));
     }
-    if let Some(settings) = needed(machine, !super::find::on_path(world.path(), "runc").is_empty()) {
+    let runc = !super::find::on_path(world.path(), "runc").is_empty();
+    if let Some(settings) = needed(machine, runc) {
         crate::state::make_folder(&state.folder)?;
         write_whole(&path, &merged(&files, settings)?)?;
         let second = run_something(&with_ours(), runner)?;
@@ -66,16 +67,21 @@ pub fn prove(
         }
     }
     let what = format!("it can't run a process here: {}", first.last_line());
-    let remedy = "`cargo xtask doctor` shows what it needs; `cargo xtask setup` installs it on Debian and Ubuntu";
-    Ok(Err(Trouble { what, remedy: remedy.into() }))
+    let remedy = if machine.cgroups != Cgroups::V2 && !runc {
+        "install runc: this machine mounts control groups in a way that crun refuses".to_owned()
+    } else {
+        format!("repair it until this works: {}", words::call(&engine, SOMETHING))
+    };
+    Ok(Err(Trouble { what, remedy }))
 }
 
 /// Runs `true` of the machine itself in a container: needs no image, changes nothing, and fails
 /// where a build's RUN would.
 fn run_something(engine: &Engine, runner: &Runner) -> anyhow::Result<Answer> {
-    let words = ["run", "--rm", "--network", "none", "--rootfs", "/:O", "true"];
-    runner.ask(&words::call(engine, words), QUESTION)
+    runner.ask(&words::call(engine, SOMETHING), QUESTION)
 }
+
+const SOMETHING: [&str; 7] = ["run", "--rm", "--network", "none", "--rootfs", "/:O", "true"];
 
 /// The settings that this machine needs beside Podman's defaults; `None` when it needs none.
 ///
