@@ -1,10 +1,8 @@
-//! The container workflow: `cargo xtask build`, `label`, `context`, `doctor`, `setup`, `test`.
+//! The container workflow.
 #![allow(dead_code)]
 mod context;
 mod failure;
 mod ignore;
-mod invocation;
-mod reference;
 mod secrets;
 
 fn main() {}

@@ -212,7 +212,7 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> Result<char, String> {
 /// The rest of a `[…]`, after its opening bracket.
 fn class(chars: &mut std::str::Chars<'_>) -> Result<Glyph, String> {
     let mut ranges = Vec::new();
-    let mut item = |chars: &mut std::str::Chars<'_>, first: bool| match chars.next() {
+    let item = |chars: &mut std::str::Chars<'_>, first: bool| match chars.next() {
         None => Err("`[` without `]`; a class holds no slash".to_owned()),
         Some(']') if first => Ok(None),
         Some('\\') => escaped(chars).map(Some),
