@@ -1,5 +1,5 @@
 //! The container workflow.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 mod context;
 mod failure;
 mod ignore;

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::{SHOWN, gate};
 use crate::context::{ContextFile, Kind, files, read_ignore};
 use crate::failure::{Exit, describe};
-use crate::ignore::Ignore;
 
 /// The repository's own ignore file.
 const OURS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../.dockerignore"));
