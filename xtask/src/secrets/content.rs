@@ -92,15 +92,14 @@ impl Token {
             let before = text[..at].bytes().next_back();
             let rest = &text.as_bytes()[at + self.prefix.len()..];
             let length = rest.iter().take_while(|&&byte| (self.of)(byte)).count();
-            let ends = !self.exact || length == self.least;
-            let digit = rest[..length].iter().any(u8::is_ascii_digit) || self.exact;
+            let next = rest.get(length).copied();
+            let joined = |byte: Option<u8>| {
+                byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            };
             // `ghp_your_token_goes_here` in a text has no digit.
-            let next = rest.get(length).copied().filter(|_| self.exact);
-            length >= self.least
-                && ends
-                && digit
-                && !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-                && !next.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            let digit = self.exact || rest[..length].iter().any(u8::is_ascii_digit);
+            let long = if self.exact { length == self.least } else { length >= self.least };
+            long && digit && !joined(before) && !(self.exact && joined(next))
         })
     }
 }
@@ -186,10 +185,12 @@ pub fn only_certificates(bytes: &[u8]) -> bool {
             (inside, blocks) = (true, blocks + 1);
         } else if line.starts_with("-----END ") {
             inside = false;
-        } else if inside && !line.bytes().all(base64) {
-            return false;
-        } else if !inside && (line.contains("-----BEGIN") || looks_like_key(line)) {
-            return false;
+        } else {
+            let key = || line.contains("-----BEGIN") || looks_like_key(line);
+            let wrong = if inside { !line.bytes().all(base64) } else { key() };
+            if wrong {
+                return false;
+            }
         }
     }
     blocks > 0 && !inside
