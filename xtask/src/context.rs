@@ -126,6 +126,9 @@ pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
     Ok(found)
 }
 
+/// What [`walk`] calls.
+type Visit<'a> = dyn FnMut(Option<ContextFile>, &str, &Folder) -> anyhow::Result<()> + 'a;
+
 /// Calls `visit` for what is below the folder `path`, a folder before what it holds: with the entry
 /// when one of `rules` includes it (`None` for a folder), and with what `ignore` says at its path.
 fn walk(
@@ -134,7 +137,7 @@ fn walk(
     rules: &[Rule],
     path: &mut Vec<String>,
     above: &Folder,
-    visit: &mut dyn FnMut(Option<ContextFile>, &str, &Folder) -> anyhow::Result<()>,
+    visit: &mut Visit<'_>,
 ) -> anyhow::Result<()> {
     for name in names(&root.join(path.join("/")))? {
         path.push(name);

@@ -6,7 +6,7 @@ mod pattern;
 mod tests;
 
 use crate::failure::{Exit, Failure};
-pub use pattern::{Component, Glyph, Pattern, parse_line};
+pub use pattern::{Pattern, parse_line};
 
 /// The patterns of one `.dockerignore`, in the file's order: the last that matches decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
