@@ -50,11 +50,9 @@ value_of() {
     eval "printf '%s' \"\${$1:-}\""
 }
 
+# A name may come twice; its second turn finds nothing to do.
 secret_names() {
-    printf '%s\n' SECRET_KEY FIELD_ENCRYPTION_KEY DB_PASSWORD REDIS_URL
-    # Unquoted: it is a list of words.
-    # shellcheck disable=SC2086
-    printf '%s\n' ${REQUIRED_ENVIRONMENT:-} | grep -vxE 'SECRET_KEY|FIELD_ENCRYPTION_KEY|DB_PASSWORD|REDIS_URL|' || :
+    printf '%s\n' SECRET_KEY FIELD_ENCRYPTION_KEY DB_PASSWORD REDIS_URL "${REQUIRED_ENVIRONMENT:-}"
 }
 
 # Before root is given up: a mounted secret may be readable by root alone.
@@ -71,13 +69,13 @@ read_secret_files() {
     done
 }
 
-# The folders that the application writes are the image's user's. Another user gets those that
-# it can't write; never what is in them, which may be a big volume.
+# The folders that the application writes are the image's user's; another user gets them. A folder
+# that somebody mounted with an owner of its own is left alone, and so is what is inside.
 hand_over_folders() {
-    for folder in "${STATE_DIR:-}" "/var/log/${APP_MODULE:-}" /app/logs /app/media; do
-        [ -d "$folder" ] || continue
-        setpriv --reuid="$PUID" --regid="$PGID" --clear-groups test -w "$folder" \
-            || chown "$PUID:$PGID" "$folder" 2>/dev/null || :
+    for folder in "${STATE_DIR:?}" "/var/log/${APP_MODULE:?}" /app/logs /app/media; do
+        if [ -d "$folder" ] && [ "$PUID" -ne 1000 ] && [ "$(stat -c %u "$folder")" = 1000 ]; then
+            chown "$PUID:$PGID" "$folder" || say "$folder stays user 1000's"
+        fi
     done
 }
 
@@ -149,6 +147,7 @@ require_environment() {
     esac
 }
 
+# Services only: `exec` of this script in a running container must not change its role.
 # For `healthcheck`, which the engine starts beside us. /tmp can be read-only; then /dev/shm.
 record_role() {
     for folder in ${CONTAINER_RUN:-/tmp /dev/shm}; do
@@ -222,10 +221,7 @@ main() {
         gunicorn) shift && run_gunicorn "$@" ;;
         celery-worker | celery_worker | worker) shift && run_worker "$@" ;;
         celery-beat | celery_beat | beat) shift && run_beat "$@" ;;
-        *)
-            record_role other
-            exec "$@"
-            ;;
+        *) exec "$@" ;;
     esac
 }
 
