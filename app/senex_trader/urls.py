@@ -1,0 +1,11 @@
+from django.urls import include, path
+
+from senex_trader import health
+
+urlpatterns = [
+    path("health/", health.ready, name="health"),
+    path("health/live/", health.live, name="health-live"),
+    path("health/ready/", health.ready, name="health-ready"),
+    path("accounts/", include("accounts.urls")),
+    path("", include("trading.urls")),
+]

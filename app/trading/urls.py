@@ -1,0 +1,5 @@
+from django.urls import path
+
+from trading import views
+
+urlpatterns = [path("", views.index, name="index")]

@@ -1,0 +1,228 @@
+#!/bin/sh
+# The first process of every container: prepares the environment, then becomes what was asked for.
+#
+#   web | daphne                                HTTP and WebSockets
+#   gunicorn                                    HTTP
+#   celery-worker | celery_worker | worker      tasks
+#   celery-beat | celery_beat | beat            the schedule of tasks
+#   anything else                               is run as it stands, at once
+#
+# Words after a role are added to the command line of its service.
+#
+# ENVIRONMENT                  production (prod) or development (dev): the settings
+# DJANGO_SETTINGS_MODULE       the settings, over ENVIRONMENT
+# SECRET_KEY_FILE and so on    a file to read the variable from (see secret_names)
+# PUID, PGID (1000)            who a container that was started as root becomes
+# ALLOW_ROOT=1                 lets it stay root
+# PORT (8000), WEB_BIND (0.0.0.0)
+# GUNICORN_WORKERS (4), GUNICORN_TIMEOUT (120), GUNICORN_MAX_REQUESTS (1000),
+# GUNICORN_MAX_REQUESTS_JITTER (50)
+# CELERY_CONCURRENCY (4), CELERY_MAX_TASKS_PER_CHILD (100), CELERY_LOGLEVEL (info),
+# CELERY_SCHEDULE (in STATE_DIR)
+# WAIT_ATTEMPTS (30), WAIT_INTERVAL (2 s)     patience with PostgreSQL and Redis; 0: none
+# MIGRATE=0                    leaves migrations to somebody else
+# HEALTHCHECK_PATH (/health/)  what `healthcheck` asks a web container
+set -eu
+
+LIBRARY=${CONTAINER_LIBRARY:-/usr/local/lib/container}
+
+say() {
+    printf 'entrypoint: %s\n' "$*" >&2
+}
+
+# 64 is EX_USAGE: the container was started wrongly, and starting it again won't help.
+refuse() {
+    say "$*"
+    exit 64
+}
+
+is_number() {
+    case $1 in
+        '' | *[!0-9]*) return 1 ;;
+    esac
+}
+
+# The value of the variable with this name.
+value_of() {
+    case $1 in
+        '' | [0-9]* | *[!A-Za-z0-9_]*) refuse "'$1' is no name of a variable" ;;
+    esac
+    eval "printf '%s' \"\${$1:-}\""
+}
+
+# A name may come twice; its second turn finds nothing to do.
+secret_names() {
+    printf '%s\n' SECRET_KEY FIELD_ENCRYPTION_KEY DB_PASSWORD REDIS_URL "${REQUIRED_ENVIRONMENT:-}"
+}
+
+# Before root is given up: a mounted secret may be readable by root alone.
+read_secret_files() {
+    for name in $(secret_names); do
+        file=$(value_of "${name}_FILE")
+        unset "${name}_FILE"
+        [ -n "$file" ] || continue
+        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one of them"
+        [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
+        value=$(cat "$file")
+        [ -n "$value" ] || refuse "${name}_FILE: $file is empty"
+        export "$name=$value"
+    done
+}
+
+# The folders that the application writes are the image's user's; another user gets them. A folder
+# that somebody mounted with an owner of its own is left alone, and so is what is inside.
+hand_over_folders() {
+    for folder in "${STATE_DIR:?}" "/var/log/${APP_MODULE:?}" /app/logs /app/media; do
+        if [ -d "$folder" ] && [ "$PUID" -ne 1000 ] && [ "$(stat -c %u "$folder")" = 1000 ]; then
+            chown "$PUID:$PGID" "$folder" || say "$folder stays user 1000's"
+        fi
+    done
+}
+
+# Only where a container was started as root; the image itself starts as 1000:1000.
+become_user() {
+    [ "$(id -u)" = 0 ] || return 0
+    if [ "${ALLOW_ROOT:-}" = 1 ] && [ "${PUID:-0}" = 0 ]; then
+        return 0
+    fi
+    PUID=${PUID:-1000}
+    PGID=${PGID:-1000}
+    for name in PUID PGID; do
+        number=$(value_of "$name")
+        is_number "$number" || refuse "$name must be a number, not '$number'"
+        # A comparison of numbers, so that 00 is root too.
+        if [ "$number" -eq 0 ] && [ "${ALLOW_ROOT:-}" != 1 ]; then
+            refuse "$name=0 is root; set ALLOW_ROOT=1 if that is meant"
+        fi
+    done
+    [ "$PUID" -ne 0 ] || return 0
+    hand_over_folders
+    # No capability is left, and no program can gain any.
+    exec setpriv --reuid="$PUID" --regid="$PGID" --clear-groups --inh-caps=-all --no-new-privs \
+        "$0" "$@"
+}
+
+# Root's home, or `/` from an unknown number, is nothing the user can write.
+choose_home() {
+    if [ -n "${HOME:-}" ] && [ "$HOME" != / ] && [ -d "$HOME" ] && [ -w "$HOME" ]; then
+        return 0
+    fi
+    user=$(id -u)
+    HOME=/tmp
+    while IFS=: read -r _ _ number _ _ folder _; do
+        if [ "$number" = "$user" ] && [ -d "$folder" ] && [ -w "$folder" ]; then
+            HOME=$folder
+        fi
+    done </etc/passwd
+    export HOME
+}
+
+choose_settings() {
+    if [ -n "${DJANGO_SETTINGS_MODULE:-}" ]; then
+        SETTINGS_FROM=DJANGO_SETTINGS_MODULE
+        return 0
+    fi
+    case ${ENVIRONMENT:-production} in
+        production | prod) settings=production ;;
+        development | dev) settings=development ;;
+        *) refuse "unknown ENVIRONMENT '$ENVIRONMENT'; known: production (prod), development (dev)" ;;
+    esac
+    SETTINGS_FROM="ENVIRONMENT=${ENVIRONMENT:-production}"
+    export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings.$settings"
+}
+
+# All that are missing in one line, so that nobody meets them one by one.
+require_environment() {
+    missing=
+    for name in ${REQUIRED_ENVIRONMENT:-}; do
+        [ -n "$(value_of "$name")" ] || missing="$missing $name"
+    done
+    # Unquoted: it is a list of words.
+    # shellcheck disable=SC2086
+    set -- $missing
+    case $# in
+        0) ;;
+        1) refuse "$1 is not set; give it with -e $1=… or $1_FILE=/run/secrets/…" ;;
+        *) refuse "$* are not set; give each with -e $1=… or $1_FILE=/run/secrets/…" ;;
+    esac
+}
+
+# Services only: `exec` of this script in a running container must not change its role.
+# For `healthcheck`, which the engine starts beside us. /tmp can be read-only; then /dev/shm.
+record_role() {
+    for folder in ${CONTAINER_RUN:-/tmp /dev/shm}; do
+        if rm -f "$folder/container-heartbeat" 2>/dev/null \
+            && { printf '%s\n' "$1" >"$folder/container-role"; } 2>/dev/null; then
+            export CONTAINER_HEARTBEAT="$folder/container-heartbeat"
+            return 0
+        fi
+    done
+    return 0
+}
+
+# One process waits, migrates, and then becomes the service: nothing stands between the engine's
+# signals and the service. `prepare.py` also listens to them while it waits, as a shell wouldn't.
+run_service() {
+    role=$1
+    shift
+    say "$role with $DJANGO_SETTINGS_MODULE (from $SETTINGS_FROM)"
+    require_environment
+    record_role "$role"
+    exec python "$LIBRARY/prepare.py" "$role" "$@"
+}
+
+run_web() {
+    run_service web daphne -b "${WEB_BIND:-0.0.0.0}" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@"
+}
+
+run_gunicorn() {
+    run_service gunicorn gunicorn "$WSGI_APPLICATION" \
+        --bind "${WEB_BIND:-0.0.0.0}:${PORT:-8000}" \
+        --workers "${GUNICORN_WORKERS:-4}" \
+        --timeout "${GUNICORN_TIMEOUT:-120}" \
+        --max-requests "${GUNICORN_MAX_REQUESTS:-1000}" \
+        --max-requests-jitter "${GUNICORN_MAX_REQUESTS_JITTER:-50}" \
+        --access-logfile - --error-logfile - "$@"
+}
+
+# Celery loads our modules that tell `healthcheck` of life.
+find_library() {
+    export PYTHONPATH="$LIBRARY${PYTHONPATH:+:$PYTHONPATH}"
+}
+
+run_worker() {
+    find_library
+    run_service worker celery -A "$APP_MODULE" worker \
+        --loglevel="${CELERY_LOGLEVEL:-info}" \
+        --queues="$CELERY_QUEUES" \
+        --concurrency="${CELERY_CONCURRENCY:-4}" \
+        --max-tasks-per-child="${CELERY_MAX_TASKS_PER_CHILD:-100}" \
+        --include=heartbeat "$@"
+}
+
+# No pid file: a container has one beat, and a file that a crash left would keep it from starting.
+run_beat() {
+    find_library
+    run_service beat celery -A "$APP_MODULE" beat \
+        --loglevel="${CELERY_LOGLEVEL:-info}" \
+        --pidfile= \
+        --schedule="${CELERY_SCHEDULE:-$STATE_DIR/celerybeat-schedule}" \
+        --scheduler=beat_schedule:Scheduler "$@"
+}
+
+main() {
+    [ $# -gt 0 ] || refuse "nothing to run; roles: web, gunicorn, celery-worker, celery-beat"
+    read_secret_files
+    become_user "$@"
+    choose_home
+    choose_settings
+    case $1 in
+        web | daphne) shift && run_web "$@" ;;
+        gunicorn) shift && run_gunicorn "$@" ;;
+        celery-worker | celery_worker | worker) shift && run_worker "$@" ;;
+        celery-beat | celery_beat | beat) shift && run_beat "$@" ;;
+        *) exec "$@" ;;
+    esac
+}
+
+main "$@"
