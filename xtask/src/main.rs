@@ -61,7 +61,11 @@ fn main() -> ExitCode {
         Err(error) => {
             let (code, help) = failure::describe(&error);
             run::say(&format!("error: {error:#}"));
-            help.iter().for_each(|line| run::say(&format!("help: {line}")));
+            for line in help {
+                // An indented line is a quotation that belongs to the line before it.
+                let prefix = if line.starts_with("  ") { "    " } else { "help: " };
+                run::say(&format!("{prefix}{line}"));
+            }
             exit(code)
         }
     }

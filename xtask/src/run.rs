@@ -342,9 +342,15 @@ pub fn step_failed(exit: Exit, step: &str, ended: &Ended, log: &Path) -> Failure
         Some(code) => format!("exit status {code}"),
         None => "ended by a signal".to_owned(),
     };
-    let mut help: Vec<String> = tail(&ended.lines, 12).into_iter().map(|l| format!("  {l}")).collect();
-    help.push(format!("the whole log: {}", log.display()));
+    let mut help = vec![format!("the whole log is {}; its last lines:", log.display())];
+    help.extend(tail(&ended.lines, 8).iter().map(|line| format!("  {}", shortened(line, 160))));
     Failure { exit, message: format!("{step}: {how}"), help }
+}
+
+/// `text` cut to `most` characters, with a sign where something is missing.
+pub fn shortened(text: &str, most: usize) -> String {
+    let cut: String = text.chars().take(most).collect();
+    if cut.len() == text.len() { cut } else { format!("{cut}…") }
 }
 
 /// The last `count` lines that hold text.

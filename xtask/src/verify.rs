@@ -91,7 +91,7 @@ fn build_failed(
 ) -> Failure {
     let place = dockerfile::failing(instructions, &ended.lines).map_or_else(
         || plan.dockerfile.clone(),
-        |step| format!("{}:{}: {}", plan.dockerfile, step.line, shortened(&step.keyword, &step.text)),
+        |step| format!("{}:{}: {}", plan.dockerfile, step.line, run::shortened(&format!("{} {}", step.keyword, step.text), 60)),
     );
     let mut failure = run::step_failed(Exit::Build, &format!("building {place}"), ended, log);
     if ended.code == Some(0) {
@@ -100,11 +100,6 @@ fn build_failed(
         );
     }
     failure
-}
-
-fn shortened(keyword: &str, text: &str) -> String {
-    let line: String = format!("{keyword} {text}").chars().take(60).collect();
-    if line.chars().count() < 60 { line } else { format!("{line}…") }
 }
 
 fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image> {
