@@ -1,0 +1,166 @@
+//! Every decision of a build as a value, and the whole command line that each engine gets for it.
+
+use super::*;
+use crate::engine::words;
+use expect_test::{Expect, expect};
+
+fn config() -> Config {
+    crate::config::parse(include_str!("../../../docker/image.toml")).unwrap()
+}
+
+fn base() -> Base {
+    Base { reference: "docker.io/library/python:3.12-slim-bookworm".into(), ..Base::default() }
+}
+
+fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
+    Facts {
+        engine,
+        config,
+        labels: BTreeMap::from([
+            (format!("{OCI}version"), "v1.2.3".to_owned()),
+            (format!("{OCI}title"), "Senex Trader".to_owned()),
+        ]),
+        revision: "0123456789abcdef0123456789abcdef01234567",
+        changed: false,
+        base: base(),
+        ca_bundle: None,
+        top: Path::new("/top"),
+        cache: (PathBuf::from("/cache"), 1000),
+    }
+}
+
+fn check(kind: Kind, wishes: &Wishes, change: impl FnOnce(&mut Facts<'_>), expected: &Expect) {
+    let (engine, config) = (Engine::assumed(kind), config());
+    let mut facts = facts(&engine, &config);
+    change(&mut facts);
+    let text = match build(wishes, &facts) {
+        Ok(plan) => words::script(&engine, &plan, facts.top, &[]),
+        Err(error) => format!("{error:#} {:?}", crate::failure::describe(&error)),
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn the_production_image_on_podman() {
+    check(Kind::Podman, &Wishes::default(), |_| {}, &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        touch /top/target/xtask/checkout
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
+        TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
+        image=$(cat /top/target/xtask/image-id)
+        podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
+    "#]]);
+}
+
+#[test]
+fn the_production_image_on_docker() {
+    check(Kind::Docker, &Wishes::default(), |_| {}, &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id .
+        image=$(cat /top/target/xtask/image-id)
+        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
+        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
+    "#]]);
+}
+
+#[test]
+fn the_development_image_of_a_changed_tree() {
+    let wishes = Wishes { dev: true, ..Wishes::default() };
+    check(Kind::Docker, &wishes, |facts| facts.changed = true, &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile.dev --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id .
+        image=$(cat /top/target/xtask/image-id)
+        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:dev
+    "#]]);
+}
+
+#[test]
+fn everything_that_the_command_line_can_ask() {
+    let wishes = Wishes {
+        target: Some("dependencies".into()),
+        tags: vec!["try".into(), "registry.example/team/app:1".into()],
+        build_args: vec![("ENVIRONMENT".into(), "dev".into()), ("APP_MODULE".into(), "x y".into())],
+        secrets: vec![
+            SecretMount { id: "token".into(), source: SecretSource::Environment("TOKEN".into()) },
+            SecretMount { id: "ca".into(), source: SecretSource::File("/own.pem".into()) },
+        ],
+        labels: vec![("team".into(), "it's ours".into())],
+        no_cache: true,
+        platform: Some("linux/arm64".into()),
+        ..Wishes::default()
+    };
+    let change = |facts: &mut Facts<'_>| {
+        facts.changed = true;
+        facts.ca_bundle = Some("/etc/ca.pem".into());
+        facts.base.digest = Some("sha256:12".into());
+    };
+    check(Kind::Podman, &wishes, change, &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        touch /top/target/xtask/checkout
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
+        TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --file docker/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
+        image=$(cat /top/target/xtask/image-id)
+        podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
+    "#]]);
+}
+
+#[test]
+fn what_can_not_be_is_refused() {
+    let wishes = |change: &dyn Fn(&mut Wishes)| {
+        let mut wishes = Wishes::default();
+        change(&mut wishes);
+        wishes
+    };
+    let revision = ("org.opencontainers.image.revision".to_owned(), "1".to_owned());
+    let marker = || SecretMount { id: "checkout".into(), source: SecretSource::File("x".into()) };
+    let cases = [
+        wishes(&|wishes| wishes.tags = vec!["not a tag".into()]),
+        wishes(&|wishes| wishes.tags = vec!["Upper/case:1".into()]),
+        wishes(&|wishes| wishes.labels = vec![revision.clone()]),
+        wishes(&|wishes| wishes.secrets = vec![marker()]),
+        wishes(&|wishes| wishes.platform = Some("linux/amd64,linux/arm64".into())),
+    ];
+    let (engine, config) = (Engine::assumed(Kind::Podman), config());
+    let mut text = String::new();
+    for case in cases {
+        let error = build(&case, &facts(&engine, &config)).unwrap_err();
+        let (exit, help) = crate::failure::describe(&error);
+        text += &format!("{} {error:#}\n  {}\n", exit as u8, help.join("\n  "));
+    }
+    expect![[r#"
+        2 reading the reference "not a tag": ` ` in the repository at character 4
+  
+        2 reading the reference "Upper/case:1": `U` in the repository, which is not lower case, at character 1
+  
+        2 adding the label org.opencontainers.image.revision: it comes from git and the build
+          commit, tag or set --base instead; `cargo xtask label` shows what it will be
+        2 reading --secret: the id `checkout` is there twice or is ours
+  
+        2 several platforms in one build: Podman 4.3.0 can't: the image that was tested must be the one that is tagged, and an index has no image ID
+          build each platform by itself, with --tag
+    "#]].assert_eq(&text);
+}
+
+#[test]
+fn the_budget_is_that_of_the_whole_production_image() {
+    let (engine, config) = (Engine::assumed(Kind::Podman), config());
+    let budget = |wishes: &Wishes| build(wishes, &facts(&engine, &config)).unwrap().size_budget;
+    assert_eq!(budget(&Wishes::default()), Some(500_000_000));
+    assert_eq!(budget(&Wishes { target: Some("runtime".into()), ..Wishes::default() }), Some(500_000_000));
+    assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
+    assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
+}
