@@ -28,8 +28,30 @@ pub struct Running {
 /// # Errors
 /// When the record can't be written.
 pub fn record(state: &State, id: u32) -> anyhow::Result<()> {
-    let started = start_time(id).unwrap_or_default();
-    state.remember("running.json", &Running { id, started })
+    state.remember("running.json", &running(id))
+}
+
+/// A process and when it started, so that another one with its id is never taken for it.
+pub fn running(id: u32) -> Running {
+    Running { id, started: start_time(id).unwrap_or_default() }
+}
+
+/// Ends a process where it still runs: SIGTERM, and after `patience` SIGKILL. A child of ours
+/// counts as ended once it only waits to be reaped.
+pub fn end(process: &Running, patience: Duration) {
+    let alive = || process.started != 0 && start_time(process.id) == Some(process.started);
+    if !alive() {
+        return;
+    }
+    run::terminate(process.id);
+    let start = Instant::now();
+    while alive() {
+        if start.elapsed() > patience {
+            run::kill(process.id);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Ends what a killed build left running and removes what it left lying; does nothing, at the
@@ -41,15 +63,7 @@ pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<
     let Some(running) = state.remembered::<Running>("running.json") else { return Ok(()) };
     if running.started != 0 && start_time(running.id) == Some(running.started) {
         say(&format!("ending the build of a killed run (process {})", running.id));
-        run::terminate(running.id);
-        let start = Instant::now();
-        while start_time(running.id) == Some(running.started) {
-            if start.elapsed() > Duration::from_secs(5) {
-                run::kill(running.id);
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        end(&running, Duration::from_secs(5));
     }
     if engine.kind == Kind::Podman {
         containers(state, engine, runner)?;
@@ -69,7 +83,12 @@ pub fn finished(state: &State) {
 fn start_time(id: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let after = stat.rsplit_once(')')?.1;
-    after.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = after.split_whitespace();
+    // The state comes first: a zombie has ended.
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
 }
 
 /// RUN processes and their folders in our own TMPDIR.

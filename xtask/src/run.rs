@@ -234,6 +234,24 @@ impl Runner {
         Ok(Ended { code, lines: all })
     }
 
+    /// Starts a command that goes on beside us, with its output in `log`; gives its id.
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when it can't be started.
+    pub fn background(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<u32> {
+        self.check_signal()?;
+        say(&format!("$ {invocation} &"));
+        let file = File::create(log).with_context(|| format!("opening {}", log.display()))?;
+        let mut command = self.command(invocation)?;
+        let again = file.try_clone().context("opening a log")?;
+        command.stdin(Stdio::null()).stdout(file).stderr(again);
+        let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        let id = child.id();
+        // Somebody must reap it, or it stays as a zombie until we end.
+        std::thread::spawn(move || child.wait());
+        Ok(id)
+    }
+
     /// Runs a command with our own terminal (for `sudo`, which may ask for a password).
     ///
     /// # Errors

@@ -1,12 +1,209 @@
 //! `test`: the workflow's own tests, in groups with their times; `--all` is what CI runs.
 
 use crate::cli;
-use crate::world::World;
+use crate::failure::{Exit, Failure, failure_help};
+use crate::invocation::Invocation;
+use crate::machine;
+use crate::run::{Runner, say, shortened};
+use crate::world::{Workflow, World};
+use lab::Lab;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+mod lab;
+
+/// What the groups share.
+struct Bench<'a> {
+    world: &'a World,
+    workflow: &'a Workflow,
+    runner: Runner,
+    /// The virtual environment of the tools.
+    tools: PathBuf,
+    log: PathBuf,
+}
+
+/// One group: its name, whether only `--all` runs it, and what it does.
+struct Group {
+    name: &'static str,
+    all: bool,
+    run: fn(&Bench<'_>) -> anyhow::Result<()>,
+}
+
+const GROUPS: [Group; 11] = [
+    Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
+    Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
+    Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
+    Group { name: "tools", all: true, run: tools },
+    Group { name: "hadolint", all: true, run: hadolint },
+    Group { name: "shellcheck", all: true, run: shellcheck },
+    Group { name: "lock", all: true, run: lock },
+    Group { name: "payload", all: true, run: payload },
+    Group { name: "entrypoint", all: true, run: entrypoint },
+    Group { name: "podman", all: true, run: |b| b.engine(Lab::podman) },
+    Group { name: "docker", all: true, run: |b| b.engine(Lab::docker) },
+];
+
+/// With the real-engine tests, which are compiled only for `--all`.
+const CLIPPY: &[&str] =
+    &["clippy", "--locked", "--quiet", "--all-targets", "--all-features", "--", "-D", "warnings"];
 
 /// The command.
 ///
 /// # Errors
-/// [`crate::failure::Exit::Check`] when a group fails, naming it.
-pub fn run(_world: &World, _args: &cli::Test) -> anyhow::Result<()> {
-    Ok(())
+/// [`Exit::Check`] when a group fails, naming it; 130 or 143 after a signal.
+pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let machine = machine::read(world);
+    let chosen: Vec<&Group> = GROUPS.iter().filter(|group| wanted(args, group)).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
+        let message = format!("choosing tests: no group begins with {}", args.only.join(" or "));
+        return Err(failure_help(Exit::Usage, message, format!("the groups are {}", names.join(", "))));
+    }
+    if world.common.dry_run {
+        let names: String = chosen.iter().map(|group| format!("{}\n", group.name)).collect();
+        return world.result(&names, &serde_json::json!({ "groups": names.lines().collect::<Vec<_>>() }));
+    }
+    if args.setup {
+        let setup = cli::Setup { yes: true, for_tests: true, ..cli::Setup::default() };
+        super::setup::ensure(world, &workflow, &machine, setup)?;
+    }
+    let bench = Bench {
+        world,
+        workflow: &workflow,
+        runner: world.runner(&workflow.top),
+        tools: workflow.state.folder.join("tools"),
+        log: workflow.state.new_log("test")?,
+    };
+    let mut outcomes = Vec::new();
+    for group in chosen {
+        say(&format!("=== {}", group.name));
+        let start = Instant::now();
+        let outcome = (group.run)(&bench);
+        bench.runner.check_signal()?;
+        if let Err(error) = &outcome {
+            say(&format!("error: {error:#}"));
+            crate::failure::describe(error).1.iter().for_each(|line| say(&format!("help: {line}")));
+        }
+        outcomes.push((group.name, outcome.is_ok(), start.elapsed()));
+    }
+    summary(world, &outcomes)
+}
+
+fn wanted(args: &cli::Test, group: &Group) -> bool {
+    let named = |group: &Group| args.only.iter().any(|start| group.name.starts_with(start.as_str()));
+    if args.only.is_empty() { args.all || !group.all } else { named(group) }
+}
+
+fn summary(world: &World, outcomes: &[(&str, bool, Duration)]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for (name, good, time) in outcomes {
+        let mark = if *good { "ok    " } else { "FAILED" };
+        text += &format!("{mark}  {name:<12}{:>7.1} s\n", time.as_secs_f64());
+    }
+    let failed: Vec<&str> = outcomes.iter().filter(|o| !o.1).map(|o| o.0).collect();
+    text += &format!("{} passed, {} failed\n", outcomes.len() - failed.len(), failed.len());
+    let groups: Vec<_> = outcomes
+        .iter()
+        .map(|(name, good, time)| {
+            serde_json::json!({ "group": name, "passed": good, "seconds": time.as_secs_f64() })
+        })
+        .collect();
+    world.result(&text, &serde_json::json!({ "groups": groups }))?;
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let help = failed.iter().map(|name| format!("cargo xtask test --only {name}")).collect();
+    let message = format!("testing: failed: {}", failed.join(", "));
+    Err(Failure { exit: Exit::Check, message, help }.into())
+}
+
+impl Bench<'_> {
+    /// Runs one step; its output is shown, whatever `-q` says only in the log.
+    fn step(&self, invocation: &Invocation) -> anyhow::Result<()> {
+        let ended = self.runner.stream(invocation, &self.log)?;
+        if ended.code == Some(0) {
+            return Ok(());
+        }
+        let step = shortened(&invocation.to_string(), 80);
+        Err(crate::run::step_failed(Exit::Check, &step, &ended, &self.log).into())
+    }
+
+    fn cargo(&self, words: &[&str]) -> anyhow::Result<()> {
+        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        self.step(&Invocation::new(cargo, words.iter().copied()))
+    }
+
+    fn tool(&self, name: &str) -> String {
+        self.tools.join("bin").join(name).display().to_string()
+    }
+
+    /// The tests that need an engine, in a laboratory of its own that is taken down whatever
+    /// happens.
+    fn engine(&self, build: fn(&Workflow, &Runner) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
+        let lab = build(self.workflow, &self.runner)?;
+        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        let words = [
+            "test", "--locked", "--features", "engine", "--test", "engine", "--", "--test-threads=1",
+        ];
+        let mut outcome = Ok(());
+        for words in [&words[..], &["test", "--locked", "--quiet", "engine_proof"]] {
+            let mut invocation = Invocation::new(cargo, words.iter().copied());
+            invocation.env.clone_from(&lab.env);
+            let uv = ("XTASK_TEST_UV".to_owned(), self.tool("uv"));
+            invocation.env.push(uv);
+            outcome = outcome.and_then(|()| self.step(&invocation));
+        }
+        lab.end(&self.runner)?;
+        outcome
+    }
+}
+
+/// A virtual environment with the tools of `xtask/tools/requirements.txt`.
+fn tools(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let folder = bench.tools.display().to_string();
+    bench.step(&Invocation::new("python3", ["-m", "venv", &folder]))?;
+    let words = ["install", "--quiet", "--require-hashes", "--only-binary=:all:"];
+    let file = ["--requirement", "xtask/tools/requirements.txt"];
+    bench.step(&Invocation::new(bench.tool("pip"), words.into_iter().chain(file)))
+}
+
+fn hadolint(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.step(&Invocation::new(bench.tool("hadolint"), ["docker/Dockerfile", "docker/Dockerfile.dev"]))
+}
+
+fn shellcheck(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let scripts =
+        ["docker/entrypoint.sh", "docker/base/slim.sh", "docker/base/postgres-start", ".ci/run"];
+    bench.step(&Invocation::new(bench.tool("shellcheck"), scripts))
+}
+
+/// The lock is what `pyproject.toml` asks for.
+fn lock(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.uv(&["lock", "--check", "--project", "app"])
+}
+
+fn payload(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.uv(&["run", "--frozen", "--directory", "app", "ruff", "check", "--no-cache", "."])?;
+    bench.uv(&["run", "--frozen", "--directory", "app", "black", "--check", "--quiet", "."])?;
+    let words = ["run", "--frozen", "--directory", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    bench.uv(&words)
+}
+
+fn entrypoint(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let words = ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    bench.uv(&[&words[..], &["--rootdir", "docker/tests", "-c", "docker/tests/pytest.ini", "docker/tests"]].concat())
+}
+
+impl Bench<'_> {
+    /// uv with an environment of its own, so that nothing appears in `app/`.
+    fn uv(&self, words: &[&str]) -> anyhow::Result<()> {
+        let environment = self.workflow.state.folder.join("payload").display().to_string();
+        self.step(
+            &Invocation::new(self.tool("uv"), words.iter().copied())
+                .with_env("UV_PROJECT_ENVIRONMENT", environment)
+                .with_env("UV_PYTHON_DOWNLOADS", "never")
+                .with_env("PYTHONDONTWRITEBYTECODE", "1"),
+        )
+    }
 }

@@ -1,0 +1,203 @@
+//! A laboratory for the tests of one engine: a store of its own, for Docker also a daemon and a
+//! network of its own, so that nothing of the machine is seen or left behind.
+
+use crate::engine::Kind;
+use crate::failure::{Exit, failure_help};
+use crate::invocation::Invocation;
+use crate::leftovers::{self, Running};
+use crate::run::{QUESTION, Runner, say};
+use crate::state::{State, make_folder, write_whole};
+use crate::world::Workflow;
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// One engine, ready for tests.
+pub(super) struct Lab {
+    /// What the tests get in their environment.
+    pub(super) env: Vec<(String, String)>,
+    state: State,
+    folder: PathBuf,
+    /// Where file names are short enough for sockets (108 bytes, unix(7)).
+    sockets: Option<PathBuf>,
+}
+
+/// The processes that a laboratory runs, for the next one to end when this one is killed.
+const PROCESSES: &str = "lab.json";
+
+impl Lab {
+    /// Podman with its own images and containers.
+    pub(super) fn podman(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
+        let lab = Lab::begin(workflow, runner, Kind::Podman)?;
+        let file = lab.folder.join("storage.conf");
+        let text = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
+            lab.folder.display()
+        );
+        write_whole(&file, &text)?;
+        Ok(lab.with("CONTAINERS_STORAGE_CONF", &file.display().to_string()))
+    }
+
+    /// A Docker daemon in a network namespace of its own, with slirp4netns as its way out: its
+    /// bridge and its firewall rules vanish with it.
+    pub(super) fn docker(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
+        let mut lab = Lab::begin(workflow, runner, Kind::Docker)?;
+        let sockets = std::env::temp_dir().join(format!("xtask-docker-{}", std::process::id()));
+        make_folder(&sockets)?;
+        lab.sockets = Some(sockets.clone());
+        match lab.start_docker(&sockets, runner) {
+            Ok(()) => Ok(lab.with("DOCKER_HOST", &format!("unix://{}/docker.sock", sockets.display()))),
+            Err(error) => {
+                lab.end(runner)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(workflow: &Workflow, runner: &Runner, kind: Kind) -> anyhow::Result<Lab> {
+        let folder = workflow.state.folder.join(format!("lab-{kind}"));
+        let lab = Lab {
+            env: vec![("XTASK_TEST_ENGINE".to_owned(), kind.to_string())],
+            state: workflow.state.clone(),
+            folder,
+            sockets: None,
+        };
+        lab.clear(runner)?;
+        make_folder(&lab.folder)?;
+        Ok(lab)
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Lab {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn start_docker(&self, sockets: &Path, runner: &Runner) -> anyhow::Result<()> {
+        let path = |name: &str| sockets.join(name).display().to_string();
+        // The shell waits for its network before it becomes the daemon.
+        let script = format!(
+            "ip link set lo up; while [ ! -e {go} ]; do sleep 0.05; done; exec dockerd \
+             --data-root {data} --exec-root {exec} --host unix://{socket} --pidfile {pid} --dns 10.0.2.3",
+            go = path("go"),
+            data = self.folder.join("data").display(),
+            exec = path("exec"),
+            socket = path("docker.sock"),
+            pid = path("pid"),
+        );
+        let log = self.folder.join("dockerd.log");
+        let daemon = Invocation::new("unshare", ["--net", "sh", "-c", &script]);
+        let daemon = self.background(&daemon, &log, runner)?;
+        wait_until(runner, "the daemon's network", || in_other_network(daemon))?;
+        let words = ["--configure", "--mtu=65520", "--disable-host-loopback"];
+        let words = words.map(String::from).into_iter().chain([daemon.to_string(), "tap0".to_owned()]);
+        self.background(&Invocation::new("slirp4netns", words), &self.folder.join("slirp.log"), runner)?;
+        let up = Invocation::new("nsenter", [format!("--net=/proc/{daemon}/ns/net"), "ip".into(), "route".into()]);
+        wait_until(runner, "the way out of the daemon's network", || {
+            runner.ask(&up, QUESTION).is_ok_and(|answer| answer.stdout.contains("default"))
+        })?;
+        std::fs::write(sockets.join("go"), "").context("starting dockerd")?;
+        let words = ["--host".to_owned(), format!("unix://{}", path("docker.sock")), "version".to_owned()];
+        let version = Invocation::new("/usr/bin/docker", words);
+        wait_until(runner, "dockerd", || {
+            runner.ask(&version, QUESTION).is_ok_and(|answer| answer.good())
+        })
+        .map_err(|error| {
+            let help = format!("its log is {}", log.display());
+            failure_help(Exit::Engine, format!("{error:#}"), help)
+        })
+    }
+
+    /// Starts a process that goes on; it is recorded before anything else happens.
+    fn background(&self, invocation: &Invocation, log: &Path, runner: &Runner) -> anyhow::Result<u32> {
+        let id = runner.background(invocation, log)?;
+        let mut all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        all.push(leftovers::running(id));
+        self.state.remember(PROCESSES, &all)?;
+        Ok(id)
+    }
+
+    /// Ends everything and removes the store.
+    pub(super) fn end(self, runner: &Runner) -> anyhow::Result<()> {
+        // Also after a signal: what was started is ended.
+        let calm = Runner { signal: std::sync::Arc::default(), ..runner.clone() };
+        self.clear(&calm)
+    }
+
+    fn clear(&self, runner: &Runner) -> anyhow::Result<()> {
+        let all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        // The daemon before its network: it needs no network to end.
+        for process in &all {
+            leftovers::end(process, Duration::from_secs(20));
+        }
+        self.state.remember(PROCESSES, &Vec::<Running>::new())?;
+        if self.folder.is_dir() {
+            self.remove_podman(runner)?;
+            unmount_below(&self.folder, runner)?;
+            remove(&self.folder)?;
+        }
+        if let Some(sockets) = &self.sockets {
+            unmount_below(sockets, runner)?;
+            remove(sockets)?;
+        }
+        Ok(())
+    }
+
+    /// Containers first: a store that is only deleted leaves their processes and networks.
+    fn remove_podman(&self, runner: &Runner) -> anyhow::Result<()> {
+        let storage = self.folder.join("storage.conf");
+        if !storage.is_file() {
+            return Ok(());
+        }
+        let settings = self.state.folder.join("containers.conf");
+        let mut removal = Invocation::new("podman", ["rm", "--all", "--force", "--time", "2"])
+            .with_env("CONTAINERS_STORAGE_CONF", storage.display().to_string());
+        if settings.is_file() {
+            removal = removal.with_env("CONTAINERS_CONF", settings.display().to_string());
+        }
+        let answer = runner.ask(&removal, QUESTION)?;
+        if !answer.good() {
+            say(&format!("warning: removing the containers of the tests: {}", answer.last_line()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a process has left our network namespace.
+fn in_other_network(id: u32) -> bool {
+    let link = |id: &str| std::fs::read_link(format!("/proc/{id}/ns/net")).ok();
+    let other = link(&id.to_string());
+    other.is_some() && other != link("self")
+}
+
+fn wait_until(runner: &Runner, what: &str, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while !ready() {
+        runner.check_signal()?;
+        if start.elapsed() > Duration::from_secs(60) {
+            anyhow::bail!("waiting for {what}: not there after 60 s");
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// What is still mounted below a folder that is to be removed, deepest first.
+fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split_whitespace().nth(1));
+    let mut places: Vec<&str> = places.filter(|place| Path::new(place).starts_with(folder)).collect();
+    places.sort_unstable();
+    for place in places.iter().rev() {
+        runner.ask(&Invocation::new("umount", [*place]), QUESTION)?;
+    }
+    Ok(())
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,1 @@
+//! The command line as a user sees it, with no engine or with a program that only plays one.
