@@ -143,7 +143,7 @@ require_environment() {
     case $# in
         0) ;;
         1) refuse "$1 is not set; give it with -e $1=… or $1_FILE=/run/secrets/…" ;;
-        *) refuse "$* are not set; give each with -e $1=… or $1_FILE=/run/secrets/…" ;;
+        *) refuse "$(printf '%s, ' "$@" | sed 's/, $//') are not set; give each with -e $1=… or $1_FILE=/run/secrets/…" ;;
     esac
 }
 

@@ -47,10 +47,10 @@ def number(name, default):
     return value
 
 
-def first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # psycopg puts the reason last where it tried several addresses.
-    return lines[0] if len(lines) == 1 else lines[-1].lstrip("- ")
+def reason_of(error):
+    """One line: the last attempt's where psycopg tried several addresses, without libpq's hints."""
+    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != "\t"]
+    return lines[-1].lstrip("- ") if lines else type(error).__name__
 
 
 def wait_for(what, attempt, hopeless, temporary):
@@ -64,8 +64,8 @@ def wait_for(what, attempt, hopeless, temporary):
             return
         except temporary as error:
             if any(text in str(error) for text in hopeless):
-                raise Refusal(f"{what} refuses: {first_line(error)}") from None
-            reason = first_line(error)
+                raise Refusal(f"{what} refuses: {reason_of(error)}") from None
+            reason = reason_of(error)
         # By the clock: an attempt that hangs takes its time from the pause after it.
         left = (attempts - count) * interval
         if count < attempts:
@@ -177,7 +177,7 @@ def prepare(role):
             import traceback
 
             traceback.print_exc()
-            raise Refusal(f"the migrations failed: {first_line(error)}") from None
+            raise Refusal(f"the migrations failed: {reason_of(error)}") from None
 
 
 def leave(number, _):
