@@ -61,7 +61,7 @@ read_secret_files() {
         file=$(value_of "${name}_FILE")
         unset "${name}_FILE"
         [ -n "$file" ] || continue
-        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one of them"
+        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one"
         [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
         value=$(cat "$file")
         [ -n "$value" ] || refuse "${name}_FILE: $file is empty"

@@ -21,7 +21,6 @@ HOPELESS_DATABASE = (
     "no pg_hba.conf entry",
     "does not exist",
 )
-HOPELESS_REDIS = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid password", "invalid username")
 
 
 class Refusal(Exception):
@@ -63,7 +62,7 @@ def wait_for(what, attempt, hopeless, temporary):
             attempt()
             return
         except temporary as error:
-            if any(text in str(error) for text in hopeless):
+            if hopeless(error):
                 raise Refusal(f"{what} refuses: {reason_of(error)}") from None
             reason = reason_of(error)
         # By the clock: an attempt that hangs takes its time from the pause after it.
@@ -101,7 +100,10 @@ def wait_for_database():
     host = place["HOST"] or "the local socket"
     what = f"PostgreSQL at {host}:{place['PORT'] or 5432}/{place['NAME']}"
     wait_for(
-        what, lambda: connect(connection).close(), HOPELESS_DATABASE, psycopg.OperationalError
+        what,
+        attempt=lambda: connect(connection).close(),
+        hopeless=lambda error: any(text in str(error) for text in HOPELESS_DATABASE),
+        temporary=psycopg.OperationalError,
     )
 
 
@@ -135,9 +137,16 @@ def wait_for_redis():
         )
     except ValueError:
         # Not the text of the error: it may quote a piece of the password.
-        raise Refusal(f"{name} is no URL of a Redis", code=64) from None
+        raise Refusal(f"{name} is no Redis URL", code=64) from None
     with client:
-        wait_for(what, client.ping, HOPELESS_REDIS, redis.RedisError)
+        # A refusal is an answer, and the next one would be the same.
+        refusals = (redis.AuthenticationError, redis.ResponseError)
+        wait_for(
+            what,
+            attempt=client.ping,
+            hopeless=lambda error: isinstance(error, refusals),
+            temporary=redis.RedisError,
+        )
 
 
 def migrate():

@@ -146,7 +146,10 @@ def test_a_file_gives_a_variable(enter, tmp_path, name):
 def test_mistakes_with_files_are_refused(enter, tmp_path):
     (tmp_path / "empty").write_text("\n")
     for environment, message in [
-        ({"SECRET_KEY_FILE": "/x"}, "SECRET_KEY and SECRET_KEY_FILE are both set; keep one of them"),
+        (
+            {"SECRET_KEY_FILE": "/x"},
+            "SECRET_KEY and SECRET_KEY_FILE are both set; keep one",
+        ),
         ({"DB_PASSWORD_FILE": "/no/such"}, "DB_PASSWORD_FILE: can't read /no/such"),
         ({"DB_PASSWORD_FILE": "/etc"}, "DB_PASSWORD_FILE: can't read /etc"),
         ({"REDIS_URL_FILE": f"{tmp_path}/empty"}, f"REDIS_URL_FILE: {tmp_path}/empty is empty"),
@@ -217,7 +220,7 @@ def test_root_may_stay_root(as_root, environment):
         ({"PUID": "me"}, "PUID must be a number, not 'me'"),
         ({"PGID": "-1"}, "PGID must be a number, not '-1'"),
         ({"PUID": "0"}, "PUID=0 is root; set ALLOW_ROOT=1 if that is meant"),
-        ({"PGID": "00"}, "PGID=00 is root; set ALLOW_ROOT=1 if that is meant"),
+        ({"PGID": "00"}, "PGID=0 is root; set ALLOW_ROOT=1 if that is meant"),
     ],
 )
 def test_wrong_numbers_are_refused(as_root, environment, message):

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,19 +60,24 @@ def test_a_wrong_number_is_refused(prepare, value):
 
 def test_a_wrong_url_is_refused_without_its_password(prepare):
     result = prepare("worker", SQLITE + "REDIS_URL = 'redis://:hunt/er2@redis'\n", "echo")
-    assert (result.returncode, result.stderr) == (64, "entrypoint: REDIS_URL is no URL of a Redis\n")
+    assert (result.returncode, result.stderr) == (
+        64,
+        "entrypoint: REDIS_URL is no Redis URL\n",
+    )
 
 
 def serve_redis(answers):
-    """A port that gives each connection the next answer to whatever it asks."""
+    """A Redis that greets each client and gives its PING the next of the answers."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
         for answer in answers:
             connection, _ = listener.accept()
             with connection:
-                while connection.recv(1000):
-                    connection.sendall(answer)
+                while data := connection.recv(1000):
+                    for command in re.findall(rb"\*\d+\r\n\$\d+\r\n(\w+)", data):
+                        other = b"%1\r\n+proto\r\n:3\r\n" if command == b"HELLO" else b"+OK\r\n"
+                        connection.sendall(answer if command == b"PING" else other)
 
     threading.Thread(target=serve, daemon=True).start()
     return f"REDIS_URL = 'redis://127.0.0.1:{listener.getsockname()[1]}/0'\n"
@@ -79,14 +85,14 @@ def serve_redis(answers):
 
 def test_a_service_that_comes_up_ends_the_wait(prepare):
     loading = b"-LOADING Redis is loading the dataset in memory\r\n"
-    settings = SQLITE + serve_redis([loading, b"+PONG\r\n" * 1])
+    settings = SQLITE + serve_redis([loading, b"+PONG\r\n"])
     result = prepare("worker", settings, "echo", "started", WAIT_ATTEMPTS="9")
     assert (result.returncode, result.stdout) == (0, "started\n"), result.stderr
     assert "waiting for Redis" in result.stderr
 
 
 def test_a_wrong_password_fails_at_once(prepare):
-    settings = SQLITE + serve_redis([b"-WRONGPASS invalid username-password pair\r\n"] * 3)
+    settings = SQLITE + serve_redis([b"-WRONGPASS invalid username-password pair\r\n"])
     result = prepare("worker", settings, "echo", WAIT_ATTEMPTS="9")
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
@@ -115,9 +121,7 @@ def test_a_mistake_in_the_settings_is_one_line(prepare):
     )
     result = prepare("web", settings, "echo")
     assert result.returncode == 64
-    assert result.stderr == (
-        "entrypoint: prepare_settings: Set in the environment: SECRET_KEY\n"
-    )
+    assert result.stderr == ("entrypoint: prepare_settings: Set in the environment: SECRET_KEY\n")
 
 
 def test_a_command_that_is_not_there(prepare):
