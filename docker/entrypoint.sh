@@ -61,7 +61,7 @@ read_secret_files() {
         file=$(value_of "${name}_FILE")
         unset "${name}_FILE"
         [ -n "$file" ] || continue
-        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one of them"
+        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one"
         [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
         value=$(cat "$file")
         [ -n "$value" ] || refuse "${name}_FILE: $file is empty"
@@ -143,7 +143,7 @@ require_environment() {
     case $# in
         0) ;;
         1) refuse "$1 is not set; give it with -e $1=… or $1_FILE=/run/secrets/…" ;;
-        *) refuse "$* are not set; give each with -e $1=… or $1_FILE=/run/secrets/…" ;;
+        *) refuse "$(printf '%s, ' "$@" | sed 's/, $//') are not set; give each with -e $1=… or $1_FILE=/run/secrets/…" ;;
     esac
 }
 

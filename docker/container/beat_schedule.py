@@ -4,7 +4,6 @@ import logging
 import os
 
 from celery.beat import PersistentScheduler
-
 from heartbeat import touch
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,6 @@ HOPELESS_DATABASE = (
     "no pg_hba.conf entry",
     "does not exist",
 )
-HOPELESS_REDIS = ("WRONGPASS", "NOAUTH", "NOPERM", "invalid password", "invalid username")
 
 
 class Refusal(Exception):
@@ -47,10 +46,10 @@ def number(name, default):
     return value
 
 
-def first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # psycopg puts the reason last where it tried several addresses.
-    return lines[0] if len(lines) == 1 else lines[-1].lstrip("- ")
+def reason_of(error):
+    """One line: the last attempt's where psycopg tried several addresses, without libpq's hints."""
+    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != "\t"]
+    return lines[-1].lstrip("- ") if lines else type(error).__name__
 
 
 def wait_for(what, attempt, hopeless, temporary):
@@ -63,9 +62,9 @@ def wait_for(what, attempt, hopeless, temporary):
             attempt()
             return
         except temporary as error:
-            if any(text in str(error) for text in hopeless):
-                raise Refusal(f"{what} refuses: {first_line(error)}") from None
-            reason = first_line(error)
+            if hopeless(error):
+                raise Refusal(f"{what} refuses: {reason_of(error)}") from None
+            reason = reason_of(error)
         # By the clock: an attempt that hangs takes its time from the pause after it.
         left = (attempts - count) * interval
         if count < attempts:
@@ -101,7 +100,10 @@ def wait_for_database():
     host = place["HOST"] or "the local socket"
     what = f"PostgreSQL at {host}:{place['PORT'] or 5432}/{place['NAME']}"
     wait_for(
-        what, lambda: connect(connection).close(), HOPELESS_DATABASE, psycopg.OperationalError
+        what,
+        attempt=lambda: connect(connection).close(),
+        hopeless=lambda error: any(text in str(error) for text in HOPELESS_DATABASE),
+        temporary=psycopg.OperationalError,
     )
 
 
@@ -135,9 +137,16 @@ def wait_for_redis():
         )
     except ValueError:
         # Not the text of the error: it may quote a piece of the password.
-        raise Refusal(f"{name} is no URL of a Redis", code=64) from None
+        raise Refusal(f"{name} is no Redis URL", code=64) from None
     with client:
-        wait_for(what, client.ping, HOPELESS_REDIS, redis.RedisError)
+        # A refusal is an answer, and the next one would be the same.
+        refusals = (redis.AuthenticationError, redis.ResponseError)
+        wait_for(
+            what,
+            attempt=client.ping,
+            hopeless=lambda error: isinstance(error, refusals),
+            temporary=redis.RedisError,
+        )
 
 
 def migrate():
@@ -177,7 +186,7 @@ def prepare(role):
             import traceback
 
             traceback.print_exc()
-            raise Refusal(f"the migrations failed: {first_line(error)}") from None
+            raise Refusal(f"the migrations failed: {reason_of(error)}") from None
 
 
 def leave(number, _):
