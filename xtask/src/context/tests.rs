@@ -70,6 +70,14 @@ const NEVER: &[(&str, &[&str])] = &[
     ("*.temp", &["a.temp"]),
     ("*.bak", &["a.py.bak"]),
     ("node_modules", &["node_modules/a/index.js"]),
+    (".hypothesis/", &[".hypothesis/a"]),
+    (".coverage.*", &[".coverage.host.1"]),
+    ("coverage.xml", &["coverage.xml"]),
+    (".nox/", &[".nox/a"]),
+    ("*.egg-info/", &["a.egg-info/PKG-INFO"]),
+    (".gitmodules", &[".gitmodules"]),
+    ("docker-compose*.yaml", &["docker-compose.yaml"]),
+    ("compose*.yml", &["compose.yml", "compose.dev.yml"]),
     ("tests", &["tests/a.py", "tests.py", "test_a.py", "conftest.py"]),
 ];
 
@@ -95,7 +103,10 @@ fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
 
 #[test]
 fn files_are_listed_by_path_with_length_and_kind() {
-    let folder = tree("*\n!b\n!a/x\n**/skip\n", &["b/z", "b/d/y", "b/skip/y", "a/x", "a/y", "c"]);
+    let folder = tree(
+        "*\n!b\n!a/x\n!c/x\n**/skip\n",
+        &["b/z", "b/d/y", "b/d.py", "b/skip/y", "a/x", "a/y", "c"],
+    );
     let root = folder.path();
     std::os::unix::fs::symlink("../../outside", root.join("b/link")).unwrap();
     std::os::unix::fs::symlink("d", root.join("b/folder")).unwrap();
@@ -106,6 +117,7 @@ fn files_are_listed_by_path_with_length_and_kind() {
         files(root, &read_ignore(root).unwrap()).unwrap(),
         [
             file("a/x", 4, Kind::File),
+            file("b/d.py", 4, Kind::File),
             file("b/d/y", 4, Kind::File),
             file("b/folder", 1, Kind::Symlink),
             file("b/link", 13, Kind::Symlink),

@@ -132,8 +132,7 @@ fn starts_line(text: &str, at: usize) -> bool {
 /// line may also end as in a JSON text, with a backslash and an `n`.
 fn key_follows(rest: &str, least: usize) -> bool {
     let near = rest.char_indices().nth(2000).map_or(rest, |(end, _)| &rest[..end]);
-    let rest =
-        near.replace("\\r", "").replace("\\n", "\n").replace("\r\n", "\n").replace('\r', "\n");
+    let rest = near.replace("\\r", "").replace("\\n", "\n").replace('\r', "\n");
     let Some(rest) = rest.strip_prefix('\n') else { return false };
     let between = |line: &&str| line.trim().is_empty() || line.contains(": ");
     let Some(line) = rest.split('\n').take(10).find(|line| !between(line)) else { return false };

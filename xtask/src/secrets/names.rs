@@ -85,7 +85,6 @@ const FILES: &[(&str, &str)] = &[
     (".git-credentials", LOGIN),
     (".vault-token", LOGIN),
     ("token", LOGIN),
-    (".token", LOGIN),
     ("*.token", LOGIN),
     ("token.json", LOGIN),
     ("token.txt", LOGIN),
