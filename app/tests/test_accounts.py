@@ -1,9 +1,8 @@
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
-
 from accounts.models import BrokerAccount
 from accounts.tasks import find_unreadable_tokens
+from django.contrib.auth.models import User
+from django.db import connection
 
 pytestmark = pytest.mark.django_db
 

@@ -1,7 +1,6 @@
 import pytest
 from django.urls import reverse
 from redis.exceptions import ConnectionError as RedisConnectionError
-
 from senex_trader import health
 
 

@@ -1,6 +1,5 @@
-from django.db import models
-
 from accounts.models import BrokerAccount
+from django.db import models
 
 
 class Position(models.Model):
