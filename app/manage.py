@@ -2,6 +2,7 @@
 import sys
 
 from django.core.management import execute_from_command_line
+
 from senex_trader.environment import choose_settings
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 import pytest
-from accounts.models import BrokerAccount
-from accounts.tasks import find_unreadable_tokens
 from django.contrib.auth.models import User
 from django.db import connection
+
+from accounts.models import BrokerAccount
+from accounts.tasks import find_unreadable_tokens
 
 pytestmark = pytest.mark.django_db
 

@@ -1,6 +1,7 @@
 import pytest
 from django.urls import reverse
 from redis.exceptions import ConnectionError as RedisConnectionError
+
 from senex_trader import health
 
 

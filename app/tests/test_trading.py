@@ -1,8 +1,9 @@
 import pytest
-from accounts.models import BrokerAccount
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
+
+from accounts.models import BrokerAccount
 from senex_trader.celery import application
 from trading.consumers import TickConsumer
 from trading.models import Position

@@ -1,5 +1,6 @@
-from accounts.models import BrokerAccount
 from django.db import models
+
+from accounts.models import BrokerAccount
 
 
 class Position(models.Model):
