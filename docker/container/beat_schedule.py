@@ -21,7 +21,8 @@ class Scheduler(PersistentScheduler):
     def setup_schedule(self):
         """Start with an empty schedule where the file can't be used.
 
-        Celery notices a file that isn't a database, but not one whose entries can't be read.
+        Celery notices a file that isn't a database, but not every entry that can't be read: it
+        may have been cut short, or name a class that is gone.
         """
         try:
             super().setup_schedule()
