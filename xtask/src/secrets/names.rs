@@ -31,7 +31,6 @@ const PATHS: &[(&str, &str)] = &[
     ("containers/auth.json", "credentials of a registry"),
     (".composer/auth.json", "credentials of a registry"),
     (".cargo/credentials", "credentials of a registry"),
-    (".cargo/credentials.toml", "credentials of a registry"),
     (".gem/credentials", "credentials of a registry"),
     ("gcloud/credentials.db", "credentials of a cloud"),
     ("gcloud/access_tokens.db", "credentials of a cloud"),
