@@ -58,13 +58,17 @@ impl Source<'_> {
             return Ok((base(text, digest, "in the local store"), Vec::new()));
         }
         if wanted.registry == "localhost" {
-            let message = format!("looking for {text}: not in the store of {}", self.engine.program);
+            let message =
+                format!("looking for {text}: not in the store of {}", self.engine.program);
             let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
             return Err(failure_help(Exit::Usage, message, help));
         }
-        match crate::registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)? {
+        match crate::registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?
+        {
             Ok(()) => self.pull(text, platform),
-            Err(why) if pull => Err(unreachable(text, &why, "leave out --pull to use what is here")),
+            Err(why) if pull => {
+                Err(unreachable(text, &why, "leave out --pull to use what is here"))
+            }
             Err(why) => self.stand_in(text, &wanted, &why),
         }
     }
@@ -96,7 +100,11 @@ impl Source<'_> {
         why: &str,
     ) -> anyhow::Result<(Base, Vec<Invocation>)> {
         let Some(recipe) = standin::recipe(wanted) else {
-            return Err(unreachable(text, why, "name an image that is in the local store with --base"));
+            return Err(unreachable(
+                text,
+                why,
+                "name an image that is in the local store with --base",
+            ));
         };
         let making = standin::making(&recipe, self.top, &self.world.cache()?, self.engine)?;
         let base = Base {
@@ -108,7 +116,8 @@ impl Source<'_> {
             return Ok((base, Vec::new()));
         }
         if !making.fetch.is_empty() && find::on_path(self.world.path(), "mmdebstrap").is_empty() {
-            let message = format!("making the stand-in for {text}: mmdebstrap is not installed ({why})");
+            let message =
+                format!("making the stand-in for {text}: mmdebstrap is not installed ({why})");
             let help = "`cargo xtask setup` installs it on Debian and Ubuntu (`build --setup` on the way); elsewhere name an image that is in the local store with --base";
             return Err(failure_help(Exit::Engine, message, help));
         }

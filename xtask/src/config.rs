@@ -242,8 +242,9 @@ fn reference(file: &mut raw::File<'_>, table: &str, key: &str, default: &str) ->
     let text = file.string(table, key).unwrap_or_else(|| default.to_owned());
     match crate::reference::parse(&text) {
         Ok(_) if crate::reference::is_short(&text) => {
-            let message =
-                format!("`{text}` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like");
+            let message = format!(
+                "`{text}` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like"
+            );
             file.mistake(table, key, message);
         }
         Ok(_) => {}

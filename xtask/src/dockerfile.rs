@@ -76,7 +76,8 @@ pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'
         let whole = normal(&format!("{} {}", instruction.keyword, instruction.text));
         !step.is_empty() && (whole == step || whole.starts_with(&step) || step.starts_with(&whole))
     };
-    let in_stage = |instruction: &&Instruction| stage.is_none_or(|stage| stage == instruction.stage);
+    let in_stage =
+        |instruction: &&Instruction| stage.is_none_or(|stage| stage == instruction.stage);
     let mut fitting: Vec<_> = instructions.iter().filter(same).collect();
     if fitting.iter().any(in_stage) {
         fitting.retain(in_stage);
@@ -127,16 +128,19 @@ mod tests {
             .into_iter()
             .map(|i| format!("{} {} {} [{}]", i.line, i.keyword, i.text, i.stage))
             .collect();
-        assert_eq!(all, [
-            "2 ARG B=x []",
-            "3 FROM ${B} AS one [one]",
-            "4 RUN a && b [one]",
-            "8 HEALTHCHECK CMD [\"/h\"] [one]",
-            "9 FROM one AS two [two]",
-            "10 RUN a && b [two]",
-            "11 USER 1 [two]",
-            "12 FROM scratch [2]",
-        ]);
+        assert_eq!(
+            all,
+            [
+                "2 ARG B=x []",
+                "3 FROM ${B} AS one [one]",
+                "4 RUN a && b [one]",
+                "8 HEALTHCHECK CMD [\"/h\"] [one]",
+                "9 FROM one AS two [two]",
+                "10 RUN a && b [two]",
+                "11 USER 1 [two]",
+                "12 FROM scratch [2]",
+            ]
+        );
         assert_eq!(stages(&instructions(TEXT)), ["one", "two", "2"]);
     }
 
@@ -145,9 +149,16 @@ mod tests {
         let check = |log: &[&str], expected: Option<usize>| {
             let log: Vec<String> = log.iter().map(ToString::to_string).collect();
             let all = instructions(TEXT);
-            assert_eq!(failing(&all, &log).map(|instruction| instruction.line), expected, "{log:?}");
+            assert_eq!(
+                failing(&all, &log).map(|instruction| instruction.line),
+                expected,
+                "{log:?}"
+            );
         };
-        check(&["[1/2] STEP 2/2: RUN a     && b", "Error: building at STEP \"RUN a && b\""], Some(10));
+        check(
+            &["[1/2] STEP 2/2: RUN a     && b", "Error: building at STEP \"RUN a && b\""],
+            Some(10),
+        );
         check(&["STEP 1/1: USER 1"], Some(11));
         check(&["#5 ERROR: x", " > [one 2/2] RUN a     && b:"], Some(4));
         check(&[" > [two 2/2] RUN a     && b:"], Some(10));

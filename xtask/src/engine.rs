@@ -101,8 +101,7 @@ mod tests {
 
     #[test]
     fn versions() {
-        let check =
-            |text: &str, expected| assert_eq!(Version::parse(text), expected, "{text}");
+        let check = |text: &str, expected| assert_eq!(Version::parse(text), expected, "{text}");
         check("4.3.1", Some(Version(4, 3, 1)));
         check("20.10.24+dfsg1", Some(Version(20, 10, 24)));
         check("v26.1", Some(Version(26, 1, 0)));

@@ -150,7 +150,8 @@ fn own(repository: &Repository, context: Option<&Context<'_>>) -> anyhow::Result
     let text = describe::describe(repository, &tags, head.id())?;
     let (branch, exact_tags) = state::names(repository, head.id())?;
     let remote = repository.find_remote("origin").ok();
-    let url = remote.as_ref().map(|remote| String::from_utf8_lossy(remote.url_bytes()).into_owned());
+    let url =
+        remote.as_ref().map(|remote| String::from_utf8_lossy(remote.url_bytes()).into_owned());
     let (dirty, context) = changes::read(repository, &head, &prefix, context)?;
     Ok(Facts {
         tag_in_reach: text != describe::abbreviated(repository, head.id())?,
@@ -187,7 +188,10 @@ fn outer(top: &Path, context: Option<&Context<'_>>) -> anyhow::Error {
             root.display(),
             top.display()
         ),
-        format!("its version would be another project's: run `git init` and commit in {}, or commit it in the outer repository", root.display()),
+        format!(
+            "its version would be another project's: run `git init` and commit in {}, or commit it in the outer repository",
+            root.display()
+        ),
     )
 }
 

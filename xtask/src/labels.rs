@@ -89,7 +89,8 @@ mod tests {
     #[test]
     fn source_date_epoch_wins_unless_it_is_empty() {
         let checkout = Checkout { created: 5, ..Checkout::default() };
-        let check = |epoch, expected: Option<i64>| assert_eq!(created(&checkout, epoch).ok(), expected);
+        let check =
+            |epoch, expected: Option<i64>| assert_eq!(created(&checkout, epoch).ok(), expected);
         check(None, Some(5));
         check(Some(""), Some(5));
         check(Some("9"), Some(9));

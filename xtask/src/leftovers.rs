@@ -126,7 +126,10 @@ fn remove(folder: &Path) {
 
 /// Working containers whose recorded secrets name our checkout.
 fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    let root = words::call(engine, ["info", "--format", "{{.Store.GraphRoot}} {{.Store.GraphDriverName}}"]);
+    let root = words::call(
+        engine,
+        ["info", "--format", "{{.Store.GraphRoot}} {{.Store.GraphDriverName}}"],
+    );
     let answer = runner.ask(&root, QUESTION)?;
     let Some((root, driver)) = answer.stdout.trim().rsplit_once(' ') else { return Ok(()) };
     let list = words::call(engine, ["ps", "--all", "--external", "--format", "json"]);
@@ -134,8 +137,11 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
     let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let marker = format!("src={}", state.marker().display());
     for container in all.as_array().into_iter().flatten() {
-        let Some(id) = container["Id"].as_str().or_else(|| container["ID"].as_str()) else { continue };
-        let record = Path::new(root).join(format!("{driver}-containers/{id}/userdata/buildah.json"));
+        let Some(id) = container["Id"].as_str().or_else(|| container["ID"].as_str()) else {
+            continue;
+        };
+        let record =
+            Path::new(root).join(format!("{driver}-containers/{id}/userdata/buildah.json"));
         let ours = std::fs::read_to_string(record).is_ok_and(|text| text.contains(&marker));
         if ours {
             let short: String = id.chars().take(12).collect();

@@ -129,7 +129,9 @@ fn limits(text: &str, pid_max: &str) -> (String, String) {
 fn ca_bundle(world: &World) -> Option<PathBuf> {
     let named = BUNDLE_VARIABLES.iter().filter_map(|name| world.variable(name)).map(PathBuf::from);
     let known = BUNDLES.iter().map(PathBuf::from);
-    named.chain(known).find(|path| path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
+    named
+        .chain(known)
+        .find(|path| path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
 }
 
 #[cfg(test)]
@@ -138,7 +140,8 @@ mod tests {
 
     #[test]
     fn distributions_are_known_by_their_ancestors() {
-        let check = |text: &str, debian| assert_eq!(Release::parse(text).debian(), debian, "{text}");
+        let check =
+            |text: &str, debian| assert_eq!(Release::parse(text).debian(), debian, "{text}");
         check("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"", true);
         check("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", true);
         check("ID=fedora", false);

@@ -103,7 +103,10 @@ mod tests {
             assert!(invocation.words.contains(&"--no-remove".to_owned()), "{invocation}");
         }
         let sudo = with_sudo(&install(&["runc"])).to_string();
-        assert_eq!(sudo, "sudo DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-remove --no-install-recommends runc");
+        assert_eq!(
+            sudo,
+            "sudo DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-remove --no-install-recommends runc"
+        );
         let said = "Inst runc (1.1)\nRemv docker-ce [5:20.10]\nRemv containerd.io [1.6]\n";
         assert_eq!(removed(said), ["docker-ce", "containerd.io"]);
     }

@@ -200,7 +200,8 @@ fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String,
     for (name, value) in &wishes.labels {
         if name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
             let message = format!("adding the label {name}: it comes from git and the build");
-            let help = "commit, tag or set --base instead; `cargo xtask label` shows what it will be";
+            let help =
+                "commit, tag or set --base instead; `cargo xtask label` shows what it will be";
             return Err(failure_help(Exit::Usage, message, help));
         }
         labels.insert(name.clone(), value.clone());
@@ -218,19 +219,13 @@ fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, Strin
         ("APP_USER", app.user.clone()),
         ("REQUIRED_ENVIRONMENT", app.required_environment.as_ref().map(|names| names.join(" "))),
     ];
-    let mut all: BTreeMap<String, String> = known
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect();
+    let mut all: BTreeMap<String, String> =
+        known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     all.extend(wishes.build_args.iter().cloned());
     all
 }
 
-fn secrets(
-    wishes: &Wishes,
-    facts: &Facts<'_>,
-    state: &State,
-) -> anyhow::Result<Vec<SecretMount>> {
+fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<Vec<SecretMount>> {
     let mut secrets = Vec::new();
     let file = |id: &str, path: &Path| SecretMount {
         id: id.to_owned(),

@@ -62,11 +62,6 @@ impl Reference {
         let port = registry.rfind(':').is_some_and(|colon| !registry[colon..].contains(']'));
         if port { registry.to_owned() } else { format!("{registry}:443") }
     }
-
-    /// The same repository with `tag` and no digest.
-    pub fn with_tag(&self, tag: &str) -> Reference {
-        Reference { tag: Some(tag.to_owned()), digest: None, ..self.clone() }
-    }
 }
 
 impl fmt::Display for Reference {
@@ -148,8 +143,8 @@ fn split_registry(name: &str) -> Option<(&str, &str)> {
 }
 
 fn check_registry(registry: &str) -> Result<(), Wrong> {
-    let (host, port) = if registry.starts_with('[') {
-        let Some((address, port)) = registry[1..].split_once(']') else {
+    let (host, port) = if let Some(bracketed) = registry.strip_prefix('[') {
+        let Some((address, port)) = bracketed.split_once(']') else {
             return wrong(0, "`[` without `]` in the registry");
         };
         if address.parse::<std::net::Ipv6Addr>().is_err() {
@@ -220,8 +215,8 @@ fn check_repository(repository: &str, start: usize) -> Result<(), Wrong> {
         let runs = component.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
         for separator in runs {
             let inside = position > 0 && position + separator.len() < component.len();
-            let allowed = matches!(separator, "." | "_" | "__") && inside
-                || inside && separator.bytes().all(|b| b == b'-');
+            let dashes = separator.bytes().all(|b| b == b'-');
+            let allowed = inside && (dashes || matches!(separator, "." | "_" | "__"));
             if !separator.is_empty() && !allowed {
                 return wrong(start + at + position, format!("the separator `{separator}`"));
             }

@@ -68,7 +68,8 @@ impl fmt::Display for Build {
         row("created", &self.created)?;
         let digest = self.base_digest.as_deref().map(|digest| format!("@{digest}"));
         row("base", &format!("{}{}", self.base, digest.unwrap_or_default()))?;
-        let budget = self.size_budget.map_or(String::new(), |limit| format!(" of {}", megabytes(limit)));
+        let budget =
+            self.size_budget.map_or(String::new(), |limit| format!(" of {}", megabytes(limit)));
         let layers = if self.layers == 1 { "layer" } else { "layers" };
         row("size", &format!("{}{budget}, {} {layers}", megabytes(self.size_bytes), self.layers))?;
         row("labels", &format!("{}, as asked for", self.labels.len()))?;
@@ -102,7 +103,12 @@ fn changes(f: &mut fmt::Formatter<'_>, dirty: &[Change], context: &[Change]) -> 
         writeln!(f, "  {name:<10}{} {} ({place})", change.kind, change.path)?;
     }
     if all.len() > NAMED {
-        writeln!(f, "  {:<10}and {} more: `cargo xtask label --format json`", "", all.len() - NAMED)?;
+        writeln!(
+            f,
+            "  {:<10}and {} more: `cargo xtask label --format json`",
+            "",
+            all.len() - NAMED
+        )?;
     }
     Ok(())
 }

@@ -127,7 +127,11 @@ impl Runner {
             Problem::Signal(error) => error,
             Problem::TooLong => failure(
                 Exit::Engine,
-                format!("asking {}: no answer in {} s: {invocation}", invocation.program, limit.as_secs()),
+                format!(
+                    "asking {}: no answer in {} s: {invocation}",
+                    invocation.program,
+                    limit.as_secs()
+                ),
             ),
         })?;
         // A grandchild may hold the pipe; the answer is complete when the child has ended.
@@ -168,7 +172,8 @@ impl Runner {
             return outcome;
         }
         let bytes = stderr.recv_timeout(GRACE).unwrap_or_default();
-        let answer = Answer { stderr: String::from_utf8_lossy(&bytes).into_owned(), ..Answer::default() };
+        let answer =
+            Answer { stderr: String::from_utf8_lossy(&bytes).into_owned(), ..Answer::default() };
         Err(failure(Exit::Engine, format!("reading from `{invocation}`: {}", answer.last_line())))
     }
 
@@ -400,7 +405,10 @@ mod tests {
     fn an_answer_has_both_streams_and_the_status() {
         let script = "echo out; echo err >&2; exit 3";
         let answer = runner().ask(&Invocation::new("sh", ["-c", script]), QUESTION).unwrap();
-        assert_eq!(answer, Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() });
+        assert_eq!(
+            answer,
+            Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() }
+        );
         assert_eq!(answer.last_line(), "err");
     }
 

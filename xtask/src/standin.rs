@@ -101,7 +101,12 @@ pub const LABEL: &str = "dev.senex.xtask.standin";
 ///
 /// # Errors
 /// When a script of `docker/base` can't be read.
-pub fn making(recipe: &Recipe, top: &Path, cache: &Path, engine: &Engine) -> anyhow::Result<Making> {
+pub fn making(
+    recipe: &Recipe,
+    top: &Path,
+    cache: &Path,
+    engine: &Engine,
+) -> anyhow::Result<Making> {
     let folder = top.join(FOLDER);
     let hook = folder.join("slim.sh");
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
@@ -193,7 +198,10 @@ mod tests {
         let making_now = || making(&POSTGRES, top.path(), &cache, &engine).unwrap();
         let plan = making_now();
         let shown = |invocation: &Invocation| {
-            invocation.to_string().replace(&top.path().display().to_string(), "TOP").replace(&plan.recipe, "HASH")
+            invocation
+                .to_string()
+                .replace(&top.path().display().to_string(), "TOP")
+                .replace(&plan.recipe, "HASH")
         };
         let text: Vec<String> = plan.fetch.iter().chain([&plan.import]).map(shown).collect();
         expect![[r#"

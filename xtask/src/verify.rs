@@ -6,12 +6,12 @@ use crate::engine::capability::{Capability, has};
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, layers, words};
 use crate::failure::{Exit, Failure, failure_help};
+use crate::leftovers;
 use crate::plan::Build;
 use crate::report::megabytes;
 use crate::run::{self, Ended, QUESTION, Runner};
 use crate::state::State;
 use crate::world::Workflow;
-use crate::leftovers;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -59,9 +59,8 @@ pub fn build(
         }
     }
     let invocation = words::build(engine, plan);
-    let ended = runner.stream_recorded(&invocation, log, &mut |id| {
-        leftovers::record(&workflow.state, id)
-    })?;
+    let ended = runner
+        .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
     let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
     if ended.code != Some(0) || id.trim().is_empty() {
         return Err(build_failed(plan, &instructions, &ended, log).into());
@@ -91,7 +90,14 @@ fn build_failed(
 ) -> Failure {
     let place = dockerfile::failing(instructions, &ended.lines).map_or_else(
         || plan.dockerfile.clone(),
-        |step| format!("{}:{}: {}", plan.dockerfile, step.line, run::shortened(&format!("{} {}", step.keyword, step.text), 60)),
+        |step| {
+            format!(
+                "{}:{}: {}",
+                plan.dockerfile,
+                step.line,
+                run::shortened(&format!("{} {}", step.keyword, step.text), 60)
+            )
+        },
     );
     let mut failure = run::step_failed(Exit::Build, &format!("building {place}"), ended, log);
     if ended.code == Some(0) {
@@ -106,7 +112,11 @@ fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image
     let answer = runner.ask(&words::inspect(engine, id), QUESTION)?;
     if !answer.good() {
         let message = format!("inspecting the image that was built: {}", answer.last_line());
-        return Err(failure_help(Exit::Mismatch, message, "build again; if it stays so, look at the log"));
+        return Err(failure_help(
+            Exit::Mismatch,
+            message,
+            "build again; if it stays so, look at the log",
+        ));
     }
     inspect::image(&answer.stdout)
 }
@@ -161,7 +171,11 @@ fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
     match plan.size_budget {
         Some(budget) if bytes > budget => Err(failure_help(
             Exit::Check,
-            format!("checking the size: {} is over the budget of {}", megabytes(bytes), megabytes(budget)),
+            format!(
+                "checking the size: {} is over the budget of {}",
+                megabytes(bytes),
+                megabytes(budget)
+            ),
             "no name was moved; raise size_budget in docker/image.toml, or look what grew with the engine's `history`",
         )),
         _ => Ok(()),
@@ -190,7 +204,11 @@ fn size(
     }
     let archive = runner.read(&words::save(engine, &image.id), |stream| layers::read(stream))?;
     if archive.layers.len() != image.layers.len() {
-        anyhow::bail!("measuring the layers: {} in the archive, {} in the image", archive.layers.len(), image.layers.len());
+        anyhow::bail!(
+            "measuring the layers: {} in the archive, {} in the image",
+            archive.layers.len(),
+            image.layers.len()
+        );
     }
     known.extend(image.layers.iter().cloned().zip(archive.layers.iter().copied()));
     state.remember("layers.json", &known)?;
@@ -211,13 +229,20 @@ mod tests {
 
     #[test]
     fn cache_hits_are_counted_in_both_engines_words() {
-        let lines = ["[2/4] STEP 2/7: RUN a", "--> Using cache 12ab", "#5 [base 2/3] RUN a", "#5 CACHED", "--> 34cd"];
+        let lines = [
+            "[2/4] STEP 2/7: RUN a",
+            "--> Using cache 12ab",
+            "#5 [base 2/3] RUN a",
+            "#5 CACHED",
+            "--> 34cd",
+        ];
         assert_eq!(cached_steps(&lines.map(String::from)), 2);
     }
 
     #[test]
     fn what_the_image_lacks_is_named() {
-        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        let labels =
+            BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
         let plan = Build { labels: labels.clone(), size_budget: Some(10), ..Build::default() };
         let mut image = Image { labels, ..Image::default() };
         check_labels(&plan, &image).unwrap();

@@ -79,7 +79,11 @@ impl World {
         let top = config::find_top(&self.folder).ok_or_else(|| {
             failure_help(
                 Exit::Usage,
-                format!("looking for {} in {} and above: not there", config::PATH, self.folder.display()),
+                format!(
+                    "looking for {} in {} and above: not there",
+                    config::PATH,
+                    self.folder.display()
+                ),
                 "run this inside a checkout of the workflow, or name one with -C DIR",
             )
         })?;

@@ -36,7 +36,12 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let machine = machine::read(world);
     if args.setup {
-        super::setup::ensure(world, &workflow, &machine, cli::Setup { yes: true, ..cli::Setup::default() })?;
+        super::setup::ensure(
+            world,
+            &workflow,
+            &machine,
+            cli::Setup { yes: true, ..cli::Setup::default() },
+        )?;
     }
     let (engine, assumed) = engine(world, &workflow, &machine, &runner)?;
     if !dry_run {
@@ -81,9 +86,15 @@ fn engine(
             say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
             Ok((engine, false))
         }
-        Err(error) if world.common.dry_run && crate::failure::describe(&error).0 == Exit::Engine => {
+        Err(error)
+            if world.common.dry_run && crate::failure::describe(&error).0 == Exit::Engine =>
+        {
             let engine = search.assumed();
-            say(&format!("assumed: {} {}; none works here: {error}", engine.kind.title(), engine.version));
+            say(&format!(
+                "assumed: {} {}; none works here: {error}",
+                engine.kind.title(),
+                engine.version
+            ));
             Ok((engine, true))
         }
         Err(error) => Err(error),

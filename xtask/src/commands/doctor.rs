@@ -49,7 +49,11 @@ pub fn run(world: &World) -> anyhow::Result<()> {
                 Ok(engine) => {
                     let prefix: Vec<String> =
                         engine.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    let with = if prefix.is_empty() { String::new() } else { format!(", with {}", prefix.join(" ")) };
+                    let with = if prefix.is_empty() {
+                        String::new()
+                    } else {
+                        format!(", with {}", prefix.join(" "))
+                    };
                     let found = format!("{} {} works{with}", kind.title(), engine.version);
                     add(&candidate.program, None, found, None);
                 }
@@ -90,7 +94,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         } else {
             match source.resolve(base, false, None) {
                 Ok((found, steps)) => {
-                    let when = if steps.is_empty() { "is in the local store" } else { "will be made" };
+                    let when =
+                        if steps.is_empty() { "is in the local store" } else { "will be made" };
                     let found = match found.standin {
                         true => format!("{} {when}: {}", found.reference, found.why),
                         false => format!("{base} will be pulled"),
@@ -123,7 +128,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     }
     let text: String = findings.iter().map(line).collect();
     world.result(&text, &serde_json::json!({ "findings": findings }))?;
-    let bad: Vec<&Finding> = findings.iter().filter(|finding| finding.good == Some(false)).collect();
+    let bad: Vec<&Finding> =
+        findings.iter().filter(|finding| finding.good == Some(false)).collect();
     if bad.is_empty() {
         return Ok(());
     }

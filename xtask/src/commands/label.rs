@@ -53,7 +53,8 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         "labels": all,
         "warnings": checkout.warnings,
     });
-    let text = if world.common.format == Format::Env { env(&facts, &all) } else { text(&facts, &all) };
+    let text =
+        if world.common.format == Format::Env { env(&facts, &all) } else { text(&facts, &all) };
     world.result(&text, &json)
 }
 
@@ -81,7 +82,11 @@ fn paths(changes: &[Change]) -> String {
 fn text(facts: &[(&str, String)], labels: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
     for (name, value) in facts {
-        let value = if value.is_empty() { "-".to_owned() } else { value.replace('\n', "\n                ") };
+        let value = if value.is_empty() {
+            "-".to_owned()
+        } else {
+            value.replace('\n', "\n                ")
+        };
         text += &format!("{name:<16}{value}\n");
     }
     text += "labels\n";
@@ -98,8 +103,10 @@ fn env(facts: &[(&str, String)], labels: &BTreeMap<String, String>) -> String {
         text += &format!("{}={}\n", name.to_uppercase(), quoted(value));
     }
     for (name, value) in labels {
-        let name: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let name: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+            .collect();
         text += &format!("LABEL_{name}={}\n", quoted(value));
     }
     text

@@ -58,11 +58,16 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     if chosen.is_empty() {
         let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
         let message = format!("choosing tests: no group begins with {}", args.only.join(" or "));
-        return Err(failure_help(Exit::Usage, message, format!("the groups are {}", names.join(", "))));
+        return Err(failure_help(
+            Exit::Usage,
+            message,
+            format!("the groups are {}", names.join(", ")),
+        ));
     }
     if world.common.dry_run {
         let names: String = chosen.iter().map(|group| format!("{}\n", group.name)).collect();
-        return world.result(&names, &serde_json::json!({ "groups": names.lines().collect::<Vec<_>>() }));
+        return world
+            .result(&names, &serde_json::json!({ "groups": names.lines().collect::<Vec<_>>() }));
     }
     if args.setup {
         let setup = cli::Setup { yes: true, for_tests: true, ..cli::Setup::default() };
@@ -91,7 +96,8 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
 }
 
 fn wanted(args: &cli::Test, group: &Group) -> bool {
-    let named = |group: &Group| args.only.iter().any(|start| group.name.starts_with(start.as_str()));
+    let named =
+        |group: &Group| args.only.iter().any(|start| group.name.starts_with(start.as_str()));
     if args.only.is_empty() { args.all || !group.all } else { named(group) }
 }
 
@@ -144,7 +150,14 @@ impl Bench<'_> {
         let lab = build(self.workflow, &self.runner)?;
         let cargo = self.world.variable("CARGO").unwrap_or("cargo");
         let words = [
-            "test", "--locked", "--features", "engine", "--test", "engine", "--", "--test-threads=1",
+            "test",
+            "--locked",
+            "--features",
+            "engine",
+            "--test",
+            "engine",
+            "--",
+            "--test-threads=1",
         ];
         let mut outcome = Ok(());
         for words in [&words[..], &["test", "--locked", "--quiet", "engine_proof"]] {
@@ -169,7 +182,10 @@ fn tools(bench: &Bench<'_>) -> anyhow::Result<()> {
 }
 
 fn hadolint(bench: &Bench<'_>) -> anyhow::Result<()> {
-    bench.step(&Invocation::new(bench.tool("hadolint"), ["docker/Dockerfile", "docker/Dockerfile.dev"]))
+    bench.step(&Invocation::new(
+        bench.tool("hadolint"),
+        ["docker/Dockerfile", "docker/Dockerfile.dev"],
+    ))
 }
 
 fn shellcheck(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -186,12 +202,14 @@ fn lock(bench: &Bench<'_>) -> anyhow::Result<()> {
 fn payload(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.uv(&["run", "--frozen", "--directory", "app", "ruff", "check", "--no-cache", "."])?;
     bench.uv(&["run", "--frozen", "--directory", "app", "black", "--check", "--quiet", "."])?;
-    let words = ["run", "--frozen", "--directory", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    let words =
+        ["run", "--frozen", "--directory", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
     bench.uv(&words)
 }
 
 fn entrypoint(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let words = ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    let words =
+        ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
     bench.uv(&[&words[..], &["-p", "no:django", "-p", "no:asyncio", "docker/tests"]].concat())
 }
 

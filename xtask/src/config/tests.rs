@@ -19,9 +19,10 @@ queues = "celery"
 fn mistakes(text: &str) -> String {
     match parse(text) {
         Ok(_) => "none\n".into(),
-        Err(mistakes) => {
-            mistakes.iter().map(|mistake| format!("{}: {}\n", mistake.line, mistake.message)).collect()
-        }
+        Err(mistakes) => mistakes
+            .iter()
+            .map(|mistake| format!("{}: {}\n", mistake.line, mistake.message))
+            .collect(),
     }
 }
 
@@ -33,9 +34,10 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
         .lines()
         .map(|line| {
             let inner = line.strip_prefix("# ").unwrap_or(line);
-            let value = inner.starts_with('[') || inner.split_once(" = ").is_some_and(|(key, _)| {
-                key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
-            });
+            let value = inner.starts_with('[')
+                || inner.split_once(" = ").is_some_and(|(key, _)| {
+                    key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+                });
             // `base` and `python` exclude each other, and both show their default.
             if value && !inner.starts_with("python") && !inner.starts_with("name = \"podman\"") {
                 inner.replace("MODULE", "senex_trader") + "\n"
@@ -81,7 +83,9 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
-        &format!("{REQUIRED}[variant.prod]\nbase = \"python:3.12\"\nsize_budget = \"big\"\n[variant.test]\n"),
+        &format!(
+            "{REQUIRED}[variant.prod]\nbase = \"python:3.12\"\nsize_budget = \"big\"\n[variant.test]\n"
+        ),
         expect![[r#"
             15: variant.prod.base: `python:3.12` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like
             16: variant.prod.size_budget: `big` is no size: a number and MB or MiB, as `500 MB`
@@ -89,12 +93,16 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
-        &format!("{REQUIRED}[variant.dev]\npython = \"3.13\"\nbase = \"docker.io/library/python:3.13\"\n"),
+        &format!(
+            "{REQUIRED}[variant.dev]\npython = \"3.13\"\nbase = \"docker.io/library/python:3.13\"\n"
+        ),
         expect![[r#"
             15: variant.dev.python: `base` and `python` exclude each other
         "#]],
     );
-    check("[image\nname = \n", expect![[r#"
+    check(
+        "[image\nname = \n",
+        expect![[r#"
         1: app.module: is required and not there
         1: app.queues: is required and not there
         1: image.authors: is required and not there
@@ -107,7 +115,8 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         1: image.vendor: is required and not there
         1: unclosed table, expected `]`
         2: unknown key `name`: known are image, app, engine, variant, services, context
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

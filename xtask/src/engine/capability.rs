@@ -103,13 +103,8 @@ pub fn require(engine: &Engine, capability: Capability) -> anyhow::Result<()> {
         return Ok(());
     }
     let row = row(capability);
-    let message = format!(
-        "{}: {} {} can't: {}",
-        row.what,
-        engine.kind.title(),
-        engine.version,
-        row.why
-    );
+    let message =
+        format!("{}: {} {} can't: {}", row.what, engine.kind.title(), engine.version, row.why);
     Err(failure_help(Exit::Usage, message, row.instead))
 }
 

@@ -205,7 +205,10 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
     } else {
         format!("looking for an engine: no {what} that works")
     };
-    help.push("`cargo xtask setup` installs one on Debian and Ubuntu; `build --setup` does it on the way".into());
+    help.push(
+        "`cargo xtask setup` installs one on Debian and Ubuntu; `build --setup` does it on the way"
+            .into(),
+    );
     Err(Failure { exit: Exit::Engine, message, help }.into())
 }
 
@@ -262,7 +265,8 @@ mod tests {
         let check = |version: Answer, buildx: Option<Answer>, expected: &str| {
             assert_eq!(outcome(&read_docker("docker", &version, buildx.as_ref())), expected);
         };
-        let both = r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24+dfsg1"}}"#;
+        let both =
+            r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24+dfsg1"}}"#;
         let down = r#"{"Client":{"Version":"28.2.2"},"Server":null}"#;
         check(answer(both, "", 0), None, "docker 20.10.24 (it works)");
         check(

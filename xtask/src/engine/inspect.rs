@@ -65,7 +65,12 @@ pub fn image(text: &str) -> anyhow::Result<Image> {
         entrypoint: strings(&config["Entrypoint"]),
         command: strings(&config["Cmd"]),
         health_check: health_check.unwrap_or_default(),
-        ports: config["ExposedPorts"].as_object().into_iter().flatten().map(|p| p.0.clone()).collect(),
+        ports: config["ExposedPorts"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|p| p.0.clone())
+            .collect(),
         layers: strings(&image["RootFS"]["Layers"]),
         references: strings(&image["RepoTags"]),
         digests: strings(&image["RepoDigests"]),
@@ -141,10 +146,10 @@ mod tests {
     #[test]
     fn both_engines_describe_the_same_image() {
         let (podman, docker) = (image(PODMAN).unwrap(), image(DOCKER).unwrap());
-        assert_eq!(Image { digests: Vec::new(), ..podman.clone() }, Image {
-            digests: Vec::new(),
-            ..docker.clone()
-        });
+        assert_eq!(
+            Image { digests: Vec::new(), ..podman.clone() },
+            Image { digests: Vec::new(), ..docker.clone() }
+        );
         assert_eq!(podman.health_check, ["CMD", "/h"]);
         let wanted = "docker.io/library/python:3.12-slim-bookworm";
         let digest = format!("sha256:{}", "1".repeat(64));

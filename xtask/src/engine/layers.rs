@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn both_formats_of_docker_save_are_read() {
         let digest = "a".repeat(64);
-        let old = format!(r#"[{{"Config":"{digest}.json","Layers":["1/layer.tar","2/layer.tar"]}}]"#);
+        let old =
+            format!(r#"[{{"Config":"{digest}.json","Layers":["1/layer.tar","2/layer.tar"]}}]"#);
         let bytes = archive(
             &[("1/layer.tar", &[0; 700]), ("manifest.json", old.as_bytes())],
             &[("2/layer.tar", "../1/layer.tar")],

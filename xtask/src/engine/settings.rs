@@ -172,7 +172,11 @@ fn own_folder(world: &World) -> Option<PathBuf> {
 ///
 /// # Errors
 /// When the settings can't be written as TOML.
-pub fn permanent(world: &World, machine: &Machine, runc: bool) -> anyhow::Result<Option<(PathBuf, String)>> {
+pub fn permanent(
+    world: &World,
+    machine: &Machine,
+    runc: bool,
+) -> anyhow::Result<Option<(PathBuf, String)>> {
     let Some(settings) = needed(machine, runc) else { return Ok(None) };
     let folder = match machine.uid {
         0 => PathBuf::from("/etc/containers"),
@@ -216,7 +220,8 @@ mod tests {
     fn the_users_settings_stay_where_ours_say_nothing() {
         let mut all = table("[engine]\nruntime = \"crun\"\nevents_logger = \"file\"\n[a]\nb = 1\n");
         merge(&mut all, table("[engine]\nruntime = \"runc\"\n[c]\nd = [1]\n"));
-        let expected = "[engine]\nruntime = \"runc\"\nevents_logger = \"file\"\n[a]\nb = 1\n[c]\nd = [1]\n";
+        let expected =
+            "[engine]\nruntime = \"runc\"\nevents_logger = \"file\"\n[a]\nb = 1\n[c]\nd = [1]\n";
         assert_eq!(all, table(expected));
     }
 }

@@ -72,8 +72,14 @@ pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocatio
 }
 
 /// The whole of a plan as a script for `sh`.
-pub fn script(engine: &Engine, plan: &Build, top: &std::path::Path, first: &[Invocation]) -> String {
-    let mut lines = vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
+pub fn script(
+    engine: &Engine,
+    plan: &Build,
+    top: &std::path::Path,
+    first: &[Invocation],
+) -> String {
+    let mut lines =
+        vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
     lines.extend(first.iter().chain(&plan.prepare).map(ToString::to_string));
     lines.push(build(engine, plan).to_string());
     lines.push(format!("image=$(cat {})", quoted(&plan.iidfile.display().to_string())));

@@ -188,7 +188,10 @@ impl<'a> Walk<'a> {
                 candidate.depth += 1;
             }
             // The last path left, and the best candidates reach it: no better one can follow.
-            if annotated && self.queue.is_empty() && within & best_bits(&candidates) == best_bits(&candidates) {
+            if annotated
+                && self.queue.is_empty()
+                && within & best_bits(&candidates) == best_bits(&candidates)
+            {
                 break;
             }
             self.meet_parents(id, within)?;
@@ -227,10 +230,8 @@ impl<'a> Walk<'a> {
             *bits |= within;
             return Ok(());
         }
-        let commit: Commit<'_> = self
-            .repository
-            .find_commit(id)
-            .with_context(|| format!("reading the commit {id}"))?;
+        let commit: Commit<'_> =
+            self.repository.find_commit(id).with_context(|| format!("reading the commit {id}"))?;
         self.within.insert(id, within);
         self.parents.insert(id, commit.parent_ids().collect());
         self.met += 1;

@@ -22,7 +22,9 @@ pub(super) fn facts(
     let Some(program) = on_path(path, "git").into_iter().next() else {
         return Err(failure_help(
             Exit::Git,
-            format!("reading git: {reason}: only the git program reads this rightly, and there is none on PATH"),
+            format!(
+                "reading git: {reason}: only the git program reads this rightly, and there is none on PATH"
+            ),
             "install git (Debian: apt-get install git)",
         ));
     };
@@ -41,7 +43,12 @@ pub(super) fn facts(
     let short = git.line(&["rev-parse", "--short=12", "HEAD"])?;
     let branch = git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"])?;
     let url = git.ask(&["config", "--get", "remote.origin.url"])?;
-    let tags = git.text(&["for-each-ref", "--points-at=HEAD", "--format=%(refname:lstrip=2)", "refs/tags"])?;
+    let tags = git.text(&[
+        "for-each-ref",
+        "--points-at=HEAD",
+        "--format=%(refname:lstrip=2)",
+        "refs/tags",
+    ])?;
     let dirty = git.dirty()?;
     let changes = match context {
         Some(context) => git.changes(context, &prefix, &head)?,
@@ -55,7 +62,10 @@ pub(super) fn facts(
         commit_time: time.parse().map_err(|_| git_failure("reading git: no commit time"))?,
         branch: branch.good().then(|| branch.stdout.trim_end().to_owned()),
         exact_tags: tags.lines().map(str::to_owned).collect(),
-        remote_url: url.good().then(|| url.stdout.trim_end().to_owned()).filter(|url| !url.is_empty()),
+        remote_url: url
+            .good()
+            .then(|| url.stdout.trim_end().to_owned())
+            .filter(|url| !url.is_empty()),
         shallow: git.line(&["rev-parse", "--is-shallow-repository"])? == "true",
         dirty,
         context: changes,
@@ -105,7 +115,8 @@ impl Git {
     /// Tracked files that differ from HEAD: `diff-index`, as `describe --dirty` asks.
     fn dirty(&self) -> anyhow::Result<Vec<(String, ChangeKind)>> {
         // Times alone are no difference; `status` looks at the contents where they differ.
-        let text = self.text(&["status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames"])?;
+        let text =
+            self.text(&["status", "--porcelain=v1", "-z", "--untracked-files=no", "--no-renames"])?;
         let entries = text.split('\0').filter(|entry| entry.len() > 3);
         Ok(entries.map(|entry| (entry[3..].to_owned(), status_kind(&entry[..2]))).collect())
     }
@@ -116,7 +127,16 @@ impl Git {
         prefix: &str,
         head: &BTreeMap<String, String>,
     ) -> anyhow::Result<Vec<(String, ChangeKind)>> {
-        let text = self.text(&["diff", "--name-status", "-z", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "HEAD", "--"])?;
+        let text = self.text(&[
+            "diff",
+            "--name-status",
+            "-z",
+            "--no-renames",
+            "--no-ext-diff",
+            "--ignore-submodules=none",
+            "HEAD",
+            "--",
+        ])?;
         let mut words = text.split('\0');
         let mut changes: BTreeMap<String, ChangeKind> = BTreeMap::new();
         let files: BTreeSet<&str> = context.files.iter().map(String::as_str).collect();
@@ -125,9 +145,12 @@ impl Git {
             if !head.contains_key(path) {
                 continue;
             }
-            let inside = files.contains(below) || files.iter().any(|file| below_folder(file, below));
+            let inside =
+                files.contains(below) || files.iter().any(|file| below_folder(file, below));
             match status {
-                "D" if !inside && (context.includes)(below) => changes.insert(below.to_owned(), ChangeKind::Deleted),
+                "D" if !inside && (context.includes)(below) => {
+                    changes.insert(below.to_owned(), ChangeKind::Deleted)
+                }
                 "M" | "T" if inside => changes.insert(below.to_owned(), ChangeKind::Modified),
                 _ => None,
             };
@@ -135,10 +158,18 @@ impl Git {
         let index = self.text(&["ls-files", "-z", "-v"])?;
         let known: BTreeMap<&str, bool> = index
             .split('\0')
-            .filter_map(|entry| Some((entry.get(2..)?, entry.starts_with(|c: char| c == 'S' || c.is_ascii_lowercase()))))
+            .filter_map(|entry| {
+                Some((
+                    entry.get(2..)?,
+                    entry.starts_with(|c: char| c == 'S' || c.is_ascii_lowercase()),
+                ))
+            })
             .collect();
-        let submodules: Vec<&String> =
-            head.iter().filter(|(_, what)| what.starts_with("160000")).map(|(path, _)| path).collect();
+        let submodules: Vec<&String> = head
+            .iter()
+            .filter(|(_, what)| what.starts_with("160000"))
+            .map(|(path, _)| path)
+            .collect();
         for file in context.files {
             let path = format!("{prefix}{file}");
             if head.contains_key(&path) {
@@ -158,6 +189,9 @@ impl Git {
             changes.insert(file.clone(), kind);
         }
         self.unwatched(context, prefix, head, &known, &mut changes)?;
+        // A submodule is named itself only where none of its files is: it has another commit.
+        let all: Vec<String> = changes.keys().cloned().collect();
+        changes.retain(|path, _| !all.iter().any(|other| below_folder(other, path)));
         Ok(changes.into_iter().collect())
     }
 
@@ -169,12 +203,22 @@ impl Git {
         submodules: &[&String],
         changes: &mut BTreeMap<String, ChangeKind>,
     ) -> anyhow::Result<()> {
-        let Some(submodule) = submodules.iter().find(|submodule| below_folder(path, submodule)) else {
+        let Some(submodule) = submodules.iter().find(|submodule| below_folder(path, submodule))
+        else {
             return Ok(());
         };
         let inner = Git { program: self.program.clone(), folder: self.folder.join(submodule) };
         let below = &path[submodule.len() + 1..];
-        let words = ["status", "--porcelain=v1", "-z", "--ignored", "--untracked-files=all", "--no-renames", "--", below];
+        let words = [
+            "status",
+            "--porcelain=v1",
+            "-z",
+            "--ignored",
+            "--untracked-files=all",
+            "--no-renames",
+            "--",
+            below,
+        ];
         let text = inner.text(&words)?;
         if let Some(entry) = text.split('\0').find(|entry| entry.len() > 3) {
             changes.insert(file.to_owned(), status_kind(&entry[..2]));
@@ -192,7 +236,9 @@ impl Git {
         changes: &mut BTreeMap<String, ChangeKind>,
     ) -> anyhow::Result<()> {
         for path in known.iter().filter(|(_, unwatched)| **unwatched).map(|(path, _)| *path) {
-            let (Some(below), Some(what)) = (path.strip_prefix(prefix), head.get(path)) else { continue };
+            let (Some(below), Some(what)) = (path.strip_prefix(prefix), head.get(path)) else {
+                continue;
+            };
             if !context.files.iter().any(|file| file == below) {
                 if (context.includes)(below) {
                     changes.insert(below.to_owned(), ChangeKind::Deleted);

@@ -22,7 +22,10 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<Opened> {
         Err(error) => return refused(folder, &error),
     };
     if repository.is_bare() {
-        let message = format!("reading git: {} is a bare repository, without files to build", folder.display());
+        let message = format!(
+            "reading git: {} is a bare repository, without files to build",
+            folder.display()
+        );
         return Err(failure_help(Exit::Git, message, "clone it, and run this in the clone"));
     }
     match unreadable(&repository)? {
@@ -51,7 +54,7 @@ fn refused(folder: &Path, error: &git2::Error) -> anyhow::Result<Opened> {
             ))
         }
         // `extensions.refStorage`, `extensions.objectFormat` and what is still to come.
-        _ if message.contains("extension") || message.contains("version") => {
+        _ if ["extension", "format", "version"].iter().any(|word| message.contains(word)) => {
             Ok(Opened::Needs(message.to_owned()))
         }
         _ => Err(git_failure(format!("reading git in {}: {message}", folder.display()))),

@@ -88,7 +88,7 @@ impl Lab {
 
     /// As [`Lab::read`] for a workflow in the folder `below`, with git looked for on `path`.
     pub(super) fn read_below(&self, below: &str, path: &str) -> anyhow::Result<Checkout> {
-        let root = self.path().join(below);
+        let root: PathBuf = self.path().join(below).components().collect();
         let mut files = Vec::new();
         collect(&root, &root.join("app"), &mut files);
         let includes = |path: &str| path.starts_with("app/");
@@ -129,7 +129,9 @@ fn urls_lose_their_credentials() {
 /// The lists of changes as text, for the tests of what differs.
 pub(super) fn changes(checkout: &Checkout) -> String {
     let list = |changes: &[Change]| {
-        let line = |c: &Change| format!("{} {}{}", c.kind, c.path, if c.in_context { "" } else { " (outside)" });
+        let line = |c: &Change| {
+            format!("{} {}{}", c.kind, c.path, if c.in_context { "" } else { " (outside)" })
+        };
         changes.iter().map(line).collect::<Vec<_>>().join(", ")
     };
     format!("dirty: {}\ncontext: {}", list(&checkout.dirty), list(&checkout.context_changes))
@@ -147,76 +149,118 @@ fn each_kind_of_difference_is_listed_where_it_belongs() {
         expected.assert_eq(&changes(&checkout));
         assert_eq!(checkout, lab.read().unwrap(), "asking twice gives the same");
     };
-    check(&|_| {}, expect![[r#"
+    check(
+        &|_| {},
+        expect![[r#"
         dirty: 
-        context: "#]]);
-    check(&|lab| lab.write("README.md", "new\n"), expect![[r#"
+        context: "#]],
+    );
+    check(
+        &|lab| lab.write("README.md", "new\n"),
+        expect![[r#"
         dirty: modified README.md (outside)
-        context: "#]]);
-    check(&|lab| lab.write("app/view.py", "one = 3\n"), expect![[r#"
+        context: "#]],
+    );
+    check(
+        &|lab| lab.write("app/view.py", "one = 3\n"),
+        expect![[r#"
         dirty: modified app/view.py
-        context: modified app/view.py"#]]);
-    check(&|lab| lab.write("app/new.py", "x\n"), expect![[r#"
+        context: modified app/view.py"#]],
+    );
+    check(
+        &|lab| lab.write("app/new.py", "x\n"),
+        expect![[r#"
         dirty: 
-        context: untracked app/new.py"#]]);
-    check(&|lab| lab.write("app/x.cache", "x\n"), expect![[r#"
+        context: untracked app/new.py"#]],
+    );
+    check(
+        &|lab| lab.write("app/x.cache", "x\n"),
+        expect![[r#"
         dirty: 
-        context: ignored app/x.cache"#]]);
-    check(&|lab| lab.write("notes.txt", "x\n"), expect![[r#"
+        context: ignored app/x.cache"#]],
+    );
+    check(
+        &|lab| lab.write("notes.txt", "x\n"),
+        expect![[r#"
         dirty: 
-        context: "#]]);
-    check(&|lab| fs::remove_file(lab.path().join("app/view.py")).unwrap(), expect![[r#"
+        context: "#]],
+    );
+    check(
+        &|lab| fs::remove_file(lab.path().join("app/view.py")).unwrap(),
+        expect![[r#"
         dirty: deleted app/view.py
-        context: deleted app/view.py"#]]);
+        context: deleted app/view.py"#]],
+    );
     let staged = |lab: &Lab| {
         lab.write("app/new.py", "x\n");
         lab.git(&["add", "app/new.py"]);
     };
-    check(&staged, expect![[r#"
+    check(
+        &staged,
+        expect![[r#"
         dirty: added app/new.py
-        context: added app/new.py"#]]);
+        context: added app/new.py"#]],
+    );
     let executable = |lab: &Lab| {
         use std::os::unix::fs::PermissionsExt as _;
         let path = lab.path().join("app/view.py");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     };
-    check(&executable, expect![[r#"
+    check(
+        &executable,
+        expect![[r#"
         dirty: modified app/view.py
-        context: modified app/view.py"#]]);
+        context: modified app/view.py"#]],
+    );
     let forgotten = |lab: &Lab| {
         lab.git(&["rm", "--quiet", "--cached", "app/view.py"]);
     };
-    check(&forgotten, expect![[r#"
+    check(
+        &forgotten,
+        expect![[r#"
         dirty: deleted app/view.py
-        context: "#]]);
+        context: "#]],
+    );
     let staged_and_taken_back = |lab: &Lab| {
         lab.write("app/view.py", "one = 3\n");
         lab.git(&["add", "app/view.py"]);
         lab.write("app/view.py", "one = 1\n");
     };
-    check(&staged_and_taken_back, expect![[r#"
+    check(
+        &staged_and_taken_back,
+        expect![[r#"
         dirty: modified app/view.py
-        context: "#]]);
+        context: "#]],
+    );
     let unwatched = |lab: &Lab| {
         lab.git(&["update-index", "--assume-unchanged", "app/view.py"]);
         lab.write("app/view.py", "one = 3\n");
         lab.git(&["update-index", "--skip-worktree", "app/other.py"]);
         fs::remove_file(lab.path().join("app/other.py")).unwrap();
     };
-    check(&unwatched, expect![[r#"
+    check(
+        &unwatched,
+        expect![[r#"
         dirty: 
-        context: deleted app/other.py, modified app/view.py"#]]);
+        context: deleted app/other.py, modified app/view.py"#]],
+    );
     let linked = |lab: &Lab| {
         fs::remove_file(lab.path().join("app/view.py")).unwrap();
         std::os::unix::fs::symlink("other.py", lab.path().join("app/view.py")).unwrap();
     };
-    check(&linked, expect![[r#"
+    check(
+        &linked,
+        expect![[r#"
         dirty: modified app/view.py
-        context: modified app/view.py"#]]);
+        context: modified app/view.py"#]],
+    );
     // Another time, the same content.
-    check(&|lab| lab.write("app/view.py", "one = 1\n"), expect![[r#"
+    check(
+        &|lab| lab.write("app/view.py", "one = 1\n"),
+        expect![[r#"
         dirty: 
-        context: "#]]);
+        context: "#]],
+    );
 }
 
 #[test]
@@ -227,7 +271,8 @@ fn created_is_the_commits_time_or_the_newest_change() {
     lab.write("README.md", "new\n");
     assert_eq!(lab.read().unwrap().created, 1_700_000_000);
     let at = |path: &str, seconds: &str| {
-        let status = Command::new("touch").args(["-d", seconds]).arg(lab.path().join(path)).status();
+        let status =
+            Command::new("touch").args(["-d", seconds]).arg(lab.path().join(path)).status();
         assert!(status.unwrap().success());
     };
     lab.write("app/view.py", "one = 3\n");

@@ -42,7 +42,11 @@ fn check(kind: Kind, wishes: &Wishes, change: impl FnOnce(&mut Facts<'_>), expec
 
 #[test]
 fn the_production_image_on_podman() {
-    check(Kind::Podman, &Wishes::default(), |_| {}, &expect![[r#"
+    check(
+        Kind::Podman,
+        &Wishes::default(),
+        |_| {},
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -53,12 +57,17 @@ fn the_production_image_on_podman() {
         TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
         image=$(cat /top/target/xtask/image-id)
         podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_production_image_on_docker() {
-    check(Kind::Docker, &Wishes::default(), |_| {}, &expect![[r#"
+    check(
+        Kind::Docker,
+        &Wishes::default(),
+        |_| {},
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -67,13 +76,18 @@ fn the_production_image_on_docker() {
         image=$(cat /top/target/xtask/image-id)
         DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
         DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_development_image_of_a_changed_tree() {
     let wishes = Wishes { dev: true, ..Wishes::default() };
-    check(Kind::Docker, &wishes, |facts| facts.changed = true, &expect![[r#"
+    check(
+        Kind::Docker,
+        &wishes,
+        |facts| facts.changed = true,
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -81,7 +95,8 @@ fn the_development_image_of_a_changed_tree() {
         DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile.dev --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id .
         image=$(cat /top/target/xtask/image-id)
         DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:dev
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -104,7 +119,11 @@ fn everything_that_the_command_line_can_ask() {
         facts.ca_bundle = Some("/etc/ca.pem".into());
         facts.base.digest = Some("sha256:12".into());
     };
-    check(Kind::Podman, &wishes, change, &expect![[r#"
+    check(
+        Kind::Podman,
+        &wishes,
+        change,
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -115,7 +134,8 @@ fn everything_that_the_command_line_can_ask() {
         TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --file docker/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
         image=$(cat /top/target/xtask/image-id)
         podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -139,17 +159,15 @@ fn what_can_not_be_is_refused() {
     for case in cases {
         let error = build(&case, &facts(&engine, &config)).unwrap_err();
         let (exit, help) = crate::failure::describe(&error);
-        text += &format!("{} {error:#}\n  {}\n", exit as u8, help.join("\n  "));
+        text += &format!("{} {error:#}\n", exit as u8);
+        help.iter().for_each(|line| text += &format!("  {line}\n"));
     }
     expect![[r#"
         2 reading the reference "not a tag": ` ` in the repository at character 4
-  
         2 reading the reference "Upper/case:1": `U` in the repository, which is not lower case, at character 1
-  
         2 adding the label org.opencontainers.image.revision: it comes from git and the build
           commit, tag or set --base instead; `cargo xtask label` shows what it will be
         2 reading --secret: the id `checkout` is there twice or is ours
-  
         2 several platforms in one build: Podman 4.3.0 can't: the image that was tested must be the one that is tagged, and an index has no image ID
           build each platform by itself, with --tag
     "#]].assert_eq(&text);
@@ -160,7 +178,10 @@ fn the_budget_is_that_of_the_whole_production_image() {
     let (engine, config) = (Engine::assumed(Kind::Podman), config());
     let budget = |wishes: &Wishes| build(wishes, &facts(&engine, &config)).unwrap().size_budget;
     assert_eq!(budget(&Wishes::default()), Some(500_000_000));
-    assert_eq!(budget(&Wishes { target: Some("runtime".into()), ..Wishes::default() }), Some(500_000_000));
+    assert_eq!(
+        budget(&Wishes { target: Some("runtime".into()), ..Wishes::default() }),
+        Some(500_000_000)
+    );
     assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
     assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
 }

@@ -146,9 +146,3 @@ fn tags_are_checked_alone() {
     check("feature/x", false);
     check(&"t".repeat(129), false);
 }
-
-#[test]
-fn another_tag_of_the_same_repository() {
-    let reference = parse(&format!("ghcr.io/a/b:c@sha256:{HEX}")).unwrap();
-    assert_eq!(reference.with_tag("d").to_string(), "ghcr.io/a/b:d");
-}

@@ -46,7 +46,9 @@ impl Lab {
         make_folder(&sockets)?;
         lab.sockets = Some(sockets.clone());
         match lab.start_docker(&sockets, runner) {
-            Ok(()) => Ok(lab.with("DOCKER_HOST", &format!("unix://{}/docker.sock", sockets.display()))),
+            Ok(()) => {
+                Ok(lab.with("DOCKER_HOST", &format!("unix://{}/docker.sock", sockets.display())))
+            }
             Err(error) => {
                 lab.end(runner)?;
                 Err(error)
@@ -89,14 +91,23 @@ impl Lab {
         let daemon = self.background(&daemon, &log, runner)?;
         wait_until(runner, "the daemon's network", || in_other_network(daemon))?;
         let words = ["--configure", "--mtu=65520", "--disable-host-loopback"];
-        let words = words.map(String::from).into_iter().chain([daemon.to_string(), "tap0".to_owned()]);
-        self.background(&Invocation::new("slirp4netns", words), &self.folder.join("slirp.log"), runner)?;
-        let up = Invocation::new("nsenter", [format!("--net=/proc/{daemon}/ns/net"), "ip".into(), "route".into()]);
+        let words =
+            words.map(String::from).into_iter().chain([daemon.to_string(), "tap0".to_owned()]);
+        self.background(
+            &Invocation::new("slirp4netns", words),
+            &self.folder.join("slirp.log"),
+            runner,
+        )?;
+        let up = Invocation::new(
+            "nsenter",
+            [format!("--net=/proc/{daemon}/ns/net"), "ip".into(), "route".into()],
+        );
         wait_until(runner, "the way out of the daemon's network", || {
             runner.ask(&up, QUESTION).is_ok_and(|answer| answer.stdout.contains("default"))
         })?;
         std::fs::write(sockets.join("go"), "").context("starting dockerd")?;
-        let words = ["--host".to_owned(), format!("unix://{}", path("docker.sock")), "version".to_owned()];
+        let words =
+            ["--host".to_owned(), format!("unix://{}", path("docker.sock")), "version".to_owned()];
         let version = Invocation::new("/usr/bin/docker", words);
         wait_until(runner, "dockerd", || {
             runner.ask(&version, QUESTION).is_ok_and(|answer| answer.good())
@@ -108,7 +119,12 @@ impl Lab {
     }
 
     /// Starts a process that goes on; it is recorded before anything else happens.
-    fn background(&self, invocation: &Invocation, log: &Path, runner: &Runner) -> anyhow::Result<u32> {
+    fn background(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        runner: &Runner,
+    ) -> anyhow::Result<u32> {
         let id = runner.background(invocation, log)?;
         let mut all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
         all.push(leftovers::running(id));
@@ -185,7 +201,8 @@ fn wait_until(runner: &Runner, what: &str, mut ready: impl FnMut() -> bool) -> a
 fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let places = mounts.lines().filter_map(|line| line.split_whitespace().nth(1));
-    let mut places: Vec<&str> = places.filter(|place| Path::new(place).starts_with(folder)).collect();
+    let mut places: Vec<&str> =
+        places.filter(|place| Path::new(place).starts_with(folder)).collect();
     places.sort_unstable();
     for place in places.iter().rev() {
         runner.ask(&Invocation::new("umount", [*place]), QUESTION)?;

@@ -64,7 +64,10 @@ fn history(numbers: &mut Numbers) -> String {
             let _ = writeln!(text, "reset refs/tags/{name}\nfrom :{commit}\n");
         } else {
             let date = 1_600_000_000 + numbers.below(3);
-            let _ = writeln!(text, "tag {name}\nfrom :{commit}\ntagger t <t@example.org> {date} +0000\ndata 1\nx");
+            let _ = writeln!(
+                text,
+                "tag {name}\nfrom :{commit}\ntagger t <t@example.org> {date} +0000\ndata 1\nx"
+            );
         }
     }
     text
@@ -76,13 +79,15 @@ fn describe_is_gits_own_on_random_histories() {
     for seed in 1..=HISTORIES {
         let lab = Lab::new();
         let text = history(&mut Numbers(seed * 7919));
-        let mut import = lab.command(&["fast-import", "--quiet", "--force", "--export-marks=marks"]);
+        let mut import =
+            lab.command(&["fast-import", "--quiet", "--force", "--export-marks=marks"]);
         let mut import = import.stdin(Stdio::piped()).spawn().unwrap();
         import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(import.wait().unwrap().success());
         // A tag whose name is not its object's.
         if seed % 3 == 0 {
-            let first = lab.git(&["for-each-ref", "--count=1", "--format=%(objectname)", "refs/tags"]);
+            let first =
+                lab.git(&["for-each-ref", "--count=1", "--format=%(objectname)", "refs/tags"]);
             if !first.is_empty() {
                 lab.git(&["update-ref", "refs/tags/renamed", &first]);
             }
