@@ -53,8 +53,8 @@ pub fn instructions(text: &str) -> Vec<Instruction> {
 
 /// The instruction that failed, from what the engine printed.
 ///
-/// Podman prints `STEP 3/7: RUN …` (several stages: `[2/4] STEP 3/7: RUN …`) before each step, so
-/// the last one is it. BuildKit prints ` > [runtime 3/7] RUN …:` about the failing one.
+/// Podman says `building at STEP "RUN …"`, or else has printed `STEP 3/7: RUN …` (several stages:
+/// `[2/4] STEP 3/7: RUN …`) before each step. BuildKit prints ` > [runtime 3/7] RUN …:`.
 pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'a Instruction> {
     let buildkit = log.iter().rev().find_map(|line| {
         let rest = line.strip_prefix(" > [")?;
@@ -63,12 +63,11 @@ pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'
         Some((stage, step.trim_end_matches(':')))
     });
     let podman = || {
-        log.iter().rev().find_map(|line| {
-            let at = line.find("STEP ")?;
-            let step = line[at..].split_once(": ")?.1;
-            let known = at == 0 || line.starts_with('[');
-            known.then_some((None, step))
-        })
+        let named = log.iter().rev().find_map(|line| {
+            let (_, step) = line.split_once("building at STEP \"")?;
+            Some((None, step.rsplit_once("\":").map_or(step, |(step, _)| step)))
+        });
+        named.or_else(|| last_step(log))
     };
     let (stage, step) = buildkit.or_else(podman)?;
     let step = normal(step);
@@ -83,6 +82,16 @@ pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'
         fitting.retain(in_stage);
     }
     fitting.pop()
+}
+
+/// The last step that Podman printed, where stages build one after the other.
+fn last_step(log: &[String]) -> Option<(Option<&str>, &str)> {
+    log.iter().rev().find_map(|line| {
+        let at = line.find("STEP ")?;
+        let step = line[at..].split_once(": ")?.1;
+        let known = at == 0 || line.starts_with('[');
+        known.then_some((None, step))
+    })
 }
 
 /// Letters and digits only: engines print quotes, blanks and variables of a step differently.
@@ -160,6 +169,10 @@ mod tests {
             Some(10),
         );
         check(&["STEP 1/1: USER 1"], Some(11));
+        // Two stages at once: the last step printed is another one's.
+        let error =
+            "Error: building at STEP \"RUN a     && b\": while running runtime: exit status 2";
+        check(&["[2/2] STEP 2/3: RUN a", "[1/2] STEP 1/1: USER 1", error], Some(10));
         check(&["#5 ERROR: x", " > [one 2/2] RUN a     && b:"], Some(4));
         check(&[" > [two 2/2] RUN a     && b:"], Some(10));
         check(&["Error: no such image"], None);

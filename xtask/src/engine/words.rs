@@ -17,9 +17,11 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     match engine.kind {
         // The OCI format, Podman's default, drops HEALTHCHECK and SHELL. What is built from was
         // found or pulled before, so that the labels can name it. The identity label is Buildah's
-        // version, which Docker hasn't.
+        // version, which Docker hasn't. Stages that don't need each other build at once, as they
+        // do in BuildKit unasked.
         Kind::Podman => words.extend(
-            ["--format=docker", "--pull=never", "--identity-label=false"].map(String::from),
+            ["--format=docker", "--pull=never", "--identity-label=false", "--jobs=4"]
+                .map(String::from),
         ),
         // Lines instead of a redrawn screen: for the log, and for CI.
         Kind::Docker => words.push("--progress=plain".into()),
