@@ -1,1 +1,9 @@
-//! What only a real engine can show.
+//! What only a real engine can show: `cargo xtask test --all` starts these with an engine of their
+//! own, named by `XTASK_TEST_ENGINE`. Each test works in a fresh copy of this repository.
+
+mod bench;
+mod build;
+mod context;
+mod dependencies;
+mod killed;
+mod serve;

@@ -59,7 +59,14 @@ impl Lab {
     fn begin(workflow: &Workflow, runner: &Runner, kind: Kind) -> anyhow::Result<Lab> {
         let folder = workflow.state.folder.join(format!("lab-{kind}"));
         let lab = Lab {
-            env: vec![("XTASK_TEST_ENGINE".to_owned(), kind.to_string())],
+            env: vec![
+                ("XTASK_TEST_ENGINE".to_owned(), kind.to_string()),
+                // Stand-ins and downloads are kept for the next time, but in this checkout.
+                (
+                    "XDG_CACHE_HOME".to_owned(),
+                    workflow.state.folder.join("test-cache").display().to_string(),
+                ),
+            ],
             state: workflow.state.clone(),
             folder,
             sockets: None,

@@ -1,0 +1,155 @@
+//! A fresh repository for one test, and words for what the tests ask.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+/// Podman or Docker.
+pub fn engine() -> String {
+    std::env::var("XTASK_TEST_ENGINE").expect("XTASK_TEST_ENGINE; `cargo xtask test --all` sets it")
+}
+
+pub fn on_podman() -> bool {
+    engine() == "podman"
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Ended {
+    /// The standard output of a command that went well.
+    #[track_caller]
+    pub fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self.out.trim_end().to_owned()
+    }
+}
+
+/// A copy of this repository with one commit.
+pub struct Repository {
+    folder: TempDir,
+}
+
+impl Repository {
+    pub fn new() -> Repository {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let repository = Repository { folder: tempfile::tempdir().unwrap() };
+        // As it is now, committed or not.
+        let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let files = Command::new("git").args(words).current_dir(source).output().unwrap();
+        for file in String::from_utf8(files.stdout).unwrap().split_terminator('\0') {
+            let (from, to) = (source.join(file), repository.path(file));
+            if from.is_file() {
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(from, to).unwrap();
+            }
+        }
+        repository.git(&["init", "--quiet", "--initial-branch=main", "."]);
+        repository.commit("first");
+        repository
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    pub fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path(file)).unwrap()
+    }
+
+    pub fn write(&self, file: &str, text: &str) {
+        fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
+        fs::write(self.path(file), text).unwrap();
+    }
+
+    /// Replaces the one place where `from` stands.
+    #[track_caller]
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let text = self.read(file);
+        assert_eq!(text.matches(from).count(), 1, "{from:?} in {file}");
+        self.write(file, &text.replace(from, to));
+    }
+
+    pub fn git(&self, words: &[&str]) -> String {
+        let names = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
+        let mut command = Command::new("git");
+        command.args(names).args(words).current_dir(self.folder.path());
+        Ended::from(command.output().unwrap()).good()
+    }
+
+    pub fn commit(&self, message: &str) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--message", message]);
+    }
+
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(words).args(["--engine", &engine()]).current_dir(self.folder.path());
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn xtask(&self, words: &[&str]) -> Ended {
+        self.command(words).output().unwrap().into()
+    }
+
+    /// Builds, and gives the report.
+    #[track_caller]
+    pub fn build(&self, words: &[&str]) -> Value {
+        let words = [&["build", "--format", "json"], words].concat();
+        serde_json::from_str(&self.xtask(&words).good()).unwrap()
+    }
+
+    /// The engine itself, with the settings that our commands use.
+    pub fn engine(&self, words: &[&str]) -> Ended {
+        let mut command = Command::new(engine());
+        let settings = self.path("target/xtask/containers.conf");
+        if settings.is_file() {
+            command.env("CONTAINERS_CONF", settings);
+        }
+        command.env("DOCKER_BUILDKIT", "1").args(words).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs a command in an image, without a network.
+    pub fn run(&self, image: &str, words: &[&str]) -> Ended {
+        self.engine(&[&["run", "--rm", "--network", "none", image], words].concat())
+    }
+
+    pub fn inspect(&self, image: &str) -> Value {
+        let text = self.engine(&["image", "inspect", image]).good();
+        serde_json::from_str::<Value>(&text).unwrap()[0].clone()
+    }
+
+    /// The engine's own name for a local image.
+    pub fn local(tag: &str) -> String {
+        let prefix = if on_podman() { "localhost/" } else { "" };
+        format!("{prefix}senex_trader:{tag}")
+    }
+}
+
+/// The labels of a report that begin as those of the OCI specification do.
+pub fn label(report: &Value, name: &str) -> String {
+    let name = format!("org.opencontainers.image.{name}");
+    report["labels"][name].as_str().unwrap_or_default().to_owned()
+}
+
+/// A list of changes as `KIND PATH` words.
+pub fn changes(list: &Value) -> Vec<String> {
+    let line = |change: &Value| format!("{} {}", change["kind"], change["path"]).replace('"', "");
+    list.as_array().unwrap().iter().map(line).collect()
+}

@@ -1,0 +1,112 @@
+//! A build that ends half-way: the right exit code, the old image intact, nothing left behind.
+
+use super::bench::{Repository, on_podman};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A number of seconds that no other process sleeps, to know ours by.
+fn nap(number: u32) -> String {
+    format!("{}", 70_000 + number * 10_000 + std::process::id() % 10_000)
+}
+
+/// Starts a build that stops in a RUN, and comes back when it is there.
+fn sleeping(repository: &Repository, nap: &str) -> Child {
+    repository.edit(
+        "docker/Dockerfile",
+        "EXPOSE 8000\n",
+        &format!("RUN sleep {nap}\nEXPOSE 8000\n"),
+    );
+    let mut child = repository.command(&["build"]).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, started) = std::sync::mpsc::channel();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // Read to the end, or the build would stand still at a full pipe.
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    let line = format!("RUN sleep {nap}");
+    let step = |text: &String| text.contains(&line) && !text.starts_with('$');
+    while !step(&started.recv_timeout(Duration::from_secs(300)).unwrap()) {}
+    let start = Instant::now();
+    while processes(nap).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the RUN never started");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+/// The processes that sleep so long.
+fn processes(nap: &str) -> Vec<String> {
+    let ended = Command::new("pgrep").args(["-x", "-f", &format!("sleep {nap}")]).output().unwrap();
+    String::from_utf8(ended.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn send(signal: &str, id: u32) {
+    let status = Command::new("kill").args([signal, &id.to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+fn identity(repository: &Repository) -> String {
+    repository.inspect(&Repository::local("prod"))["Id"].as_str().unwrap().to_owned()
+}
+
+fn check_nothing_left(repository: &Repository, nap: &str) {
+    let start = Instant::now();
+    while !processes(nap).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the RUN still sleeps");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    if on_podman() {
+        let all = repository.engine(&["ps", "--all", "--external", "--quiet"]).good();
+        assert_eq!(all, "", "working containers");
+    }
+    let folder = std::fs::read_dir(repository.path("target/xtask/tmp")).unwrap();
+    let left: Vec<_> = folder.map(|entry| entry.unwrap().file_name()).collect();
+    let links = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("buildah-cache");
+    assert!(left.iter().all(links), "{left:?}");
+    assert!(!repository.path("target/xtask/running.json").exists());
+}
+
+#[test]
+fn a_terminated_build_says_so_and_tidies_up() {
+    let repository = Repository::new();
+    repository.build(&[]);
+    let (old, nap) = (identity(&repository), nap(1));
+    let mut child = sleeping(&repository, &nap);
+    send("-TERM", child.id());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(identity(&repository), old);
+    check_nothing_left(&repository, &nap);
+}
+
+#[test]
+fn what_a_killed_build_left_is_gone_after_the_next_command() {
+    let repository = Repository::new();
+    repository.build(&[]);
+    let (old, nap) = (identity(&repository), nap(2));
+    let mut child = sleeping(&repository, &nap);
+    send("-KILL", child.id());
+    assert_eq!(child.wait().unwrap().code(), None);
+    assert_eq!(identity(&repository), old);
+    repository.git(&["checkout", "--quiet", "docker/Dockerfile"]);
+    repository.build(&[]);
+    assert_eq!(identity(&repository), old);
+    check_nothing_left(&repository, &nap);
+}
+
+/// A `podman build` that is killed by SIGTERM exits 0 and makes nothing.
+#[test]
+fn an_engine_that_is_killed_is_a_failed_build() {
+    let repository = Repository::new();
+    repository.build(&[]);
+    let (old, nap) = (identity(&repository), nap(3));
+    let mut child = sleeping(&repository, &nap);
+    let record = repository.read("target/xtask/running.json");
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    send("-TERM", u32::try_from(record["id"].as_u64().unwrap()).unwrap());
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    assert_eq!(identity(&repository), old);
+    check_nothing_left(&repository, &nap);
+}
