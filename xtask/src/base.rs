@@ -50,12 +50,14 @@ impl Source<'_> {
         let wanted = reference::parse(text)?;
         if self.assumed {
             say(&format!("assumed: {text} is in the local store"));
-            return Ok((base(text, None, "assumed to be in the local store"), Vec::new()));
+            return Ok((
+                found(text, &Image::default(), "assumed to be in the local store"),
+                Vec::new(),
+            ));
         }
         let here = self.inspect(text)?;
         if let Some(image) = here.as_ref().filter(|_| !pull) {
-            let digest = inspect::registry_digest(image, text);
-            return Ok((base(text, digest, "in the local store"), Vec::new()));
+            return Ok((found(text, image, "in the local store"), Vec::new()));
         }
         if wanted.registry == "localhost" {
             let message =
@@ -82,15 +84,15 @@ impl Source<'_> {
         let invocation = words::pull(self.engine, text, platform);
         if self.dry_run {
             say(&format!("assumed: {text} can be pulled; its digest, a label, is known only then"));
-            return Ok((base(text, None, "to be pulled"), vec![invocation]));
+            return Ok((found(text, &Image::default(), "to be pulled"), vec![invocation]));
         }
         say(&format!("pulling {text}: it is not in the local store"));
         let ended = self.runner.stream(&invocation, &self.log)?;
         if ended.code != Some(0) {
             return Err(pull_failed(text, &ended, &self.log).into());
         }
-        let digest = self.inspect(text)?.and_then(|image| inspect::registry_digest(&image, text));
-        Ok((base(text, digest, "pulled"), Vec::new()))
+        let image = self.inspect(text)?.unwrap_or_default();
+        Ok((found(text, &image, "pulled"), Vec::new()))
     }
 
     fn stand_in(
@@ -107,13 +109,12 @@ impl Source<'_> {
             ));
         };
         let making = standin::making(&recipe, self.top, &self.world.cache()?, self.engine)?;
-        let base = Base {
-            standin: true,
-            ..base(recipe.reference, None, &format!("stand-in for {text}: {why}"))
-        };
+        let why = format!("stand-in for {text}: {why}");
+        let base = |image: &Image| Base { standin: true, ..found(recipe.reference, image, &why) };
         let here = self.inspect(recipe.reference)?;
-        if here.is_some_and(|image| image.labels.get(standin::LABEL) == Some(&making.recipe)) {
-            return Ok((base, Vec::new()));
+        let current = |image: &&Image| image.labels.get(standin::LABEL) == Some(&making.recipe);
+        if let Some(image) = here.as_ref().filter(current) {
+            return Ok((base(image), Vec::new()));
         }
         if !making.fetch.is_empty() && find::on_path(self.world.path(), "mmdebstrap").is_empty() {
             let message =
@@ -123,7 +124,7 @@ impl Source<'_> {
         }
         let steps: Vec<Invocation> = making.fetch.into_iter().chain([making.import]).collect();
         if self.dry_run {
-            return Ok((base, steps));
+            return Ok((base(&Image::default()), steps));
         }
         say(&format!("making {} from Debian packages, once, in about a minute", recipe.reference));
         let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
@@ -134,12 +135,18 @@ impl Source<'_> {
                 return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());
             }
         }
-        Ok((base, Vec::new()))
+        Ok((base(&self.inspect(recipe.reference)?.unwrap_or_default()), Vec::new()))
     }
 }
 
-fn base(reference: &str, digest: Option<String>, why: &str) -> Base {
-    Base { reference: reference.to_owned(), digest, standin: false, why: why.to_owned() }
+fn found(reference: &str, image: &Image, why: &str) -> Base {
+    Base {
+        reference: reference.to_owned(),
+        digest: inspect::registry_digest(image, reference),
+        labels: image.labels.clone(),
+        standin: false,
+        why: why.to_owned(),
+    }
 }
 
 fn unreachable(text: &str, why: &str, help: &str) -> anyhow::Error {

@@ -105,6 +105,42 @@ pub fn stages(instructions: &[Instruction]) -> Vec<String> {
     from.map(|instruction| instruction.stage.clone()).collect()
 }
 
+/// The stages of a Dockerfile's text, each with its last line.
+pub fn stage_ends(text: &str) -> Vec<(String, usize)> {
+    let instructions = instructions(text);
+    let starts: Vec<usize> = instructions
+        .iter()
+        .filter(|instruction| instruction.keyword == "FROM")
+        .map(|instruction| instruction.line)
+        .collect();
+    let ends = starts.iter().skip(1).map(|line| line - 1).chain([text.lines().count()]);
+    stages(&instructions).into_iter().zip(ends).collect()
+}
+
+/// The names that `LABEL` instructions set, in all stages.
+pub fn label_names(instructions: &[Instruction]) -> Vec<String> {
+    let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
+    let mut names = Vec::new();
+    for text in labels.map(|instruction| &instruction.text) {
+        let mut quote = None;
+        let mut word = String::new();
+        for c in text.chars().chain([' ']) {
+            match (quote, c) {
+                (None, '"' | '\'') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (None, ' ') => names.extend(word.split_once('=').map(|(name, _)| name.to_owned())),
+                _ => {}
+            }
+            if quote.is_none() && c == ' ' {
+                word.clear();
+            } else if !matches!(c, '"' | '\'') {
+                word.push(c);
+            }
+        }
+    }
+    names
+}
+
 /// Whether the stage `target` (`None`: the last one), or one that it is made from, has a
 /// `HEALTHCHECK` other than `NONE`.
 pub fn has_health_check(instructions: &[Instruction], target: Option<&str>) -> bool {
@@ -151,6 +187,14 @@ mod tests {
             ]
         );
         assert_eq!(stages(&instructions(TEXT)), ["one", "two", "2"]);
+        let ends = stage_ends(TEXT);
+        assert_eq!(ends, [("one".to_owned(), 8), ("two".to_owned(), 11), ("2".to_owned(), 12)]);
+    }
+
+    #[test]
+    fn names_of_labels_are_read_through_quotes() {
+        let text = "FROM a\nLABEL a=1 \"b.c\"=\"x y=z\" d='it is'\nLABEL e=\n";
+        assert_eq!(label_names(&instructions(text)), ["a", "b.c", "d", "e"]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Base {
     pub reference: String,
     /// The registry's digest, where it is known.
     pub digest: Option<String>,
+    /// Its own labels, which every image made from it has, too.
+    pub labels: BTreeMap<String, String>,
     /// Built from Debian packages because no registry could be reached.
     pub standin: bool,
     /// How it was found, for the first lines of the output.
@@ -59,6 +61,8 @@ pub struct Facts<'a> {
     pub revision: &'a str,
     /// Whether the image can differ from the commit.
     pub changed: bool,
+    /// The stages of the Dockerfile that is built, with the last line of each.
+    pub stages: Vec<(String, usize)>,
     /// The base image.
     pub base: Base,
     /// The certificates that the build is to trust, where the machine has them.
@@ -76,6 +80,8 @@ pub struct Build {
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
+    /// The file that the engine is given: the Dockerfile, or its first stages.
+    pub file: String,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,
     /// What it starts from.
@@ -115,10 +121,22 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     }
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = State::of(facts.top);
+    let target = wishes.target.clone().or_else(|| settings.target.clone());
+    let cut = cut(facts, target.as_deref(), &settings.dockerfile)?;
+    let mut prepare = prepare(facts, &state);
+    let mut file = settings.dockerfile.clone();
+    if let Some(line) = cut {
+        let part = state.folder.join("Dockerfile").display().to_string();
+        // `w` writes what is printed: a redirection would need a shell.
+        let words = ["-n".to_owned(), format!("1,{line}w {part}"), file];
+        prepare.push(Invocation::new("sed", words));
+        file = part;
+    }
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
-        target: wishes.target.clone().or_else(|| settings.target.clone()),
+        file,
+        target,
         base: facts.base.clone(),
         references: references(wishes, facts, variant, stage.as_deref())?,
         labels: labels(wishes, facts)?,
@@ -127,10 +145,23 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         no_cache: wishes.no_cache,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
-        prepare: prepare(facts, &state),
+        prepare,
         iidfile: state.iidfile(),
         tmp: state.tmp(),
     })
+}
+
+/// The last line of the target's stage, where the engine must not see more of the Dockerfile.
+fn cut(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<Option<usize>> {
+    let Some(target) = target else { return Ok(None) };
+    let Some(index) = facts.stages.iter().position(|(name, _)| name == target) else {
+        let names: Vec<&str> = facts.stages.iter().map(|(name, _)| name.as_str()).collect();
+        let message = format!("building the stage {target}: {dockerfile} has none of that name");
+        return Err(failure_help(Exit::Usage, message, format!("one of {}", names.join(", "))));
+    };
+    let last = index + 1 == facts.stages.len();
+    let labelled = capability::has(facts.engine, capability::Capability::LabelsAnyStage);
+    Ok((!last && !labelled).then(|| facts.stages[index].1))
 }
 
 /// The budget is that of the variant's own image, not of one of its stages.

@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure, failure_help};
 use crate::leftovers;
 use crate::plan::Build;
 use crate::report::megabytes;
-use crate::run::{self, Ended, QUESTION, Runner};
+use crate::run::{self, Ended, QUESTION, Runner, say};
 use crate::state::State;
 use crate::world::Workflow;
 use anyhow::Context as _;
@@ -45,27 +45,26 @@ pub fn build(
     let text = std::fs::read_to_string(&path);
     let text = text.with_context(|| format!("reading {}", plan.dockerfile))?;
     let instructions = dockerfile::instructions(&text);
-    if let Some(target) = &plan.target
-        && !dockerfile::stages(&instructions).contains(target)
-    {
-        let message = format!("building {target}: {} has no such stage", plan.dockerfile);
-        let help = format!("one of {}", dockerfile::stages(&instructions).join(", "));
-        return Err(failure_help(Exit::Usage, message, help));
-    }
-    for step in &plan.prepare {
-        let answer = runner.ask(step, QUESTION)?;
-        if !answer.good() {
-            anyhow::bail!("preparing the build: {step}: {}", answer.last_line());
+    let made = once(workflow, engine, plan, &instructions, runner, log)?;
+    let stale = unexpected_labels(plan, &instructions, &made.0);
+    let (image, ended) = match stale.as_slice() {
+        [] => made,
+        [..] if plan.no_cache => return Err(too_many_labels(&stale)),
+        [..] => {
+            // Podman 4.3.1 stores --label in the last layer of each stage, for whoever comes next.
+            say(&format!(
+                "building anew: the layer cache adds the labels of an older build: {}",
+                stale.join(", ")
+            ));
+            let anew = Build { no_cache: true, ..plan.clone() };
+            let made = once(workflow, engine, &anew, &instructions, runner, log)?;
+            let stale = unexpected_labels(plan, &instructions, &made.0);
+            if !stale.is_empty() {
+                return Err(too_many_labels(&stale));
+            }
+            made
         }
-    }
-    let invocation = words::build(engine, plan);
-    let ended = runner
-        .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
-    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
-    if ended.code != Some(0) || id.trim().is_empty() {
-        return Err(build_failed(plan, &instructions, &ended, log).into());
-    }
-    let image = inspected(engine, id.trim(), runner)?;
+    };
     check_labels(plan, &image)?;
     check_health(plan, &instructions, &image)?;
     check_platform(plan, &image)?;
@@ -80,6 +79,51 @@ pub fn build(
     }
     leftovers::finished(&workflow.state);
     Ok(Made { image, size_bytes, config_digest, cached_steps: cached_steps(&ended.lines) })
+}
+
+/// One run of the engine: the image that it says it made.
+fn once(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    runner: &Runner,
+    log: &Path,
+) -> anyhow::Result<(Image, Ended)> {
+    for step in &plan.prepare {
+        let answer = runner.ask(step, QUESTION)?;
+        if !answer.good() {
+            anyhow::bail!("preparing the build: {step}: {}", answer.last_line());
+        }
+    }
+    let invocation = words::build(engine, plan);
+    let ended = runner
+        .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
+    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
+    if ended.code != Some(0) || id.trim().is_empty() {
+        return Err(build_failed(plan, instructions, &ended, log).into());
+    }
+    Ok((inspected(engine, id.trim(), runner)?, ended))
+}
+
+/// Labels that nobody asked for: neither the plan, nor the Dockerfile, nor the base.
+fn unexpected_labels(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> Vec<String> {
+    let written = dockerfile::label_names(instructions);
+    let known = |name: &&String| {
+        plan.labels.contains_key(*name)
+            || plan.base.labels.contains_key(*name)
+            || written.contains(name)
+    };
+    image.labels.keys().filter(|name| !known(name)).cloned().collect()
+}
+
+fn too_many_labels(names: &[String]) -> anyhow::Error {
+    let what = format!("it carries labels that nobody asked for: {}", names.join(", "));
+    mismatch(&what, vec!["where do they come from? the engine's `history` shows the step".into()])
 }
 
 fn build_failed(
@@ -252,6 +296,11 @@ mod tests {
         let (exit, help) = crate::failure::describe(&error);
         assert_eq!(exit, Exit::Mismatch);
         assert_eq!(help, ["a: expected 1, found 0", "b: expected 2, found none"]);
+        let steps = dockerfile::instructions("FROM a\nLABEL own=1");
+        image.labels.insert("own".into(), "1".into());
+        assert!(unexpected_labels(&plan, &steps, &image).is_empty());
+        image.labels.insert("stale".into(), "1".into());
+        assert_eq!(unexpected_labels(&plan, &steps, &image), ["stale"]);
         let steps = dockerfile::instructions("FROM a\nHEALTHCHECK CMD x\n");
         let error = check_health(&plan, &steps, &image).unwrap_err();
         assert_eq!(crate::failure::describe(&error).0, Exit::Mismatch);

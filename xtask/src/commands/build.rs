@@ -12,7 +12,8 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, labels, leftovers, secrets};
+use crate::{cli, dockerfile, labels, leftovers, secrets};
+use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -63,7 +64,10 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
     let (base, first) = source.resolve(base, args.pull, args.platform.as_deref())?;
     say(&format!("base {}: {}", base.reference, base.why));
-    let facts = facts(world, &workflow, &machine, &engine, &checkout, base)?;
+    let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
+        .with_context(|| format!("reading {}", variant.dockerfile))?;
+    let stages = dockerfile::stage_ends(&dockerfile);
+    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, &checkout, base)? };
     let plan = plan::build(&wishes(args), &facts)?;
     if dry_run {
         return show(world, &engine, &plan, &workflow.top, &first);
@@ -133,6 +137,7 @@ fn facts<'a>(
         config: &workflow.config,
         labels: all,
         revision: &checkout.revision,
+        stages: Vec::new(),
         changed: !checkout.dirty.is_empty() || !checkout.context_changes.is_empty(),
         base,
         ca_bundle: machine.ca_bundle.clone(),

@@ -23,6 +23,8 @@ pub enum Capability {
     TagsAtOnce,
     /// `history` gives the exact bytes of each layer.
     ExactHistory,
+    /// `--label` reaches the stage of `--target`.
+    LabelsAnyStage,
 }
 
 struct Row {
@@ -36,7 +38,7 @@ struct Row {
     instead: &'static str,
 }
 
-const TABLE: [Row; 5] = [
+const TABLE: [Row; 6] = [
     Row {
         capability: Capability::FormatOption,
         podman: Some(Version(4, 3, 0)),
@@ -76,6 +78,14 @@ const TABLE: [Row; 5] = [
         what: "layer sizes from history",
         why: "Podman records the bytes of each layer's archive; Docker adds up file sizes",
         instead: "the layers are measured from `docker save`",
+    },
+    Row {
+        capability: Capability::LabelsAnyStage,
+        podman: None,
+        docker: Some(Version(20, 10, 0)),
+        what: "labels on a stage in the middle",
+        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none",
+        instead: "the file that Podman is given ends with the target's stage",
     },
 ];
 
@@ -127,6 +137,7 @@ mod tests {
         check(SeveralPlatforms, false, false);
         check(TagsAtOnce, true, false);
         check(ExactHistory, true, false);
+        check(LabelsAnyStage, false, true);
         let old = Engine { version: Version(4, 2, 9), ..podman };
         assert!(!has(&old, FormatOption));
         let error = require(&docker, PullNever).unwrap_err();

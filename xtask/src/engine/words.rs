@@ -27,7 +27,7 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
         Kind::Docker => words.push("--progress=plain".into()),
     }
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
-    option("--file", &plan.dockerfile);
+    option("--file", &plan.file);
     if let Some(target) = &plan.target {
         option("--target", target);
     }

@@ -22,6 +22,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         ]),
         revision: "0123456789abcdef0123456789abcdef01234567",
         changed: false,
+        stages: crate::dockerfile::stage_ends(include_str!("../../../docker/Dockerfile")),
         base: base(),
         ca_bundle: None,
         top: Path::new("/top"),
@@ -131,7 +132,8 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file docker/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
+            sed -n '1,74w /top/target/xtask/Dockerfile' docker/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
         "#]],
@@ -152,6 +154,7 @@ fn what_can_not_be_is_refused() {
         wishes(&|wishes| wishes.tags = vec!["Upper/case:1".into()]),
         wishes(&|wishes| wishes.labels = vec![revision.clone()]),
         wishes(&|wishes| wishes.secrets = vec![marker()]),
+        wishes(&|wishes| wishes.target = Some("nothing".into())),
         wishes(&|wishes| wishes.platform = Some("linux/amd64,linux/arm64".into())),
     ];
     let (engine, config) = (Engine::assumed(Kind::Podman), config());
@@ -168,6 +171,8 @@ fn what_can_not_be_is_refused() {
         2 adding the label org.opencontainers.image.revision: it comes from git and the build
           commit, tag or set --base instead; `cargo xtask label` shows what it will be
         2 reading --secret: the id `checkout` is there twice or is ours
+        2 building the stage nothing: docker/Dockerfile has none of that name
+          one of base, dependencies, staticfiles, runtime
         2 several platforms in one build: Podman 4.3.0 can't: the image that was tested must be the one that is tagged, and an index has no image ID
           build each platform by itself, with --tag
     "#]].assert_eq(&text);
