@@ -42,12 +42,15 @@ impl Ended {
 /// A copy of this repository with one commit.
 pub struct Repository {
     folder: TempDir,
+    /// The engine's program: not always the first of its name on PATH.
+    program: String,
 }
 
 impl Repository {
     pub fn new() -> Repository {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let repository = Repository { folder: tempfile::tempdir().unwrap() };
+        let mut repository =
+            Repository { folder: tempfile::tempdir().unwrap(), program: String::new() };
         // As it is now, committed or not.
         let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let files = Command::new("git").args(words).current_dir(source).output().unwrap();
@@ -60,6 +63,9 @@ impl Repository {
         }
         repository.git(&["init", "--quiet", "--initial-branch=main", "."]);
         repository.commit("first");
+        let script = repository.xtask(&["build", "--dry-run"]).good();
+        let build = script.lines().find_map(|line| line.split_once(" build --")).unwrap().0;
+        build.rsplit(' ').next().unwrap().clone_into(&mut repository.program);
         repository
     }
 
@@ -116,7 +122,7 @@ impl Repository {
 
     /// The engine itself, with the settings that our commands use.
     pub fn engine(&self, words: &[&str]) -> Ended {
-        let mut command = Command::new(engine());
+        let mut command = Command::new(&self.program);
         let settings = self.path("target/xtask/containers.conf");
         if settings.is_file() {
             command.env("CONTAINERS_CONF", settings);

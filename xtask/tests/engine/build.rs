@@ -54,8 +54,8 @@ fn the_image_is_what_the_design_asks_for_on_every_engine() {
     let mut owned: Vec<&str> = owned.lines().collect();
     owned.sort_unstable();
     assert_eq!(owned, ["/app/logs", "/app/media"]);
-    let bytecode = "import sys; sys.flags.verbose; import django, senex_trader.urls as urls; \
-                    print(django.__cached__, urls.__cached__)";
+    let bytecode = "import django, senex_trader.environment as own; \
+                    print(django.__cached__, own.__cached__)";
     let environment = ["-e", "SECRET_KEY=a", "-e", "FIELD_ENCRYPTION_KEY=b"];
     let words =
         [&["run", "--rm", "--network=none"], &environment[..], &[&image, "python", "-c", bytecode]];

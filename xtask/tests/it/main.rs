@@ -1,1 +1,9 @@
 //! The command line as a user sees it, with no engine or with a program that only plays one.
+
+mod checkout;
+mod command_line;
+mod fake_engine;
+mod readme;
+mod rules;
+#[path = "../transcript.rs"]
+mod transcript;

@@ -115,7 +115,7 @@ impl Lab {
         std::fs::write(sockets.join("go"), "").context("starting dockerd")?;
         let words =
             ["--host".to_owned(), format!("unix://{}", path("docker.sock")), "version".to_owned()];
-        let version = Invocation::new("/usr/bin/docker", words);
+        let version = Invocation::new("docker", words);
         wait_until(runner, "dockerd", || {
             runner.ask(&version, QUESTION).is_ok_and(|answer| answer.good())
         })

@@ -1,0 +1,123 @@
+//! Exit codes, and the one line with its help that each failure is.
+
+use super::checkout::Checkout;
+
+#[track_caller]
+fn check(checkout: &Checkout, words: &[&str], code: i32, expected: &[&str]) {
+    let ended = checkout.run(words);
+    assert_eq!(ended.code, Some(code), "{words:?}: {}{}", ended.out, ended.err);
+    for text in expected {
+        assert!(ended.err.contains(text), "{words:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn help_is_a_result_and_a_wrong_word_is_exit_2() {
+    let checkout = Checkout::new();
+    let help = checkout.run(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    assert!(help.out.contains("Exit codes:") && help.err.is_empty(), "{}", help.err);
+    for command in ["build", "label", "context", "doctor", "setup", "test"] {
+        assert!(help.out.contains(command), "{command}");
+        assert_eq!(checkout.run(&[command, "--help"]).code, Some(0), "{command}");
+    }
+    check(&checkout, &["bulid"], 2, &["build"]);
+    check(&checkout, &["build", "--base", "a", "--python", "3.12"], 2, &["cannot be used with"]);
+    check(&checkout, &["build", "--secret", "id=x"], 2, &["id=NAME,src=FILE"]);
+    check(
+        &checkout,
+        &["label", "--get", "nothing"],
+        2,
+        &["error: printing `nothing`", "help: one of describe,"],
+    );
+    check(&checkout, &["-C", "/no/such/folder", "label"], 2, &["error: entering the folder"]);
+}
+
+#[test]
+fn every_mistake_of_the_configuration_is_named_with_its_line() {
+    let checkout = Checkout::new();
+    checkout.write("docker/image.toml", "[image]\nname = 1\ncolour = \"red\"\n");
+    check(
+        &checkout,
+        &["label"],
+        2,
+        &[
+            "error: reading docker/image.toml: ",
+            "help: docker/image.toml:2: ",
+            "help: docker/image.toml:3: ",
+        ],
+    );
+}
+
+#[test]
+fn label_works_in_any_git_checkout() {
+    let checkout = Checkout::new();
+    let revision = checkout.git(&["rev-parse", "HEAD"]);
+    assert_eq!(checkout.run(&["label", "--get", "revision"]).out, format!("{revision}\n"));
+    checkout.git(&["tag", "v1.2.3"]);
+    assert_eq!(checkout.run(&["label", "--get", "version"]).out, "v1.2.3\n");
+    checkout.write("app/secret_free.py", "x\n");
+    assert_eq!(checkout.run(&["label", "--get", "version"]).out, "v1.2.3-dirty\n");
+    assert_eq!(checkout.run(&["label", "--get", "describe"]).out, "v1.2.3\n");
+    let env = checkout.run(&["label", "--format", "env"]);
+    assert!(env.out.contains("\nVERSION=v1.2.3-dirty\n"), "{}", env.out);
+    std::fs::remove_dir_all(checkout.path("docker")).unwrap();
+    let ended = checkout.run(&["label", "--get", "version"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), "v1.2.3-dirty\n"));
+    check(&checkout, &["build"], 2, &["error: looking for docker/image.toml"]);
+    std::fs::remove_dir_all(checkout.path(".git")).unwrap();
+    check(&checkout, &["label"], 3, &["error: reading git: ", "help: the version comes from git"]);
+}
+
+#[test]
+fn a_machine_without_an_engine_is_exit_4_and_a_dry_run_says_what_it_assumed() {
+    let checkout = Checkout::new();
+    check(
+        &checkout,
+        &["build"],
+        4,
+        &["error: looking for an engine: no Podman or Docker on PATH", "help: `cargo xtask setup`"],
+    );
+    check(&checkout, &["build", "--engine", "docker"], 4, &["no Docker on PATH"]);
+    let doctor = checkout.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(4));
+    assert!(doctor.out.contains("BAD engine"), "{}", doctor.out);
+    let dry = checkout.run(&["build", "--dry-run"]);
+    assert_eq!(dry.code, Some(0), "{}", dry.err);
+    assert!(
+        dry.err.contains("assumed: Podman") && dry.out.contains(" podman build "),
+        "{}",
+        dry.out
+    );
+    let dry = checkout.run(&["build", "--dry-run", "--engine", "docker"]);
+    assert!(dry.out.contains("DOCKER_BUILDKIT=1 docker build "), "{}", dry.out);
+    assert!(!checkout.path("target/xtask/image-id").exists());
+}
+
+#[test]
+fn a_secret_in_the_build_context_is_exit_8_before_anything_runs() {
+    let checkout = Checkout::new();
+    checkout.write("app/config.py", "KEY = 'AKIAIOSFODNN7EXAMPLE'\n");
+    check(&checkout, &["build"], 8, &["1 file looks like a secret", "app/config.py"]);
+    check(&checkout, &["context"], 8, &["app/config.py"]);
+}
+
+#[test]
+fn the_environment_is_over_the_file_and_the_command_line_over_both() {
+    let checkout = Checkout::new();
+    let base = |words: &[&str], environment: &[(&str, &str)]| {
+        let words = [&["build", "--dry-run"], words].concat();
+        let mut command = checkout.command(&words);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let start = text.find("BASE_IMAGE=").unwrap() + "BASE_IMAGE=".len();
+        text[start..].split(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(base(&[], &[]), "docker.io/library/python:3.12-slim-bookworm");
+    assert_eq!(base(&[], &[("XTASK_BASE", "a.example/b:1")]), "a.example/b:1");
+    assert_eq!(
+        base(&["--base", "a.example/c:2"], &[("XTASK_BASE", "a.example/b:1")]),
+        "a.example/c:2"
+    );
+    assert_eq!(base(&["--python", "3.13"], &[]), "docker.io/library/python:3.13-slim-bookworm");
+}
