@@ -1,239 +1,191 @@
-//! The state of the git checkout, read once: which commit it is, what it is called, and which
-//! files differ from it. git2's primitives (references, objects, index) do it without a `git`
-//! program; where libgit2 can't read or reads wrongly, `program` asks git itself.
-
-use crate::failure::{Exit, failure, failure_help};
-use anyhow::Context as _;
-use git2::Repository;
-use serde::Serialize;
-use std::fmt;
-use std::path::{Path, PathBuf};
+//! Git identity: which version, revision and state the checkout has that an image is built from.
 
 mod changes;
 mod describe;
+mod native;
+mod obstacle;
 mod program;
-mod state;
 #[cfg(test)]
 mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Exit, failure, failure_help};
 
 /// The state of a checkout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkout {
     /// Top folder of the work tree.
     pub top: PathBuf,
-    /// `git describe --tags --always --dirty --abbrev=12`.
+    /// What `git describe --tags --always --dirty --abbrev=12` prints.
     pub describe: String,
-    /// The same, with `-dirty` also where only the build context differs.
+    /// The version of what is built here: `describe`, marked `-dirty` when the context differs.
     pub version: String,
-    /// HEAD, all digits.
+    /// Id of the commit that is checked out.
     pub revision: String,
-    /// When HEAD was committed, seconds since 1970.
+    /// When that commit was made, in seconds.
     pub commit_time: i64,
-    /// The branch; `None` on a detached HEAD.
+    /// The branch that is checked out; none with a detached HEAD.
     pub branch: Option<String>,
-    /// Tags that point at HEAD, sorted.
+    /// All tags of the commit.
     pub exact_tags: Vec<String>,
-    /// URL of the remote `origin`, without user and password.
+    /// URL of the remote `origin` without credentials.
     pub remote_url: Option<String>,
-    /// Whether history was cut off by a shallow clone.
+    /// Whether history is cut off.
     pub shallow: bool,
-    /// Tracked files that differ from HEAD.
+    /// Tracked files that differ from the commit, in the index or in the work tree.
     pub dirty: Vec<Change>,
-    /// Files of the build context that differ from HEAD, or aren't in it.
+    /// Files of the build context that differ from the commit or are missing in it.
     pub context_changes: Vec<Change>,
-    /// The commit's time; where files differ, the newest change among them; seconds since 1970.
+    /// When the content was made, in seconds: time of the commit, or of the newest change.
     pub created: i64,
-    /// What the reader should know: a version that may be wrong.
+    /// What the user should know, a line each.
     pub warnings: Vec<String>,
 }
 
-/// A file that differs from HEAD.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A file that differs from the commit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Change {
-    /// Relative to the top folder of the workflow (of the work tree where there is none).
+    /// Relative to the root of the context if there is one, else to the top of the work tree.
     pub path: String,
     /// How it differs.
     pub kind: ChangeKind,
-    /// Whether it is in the build context, or would be if it were there.
+    /// Whether it is in the build context.
     pub in_context: bool,
 }
 
-/// How a file differs from HEAD.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How a file differs from the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChangeKind {
-    /// Other content or another mode.
+    /// Other content or permissions.
     Modified,
-    /// In HEAD, but not there.
+    /// In the commit only.
     Deleted,
-    /// In the index, not in HEAD.
+    /// In the index, not in the commit.
     Added,
-    /// Unknown to git.
+    /// Neither in the index nor in the commit.
     Untracked,
-    /// Ignored by git, but in the build context.
+    /// Untracked, and git is told to ignore it.
     Ignored,
+    /// A link that was a file, or the like.
+    TypeChanged,
 }
 
 impl fmt::Display for ChangeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ChangeKind::Modified => "modified",
-            ChangeKind::Deleted => "deleted",
-            ChangeKind::Added => "added",
-            ChangeKind::Untracked => "untracked",
-            ChangeKind::Ignored => "ignored",
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+            Self::Added => "added",
+            Self::Untracked => "untracked",
+            Self::Ignored => "ignored",
+            Self::TypeChanged => "typechanged",
         })
     }
 }
 
-/// The build context, as the caller listed it.
+/// The build context that the checkout is compared with.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Top folder of the workflow.
+    /// Its root folder.
     pub root: &'a Path,
-    /// Every file of the build context, relative to `root`, `/` between components.
+    /// All files that enter it, relative to the root, with `/`.
     pub files: &'a [String],
-    /// Whether a path relative to `root` would be in the build context.
+    /// Whether a path that does not exist would enter it.
     pub includes: &'a dyn Fn(&str) -> bool,
 }
 
-/// What both ways of reading find out; [`finished`] draws the conclusions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What is read from a repository before anything is compared with a context.
+#[derive(Debug, Default)]
 struct Facts {
     top: PathBuf,
-    /// Without `-dirty`.
-    describe: String,
-    tag_in_reach: bool,
+    index: PathBuf,
     revision: String,
     commit_time: i64,
     branch: Option<String>,
     exact_tags: Vec<String>,
     remote_url: Option<String>,
     shallow: bool,
-    /// By path below `top`.
-    dirty: Vec<(String, ChangeKind)>,
-    /// By path below the context's root.
-    context: Vec<(String, ChangeKind)>,
-    index: PathBuf,
+    describe: String,
+    /// Whether a tag is in reach of the commit.
+    tagged: bool,
+    /// Tracked paths that git says differ from HEAD, relative to the top.
+    changed: Vec<(String, ChangeKind)>,
 }
 
-/// Reads the checkout that `folder` belongs to.
-///
-/// # Errors
-/// [`Exit::Git`] without a repository, work tree or commit, for a repository of another owner or a
-/// form that can't be read, and for a workflow that an outer repository doesn't know.
+/// One way to ask a repository: libgit2 or the `git` program. Paths are relative to the top.
+trait Source {
+    fn facts(&self) -> anyhow::Result<Facts>;
+    /// Top of the work tree and the index file.
+    fn places(&self) -> (PathBuf, PathBuf);
+    /// Tracked paths that git says differ from HEAD.
+    fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>>;
+    fn in_index(&self, path: &str) -> bool;
+    fn in_head(&self, path: &str) -> bool;
+    /// Tracked files that git is told not to look at (assume-unchanged, skip-worktree).
+    fn hidden(&self) -> Vec<String>;
+    /// Which of the existing files really differ from HEAD; all are in HEAD.
+    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>>;
+    /// Which of the untracked files git ignores.
+    fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>>;
+    /// Submodules in the index.
+    fn submodules(&self) -> Vec<String>;
+}
+
+/// Reads the checkout that `folder` is in, compared with the build context if there is one.
 pub fn read(folder: &Path, context: Option<&Context<'_>>) -> anyhow::Result<Checkout> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    read_with(folder, context, &path)
+    let program = program::find(std::env::var_os("PATH").as_deref());
+    read_with(folder, context, program.as_deref())
 }
 
-/// As [`read`]; `path` is where a `git` program is looked for.
-fn read_with(folder: &Path, context: Option<&Context<'_>>, path: &str) -> anyhow::Result<Checkout> {
-    let facts = match state::open(folder)? {
-        state::Opened::Readable(repository) => own(&repository, context)?,
-        state::Opened::Needs(reason) => program::facts(folder, context, path, &reason)?,
-    };
-    finished(facts, context)
+/// Like [`read`], with the `git` program for what libgit2 cannot read.
+fn read_with(
+    folder: &Path,
+    context: Option<&Context<'_>>,
+    program: Option<&Path>,
+) -> anyhow::Result<Checkout> {
+    compare(open(folder, program)?.as_ref(), context, program)
 }
 
-fn own(repository: &Repository, context: Option<&Context<'_>>) -> anyhow::Result<Facts> {
-    let top = state::work_tree(repository)?;
-    let prefix = prefix(&top, context)?;
-    let head = state::head(repository)?;
-    if !prefix.is_empty() {
-        let tracked = format!("{prefix}{}", crate::config::PATH);
-        let tree = head.tree().context("reading the tree of HEAD")?;
-        if tree.get_path(Path::new(&tracked)).is_err() {
-            return Err(outer(&top, context));
-        }
-    }
-    let tags = describe::Tags::read(repository)?;
-    let text = describe::describe(repository, &tags, head.id())?;
-    let (branch, exact_tags) = state::names(repository, head.id())?;
-    let remote = repository.find_remote("origin").ok();
-    let url =
-        remote.as_ref().map(|remote| String::from_utf8_lossy(remote.url_bytes()).into_owned());
-    let (dirty, context) = changes::read(repository, &head, &prefix, context)?;
-    Ok(Facts {
-        tag_in_reach: text != describe::abbreviated(repository, head.id())?,
-        describe: text,
-        revision: head.id().to_string(),
-        commit_time: head.time().seconds(),
-        branch,
-        exact_tags,
-        remote_url: url.filter(|url| !url.is_empty()),
-        shallow: repository.is_shallow(),
-        dirty,
-        context,
-        index: repository.path().join("index"),
-        top,
-    })
-}
-
-/// The path of the workflow below the work tree, with a `/` at its end; empty where they are one.
-fn prefix(top: &Path, context: Option<&Context<'_>>) -> anyhow::Result<String> {
-    let Some(context) = context else { return Ok(String::new()) };
-    let root = context.root.canonicalize().context("reading the top folder")?;
-    let top = top.canonicalize().context("reading the top folder of the work tree")?;
-    let below = root.strip_prefix(&top).map_err(|_| outer(&top, Some(context)))?;
-    let path = below.to_string_lossy().into_owned();
-    Ok(if path.is_empty() { path } else { path + "/" })
-}
-
-fn outer(top: &Path, context: Option<&Context<'_>>) -> anyhow::Error {
-    let root = context.map_or(top, |context| context.root);
-    failure_help(
-        Exit::Git,
-        format!(
-            "reading git: {} has no repository of its own, and the one around it at {} doesn't track it",
-            root.display(),
-            top.display()
-        ),
-        format!(
-            "its version would be another project's: run `git init` and commit in {}, or commit it in the outer repository",
-            root.display()
-        ),
-    )
-}
-
-/// The answer, from what was found.
-fn finished(facts: Facts, context: Option<&Context<'_>>) -> anyhow::Result<Checkout> {
-    let prefix = prefix(&facts.top, context)?;
-    let in_context = |path: &str| {
-        let below = path.strip_prefix(&prefix);
-        context.is_some_and(|context| below.is_some_and(|path| (context.includes)(path)))
-    };
-    let mut dirty: Vec<Change> = facts
-        .dirty
-        .iter()
-        .map(|(path, kind)| Change {
-            path: relative(path, &prefix),
+/// Compares what `source` says with the build context.
+fn compare(
+    source: &dyn Source,
+    context: Option<&Context<'_>>,
+    program: Option<&Path>,
+) -> anyhow::Result<Checkout> {
+    // The files of the tool's own folder must be those of the repository that names the version.
+    let (top, _) = source.places();
+    let below = context.map(|context| below(source, &top, context.root)).transpose()?;
+    let facts = source.facts()?;
+    let mut dirty = Vec::new();
+    let mut context_changes = Vec::new();
+    if let (Some(context), Some(below)) = (context, &below) {
+        context_changes = changes::of_context(source, &facts.changed, below, context, program)?;
+        dirty = changes::of_checkout(&facts.changed, below, context);
+    } else {
+        dirty.extend(facts.changed.iter().map(|(path, kind)| Change {
+            path: path.clone(),
             kind: *kind,
-            in_context: in_context(path),
-        })
-        .collect();
-    dirty.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut changes: Vec<Change> = facts
-        .context
-        .into_iter()
-        .map(|(path, kind)| Change { path, kind, in_context: true })
-        .collect();
-    changes.sort_by(|a, b| a.path.cmp(&b.path));
-    let dirty_mark = if dirty.is_empty() { "" } else { "-dirty" };
-    let describe = format!("{}{dirty_mark}", facts.describe);
-    let mark = if dirty.is_empty() && changes.is_empty() { "" } else { "-dirty" };
-    let version = format!("{}{mark}", facts.describe);
-    let root = context.map_or(facts.top.as_path(), |context| context.root);
-    let differing = if context.is_some() { &changes } else { &dirty };
-    let created = differing
-        .iter()
-        .map(|change| changed_at(&root.join(&change.path), change.kind, &facts.index))
-        .max()
-        .unwrap_or(facts.commit_time);
+            in_context: false,
+        }));
+        dirty.sort();
+    }
+    let suffix = |differs| if differs { "-dirty" } else { "" };
+    let describe = facts.describe + suffix(!facts.changed.is_empty());
+    let version =
+        describe.clone() + suffix(!context_changes.is_empty() && facts.changed.is_empty());
+    let (root, differing) = match context {
+        Some(context) => (context.root, &context_changes),
+        None => (facts.top.as_path(), &dirty),
+    };
+    let created = changes::newest(root, differing, &facts.index).unwrap_or(facts.commit_time);
     let mut warnings = Vec::new();
-    if facts.shallow && !facts.tag_in_reach {
+    if facts.shallow && !facts.tagged {
         warnings.push(
-            "the clone is shallow and no tag is in reach, so the version may be wrong; \
-             `git fetch --unshallow --tags` brings the history"
+            "this is a shallow clone without a tag in reach, so the version may be wrong: run \
+             `git fetch --unshallow --tags`"
                 .to_owned(),
         );
     }
@@ -248,36 +200,123 @@ fn finished(facts: Facts, context: Option<&Context<'_>>) -> anyhow::Result<Check
         remote_url: facts.remote_url.map(|url| without_credentials(&url)),
         shallow: facts.shallow,
         dirty,
-        context_changes: changes,
+        context_changes,
         created,
         warnings,
     })
 }
 
-/// A path of the work tree as seen from the workflow's top folder.
-fn relative(path: &str, prefix: &str) -> String {
-    match path.strip_prefix(prefix) {
-        Some(below) => below.to_owned(),
-        None => format!("{}{path}", "../".repeat(prefix.matches('/').count())),
+/// libgit2 if it can read the repository of `folder`, else the program.
+fn open(folder: &Path, program: Option<&Path>) -> anyhow::Result<Box<dyn Source>> {
+    let obstacle = match native::open(folder)? {
+        Ok(repo) => match obstacle::find(&repo) {
+            None => return Ok(Box::new(native::Native::new(repo)?)),
+            Some(obstacle) => obstacle,
+        },
+        Err(obstacle) => obstacle,
+    };
+    match program {
+        Some(program) => Ok(Box::new(program::Program::open(program, folder)?)),
+        None => Err(failure_help(
+            Exit::Git,
+            format!("reading the repository of {}: {obstacle}", folder.display()),
+            "install the `git` program, which can read it, and put it on PATH",
+        )),
     }
 }
 
-/// Seconds since 1970 at which a file got its content; of a deleted one, at which the index did,
-/// so that asking twice gives the same.
-fn changed_at(path: &Path, kind: ChangeKind, index: &Path) -> i64 {
-    use std::os::unix::fs::MetadataExt as _;
-    let path = if kind == ChangeKind::Deleted { index } else { path };
-    path.symlink_metadata().map_or(0, |found| found.mtime())
+/// The path of the context's root below the top of the work tree, empty or with `/` at its end.
+///
+/// A folder without a repository of its own must not take the version of one around it, unless
+/// that one tracks it.
+fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (top, root) = (real(top), real(root));
+    if top == root {
+        return Ok(String::new());
+    }
+    if let Ok(path) = root.strip_prefix(&top)
+        && let Some(path) = path.to_str()
+    {
+        let below = path.replace(std::path::MAIN_SEPARATOR, "/") + "/";
+        let marker = format!("{below}docker/image.toml");
+        if source.in_head(&marker) || source.in_index(&marker) {
+            return Ok(below);
+        }
+    }
+    Err(failure_help(
+        Exit::Git,
+        format!(
+            "reading the version of {}: it has no repository of its own, and the one around it, \
+             {}, does not track its docker/image.toml",
+            root.display(),
+            top.display()
+        ),
+        format!(
+            "give it a repository (`git init` and `git commit` in {}), or clone the project again",
+            root.display()
+        ),
+    ))
 }
 
-/// A URL without the `user:password@` that `https://` ones may carry.
+/// A remote's URL that can be shown to everybody: without user and password, or with the user
+/// only for SSH, where it is no secret.
 fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let port = rest[..end].rsplit_once(':').map_or("", |(_, port)| port);
+    // A password may hold an unescaped slash; then what stands before it is no host and port.
+    let whole = !port.ends_with(']') && !port.bytes().all(|b| b.is_ascii_digit());
+    let at = rest[..end].rfind('@').or_else(|| rest.rfind('@').filter(|_| whole));
+    let Some(at) = at else { return url.to_owned() };
+    let user = rest[..at].split(':').next().unwrap_or_default();
+    let keep = if scheme.contains("ssh") { format!("{user}@") } else { String::new() };
+    format!("{scheme}://{keep}{}", &rest[at + 1..])
 }
 
-fn git_failure(message: impl Into<String>) -> anyhow::Error {
-    failure(Exit::Git, message)
+fn no_repository(folder: &Path) -> anyhow::Error {
+    if let Some(link) = folder.ancestors().map(|f| f.join(".git")).find(|link| link.is_file()) {
+        return failure_help(
+            Exit::Git,
+            format!(
+                "opening the repository: {} points to one that is no longer there",
+                link.display()
+            ),
+            "if it was moved, run `git worktree repair` there; else clone the project again",
+        );
+    }
+    failure_help(
+        Exit::Git,
+        format!("looking for a git repository: none holds {}", folder.display()),
+        "run this inside a checkout, or make one with `git init` and `git commit`",
+    )
+}
+
+fn no_commit(top: &Path) -> anyhow::Error {
+    failure_help(
+        Exit::Git,
+        format!("reading the version: {} has no commit yet", top.display()),
+        "make one: `git add --all && git commit`",
+    )
+}
+
+fn bare(path: &Path) -> anyhow::Error {
+    failure_help(
+        Exit::Git,
+        format!("reading the version: {} is a bare repository without files", path.display()),
+        "run this in a clone of it: `git clone`",
+    )
+}
+
+fn foreign(folder: &Path) -> anyhow::Error {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let top = folder.ancestors().find(|f| f.join(".git").exists()).unwrap_or(&folder);
+    failure_help(
+        Exit::Git,
+        format!("opening the repository {}: it belongs to another user", top.display()),
+        format!(
+            "if you trust it: `git config --global --add safe.directory {}`",
+            crate::invocation::quoted(&top.display().to_string())
+        ),
+    )
 }

@@ -157,6 +157,34 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
     Ok(())
 }
 
+/// Removes what Podman's layer cache would take the labels `names` from: images of ours that have
+/// one of them and no name. An image that others are made from goes after those.
+///
+/// # Errors
+/// 130 or 143 after a signal. What is in use stays.
+pub fn forget(names: &[String], engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    for name in names {
+        let mut removed = true;
+        while removed {
+            removed = false;
+            let answer = runner.ask(&words::images_with(engine, name), QUESTION)?;
+            let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
+            for image in all.as_array().into_iter().flatten().filter(|image| unnamed_of_ours(image))
+            {
+                let Some(id) = image["Id"].as_str() else { continue };
+                removed |= runner.ask(&words::remove_image(engine, id), QUESTION)?.good();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an entry of `podman images --format json` is ours and has no name.
+fn unnamed_of_ours(image: &Value) -> bool {
+    let names = image["Names"].as_array().map_or(0, Vec::len);
+    image["Labels"][crate::labels::OURS] == "1" && names == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,12 +82,6 @@ pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
 }
 
 impl Runner {
-    /// A runner that shows nothing, for questions that the user need not see.
-    pub fn quiet(folder: &Path) -> Runner {
-        let signal = Arc::new(AtomicUsize::new(0));
-        Runner { folder: folder.to_path_buf(), progress: false, verbose: false, signal }
-    }
-
     /// Fails with 130 or 143 once a signal has asked us to end.
     ///
     /// # Errors

@@ -49,8 +49,8 @@ pub fn build(
     let stale = unexpected_labels(plan, &instructions, &made.0);
     let (image, ended) = match stale.as_slice() {
         [] => made,
-        [..] if plan.no_cache => return Err(too_many_labels(&stale)),
-        [..] => {
+        _ if plan.no_cache => return Err(too_many_labels(&stale)),
+        _ => {
             // Podman 4.3.1 stores --label in the last layer of each stage, for whoever comes next.
             say(&format!(
                 "building anew: the layer cache adds the labels of an older build: {}",
@@ -77,6 +77,7 @@ pub fn build(
             return Err(failure_help(Exit::Build, message, format!("try it yourself: {naming}")));
         }
     }
+    leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
     Ok(Made { image, size_bytes, config_digest, cached_steps: cached_steps(&ended.lines) })
 }

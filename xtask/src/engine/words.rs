@@ -122,3 +122,14 @@ pub fn import(engine: &Engine, archive: &str, config: &[String], reference: &str
     let words = ["import".to_owned()].into_iter().chain(changes);
     call(engine, words.chain([archive.to_owned(), reference.to_owned()]))
 }
+
+/// The images that have the label `name`, those in between included (Podman).
+pub fn images_with(engine: &Engine, name: &str) -> Invocation {
+    let filter = format!("label={name}");
+    call(engine, ["images", "--all", "--format", "json", "--filter", filter.as_str()])
+}
+
+/// Removes an image that nothing uses.
+pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
+    call(engine, ["image", "rm", id])
+}

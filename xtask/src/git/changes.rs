@@ -1,156 +1,160 @@
-//! Which files differ from HEAD: tracked ones, as git means it, and those of the build context,
-//! whatever git thinks of them. What the index's times vouch for is not read.
+//! Compares the build context with the commit, and dates what differs.
 
-use super::{ChangeKind, Context};
-use anyhow::Context as _;
-use git2::{
-    Commit, Delta, DiffOptions, IndexEntryExtendedFlag, IndexEntryFlag, Repository, Status,
-    StatusOptions, Tree,
-};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-/// Tracked files that differ (by path below the work tree) and files of the build context that
-/// differ (by path below its root).
-type Both = (Vec<(String, ChangeKind)>, Vec<(String, ChangeKind)>);
+use super::{Change, ChangeKind, Context, Source};
 
-/// Compares the work tree with `head`; `prefix` is the context's root below the work tree.
-pub(super) fn read(
-    repository: &Repository,
-    head: &Commit<'_>,
-    prefix: &str,
-    context: Option<&Context<'_>>,
-) -> anyhow::Result<Both> {
-    let (known, unwatched) = index(repository)?;
-    let mut options = StatusOptions::new();
-    options.include_untracked(false).include_ignored(false).include_unmodified(false);
-    let statuses =
-        repository.statuses(Some(&mut options)).context("comparing the work tree with HEAD")?;
-    let staged = Status::INDEX_NEW
-        | Status::INDEX_MODIFIED
-        | Status::INDEX_DELETED
-        | Status::INDEX_TYPECHANGE
-        | Status::CONFLICTED;
-    let mut tracked = BTreeMap::new();
-    for entry in statuses.iter() {
-        let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
-        // git doesn't look at the file; libgit2 does, for some of them.
-        if !unwatched.contains(&path) || entry.status().intersects(staged) {
-            tracked.insert(path, tracked_kind(entry.status()));
+/// Whether there is a file or link, not a folder.
+fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| !meta.is_dir())
+}
+
+/// The tracked files that differ, with paths relative to the context.
+pub(super) fn of_checkout(
+    changed: &[(String, ChangeKind)],
+    below: &str,
+    context: &Context<'_>,
+) -> Vec<Change> {
+    let files: HashSet<&str> = context.files.iter().map(String::as_str).collect();
+    let mut all: Vec<Change> = changed
+        .iter()
+        .map(|(path, kind)| match path.strip_prefix(below) {
+            Some(path) => Change {
+                path: path.to_owned(),
+                kind: *kind,
+                in_context: files.contains(path)
+                    || !is_file(&context.root.join(path)) && (context.includes)(path),
+            },
+            None => Change { path: outside(path, below), kind: *kind, in_context: false },
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// A path that is not below the context, from the context's root.
+fn outside(path: &str, below: &str) -> String {
+    let shared = below
+        .split_inclusive('/')
+        .zip(path.split_inclusive('/'))
+        .take_while(|(a, b)| a == b)
+        .map(|(a, _)| a.len())
+        .sum();
+    "../".repeat(below[shared..].matches('/').count()) + &path[shared..]
+}
+
+/// The files of the context that differ from HEAD or are not in it, and those of HEAD that are
+/// gone. `below` is the context's root below the top.
+pub(super) fn of_context(
+    source: &dyn Source,
+    changed: &[(String, ChangeKind)],
+    below: &str,
+    context: &Context<'_>,
+    program: Option<&Path>,
+) -> anyhow::Result<Vec<Change>> {
+    let mut kinds: BTreeMap<String, ChangeKind> = BTreeMap::new();
+    let files: HashSet<&str> = context.files.iter().map(String::as_str).collect();
+    let submodules = source.submodules();
+    let mut inside: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+
+    // Git's suspects, and what git is told not to look at: the only files that need a real look.
+    let suspects: BTreeSet<String> =
+        changed.iter().map(|(path, _)| path.clone()).chain(source.hidden()).collect();
+    let mut doubtful = Vec::new();
+    for path in &suspects {
+        let Some(name) = path.strip_prefix(below) else { continue };
+        if submodules.contains(path) {
+            let holds = |file: &&str| file.strip_prefix(name).is_some_and(|f| f.starts_with('/'));
+            if files.iter().any(holds) || (context.includes)(name) {
+                kinds.insert(name.to_owned(), ChangeKind::Modified);
+            }
+        } else if files.contains(name) {
+            if source.in_head(path) {
+                doubtful.push(path.clone());
+            } else if source.in_index(path) {
+                kinds.insert(name.to_owned(), ChangeKind::Added);
+            }
+        } else if source.in_head(path)
+            && !is_file(&context.root.join(name))
+            && (context.includes)(name)
+        {
+            kinds.insert(name.to_owned(), ChangeKind::Deleted);
         }
     }
-    let changes = match context {
-        None => Vec::new(),
-        Some(context) => {
-            let tree = head.tree().context("reading the tree of HEAD")?;
-            let index = (&known, &unwatched);
-            of_context(repository, &tree, prefix, context, &tracked, index)?
+    for (path, kind) in source.compare(&doubtful)? {
+        kinds.insert(path[below.len()..].to_owned(), kind);
+    }
+
+    // What git does not track.
+    let mut new = Vec::new();
+    for name in context.files {
+        let path = format!("{below}{name}");
+        let within = |module: &&String| {
+            path.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if let Some(module) = submodules.iter().find(within) {
+            inside.entry(module).or_default().push(path[module.len() + 1..].to_owned());
+        } else if !source.in_index(&path) && !source.in_head(&path) {
+            new.push(path);
+        }
+    }
+    let ignored: HashSet<String> = source.ignored(&new)?.into_iter().collect();
+    for path in new {
+        let kind =
+            if ignored.contains(&path) { ChangeKind::Ignored } else { ChangeKind::Untracked };
+        kinds.insert(path[below.len()..].to_owned(), kind);
+    }
+
+    for (module, files) in inside {
+        let name = module.strip_prefix(below).unwrap_or(module);
+        for (path, kind) in of_submodule(source, name, module, &files, context, program)? {
+            kinds.insert(path, kind);
+        }
+    }
+    Ok(kinds.into_iter().map(|(path, kind)| Change { path, kind, in_context: true }).collect())
+}
+
+/// The same inside a submodule, compared with the submodule's own HEAD.
+fn of_submodule(
+    source: &dyn Source,
+    name: &str,
+    module: &str,
+    files: &[String],
+    context: &Context<'_>,
+    program: Option<&Path>,
+) -> anyhow::Result<Vec<(String, ChangeKind)>> {
+    let folder = source.places().0.join(module);
+    let prefixed = |path: &str| format!("{name}/{path}");
+    if !folder.join(".git").exists() {
+        return Ok(files.iter().map(|f| (prefixed(f), ChangeKind::Untracked)).collect());
+    }
+    let source = super::open(&folder, program)?;
+    let includes = |path: &str| (context.includes)(&prefixed(path));
+    let context = Context { root: &folder, files, includes: &includes };
+    let changes = of_context(source.as_ref(), &source.changed()?, "", &context, program)?;
+    Ok(changes.into_iter().map(|change| (prefixed(&change.path), change.kind)).collect())
+}
+
+/// The time of the newest of the files that differ, in seconds; none if none differs. A deletion
+/// has no time of its own: it counts as old as the index.
+pub(super) fn newest(root: &Path, changes: &[Change], index: &Path) -> Option<i64> {
+    let time = |path: &Path| -> Option<i64> {
+        let modified = path.symlink_metadata().ok()?.modified().ok()?;
+        match modified.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).ok(),
+            Err(before) => i64::try_from(before.duration().as_secs()).ok().map(|s| -s),
         }
     };
-    Ok((tracked.into_iter().collect(), changes))
-}
-
-/// The paths of the index, and those that git was told not to look at
-/// (`update-index --assume-unchanged`, sparse checkouts).
-fn index(repository: &Repository) -> anyhow::Result<(HashSet<String>, HashSet<String>)> {
-    let index = repository.index().context("reading the index")?;
-    let (mut known, mut unwatched) = (HashSet::new(), HashSet::new());
-    for entry in index.iter() {
-        let path = String::from_utf8_lossy(&entry.path).into_owned();
-        let skipped = entry.flags_extended & IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0;
-        if skipped || entry.flags & IndexEntryFlag::VALID.bits() != 0 {
-            unwatched.insert(path.clone());
-        }
-        known.insert(path);
-    }
-    Ok((known, unwatched))
-}
-
-fn tracked_kind(status: Status) -> ChangeKind {
-    if status.intersects(Status::WT_DELETED | Status::INDEX_DELETED) {
-        ChangeKind::Deleted
-    } else if status.contains(Status::INDEX_NEW) {
-        ChangeKind::Added
-    } else {
-        ChangeKind::Modified
-    }
-}
-
-fn of_context(
-    repository: &Repository,
-    tree: &Tree<'_>,
-    prefix: &str,
-    context: &Context<'_>,
-    tracked: &BTreeMap<String, ChangeKind>,
-    (known, unwatched): (&HashSet<String>, &HashSet<String>),
-) -> anyhow::Result<Vec<(String, ChangeKind)>> {
-    let files: HashSet<String> =
-        context.files.iter().map(|file| format!("{prefix}{file}")).collect();
-    // What git says may differ, what it doesn't watch, and what is in HEAD only.
-    let absent = |path: &&String| !files.contains(*path) && included(context, prefix, path);
-    let doubtful: Vec<&String> = tracked
-        .keys()
-        .chain(unwatched)
-        .filter(|path| files.contains(*path) || absent(path))
-        .collect();
-    let differing = compare(repository, tree, &doubtful)?;
-    let mut changes = Vec::new();
-    for (path, kind) in &differing {
-        let in_head = tree.get_path(Path::new(path)).is_ok();
-        if in_head && let Some(below) = path.strip_prefix(prefix) {
-            changes.push((below.to_owned(), *kind));
-        }
-    }
-    for (file, path) in context.files.iter().map(|file| (file, format!("{prefix}{file}"))) {
-        if known.contains(&path) && !tracked.contains_key(&path) {
-            continue;
-        }
-        if tree.get_path(Path::new(&path)).is_ok() {
-            continue;
-        }
-        let kind = if known.contains(&path) {
-            ChangeKind::Added
-        } else if repository.status_should_ignore(Path::new(&path)).unwrap_or(false) {
-            ChangeKind::Ignored
-        } else {
-            ChangeKind::Untracked
-        };
-        changes.push((file.clone(), kind));
-    }
-    Ok(changes)
-}
-
-/// Whether a path of the work tree would be in the build context.
-fn included(context: &Context<'_>, prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|path| (context.includes)(path))
-}
-
-/// Compares the contents and modes of `paths` with `tree`, whatever the index says of them.
-fn compare(
-    repository: &Repository,
-    tree: &Tree<'_>,
-    paths: &[&String],
-) -> anyhow::Result<Vec<(String, ChangeKind)>> {
-    if paths.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut options = DiffOptions::new();
-    options.disable_pathspec_match(true).ignore_submodules(true).include_typechange(true);
-    for path in paths {
-        options.pathspec(path.as_str());
-    }
-    let diff = repository
-        .diff_tree_to_workdir(Some(tree), Some(&mut options))
-        .context("comparing the work tree with HEAD")?;
-    let mut found = Vec::new();
-    for delta in diff.deltas() {
-        let path = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes());
-        let path = String::from_utf8_lossy(path.unwrap_or_default()).into_owned();
-        match delta.status() {
-            Delta::Deleted => found.push((path, ChangeKind::Deleted)),
-            Delta::Modified | Delta::Typechange => found.push((path, ChangeKind::Modified)),
-            _ => {}
-        }
-    }
-    Ok(found)
+    changes
+        .iter()
+        .filter_map(|change| {
+            let file = root.join(&change.path);
+            if is_file(&file) || change.kind != ChangeKind::Deleted && file.exists() {
+                time(&file)
+            } else {
+                time(index)
+            }
+        })
+        .max()
 }

@@ -1,289 +1,138 @@
-//! Git identity against the installed git: random histories (`random`) and states at the edges.
-
-use super::*;
-use expect_test::expect;
-use std::fs;
-use std::process::{Command, Stdio};
-use tempfile::TempDir;
+//! Tests of git identity against the installed `git`.
 
 mod edges;
+mod mixed;
 mod random;
+mod states;
 
-/// A folder with a repository, and a git that knows nothing of the machine's settings.
-pub(super) struct Lab {
-    folder: TempDir,
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::{Checkout, Context, Source as _, program, read_with};
+
+/// A repository of its own in a temporary folder.
+struct Sandbox {
+    dir: tempfile::TempDir,
 }
 
-impl Lab {
-    /// An empty folder.
-    pub(super) fn bare() -> Lab {
-        Lab { folder: tempfile::tempdir().unwrap() }
+impl Sandbox {
+    /// An empty repository in the folder `repo`.
+    fn new() -> Self {
+        let sandbox = Self { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(sandbox.repo()).unwrap();
+        sandbox.git(&["init", "-q", "-b", "main"]);
+        sandbox
     }
 
-    /// A repository without a commit.
-    pub(super) fn new() -> Lab {
-        let lab = Lab::bare();
-        lab.git(&["init", "--quiet", "--initial-branch=main", "."]);
-        lab
+    fn repo(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join("repo")
     }
 
-    /// A repository with a workflow in it, one commit.
-    pub(super) fn workflow() -> Lab {
-        let lab = Lab::new();
-        lab.write(crate::config::PATH, "");
-        lab.write("README.md", "read me\n");
-        lab.write("app/view.py", "one = 1\n");
-        lab.write("app/other.py", "two = 2\n");
-        lab.write(".gitignore", "*.cache\n");
-        lab.commit("first");
-        lab
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    /// A `git` that sees no configuration of this machine.
+    fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new("git");
-        command
-            .args(words)
-            .current_dir(self.path())
-            .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap())
-            .env("HOME", self.path())
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_AUTHOR_NAME", "a")
-            .env("GIT_AUTHOR_EMAIL", "a@example.org")
-            .env("GIT_COMMITTER_NAME", "c")
-            .env("GIT_COMMITTER_EMAIL", "c@example.org")
-            .env("GIT_AUTHOR_DATE", "1700000000 +0100")
-            .env("GIT_COMMITTER_DATE", "1700000000 +0100")
-            .stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("GIT_") {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(folder).env("HOME", self.dir.path()).stdin(Stdio::null());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env_remove("XDG_CONFIG_HOME");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@b");
+            command.env(format!("GIT_{who}_DATE"), "1700000000 +0000");
+        }
         command
     }
 
-    /// What git prints, without the line's end.
-    pub(super) fn git(&self, words: &[&str]) -> String {
-        let output = self.command(words).output().unwrap();
-        let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
-        assert!(output.status.success(), "git {words:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+    /// Runs git in the repository; what it prints, without the last line end.
+    fn git(&self, arguments: &[&str]) -> String {
+        self.git_in(&self.repo(), arguments)
     }
 
-    pub(super) fn write(&self, path: &str, text: &str) {
-        let path = self.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+    fn git_in(&self, folder: &Path, arguments: &[&str]) -> String {
+        let output = self.command(folder).args(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git {arguments:?}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    pub(super) fn commit(&self, message: &str) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+    /// Git's version string. Asking for it may write the index, whose time counts for some
+    /// states, so tests ask before they look.
+    fn describe(&self, folder: &Path) -> String {
+        self.git_in(folder, &["describe", "--tags", "--always", "--dirty", "--abbrev=12"])
     }
 
-    /// What we read, with everything under `app/` as the build context.
-    pub(super) fn read(&self) -> anyhow::Result<Checkout> {
-        self.read_below("", &std::env::var("PATH").unwrap())
+    fn write(&self, name: &str, content: &str) {
+        let file = self.repo().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
     }
 
-    /// As [`Lab::read`] for a workflow in the folder `below`, with git looked for on `path`.
-    pub(super) fn read_below(&self, below: &str, path: &str) -> anyhow::Result<Checkout> {
-        let root: PathBuf = self.path().join(below).components().collect();
-        let mut files = Vec::new();
-        collect(&root, &root.join("app"), &mut files);
-        let includes = |path: &str| path.starts_with("app/");
-        let context = Context { root: &root, files: &files, includes: &includes };
-        read_with(&root, Some(&context), path)
+    fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "--allow-empty", "-m", message]);
     }
 
-    /// git's own words for what we call `describe`.
-    pub(super) fn describe(&self) -> String {
-        self.git(&["describe", "--tags", "--always", "--dirty", "--abbrev=12"])
+    /// Sets the time of the last change, in seconds.
+    fn touch(&self, name: &str, seconds: u64) {
+        let file = std::fs::File::options().append(true).open(self.repo().join(name)).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+    }
+
+    fn mtime(&self, name: &str) -> i64 {
+        let time = self.repo().join(name).metadata().unwrap().modified().unwrap();
+        i64::try_from(time.duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+    }
+
+    /// Reads the checkout with the files below `root` that start with `prefix` as context,
+    /// without the program.
+    fn read_context(&self, root: &Path, prefix: &str) -> anyhow::Result<Checkout> {
+        with_context(root, prefix, |context| read_with(root, Some(context), None))
+    }
+
+    /// The same, only with the program.
+    fn read_with_program(&self, root: &Path, prefix: &str) -> anyhow::Result<Checkout> {
+        let git = installed();
+        let source = program::Program::open(&git, root)?;
+        assert!(source.places().1.is_file());
+        with_context(root, prefix, |context| super::compare(&source, Some(context), Some(&git)))
     }
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<String>) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_name() == ".git" {
-            continue;
+/// The installed `git`.
+fn installed() -> PathBuf {
+    program::find(std::env::var_os("PATH").as_deref()).unwrap()
+}
+
+/// The help that comes with an error, which must be one of git.
+fn help(error: &anyhow::Error) -> String {
+    let (exit, help) = crate::failure::describe(error);
+    assert_eq!(exit, crate::failure::Exit::Git, "{error:#}");
+    help.join("\n")
+}
+
+/// Calls `use_it` with the context of all files below `root` that start with `prefix`.
+fn with_context<T>(root: &Path, prefix: &str, use_it: impl Fn(&Context<'_>) -> T) -> T {
+    let mut files = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() == ".git" {
+                continue;
+            }
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            }
+            let path =
+                entry.path().strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
+            if !entry.file_type().unwrap().is_dir() && path.starts_with(prefix) {
+                files.push(path);
+            }
         }
-        if path.is_dir() && !path.is_symlink() {
-            collect(root, &path, files);
-        } else {
-            files.push(path.strip_prefix(root).unwrap().display().to_string());
-        }
     }
-}
-
-#[test]
-fn urls_lose_their_credentials() {
-    let check = |url: &str, expected: &str| assert_eq!(without_credentials(url), expected);
-    check("https://user:word@host.example/a/b.git", "https://host.example/a/b.git");
-    check("https://token@host.example:8443/a", "https://host.example:8443/a");
-    check("https://host.example/a@b", "https://host.example/a@b");
-    check("git@host.example:a/b.git", "git@host.example:a/b.git");
-    check("/srv/a.git", "/srv/a.git");
-}
-
-/// The lists of changes as text, for the tests of what differs.
-pub(super) fn changes(checkout: &Checkout) -> String {
-    let list = |changes: &[Change]| {
-        let line = |c: &Change| {
-            format!("{} {}{}", c.kind, c.path, if c.in_context { "" } else { " (outside)" })
-        };
-        changes.iter().map(line).collect::<Vec<_>>().join(", ")
-    };
-    format!("dirty: {}\ncontext: {}", list(&checkout.dirty), list(&checkout.context_changes))
-}
-
-#[test]
-fn each_kind_of_difference_is_listed_where_it_belongs() {
-    let check = |change: &dyn Fn(&Lab), expected: expect_test::Expect| {
-        let lab = Lab::workflow();
-        change(&lab);
-        let checkout = lab.read().unwrap();
-        assert_eq!(checkout.describe, lab.describe());
-        let marked = !checkout.dirty.is_empty() || !checkout.context_changes.is_empty();
-        assert_eq!(checkout.version.ends_with("-dirty"), marked);
-        expected.assert_eq(&changes(&checkout));
-        assert_eq!(checkout, lab.read().unwrap(), "asking twice gives the same");
-    };
-    check(
-        &|_| {},
-        expect![[r#"
-        dirty: 
-        context: "#]],
-    );
-    check(
-        &|lab| lab.write("README.md", "new\n"),
-        expect![[r#"
-        dirty: modified README.md (outside)
-        context: "#]],
-    );
-    check(
-        &|lab| lab.write("app/view.py", "one = 3\n"),
-        expect![[r#"
-        dirty: modified app/view.py
-        context: modified app/view.py"#]],
-    );
-    check(
-        &|lab| lab.write("app/new.py", "x\n"),
-        expect![[r#"
-        dirty: 
-        context: untracked app/new.py"#]],
-    );
-    check(
-        &|lab| lab.write("app/x.cache", "x\n"),
-        expect![[r#"
-        dirty: 
-        context: ignored app/x.cache"#]],
-    );
-    check(
-        &|lab| lab.write("notes.txt", "x\n"),
-        expect![[r#"
-        dirty: 
-        context: "#]],
-    );
-    check(
-        &|lab| fs::remove_file(lab.path().join("app/view.py")).unwrap(),
-        expect![[r#"
-        dirty: deleted app/view.py
-        context: deleted app/view.py"#]],
-    );
-    let staged = |lab: &Lab| {
-        lab.write("app/new.py", "x\n");
-        lab.git(&["add", "app/new.py"]);
-    };
-    check(
-        &staged,
-        expect![[r#"
-        dirty: added app/new.py
-        context: added app/new.py"#]],
-    );
-    let executable = |lab: &Lab| {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = lab.path().join("app/view.py");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    check(
-        &executable,
-        expect![[r#"
-        dirty: modified app/view.py
-        context: modified app/view.py"#]],
-    );
-    let forgotten = |lab: &Lab| {
-        lab.git(&["rm", "--quiet", "--cached", "app/view.py"]);
-    };
-    check(
-        &forgotten,
-        expect![[r#"
-        dirty: deleted app/view.py
-        context: "#]],
-    );
-    let staged_and_taken_back = |lab: &Lab| {
-        lab.write("app/view.py", "one = 3\n");
-        lab.git(&["add", "app/view.py"]);
-        lab.write("app/view.py", "one = 1\n");
-    };
-    check(
-        &staged_and_taken_back,
-        expect![[r#"
-        dirty: modified app/view.py
-        context: "#]],
-    );
-    let unwatched = |lab: &Lab| {
-        lab.git(&["update-index", "--assume-unchanged", "app/view.py"]);
-        lab.write("app/view.py", "one = 3\n");
-        lab.git(&["update-index", "--skip-worktree", "app/other.py"]);
-        fs::remove_file(lab.path().join("app/other.py")).unwrap();
-    };
-    check(
-        &unwatched,
-        expect![[r#"
-        dirty: 
-        context: deleted app/other.py, modified app/view.py"#]],
-    );
-    let linked = |lab: &Lab| {
-        fs::remove_file(lab.path().join("app/view.py")).unwrap();
-        std::os::unix::fs::symlink("other.py", lab.path().join("app/view.py")).unwrap();
-    };
-    check(
-        &linked,
-        expect![[r#"
-        dirty: modified app/view.py
-        context: modified app/view.py"#]],
-    );
-    // Another time, the same content.
-    check(
-        &|lab| lab.write("app/view.py", "one = 1\n"),
-        expect![[r#"
-        dirty: 
-        context: "#]],
-    );
-}
-
-#[test]
-fn created_is_the_commits_time_or_the_newest_change() {
-    let lab = Lab::workflow();
-    assert_eq!(lab.read().unwrap().created, 1_700_000_000);
-    // A change outside the build context changes no image.
-    lab.write("README.md", "new\n");
-    assert_eq!(lab.read().unwrap().created, 1_700_000_000);
-    let at = |path: &str, seconds: &str| {
-        let status =
-            Command::new("touch").args(["-d", seconds]).arg(lab.path().join(path)).status();
-        assert!(status.unwrap().success());
-    };
-    lab.write("app/view.py", "one = 3\n");
-    lab.write("app/new.py", "x\n");
-    at("app/view.py", "@1800000000");
-    at("app/new.py", "@1800000005");
-    assert_eq!(lab.read().unwrap().created, 1_800_000_005);
-    fs::remove_file(lab.path().join("app/new.py")).unwrap();
-    lab.git(&["checkout", "--quiet", "app/view.py"]);
-    fs::remove_file(lab.path().join("app/other.py")).unwrap();
-    at(".git/index", "@1900000000");
-    assert_eq!(lab.read().unwrap().created, 1_900_000_000);
-    assert_eq!(lab.read().unwrap().created, 1_900_000_000);
+    files.sort();
+    use_it(&Context { root, files: &files, includes: &|path| path.starts_with(prefix) })
 }

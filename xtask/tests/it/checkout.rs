@@ -89,7 +89,8 @@ impl Checkout {
     pub fn git(&self, words: &[&str]) -> String {
         let names = ["-c", "user.name=t", "-c", "user.email=t@example.org"];
         let mut command = Command::new("git");
-        let output = command.args(names).args(words).current_dir(self.folder.path()).output().unwrap();
+        let output =
+            command.args(names).args(words).current_dir(self.folder.path()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }

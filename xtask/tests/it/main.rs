@@ -5,5 +5,4 @@ mod command_line;
 mod fake_engine;
 mod readme;
 mod rules;
-#[path = "../transcript.rs"]
 mod transcript;

@@ -1,269 +1,307 @@
-//! States at the edges: what git's commands can make of a repository.
+//! Repositories at the edge: what cannot be read, and what is read in another way.
 
-use super::*;
-use crate::failure::describe;
+use std::fs;
+use std::path::Path;
 
-/// Reads a changed workflow and compares with the installed git.
-fn same_as_git(change: &dyn Fn(&Lab)) -> Checkout {
-    let lab = Lab::workflow();
-    change(&lab);
-    let checkout = lab.read().unwrap();
-    assert_eq!(checkout.describe, lab.describe());
-    assert_eq!(checkout.revision, lab.git(&["rev-parse", "HEAD"]));
+use super::{Sandbox, help, installed};
+use crate::git::ChangeKind::{Deleted, Modified, Untracked};
+use crate::git::{Checkout, obstacle, read_with};
+
+/// A repository with the file `a` in a first commit, and an empty second commit.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("a", "a\n");
+    sandbox.commit("first");
+    sandbox.commit("second");
+    sandbox
+}
+
+/// Reads `folder` without the program; the version string must be git's.
+fn read(sandbox: &Sandbox, folder: &Path) -> Checkout {
+    let theirs = sandbox.describe(folder);
+    let checkout = sandbox.read_context(folder, "").unwrap();
+    assert_eq!(checkout.describe, theirs);
+    assert_eq!(checkout, sandbox.read_with_program(folder, "").unwrap());
     checkout
 }
 
-/// The exit code, the message and the help of a refusal, with the folder's name taken out.
-fn refusal(lab: &Lab, outcome: anyhow::Result<Checkout>) -> String {
-    let error = outcome.unwrap_err();
-    let (exit, help) = describe(&error);
-    let text = format!("{} {error:#}\n{}", exit as u8, help.join("\n"));
-    text.replace(&lab.path().canonicalize().unwrap().display().to_string(), "TOP")
-        .replace(&lab.path().display().to_string(), "TOP")
+/// Only the program can read the repository, and without it the message names `reason`.
+fn only_program(sandbox: &Sandbox, reason: &str) -> Checkout {
+    let repo = sandbox.repo();
+    let error = read_with(&repo, None, None).unwrap_err();
+    assert!(error.to_string().contains(reason), "{error}");
+    assert!(help(&error).contains("install the `git` program"));
+    let checkout = read_with(&repo, None, Some(&installed())).unwrap();
+    assert_eq!(checkout.describe, sandbox.describe(&sandbox.repo()));
+    assert_eq!(checkout.revision, sandbox.git(&["rev-parse", "HEAD"]));
+    checkout
 }
 
 #[test]
-fn tags_of_every_form() {
-    let tag = |words: &[&str]| {
-        same_as_git(&|lab| {
-            lab.git(&[&["tag"], words].concat());
-        })
-    };
-    assert_eq!(tag(&["v1"]).describe, "v1");
-    assert_eq!(tag(&["v1", "--annotate", "--message=x"]).describe, "v1");
-    assert_eq!(tag(&["api/v1.2.3"]).exact_tags, ["api/v1.2.3"]);
-    let nested = same_as_git(&|lab| {
-        lab.git(&["tag", "inner", "--annotate", "--message=x"]);
-        lab.git(&["tag", "outer", "inner", "--annotate", "--message=x"]);
-        lab.git(&["tag", "--delete", "inner"]);
-    });
-    assert_eq!(nested.describe, "outer");
-    same_as_git(&|lab| {
-        lab.git(&["tag", "tree", "HEAD^{tree}"]);
-        lab.git(&["tag", "blob", "HEAD:README.md", "--annotate", "--message=x"]);
-    });
-    let both = same_as_git(&|lab| {
-        lab.git(&["tag", "a-light"]);
-        lab.git(&["tag", "b-heavy", "--annotate", "--message=x"]);
-        lab.git(&["pack-refs", "--all"]);
-        lab.commit("second");
-    });
-    assert!(both.describe.starts_with("b-heavy-1-g"), "{}", both.describe);
-    let renamed = same_as_git(&|lab| {
-        lab.git(&["tag", "old", "--annotate", "--message=x"]);
-        lab.git(&["update-ref", "refs/tags/new", "refs/tags/old"]);
-        lab.git(&["tag", "--delete", "old"]);
-    });
-    assert!(renamed.describe.starts_with("old-0-g"), "{}", renamed.describe);
+fn no_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = read_with(folder.path(), None, None).unwrap_err();
+    assert!(help(&error).contains("git init"));
+    let error = super::program::Program::open(&installed(), folder.path()).err().unwrap();
+    assert!(help(&error).contains("git init"));
 }
 
 #[test]
-fn a_tag_that_is_no_utf_8_is_no_reason_to_fail() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let lab = Lab::workflow();
-    let name = std::ffi::OsStr::from_bytes(b"v\xff1");
-    assert!(lab.command(&["tag"]).arg(name).status().unwrap().success());
-    assert_eq!(lab.read().unwrap().describe, "v\u{fffd}1");
+fn lost_work_tree() {
+    let sandbox = sandbox();
+    sandbox.git(&["worktree", "add", "-q", "--detach", "../other"]);
+    fs::remove_dir_all(sandbox.repo()).unwrap();
+    let other = sandbox.repo().with_file_name("other");
+    let error = read_with(&other, None, None).unwrap_err();
+    assert!(error.to_string().contains("no longer"), "{error}");
+    assert!(help(&error).contains("git worktree repair"));
 }
 
 #[test]
-fn heads_and_clones_of_every_form() {
-    let branch = same_as_git(&|_| {}).branch;
-    assert_eq!(branch.as_deref(), Some("main"));
-    let detached = same_as_git(&|lab| {
-        lab.git(&["checkout", "--quiet", "--detach"]);
-    });
-    assert_eq!(detached.branch, None);
-    let lab = Lab::workflow();
-    lab.git(&["tag", "v1"]);
-    lab.commit("second");
-    lab.commit("third");
-    let url = format!("file://{}", lab.path().display());
-    let shallow = Lab::bare();
-    shallow.git(&["clone", "--quiet", "--depth=2", "--no-tags", &url, "."]);
-    let checkout = shallow.read().unwrap();
-    assert_eq!(checkout.describe, shallow.describe());
-    assert!(checkout.shallow && checkout.warnings.len() == 1, "{:?}", checkout.warnings);
-    let whole = Lab::bare();
-    whole.git(&["clone", "--quiet", &url, "."]);
-    let checkout = whole.read().unwrap();
-    assert_eq!(checkout.describe, whole.describe());
-    assert!(checkout.describe.starts_with("v1-2-g") && checkout.warnings.is_empty());
-    assert_eq!(checkout.remote_url, Some(url));
-    let tree = Lab::bare();
-    let path = tree.path().display().to_string();
-    lab.git(&["worktree", "add", "--quiet", &path, "-b", "side"]);
-    let checkout = tree.read().unwrap();
-    assert_eq!(
-        (checkout.describe.clone(), checkout.branch.as_deref()),
-        (tree.describe(), Some("side"))
-    );
-    lab.git(&["worktree", "remove", "--force", &path]);
+fn no_commit() {
+    let sandbox = Sandbox::new();
+    let error = read_with(&sandbox.repo(), None, None).unwrap_err();
+    assert!(help(&error).contains("git commit"));
+    let error = sandbox.read_with_program(&sandbox.repo(), "").unwrap_err();
+    assert!(help(&error).contains("git commit"));
 }
 
 #[test]
-fn what_has_no_identity_says_why() {
-    let check =
-        |lab: &Lab, expected: expect_test::Expect| expected.assert_eq(&refusal(lab, lab.read()));
-    check(
-        &Lab::bare(),
-        expect![[r#"
-        3 reading git: TOP is in no git repository
-        the version comes from git: run this in a checkout, or `git init` and commit"#]],
-    );
-    check(
-        &Lab::new(),
-        expect![[r#"
-        3 reading git: there is no commit yet
-        commit something first: the labels name the commit that an image was built from"#]],
-    );
-    let bare = Lab::bare();
-    bare.git(&["init", "--quiet", "--bare", "."]);
-    check(
-        &bare,
-        expect![[r#"
-        3 reading git: TOP is a bare repository, without files to build
-        clone it, and run this in the clone"#]],
-    );
+fn bare_repository() {
+    let sandbox = sandbox();
+    sandbox.git(&["clone", "-q", "--bare", ".", "../bare"]);
+    let bare = sandbox.repo().with_file_name("bare");
+    let error = read_with(&bare, None, None).unwrap_err();
+    assert!(help(&error).contains("git clone"));
+    let error = sandbox.read_with_program(&bare, "").unwrap_err();
+    assert!(help(&error).contains("git clone"));
 }
 
+#[cfg(unix)]
 #[test]
-fn an_outer_repository_names_only_what_it_tracks() {
-    let outer = Lab::workflow();
-    let path = std::env::var("PATH").unwrap();
-    outer.write("copy/docker/image.toml", "");
-    outer.write("copy/app/view.py", "x\n");
-    expect![[r#"
-        3 reading git: TOP/copy has no repository of its own, and the one around it at TOP doesn't track it
-        its version would be another project's: run `git init` and commit in TOP/copy, or commit it in the outer repository"#]].assert_eq(&refusal(&outer, outer.read_below("copy", &path)));
-    outer.commit("monorepo");
-    let checkout = outer.read_below("copy", &path).unwrap();
-    assert_eq!(checkout.describe, outer.describe());
-    outer.write("copy/app/view.py", "y\n");
-    outer.write("README.md", "y\n");
-    let checkout = outer.read_below("copy", &path).unwrap();
-    expect![[r#"
-        dirty: modified ../README.md (outside), modified app/view.py
-        context: modified app/view.py"#]]
-    .assert_eq(&changes(&checkout));
-}
-
-/// Ways in which libgit2 can't read a repository, or reads it wrongly.
-fn needing_git() -> Vec<(&'static str, Lab)> {
-    let mut all = Vec::new();
-    let made = |words: &[&str]| {
-        let lab = Lab::bare();
-        lab.git(&[&["init", "--quiet", "--initial-branch=main"], words, &["."]].concat());
-        lab.write(crate::config::PATH, "");
-        lab.write("README.md", "read me\n");
-        lab.write("app/view.py", "one = 1\n");
-        lab.write("app/other.py", "two = 2\n");
-        lab.commit("first");
-        lab
-    };
-    all.push(("sha256", made(&["--object-format=sha256"])));
-    // Since git 2.45; Debian 12 has 2.39.
-    let probe = Lab::bare();
-    let words = ["init", "--quiet", "--ref-format=reftable", "."];
-    if probe.command(&words).stderr(Stdio::null()).status().unwrap().success() {
-        all.push(("reftable", made(&["--ref-format=reftable"])));
-    } else {
-        eprintln!("the installed git has no reftable: that form was not tried");
-    }
-    let split = Lab::workflow();
-    split.git(&["update-index", "--split-index"]);
-    all.push(("split index", split));
-    let sparse = Lab::workflow();
-    sparse.write("far/away.txt", "x\n");
-    sparse.commit("second");
-    sparse.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "app", "docker"]);
-    all.push(("sparse index", sparse));
-    let filter = Lab::workflow();
-    filter.git(&["config", "filter.upper.clean", "tr a-z A-Z"]);
-    filter.write(".gitattributes", "README.md filter=upper\n");
-    filter.commit("second");
-    all.push(("filter", filter));
-    let encoding = Lab::workflow();
-    encoding.write(".gitattributes", "*.txt working-tree-encoding=UTF-16LE\n");
-    encoding.commit("second");
-    all.push(("encoding", encoding));
-    let inner = Lab::workflow();
-    let outer = Lab::workflow();
-    let url = inner.path().display().to_string();
-    outer.git(&[
-        "-c",
-        "protocol.file.allow=always",
-        "submodule",
-        "--quiet",
-        "add",
-        &url,
-        "app/lib",
-    ]);
-    outer.commit("second");
-    all.push(("submodule", outer));
-    all
-}
-
-#[test]
-fn git_is_asked_where_libgit2_would_be_wrong() {
-    for (name, lab) in needing_git() {
-        let path = std::env::var("PATH").unwrap();
-        let error = lab.read_below("", "/nowhere").unwrap_err();
-        assert_eq!(describe(&error).0, Exit::Git, "{name}");
-        assert!(error.to_string().contains("only the git program reads this rightly"), "{error}");
-        let clean = lab.read_below("", &path).unwrap();
-        assert_eq!(clean.describe, lab.describe(), "{name}");
-        assert_eq!(changes(&clean), "dirty: \ncontext: ", "{name}");
-        lab.write("README.md", "other\n");
-        lab.write("app/view.py", "other\n");
-        lab.write("app/new.py", "x\n");
-        fs::remove_file(lab.path().join("app/other.py")).unwrap();
-        let changed = lab.read_below("", &path).unwrap();
-        assert_eq!(changed.describe, lab.describe(), "{name}");
-        let expected = "dirty: modified README.md (outside), deleted app/other.py, modified app/view.py\n\
-                        context: untracked app/new.py, deleted app/other.py, modified app/view.py";
-        assert_eq!(changes(&changed), expected, "{name}");
-        assert!(changed.version.ends_with("-dirty"));
-    }
-}
-
-#[test]
-fn a_submodule_counts_as_git_counts_it() {
-    let (_, lab) = needing_git().pop().unwrap();
-    lab.write("app/lib/untracked.txt", "x\n");
-    let checkout = lab.read().unwrap();
-    assert_eq!(checkout.describe, lab.describe());
-    expect![[r#"
-        dirty: 
-        context: untracked app/lib/untracked.txt"#]]
-    .assert_eq(&changes(&checkout));
-    lab.write("app/lib/README.md", "other\n");
-    let checkout = lab.read().unwrap();
-    assert_eq!(checkout.describe, lab.describe());
-    expect![[r#"
-        dirty: modified app/lib
-        context: modified app/lib/README.md, untracked app/lib/untracked.txt"#]]
-    .assert_eq(&changes(&checkout));
-    // The submodule as the checkout itself.
-    let context = None;
-    let inner = read(&lab.path().join("app/lib"), context).unwrap();
-    let own =
-        lab.git(&["-C", "app/lib", "describe", "--tags", "--always", "--dirty", "--abbrev=12"]);
-    assert_eq!(inner.describe, own);
-}
-
-#[test]
-fn another_owner_is_refused_with_the_command_that_allows_it() {
-    use std::os::unix::fs::MetadataExt as _;
-    let lab = Lab::workflow();
-    if lab.path().metadata().unwrap().uid() != 0 {
-        eprintln!("not root: a repository of another owner can't be made here");
+fn foreign_owner() {
+    let sandbox = sandbox();
+    let repo = sandbox.repo();
+    if [repo.clone(), repo.join(".git")]
+        .iter()
+        .any(|path| std::os::unix::fs::chown(path, Some(4321), None).is_err())
+    {
+        // Only root can give a folder away.
         return;
     }
-    std::os::unix::fs::chown(lab.path(), Some(12345), None).unwrap();
-    std::os::unix::fs::chown(lab.path().join(".git"), Some(12345), None).unwrap();
-    expect![[r#"
-        3 reading git: TOP belongs to another user
-        if you trust it: git config --global --add safe.directory TOP"#]]
-    .assert_eq(&refusal(&lab, lab.read()));
+    fs::create_dir(repo.join("sub")).unwrap();
+    let error = read_with(&repo.join("sub"), None, None).unwrap_err();
+    let command = format!("git config --global --add safe.directory {}", repo.display());
+    assert!(help(&error).contains(&command), "{}", help(&error));
+    let error = sandbox.read_with_program(&repo, "").unwrap_err();
+    assert!(help(&error).contains(&command));
+}
+
+#[test]
+fn work_tree_and_detached_head() {
+    let sandbox = sandbox();
+    sandbox.git(&["tag", "v1"]);
+    sandbox.git(&["worktree", "add", "-q", "--detach", "../other", "HEAD~1"]);
+    let other = sandbox.repo().with_file_name("other");
+    let checkout = read(&sandbox, &other);
+    assert_eq!((checkout.top.as_path(), checkout.branch), (other.as_path(), None));
+    assert_eq!(checkout.revision, sandbox.git(&["rev-parse", "HEAD~1"]));
+    assert!(checkout.warnings.is_empty());
+    fs::remove_file(other.join("a")).unwrap();
+    assert_eq!(read(&sandbox, &other).context_changes[0].kind, Deleted);
+}
+
+#[test]
+fn odd_tags() {
+    let sandbox = sandbox();
+    sandbox.git(&["tag", "-m", "x", "inner", "HEAD~1"]);
+    sandbox.git(&["tag", "-m", "x", "outer", "inner"]);
+    sandbox.git(&["tag", "tree", "HEAD^{tree}"]);
+    sandbox.git(&["tag", "-m", "x", "blob", "HEAD:a"]);
+    sandbox.git(&["symbolic-ref", "refs/tags/link", "refs/tags/inner"]);
+    fs::write(sandbox.repo().join(".git/refs/tags/broken"), "nonsense\n").unwrap();
+    let checkout = sandbox.read_context(&sandbox.repo(), "").unwrap();
+    assert_eq!(checkout.describe, sandbox.describe(&sandbox.repo()));
+    fs::remove_file(sandbox.repo().join(".git/refs/tags/broken")).unwrap();
+    for _ in 0..2 {
+        sandbox.git(&["checkout", "-q", "--detach", "HEAD~1"]);
+        assert_eq!(read(&sandbox, &sandbox.repo()).exact_tags, ["inner", "link", "outer"]);
+        sandbox.git(&["tag", "-f", "light", "HEAD"]);
+        sandbox.git(&["tag", "-d", "light"]);
+        sandbox.git(&["checkout", "-q", "main"]);
+        read(&sandbox, &sandbox.repo());
+        sandbox.git(&["pack-refs", "--all"]);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn tag_that_is_not_utf8() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = sandbox();
+    let mut tag = sandbox.command(&sandbox.repo());
+    tag.arg("tag").arg(std::ffi::OsStr::from_bytes(b"v1-\xff"));
+    assert!(tag.status().unwrap().success());
+    let checkout = read(&sandbox, &sandbox.repo());
+    assert_eq!(checkout.describe, "v1-\u{fffd}");
+    assert_eq!(checkout.exact_tags, ["v1-\u{fffd}"]);
+}
+
+#[test]
+fn shallow_clone() {
+    let sandbox = sandbox();
+    sandbox.git(&["tag", "v1", "HEAD~1"]);
+    sandbox.commit("third");
+    let url = format!("file://{}", sandbox.repo().display());
+    sandbox.git(&["clone", "-q", "--depth=2", "--no-tags", &url, "../shallow"]);
+    let shallow = sandbox.repo().with_file_name("shallow");
+    let checkout = read(&sandbox, &shallow);
+    assert!(checkout.shallow && checkout.revision.starts_with(&checkout.describe));
+    assert!(checkout.warnings[0].contains("git fetch --unshallow --tags"));
+    sandbox.git_in(&shallow, &["worktree", "add", "-q", "--detach", "../other"]);
+    assert!(read(&sandbox, &shallow.with_file_name("other")).shallow);
+    sandbox.git_in(&shallow, &["tag", "v2", "HEAD~1"]);
+    let checkout = read(&sandbox, &shallow);
+    assert!(checkout.shallow && checkout.describe.starts_with("v2-1-g"));
+    assert!(checkout.warnings.is_empty());
+    sandbox.git_in(&shallow, &["fetch", "-q", "--unshallow", "--tags"]);
+    assert!(!read(&sandbox, &shallow).shallow);
+}
+
+#[test]
+fn submodule() {
+    let sandbox = sandbox();
+    let url = sandbox.repo().display().to_string();
+    sandbox.git(&["init", "-q", "-b", "main", "../outer"]);
+    let outer = sandbox.repo().with_file_name("outer");
+    let add = ["-c", "protocol.file.allow=always", "submodule", "add", "-q", &url, "mod"];
+    sandbox.git_in(&outer, &add);
+    sandbox.git_in(&outer, &["commit", "-q", "-m", "first"]);
+    // As the checkout.
+    let module = outer.join("mod");
+    assert_eq!(read(&sandbox, &module).revision, sandbox.git(&["rev-parse", "HEAD"]));
+    // In the checkout.
+    assert_eq!(read(&sandbox, &outer).dirty, []);
+    fs::write(module.join("a"), "changed").unwrap();
+    let checkout = read(&sandbox, &outer);
+    assert_eq!((checkout.dirty[0].path.as_str(), checkout.dirty.len()), ("mod", 1));
+    let changes = &checkout.context_changes;
+    assert_eq!((changes[1].path.as_str(), changes[1].kind), ("mod/a", Modified));
+    sandbox.git_in(&module, &["commit", "-q", "-a", "-m", "third"]);
+    let checkout = read(&sandbox, &outer);
+    assert_eq!((checkout.dirty.len(), checkout.context_changes.len()), (1, 1));
+    sandbox.git_in(&outer, &["commit", "-q", "-a", "-m", "second"]);
+    assert_eq!(read(&sandbox, &outer).context_changes, []);
+    // Untracked files do not count for git, but for the context.
+    fs::write(module.join("new"), "").unwrap();
+    let error = read_with(&outer, None, None).unwrap_err();
+    assert!(error.to_string().contains("submodule mod has untracked files"));
+    let checkout = sandbox.read_with_program(&outer, "").unwrap();
+    assert_eq!(checkout.dirty, []);
+    assert_eq!(checkout.context_changes[0].kind, Untracked);
+    assert_eq!(checkout.context_changes[0].path, "mod/new");
+    // Without its repository.
+    sandbox.git_in(&outer, &["submodule", "-q", "deinit", "-f", "mod"]);
+    assert_eq!(read(&sandbox, &outer).context_changes, []);
+}
+
+#[test]
+fn program_on_path() {
+    let git = installed();
+    let path = std::env::join_paths([Path::new("relative"), git.parent().unwrap()]).unwrap();
+    assert_eq!(super::program::find(Some(&path)), Some(git));
+    let empty = tempfile::tempdir().unwrap();
+    let path = std::env::join_paths([Path::new(""), Path::new("."), empty.path()]).unwrap();
+    assert_eq!(super::program::find(Some(&path)), None);
+    assert_eq!(super::program::find(None), None);
+}
+
+#[test]
+fn sha256() {
+    let sandbox = Sandbox::new();
+    fs::remove_dir_all(sandbox.repo().join(".git")).unwrap();
+    sandbox.git(&["init", "-q", "--object-format=sha256"]);
+    sandbox.write("a", "");
+    sandbox.commit("first");
+    sandbox.write("a", "1");
+    let checkout = only_program(&sandbox, "not SHA-1");
+    assert_eq!((checkout.revision.len(), checkout.dirty.len()), (64, 1));
+}
+
+#[test]
+fn reftable() {
+    let sandbox = Sandbox::new();
+    fs::remove_dir_all(sandbox.repo().join(".git")).unwrap();
+    let mut init = sandbox.command(&sandbox.repo());
+    if !init.args(["init", "-q", "--ref-format=reftable"]).output().unwrap().status.success() {
+        // Git before 2.45 has no such format.
+        return;
+    }
+    sandbox.commit("first");
+    sandbox.git(&["tag", "v1"]);
+    assert_eq!(only_program(&sandbox, "reftable").describe, "v1");
+}
+
+#[test]
+fn split_and_sparse_index() {
+    let sandbox = sandbox();
+    sandbox.git(&["update-index", "--split-index"]);
+    only_program(&sandbox, "index is split");
+    let sandbox = self::sandbox();
+    sandbox.write("in/a", "");
+    sandbox.write("out/a", "");
+    sandbox.commit("third");
+    sandbox.git(&["sparse-checkout", "set", "--sparse-index", "in"]);
+    only_program(&sandbox, "index is sparse");
+    sandbox.git(&["sparse-checkout", "set", "--no-sparse-index", "in"]);
+    assert_eq!(only_program(&sandbox, "sparse checkout").dirty, []);
+}
+
+#[test]
+fn filters_and_encodings() {
+    let sandbox = sandbox();
+    sandbox.write(".gitattributes", "# filter=up\na filter=up\n");
+    sandbox.commit("third");
+    // Git passes over a filter without a driver, and so does libgit2.
+    read(&sandbox, &sandbox.repo());
+    sandbox.git(&["config", "filter.up.clean", "tr a-z A-Z"]);
+    sandbox.git(&["add", "--renormalize", "."]);
+    sandbox.git(&["commit", "-q", "-m", "fourth"]);
+    sandbox.write("a", "A\n");
+    assert_eq!(only_program(&sandbox, "filter=up").dirty, []);
+    // The answer for the context comes from the filter, too.
+    sandbox.git(&["update-index", "--assume-unchanged", "a"]);
+    assert_eq!(sandbox.read_with_program(&sandbox.repo(), "").unwrap().context_changes, []);
+    sandbox.write("a", "b\n");
+    let changes = sandbox.read_with_program(&sandbox.repo(), "").unwrap().context_changes;
+    assert_eq!((changes.len(), changes[0].kind), (1, Modified));
+    sandbox.git(&["config", "--unset", "filter.up.clean"]);
+    fs::remove_file(sandbox.repo().join(".gitattributes")).unwrap();
+    fs::create_dir_all(sandbox.repo().join(".git/info")).unwrap();
+    let text = "*.x working-tree-encoding=UTF-16\n";
+    fs::write(sandbox.repo().join(".git/info/attributes"), text).unwrap();
+    only_program(&sandbox, "working-tree-encoding=UTF-16");
+}
+
+#[test]
+fn replaced_commits() {
+    let sandbox = sandbox();
+    sandbox.git(&["tag", "v1", "HEAD~1"]);
+    sandbox.commit("third");
+    assert!(obstacle::find(&git2::Repository::open(sandbox.repo()).unwrap()).is_none());
+    sandbox.git(&["replace", "--graft", "HEAD"]);
+    only_program(&sandbox, "refs/replace");
+}
+
+#[test]
+fn ambiguous_abbreviation() {
+    let sandbox = sandbox();
+    let id = sandbox.git(&["rev-parse", "HEAD"]);
+    // Git looks at the names of objects only.
+    let last = if id.as_bytes()[14] == b'0' { '1' } else { '0' };
+    let other = format!("{}{last}{}", &id[2..14], "0".repeat(25));
+    let folder = sandbox.repo().join(".git/objects").join(&id[..2]);
+    fs::copy(folder.join(&id[2..]), folder.join(other)).unwrap();
+    let checkout = read(&sandbox, &sandbox.repo());
+    assert_eq!(checkout.describe, id[..15]);
 }

@@ -1,114 +1,161 @@
-//! `describe` against the installed git on random histories: equal and skewed dates, merges,
-//! disjoint roots, many tags.
+//! Random histories: our version strings are those of the installed `git`.
 
-use super::*;
-use crate::git::describe::{Tags, describe};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::process::Stdio;
 
-/// Repositories, and commits in each.
-const HISTORIES: u64 = 30;
-const COMMITS: u64 = 60;
+use git2::{Oid, Repository};
 
-/// Numbers that only look random (xorshift64*), the same on every machine.
-struct Numbers(u64);
+use super::Sandbox;
+use crate::git::describe::{Tags, describe};
 
-impl Numbers {
-    /// A number below `limit`.
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) % limit
+/// A small generator of random numbers (xorshift), the same on every machine.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
     }
 }
 
-/// A history as `git fast-import` reads it. Mark N is commit N.
-fn history(numbers: &mut Numbers) -> String {
-    let mut text = String::new();
-    // How dates run: forwards, all alike, in a few steps, or anyhow.
-    let clock = numbers.below(4);
-    let roots = numbers.below(12) + 1;
-    let tags = [0, 3, 8, 40][usize::try_from(numbers.below(4)).unwrap()];
-    for commit in 1..=COMMITS {
-        let date = 1_600_000_000
-            + match clock {
-                0 => commit * 10,
-                1 => 0,
-                2 => commit / 7,
-                _ => numbers.below(COMMITS) * 10,
-            };
-        let _ = write!(
-            text,
-            "commit refs/heads/b{commit}\nmark :{commit}\ncommitter c <c@example.org> {date} +0000\ndata 1\nx\n"
-        );
-        if commit > 1 && numbers.below(COMMITS) >= roots {
-            let near = |numbers: &mut Numbers| commit - 1 - numbers.below((commit - 1).min(8));
-            let first = near(numbers);
-            let _ = writeln!(text, "from :{first}");
-            let mut known = vec![first];
-            for _ in 0..[0, 0, 1, 1, 2, 3][usize::try_from(numbers.below(6)).unwrap()] {
-                let other = near(numbers);
-                if !known.contains(&other) {
-                    let _ = writeln!(text, "merge :{other}");
-                    known.push(other);
+/// A stream for `git fast-import`: `commits` commits in a tangle, and tags on one in `sparse`.
+/// The references `refs/marks/…` keep all commits alive.
+fn history(random: &mut Random, commits: u64, sparse: u64) -> String {
+    let mut stream = String::new();
+    let mut clock = 1_000_000_000;
+    let mut tags = 0;
+    for mark in 1..=commits {
+        clock += random.below(4) * 10;
+        let date = match random.below(12) {
+            0 => clock - random.below(5000),
+            1 => clock + random.below(5000),
+            _ => clock,
+        };
+        write!(stream, "reset refs/marks/{mark}\n\ncommit refs/marks/{mark}\nmark :{mark}\n")
+            .unwrap();
+        write!(stream, "committer a <a@b> {date} +0100\ndata 0\n").unwrap();
+        let mut parents = HashSet::new();
+        if mark > 1 && !random.one_in(60) {
+            let wanted = [1, 1, 1, 1, 2, 2, 3, 6][random.below(8) as usize];
+            for i in 0..wanted {
+                let reach = if random.one_in(9) { 40 } else { 4 };
+                let back = 1 + random.below(reach);
+                let parent = mark.saturating_sub(back).max(1);
+                if parents.insert(parent) {
+                    writeln!(stream, "{} :{parent}", if i == 0 { "from" } else { "merge" })
+                        .unwrap();
                 }
             }
         }
-        text.push('\n');
-    }
-    for tag in 0..tags {
-        let commit = numbers.below(COMMITS) + 1;
-        let name = format!("v{}.{tag}", numbers.below(3));
-        if numbers.below(2) == 0 {
-            let _ = writeln!(text, "reset refs/tags/{name}\nfrom :{commit}\n");
-        } else {
-            let date = 1_600_000_000 + numbers.below(3);
-            let _ = writeln!(
-                text,
-                "tag {name}\nfrom :{commit}\ntagger t <t@example.org> {date} +0000\ndata 1\nx"
-            );
+        stream.push('\n');
+        while random.one_in(sparse) {
+            tags += 1;
+            // Names are met in another order than they are made.
+            let name = format!("{}/{tags}", random.below(7));
+            if random.one_in(2) {
+                write!(stream, "reset refs/tags/{name}\nfrom :{mark}\n\n").unwrap();
+            } else {
+                let date = 1_000_000_000 + random.below(3);
+                write!(stream, "tag {name}\nfrom :{mark}\n").unwrap();
+                write!(stream, "tagger a <a@b> {date} +0000\ndata 0\n\n").unwrap();
+            }
         }
     }
-    text
+    stream
+}
+
+/// Renames some tag references, so that the tag objects have other names.
+fn rename(sandbox: &Sandbox, random: &mut Random) {
+    let listed = sandbox.git(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/tags"]);
+    let mut script = String::new();
+    for line in listed.lines().filter(|_| random.one_in(8)) {
+        let (name, object) = line.split_once(' ').unwrap();
+        writeln!(script, "delete {name}\ncreate {name}-moved {object}").unwrap();
+    }
+    feed(sandbox, &["update-ref", "--stdin"], &script);
+}
+
+fn feed(sandbox: &Sandbox, arguments: &[&str], input: &str) {
+    let mut command = sandbox.command(&sandbox.repo());
+    let mut child = command.args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Compares all commits below `refs/marks` with git; how many there were.
+fn compare(sandbox: &Sandbox, what: &str) -> usize {
+    let listed = sandbox.git(&["for-each-ref", "--format=%(objectname)", "refs/marks"]);
+    let ids: Vec<&str> = listed.lines().collect();
+    let mut arguments = vec!["describe", "--tags", "--always", "--abbrev=12"];
+    arguments.extend(&ids);
+    let theirs = sandbox.git(&arguments);
+    assert_eq!(theirs.lines().count(), ids.len());
+    let repo = Repository::open(sandbox.repo()).unwrap();
+    let odb = repo.odb().unwrap();
+    let mut tags = Tags::read(&repo, Oid::ZERO_SHA1).unwrap();
+    for (id, theirs) in ids.iter().zip(theirs.lines()) {
+        let commit = Oid::from_str(id).unwrap();
+        let (ours, _) = describe(&odb, commit, &mut tags, &HashSet::new()).unwrap();
+        assert_eq!(ours, theirs, "{what}, commit {id}");
+    }
+    ids.len()
 }
 
 #[test]
-fn describe_is_gits_own_on_random_histories() {
+fn random_histories() {
     let mut compared = 0;
-    for seed in 1..=HISTORIES {
-        let lab = Lab::new();
-        let text = history(&mut Numbers(seed * 7919));
-        let mut import =
-            lab.command(&["fast-import", "--quiet", "--force", "--export-marks=marks"]);
-        let mut import = import.stdin(Stdio::piped()).spawn().unwrap();
-        import.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-        assert!(import.wait().unwrap().success());
-        // A tag whose name is not its object's.
-        if seed % 3 == 0 {
-            let first =
-                lab.git(&["for-each-ref", "--count=1", "--format=%(objectname)", "refs/tags"]);
-            if !first.is_empty() {
-                lab.git(&["update-ref", "refs/tags/renamed", &first]);
-            }
+    for (seed, sparse) in [3, 4, 6, 8, 12, 20, 40, 80, 200, 5].into_iter().enumerate() {
+        let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ (seed as u64 * 0x1234_5677));
+        let sandbox = Sandbox::new();
+        feed(&sandbox, &["fast-import", "--quiet"], &history(&mut random, 180, sparse));
+        rename(&sandbox, &mut random);
+        if seed.is_multiple_of(2) {
+            sandbox.git(&["pack-refs", "--all"]);
         }
-        let marks = fs::read_to_string(lab.path().join("marks")).unwrap();
-        let commits: Vec<&str> = marks
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .filter(|(mark, _)| mark[1..].parse::<u64>().is_ok_and(|mark| mark <= COMMITS))
-            .map(|(_, id)| id)
-            .collect();
-        let words = [&["describe", "--tags", "--always", "--abbrev=12"], &commits[..]].concat();
-        let expected = lab.git(&words);
-        let repository = Repository::open(lab.path()).unwrap();
-        let tags = Tags::read(&repository).unwrap();
-        for (commit, expected) in commits.iter().zip(expected.lines()) {
-            let id = git2::Oid::from_str(commit).unwrap();
-            let own = describe(&repository, &tags, id).unwrap();
-            assert_eq!(own, expected, "commit {commit} of the history {seed}");
-            compared += 1;
-        }
+        compared += compare(&sandbox, &format!("history {seed}"));
     }
-    assert!(compared >= 1_000, "{compared} commits were compared");
+    assert!(compared >= 1000);
+}
+
+/// A merge of young tagged roots, far from everything, and an old tagged line, which is near: it
+/// is taken if it is one of the first ten.
+#[test]
+fn the_tenth_candidate_is_the_last() {
+    for roots in 7..12 {
+        let mut stream = String::new();
+        let mut commit = |mark: u64, date: u64, parents: &[u64], tag: bool| {
+            write!(stream, "reset refs/marks/{mark}\n\ncommit refs/marks/{mark}\nmark :{mark}\n")
+                .unwrap();
+            write!(stream, "committer a <a@b> {date} +0000\ndata 0\n").unwrap();
+            for (i, parent) in parents.iter().enumerate() {
+                writeln!(stream, "{} :{parent}", if i == 0 { "from" } else { "merge" }).unwrap();
+            }
+            stream.push('\n');
+            if tag {
+                write!(stream, "reset refs/tags/{mark}\nfrom :{mark}\n\n").unwrap();
+            }
+        };
+        commit(1, 1000, &[], false);
+        for mark in 2..=50 {
+            commit(mark, 1000 + mark, &[mark - 1], mark == 50);
+        }
+        let marks: Vec<u64> = (51..51 + roots).collect();
+        for mark in &marks {
+            commit(*mark, 5000 - *mark, &[], true);
+        }
+        commit(99, 9000, &[&marks[..], &[50]].concat(), false);
+        let sandbox = Sandbox::new();
+        feed(&sandbox, &["fast-import", "--quiet"], &stream);
+        compare(&sandbox, &format!("{roots} roots"));
+        let name = sandbox.git(&["describe", "--tags", "refs/marks/99"]);
+        assert_eq!(name.starts_with("50-"), roots < 10, "{name}");
+    }
 }

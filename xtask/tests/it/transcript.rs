@@ -3,7 +3,9 @@
 /// A command and the lines that it is said to print on stdout.
 #[derive(Debug)]
 pub struct Transcript {
+    /// What follows `cargo xtask`.
     pub command: String,
+    /// Its standard output.
     pub expected: Vec<String>,
 }
 
