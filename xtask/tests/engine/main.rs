@@ -6,4 +6,8 @@ mod build;
 mod context;
 mod dependencies;
 mod killed;
+mod readme;
 mod serve;
+mod size;
+#[path = "../it/transcript.rs"]
+mod transcript;
