@@ -5,4 +5,5 @@ mod command_line;
 mod fake_engine;
 mod readme;
 mod rules;
+mod setup;
 mod transcript;

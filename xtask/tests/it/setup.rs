@@ -1,0 +1,99 @@
+//! `setup` with programs that only play apt, on whatever Debian the tests run on.
+
+use super::checkout::Checkout;
+use std::os::unix::fs::MetadataExt as _;
+
+/// Notes what it was asked; its simulation says what the file `simulation` holds.
+const APT: &str = r#"#!/bin/sh
+echo "apt-get $*" >>"$HOME/../calls"
+case "$*" in *--simulate*) cat "$HOME/../simulation" ;; esac
+"#;
+const DPKG: &str = "#!/bin/sh\nexit 1\n";
+
+fn debian() -> Checkout {
+    let checkout = Checkout::new();
+    checkout.write("home/.keep", "");
+    checkout.write("simulation", "Inst podman (4.3.1)\n");
+    checkout.program("apt-get", APT);
+    checkout.program("dpkg-query", DPKG);
+    checkout
+}
+
+fn calls(checkout: &Checkout) -> String {
+    std::fs::read_to_string(checkout.path("calls")).unwrap_or_default()
+}
+
+fn root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// The tests run on Debian and Ubuntu, where `setup` works, and elsewhere, where it says so.
+fn on_debian() -> bool {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let here = release.contains("debian");
+    if !here {
+        println!("no Debian: only the refusal of `setup` can be tried here");
+    }
+    here
+}
+
+#[test]
+fn without_a_terminal_nothing_is_installed_unless_asked_for() {
+    let checkout = debian();
+    let ended = checkout.run(&["setup"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(!calls(&checkout).contains("install --yes"), "{}", calls(&checkout));
+    if on_debian() {
+        assert!(ended.err.contains("there is no terminal to ask at; add --yes"), "{}", ended.err);
+        assert!(ended.err.contains("apt-get install --yes --quiet --no-remove"), "{}", ended.err);
+    } else {
+        assert!(ended.err.contains("setup knows Debian and Ubuntu"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_would_remove_a_package_is_not_done() {
+    let checkout = debian();
+    checkout.write("simulation", "Remv docker-ce [5:20.10]\nInst docker.io (20.10)\n");
+    let ended = checkout.run(&["setup", "--yes", "--for-tests"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(!calls(&checkout).contains("install --yes"), "{}", calls(&checkout));
+    if on_debian() && root() {
+        assert!(ended.err.contains("it would remove docker-ce"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_is_missing_is_installed_after_a_simulation() {
+    if !on_debian() {
+        return;
+    }
+    let checkout = debian();
+    let ended = checkout.run(&["setup", "--yes"]);
+    let calls = calls(&checkout);
+    let place = |text: &str| calls.find(text);
+    if root() {
+        assert!(place("update") < place("install --yes"), "{calls}");
+        let simulation = calls.rfind("--simulate").unwrap();
+        assert!(Some(simulation) < place("install --yes"), "{calls}");
+        assert!(calls.contains(" podman runc uidmap "), "{calls}");
+        // What was to be installed wasn't: there is still no engine, and that is said.
+        assert_eq!(ended.code, Some(4), "{}", ended.err);
+        assert!(ended.err.contains("no Podman or Docker on PATH"), "{}", ended.err);
+    } else {
+        assert!(ended.err.contains("you are not root, and there is no sudo"), "{}", ended.err);
+        assert!(!calls.contains("install --yes"), "{calls}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_setup_only_shows_the_commands() {
+    let checkout = debian();
+    let ended = checkout.run(&["setup", "--dry-run"]);
+    assert!(!calls(&checkout).contains("install --yes"), "{}", calls(&checkout));
+    assert!(
+        !on_debian() || ended.err.contains("to be installed from Debian's packages: podman"),
+        "{}",
+        ended.err
+    );
+}
