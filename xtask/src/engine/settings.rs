@@ -51,7 +51,9 @@ pub fn prove(
         return Ok(Ok(if proof.ours { with_ours() } else { engine }));
     }
     let remember = |ours| state.remember(&name, &Proof { fingerprint: fingerprint.clone(), ours });
-    let first = run_something(&engine, runner)?;
+    let something = something(state)?;
+    let run = |engine: &Engine| runner.ask(&words::call(engine, something.clone()), QUESTION);
+    let first = run(&engine)?;
     if first.good() {
         remember(false)?;
         return Ok(Ok(engine));
@@ -60,7 +62,7 @@ pub fn prove(
     if let Some(settings) = needed(machine, runc) {
         crate::state::make_folder(&state.folder)?;
         write_whole(&path, &merged(&files, settings)?)?;
-        let second = run_something(&with_ours(), runner)?;
+        let second = run(&with_ours())?;
         if second.good() {
             remember(true)?;
             return Ok(Ok(with_ours()));
@@ -70,18 +72,37 @@ pub fn prove(
     let remedy = if machine.cgroups != Cgroups::V2 && !runc {
         "install runc: this machine mounts control groups in a way that crun refuses".to_owned()
     } else {
-        format!("repair it until this works: {}", words::call(&engine, SOMETHING))
+        format!("repair it until this works: {}", words::call(&engine, something))
     };
     Ok(Err(Trouble { what, remedy }))
 }
 
-/// Runs `true` of the machine itself in a container: needs no image, changes nothing, and fails
-/// where a build's RUN would.
-fn run_something(engine: &Engine, runner: &Runner) -> anyhow::Result<Answer> {
-    runner.ask(&words::call(engine, SOMETHING), QUESTION)
+/// What runs `true` of the machine itself in a container: needs no image, and fails where a
+/// build's RUN would. The root file system is an empty folder of ours into which the machine's
+/// programs are mounted; an overlay of `/` would be simpler, but only root can mount it.
+fn something(state: &State) -> anyhow::Result<Vec<String>> {
+    let root = state.folder.join("proof");
+    crate::state::make_folder(&root)?;
+    let options = ["run", "--rm", "--network", "none", "--security-opt", "label=disable"];
+    let mut words: Vec<String> = options.map(String::from).into();
+    for name in ["usr", "bin", "sbin", "lib", "lib64"] {
+        let (here, there) = (Path::new("/").join(name), root.join(name));
+        match here.read_link() {
+            // Merged into /usr: the same link.
+            Ok(target) if there.read_link().ok().as_ref() != Some(&target) => {
+                std::os::unix::fs::symlink(&target, &there)
+                    .with_context(|| format!("making {}", there.display()))?;
+            }
+            Ok(_) => {}
+            Err(_) if here.is_dir() => {
+                words.extend(["--volume".to_owned(), format!("/{name}:/{name}:ro")]);
+            }
+            Err(_) => {}
+        }
+    }
+    words.extend(["--rootfs".to_owned(), root.display().to_string(), "true".to_owned()]);
+    Ok(words)
 }
-
-const SOMETHING: [&str; 7] = ["run", "--rm", "--network", "none", "--rootfs", "/:O", "true"];
 
 /// The settings that this machine needs beside Podman's defaults; `None` when it needs none.
 ///
