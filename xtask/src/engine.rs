@@ -8,6 +8,7 @@ pub mod capability;
 pub mod find;
 pub mod inspect;
 pub mod layers;
+pub mod rootless;
 pub mod settings;
 pub mod words;
 
@@ -80,6 +81,8 @@ pub struct Engine {
     pub why: String,
     /// The prefix that makes its commands work on this machine.
     pub env: Vec<(String, String)>,
+    /// What works, but badly, with what to do about it.
+    pub warnings: Vec<String>,
 }
 
 impl Engine {
@@ -91,6 +94,7 @@ impl Engine {
             version: capability::OLDEST[kind as usize].1,
             why: "assumed".to_owned(),
             env: find::standing_env(kind),
+            warnings: Vec::new(),
         }
     }
 }

@@ -88,6 +88,7 @@ fn engine(
     match search.engine() {
         Ok(engine) => {
             say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+            engine.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
             Ok((engine, false))
         }
         Err(error)

@@ -217,17 +217,20 @@ fn elsewhere(machine: &Machine) -> anyhow::Error {
 
 fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
     let runc = !crate::engine::find::on_path(world.path(), "runc").is_empty();
-    let Some((file, text)) = settings::permanent(world, machine, runc)? else {
+    let files = settings::permanent(world, machine, runc)?;
+    if files.is_empty() {
         say("nothing to write: this machine needs no settings beside Podman's defaults");
-        return Ok(());
-    };
-    say(&format!("writing {}:", file.display()));
-    text.lines().for_each(|line| say(&format!("  {line}")));
-    if world.common.dry_run {
-        return Ok(());
     }
-    if let Some(folder) = file.parent() {
-        crate::state::make_folder(folder)?;
+    for (file, text) in files {
+        say(&format!("writing {}:", file.display()));
+        text.lines().for_each(|line| say(&format!("  {line}")));
+        if world.common.dry_run {
+            continue;
+        }
+        if let Some(folder) = file.parent() {
+            crate::state::make_folder(folder)?;
+        }
+        crate::state::write_whole(&file, &text)?;
     }
-    crate::state::write_whole(&file, &text)
+    Ok(())
 }

@@ -166,6 +166,7 @@ fn new_enough(kind: Kind, program: &str, version: Version, why: &str) -> Outcome
         version,
         why: why.to_owned(),
         env: standing_env(kind),
+        warnings: Vec::new(),
     })
 }
 

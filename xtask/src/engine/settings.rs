@@ -2,9 +2,9 @@
 //! merged over the user's own, because `CONTAINERS_CONF` replaces every other file.
 
 use super::find::{Trouble, fingerprint};
-use super::{Engine, words};
+use super::{Engine, rootless, words};
 use crate::machine::{Cgroups, Machine};
-use crate::run::{Answer, QUESTION, Runner};
+use crate::run::{QUESTION, Runner};
 use crate::state::{State, write_whole};
 use crate::world::World;
 use anyhow::Context as _;
@@ -18,6 +18,8 @@ struct Proof {
     fingerprint: String,
     /// Whether our settings are needed.
     ours: bool,
+    /// What works, but badly.
+    warnings: Vec<String>,
 }
 
 /// Makes sure that `engine` (a local Podman) can run a process here, with settings of ours where
@@ -38,34 +40,43 @@ pub fn prove(
     let values = variables.map(|name| world.variable(name).unwrap_or("-")).join(" ");
     let fingerprint = format!("{} {values}", fingerprint(world.path(), &engine.program, &files));
     let path = state.folder.join("containers.conf");
-    let with_ours = || Engine {
-        env: [engine.env.clone(), vec![("CONTAINERS_CONF".into(), path.display().to_string())]]
-            .concat(),
-        ..engine.clone()
+    let working = |ours: bool, warnings: Vec<String>| {
+        let setting = ("CONTAINERS_CONF".to_owned(), path.display().to_string());
+        let env = engine.env.iter().cloned().chain(ours.then_some(setting)).collect();
+        Engine { env, warnings, ..engine.clone() }
     };
     let name = format!("proof{}.json", engine.program.replace('/', "-"));
     if let Some(proof) = state.remembered::<Proof>(&name)
         && proof.fingerprint == fingerprint
         && (!proof.ours || path.is_file())
     {
-        return Ok(Ok(if proof.ours { with_ours() } else { engine }));
+        return Ok(Ok(working(proof.ours, proof.warnings)));
     }
-    let remember = |ours| state.remember(&name, &Proof { fingerprint: fingerprint.clone(), ours });
+    if let Some(trouble) = rootless::lacking(machine, world) {
+        return Ok(Err(trouble));
+    }
+    let proved = |ours: bool| {
+        let copies =
+            machine.uid != 0 && rootless::stores_by_copying(&working(ours, Vec::new()), runner)?;
+        let warnings: Vec<String> =
+            copies.then(|| rootless::COPIES.to_owned()).into_iter().collect();
+        let proof = Proof { fingerprint: fingerprint.clone(), ours, warnings: warnings.clone() };
+        state.remember(&name, &proof)?;
+        anyhow::Ok(Ok(working(ours, warnings)))
+    };
     let something = something(state)?;
     let run = |engine: &Engine| runner.ask(&words::call(engine, something.clone()), QUESTION);
     let first = run(&engine)?;
     if first.good() {
-        remember(false)?;
-        return Ok(Ok(engine));
+        return proved(false);
     }
     let runc = !super::find::on_path(world.path(), "runc").is_empty();
     if let Some(settings) = needed(machine, runc) {
         crate::state::make_folder(&state.folder)?;
         write_whole(&path, &merged(&files, settings)?)?;
-        let second = run(&with_ours())?;
+        let second = run(&working(true, Vec::new()))?;
         if second.good() {
-            remember(true)?;
-            return Ok(Ok(with_ours()));
+            return proved(true);
         }
     }
     let what = format!("it can't run a process here: {}", first.last_line());
@@ -189,23 +200,31 @@ fn own_folder(world: &World) -> Option<PathBuf> {
     Some(config?.join("containers"))
 }
 
-/// The file and the text that make the settings permanent: root's Podman reads `/etc` only.
+/// The files, with their texts, that make what this machine needs permanent: root's Podman reads
+/// `/etc` only. A `storage.conf` that is there already is somebody's decision and stays.
 ///
 /// # Errors
-/// When the settings can't be written as TOML.
+/// When the settings can't be written as TOML, or nobody knows where.
 pub fn permanent(
     world: &World,
     machine: &Machine,
     runc: bool,
-) -> anyhow::Result<Option<(PathBuf, String)>> {
-    let Some(settings) = needed(machine, runc) else { return Ok(None) };
+) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let folder = match machine.uid {
         0 => PathBuf::from("/etc/containers"),
         _ => own_folder(world).context("looking for the configuration folder: HOME is not set")?,
     };
-    let text = toml::to_string(&settings).context("writing Podman's settings")?;
-    let head = "# Written by `cargo xtask setup --write-user-config`: what a container needs to start here.\n";
-    Ok(Some((folder.join("containers.conf.d/50-xtask.conf"), format!("{head}{text}"))))
+    let mut files = Vec::new();
+    if let Some(settings) = needed(machine, runc) {
+        let text = toml::to_string(&settings).context("writing Podman's settings")?;
+        let head = "# Written by `cargo xtask setup --write-user-config`: what a container needs to start here.\n";
+        files.push((folder.join("containers.conf.d/50-xtask.conf"), format!("{head}{text}")));
+    }
+    let storage = folder.join("storage.conf");
+    if machine.uid != 0 && !storage.exists() {
+        files.push((storage, rootless::OVERLAY.to_owned()));
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

@@ -133,3 +133,8 @@ pub fn images_with(engine: &Engine, name: &str) -> Invocation {
 pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["image", "rm", id])
 }
+
+/// The name of the driver that stores images (Podman).
+pub fn storage_driver(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{.Store.GraphDriverName}}"])
+}
