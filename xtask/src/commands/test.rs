@@ -10,6 +10,7 @@ use lab::Lab;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+mod docker26;
 mod lab;
 
 /// What the groups share.
@@ -29,7 +30,7 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 12] = [
     Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
@@ -39,8 +40,13 @@ const GROUPS: [Group; 11] = [
     Group { name: "lock", all: true, run: lock },
     Group { name: "payload", all: true, run: payload },
     Group { name: "entrypoint", all: true, run: entrypoint },
-    Group { name: "podman", all: true, run: |b| b.engine(Lab::podman) },
-    Group { name: "docker", all: true, run: |b| b.engine(Lab::docker) },
+    Group { name: "podman", all: true, run: |b| b.engine(|b| Lab::podman(b.workflow, &b.runner)) },
+    Group {
+        name: "docker",
+        all: true,
+        run: |b| b.engine(|b| Lab::docker(b.workflow, &b.runner, &[])),
+    },
+    Group { name: "docker26", all: true, run: docker26 },
 ];
 
 /// With the real-engine tests, which are compiled only for `--all`.
@@ -127,7 +133,12 @@ fn summary(world: &World, outcomes: &[(&str, bool, Duration)]) -> anyhow::Result
 impl Bench<'_> {
     /// Runs one step; its output is shown, whatever `-q` says only in the log.
     fn step(&self, invocation: &Invocation) -> anyhow::Result<()> {
-        let ended = self.runner.stream(invocation, &self.log)?;
+        self.step_with(&self.runner, invocation)
+    }
+
+    /// As [`Bench::step`], in another folder.
+    fn step_with(&self, runner: &Runner, invocation: &Invocation) -> anyhow::Result<()> {
+        let ended = runner.stream(invocation, &self.log)?;
         if ended.code == Some(0) {
             return Ok(());
         }
@@ -146,8 +157,8 @@ impl Bench<'_> {
 
     /// The tests that need an engine, in a laboratory of its own that is taken down whatever
     /// happens.
-    fn engine(&self, build: fn(&Workflow, &Runner) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
-        let lab = build(self.workflow, &self.runner)?;
+    fn engine(&self, build: impl Fn(&Self) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
+        let lab = build(self)?;
         let cargo = self.world.variable("CARGO").unwrap_or("cargo");
         let words = [
             "test",
@@ -170,6 +181,13 @@ impl Bench<'_> {
         lab.end(&self.runner)?;
         outcome
     }
+}
+
+/// The same tests on a Docker whose client builds with buildx.
+fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let root = docker26::unpacked(bench)?;
+    let environment = docker26::environment(&root, bench.world.path());
+    bench.engine(|bench| Lab::docker(bench.workflow, &bench.runner, &environment))
 }
 
 /// A virtual environment with the tools of `xtask/tools/requirements.txt`.

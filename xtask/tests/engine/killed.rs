@@ -37,14 +37,20 @@ fn sleeping(repository: &Repository, nap: &str) -> Child {
     child
 }
 
-/// The processes that sleep so long.
+/// The processes that sleep so long, by what `/proc` tells (`pgrep` isn't everywhere).
 fn processes(nap: &str) -> Vec<String> {
-    let ended = Command::new("pgrep").args(["-x", "-f", &format!("sleep {nap}")]).output().unwrap();
-    String::from_utf8(ended.stdout).unwrap().lines().map(str::to_owned).collect()
+    let wanted = format!("sleep\0{nap}\0");
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    all.filter(|entry| {
+        std::fs::read_to_string(entry.path().join("cmdline")).is_ok_and(|line| line == wanted)
+    })
+    .map(|entry| entry.file_name().to_string_lossy().into_owned())
+    .collect()
 }
 
+/// By the shell's own `kill`: the program isn't everywhere.
 fn send(signal: &str, id: u32) {
-    let status = Command::new("kill").args([signal, &id.to_string()]).status();
+    let status = Command::new("sh").args(["-c", &format!("kill {signal} {id}")]).status();
     assert!(status.unwrap().success());
 }
 

@@ -39,9 +39,15 @@ impl Lab {
     }
 
     /// A Docker daemon in a network namespace of its own, with slirp4netns as its way out: its
-    /// bridge and its firewall rules vanish with it.
-    pub(super) fn docker(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
+    /// bridge and its firewall rules vanish with it. `environment` names another Docker than the
+    /// machine's.
+    pub(super) fn docker(
+        workflow: &Workflow,
+        runner: &Runner,
+        environment: &[(String, String)],
+    ) -> anyhow::Result<Lab> {
         let mut lab = Lab::begin(workflow, runner, Kind::Docker)?;
+        lab.env.extend_from_slice(environment);
         let sockets = std::env::temp_dir().join(format!("xtask-docker-{}", std::process::id()));
         make_folder(&sockets)?;
         lab.sockets = Some(sockets.clone());
@@ -94,7 +100,8 @@ impl Lab {
             pid = path("pid"),
         );
         let log = self.folder.join("dockerd.log");
-        let daemon = Invocation::new("unshare", ["--net", "sh", "-c", &script]);
+        let mut daemon = Invocation::new("unshare", ["--net", "sh", "-c", &script]);
+        daemon.env = self.env.iter().filter(|(name, _)| name == "PATH").cloned().collect();
         let daemon = self.background(&daemon, &log, runner)?;
         wait_until(runner, "the daemon's network", || in_other_network(daemon))?;
         let words = ["--configure", "--mtu=65520", "--disable-host-loopback"];
