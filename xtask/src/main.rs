@@ -28,6 +28,7 @@ mod secrets;
 mod world;
 // What is decided: plain data.
 mod labels;
+mod lint;
 mod packages;
 mod plan;
 mod standin;

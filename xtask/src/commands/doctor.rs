@@ -1,7 +1,7 @@
 //! `doctor`: whether `build` would work here; each finding with its remedy.
 
 use crate::base::Source;
-use crate::engine::{Kind, find};
+use crate::engine::{Kind, capability, find};
 use crate::failure::{Exit, Failure};
 use crate::locate::Search;
 use crate::machine;
@@ -119,6 +119,17 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
     let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
     add("certificates", None, found, None);
+    let linted = super::lint(&workflow).unwrap_or_else(|error| {
+        add("dockerfile", Some(false), format!("{error:#}"), None);
+        Vec::new()
+    });
+    for (file, found) in linted {
+        let needed = engine.as_ref().zip(found.needs);
+        let breaks = needed.is_some_and(|(engine, needs)| capability::breaks(engine, needs));
+        let place = format!("{file}:{}", found.line);
+        let text = format!("{place}: {}: on {}: {}", found.rule, found.engines, found.why);
+        add("dockerfile", breaks.then_some(false), text, Some(found.instead.to_owned()));
+    }
     match super::checkout(&workflow) {
         Ok((checkout, _)) => add("git", Some(true), checkout.version, None),
         Err(error) => {
