@@ -74,6 +74,8 @@ enum Works {
     Always,
     /// On none that was looked at.
     Never,
+    /// Not on this version; nothing is known about newer ones.
+    NotOn(Version),
     /// The last version that was seen to fail, and the first that was seen to work.
     Between(Version, Version),
 }
@@ -84,6 +86,7 @@ impl Works {
         match self {
             Works::Always => None,
             Works::Never => Some(format!("every {}", kind.title())),
+            Works::NotOn(version) => Some(format!("{} {version}", kind.title())),
             Works::Between(last, first) => Some(format!("{} {last} ({first} works)", kind.title())),
         }
     }
@@ -121,7 +124,7 @@ pub fn has(engine: &Engine, capability: Capability) -> bool {
     let (_, oldest, _) = OLDEST[engine.kind as usize];
     match row(capability).on(engine.kind) {
         Works::Always => engine.version >= oldest,
-        Works::Never => false,
+        Works::Never | Works::NotOn(_) => false,
         Works::Between(_, first) => engine.version >= first,
     }
 }
@@ -134,7 +137,7 @@ pub fn breaks(engine: &Engine, capability: Capability) -> bool {
         && match row.on(engine.kind) {
             Works::Always => false,
             Works::Never => true,
-            Works::Between(last, _) => engine.version <= last,
+            Works::NotOn(last) | Works::Between(last, _) => engine.version <= last,
         }
 }
 

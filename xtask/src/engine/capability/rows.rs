@@ -1,6 +1,6 @@
 //! The rows of the table: each was measured, not read from documentation.
 
-use super::Works::{Always, Between, Never};
+use super::Works::{Always, Between, Never, NotOn};
 use super::{Capability, Row, Works};
 use crate::engine::Version;
 
@@ -59,7 +59,7 @@ pub(super) const TABLE: [Row; 25] = [
     },
     Row {
         capability: Capability::LabelsAnyStage,
-        podman: Never,
+        podman: NotOn(Version(4, 3, 1)),
         docker: Always,
         breaks: false,
         what: "labels on a stage in the middle",
@@ -104,7 +104,7 @@ pub(super) const TABLE: [Row; 25] = [
     },
     Row {
         capability: Capability::MountFromStage,
-        podman: PODMAN_5,
+        podman: NotOn(Version(4, 3, 1)),
         docker: Always,
         breaks: true,
         what: "a RUN --mount from another stage",
@@ -145,7 +145,7 @@ pub(super) const TABLE: [Row; 25] = [
         breaks: true,
         what: "COPY --link",
         why: "refused",
-        instead: "COPY without it; the layers are the same",
+        instead: "COPY without it",
     },
     Row {
         capability: Capability::CopyExclude,

@@ -7,10 +7,22 @@ const MARKS: [&str; 2] =
 /// The versions that were looked at, and whether the whole workflow is tested on them.
 const VERSIONS: [(Kind, Version, &str); 5] = [
     (Kind::Podman, Version(4, 3, 1), "tested, as root, by `cargo xtask test --all`"),
-    (Kind::Podman, Version(5, 4, 2), "expected to work; the table above was measured on it"),
+    (
+        Kind::Podman,
+        Version(5, 4, 2),
+        "expected to work; what a Dockerfile can ask for was measured on it",
+    ),
     (Kind::Docker, Version(20, 10, 24), "tested by `cargo xtask test --all`"),
-    (Kind::Docker, Version(26, 1, 5), "expected to work; the table above was measured on it"),
-    (Kind::Docker, Version(28, 5, 2), "expected to work; the table above was measured on it"),
+    (
+        Kind::Docker,
+        Version(26, 1, 5),
+        "expected to work; what a Dockerfile can ask for was measured on it",
+    ),
+    (
+        Kind::Docker,
+        Version(28, 5, 2),
+        "expected to work; what a Dockerfile can ask for was measured on it",
+    ),
 ];
 
 /// The tables of `docs/engines.md`.
@@ -35,6 +47,7 @@ fn cell(works: Works) -> String {
     match works {
         Works::Always => "yes".to_owned(),
         Works::Never => "no".to_owned(),
+        Works::NotOn(version) => format!("not {version}"),
         Works::Between(last, first) => format!("not {last}, but {first}"),
     }
 }
