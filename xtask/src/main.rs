@@ -23,6 +23,7 @@ mod context;
 mod git;
 mod ignore;
 mod machine;
+mod network;
 mod reference;
 mod secrets;
 mod world;

@@ -86,6 +86,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             assumed: false,
             top: &workflow.top,
             log: std::path::PathBuf::new(),
+            network: &workflow.config.network,
             dry_run: true,
         };
         let here = runner.ask(&crate::engine::words::inspect(engine, base), QUESTION)?.good();

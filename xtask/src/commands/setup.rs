@@ -44,6 +44,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
         assumed: false,
         top: &workflow.top,
         log: workflow.state.new_log("services")?,
+        network: &workflow.config.network,
         dry_run: false,
     };
     let services = &workflow.config.services;
