@@ -54,7 +54,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
                     } else {
                         format!(", with {}", prefix.join(" "))
                     };
-                    let found = format!("{} {} works{with}", kind.title(), engine.version);
+                    let place = engine.place.map(|place| format!("; {place}")).unwrap_or_default();
+                    let found = format!("{} {} works{with}{place}", kind.title(), engine.version);
                     add(&candidate.program, None, found, None);
                 }
                 // One engine is enough: what the other lacks is information.

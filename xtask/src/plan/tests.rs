@@ -149,7 +149,11 @@ fn a_closed_network() {
         facts.proxies = vec!["HTTPS_PROXY".into(), "no_proxy".into()];
         facts.index_variable = Some("PIP_INDEX_URL");
     };
-    check(Kind::Podman, &Wishes::default(), change, &expect![[r#"
+    check(
+        Kind::Podman,
+        &Wishes::default(),
+        change,
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -160,8 +164,13 @@ fn a_closed_network() {
         TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
         image=$(cat /top/target/xtask/image-id)
         podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
-    "#]]);
-    check(Kind::Docker, &Wishes::default(), change, &expect![[r#"
+    "#]],
+    );
+    check(
+        Kind::Docker,
+        &Wishes::default(),
+        change,
+        &expect![[r#"
         set -eu
         cd /top
         mkdir -p /top/target/xtask/tmp /cache
@@ -170,7 +179,8 @@ fn a_closed_network() {
         image=$(cat /top/target/xtask/image-id)
         DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
         DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
