@@ -35,6 +35,20 @@ pub fn index_variable(environment: &BTreeMap<String, String>) -> Option<&'static
     INDEXES.into_iter().find(set)
 }
 
+/// What was found, by name and without a value; `None` where nothing was.
+pub fn summary(environment: &BTreeMap<String, String>, network: &Network) -> Option<String> {
+    let proxies = proxies(environment);
+    let proxies = (!proxies.is_empty()).then(|| format!("proxies by {}", proxies.join(" ")));
+    let index = index_variable(environment).map(|name| format!("index by {name}"));
+    let index = index.or(network.index_url.as_ref().map(|url| format!("index {url}")));
+    let variable = environment.get("XTASK_DEBIAN_MIRROR").filter(|value| !value.is_empty());
+    let mirror = variable.map(|_| "Debian mirror by XTASK_DEBIAN_MIRROR".to_owned());
+    let mirror =
+        mirror.or(network.debian_mirror.as_ref().map(|url| format!("Debian mirror {url}")));
+    let found: Vec<String> = [proxies, index, mirror].into_iter().flatten().collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
 /// The mirror of Debian: `XTASK_DEBIAN_MIRROR`, else the file's.
 ///
 /// # Errors

@@ -269,10 +269,11 @@ fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, Strin
 }
 
 /// Proxies go by name: their values never stand in a command line. Both engines know these names
-/// without an `ARG`, and keep them out of the image, its history and the cache.
+/// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman
+/// has the environment of its own machine.
 fn passed(facts: &Facts<'_>) -> Vec<String> {
     let unasked = capability::has(facts.engine, capability::Capability::ProxiesPassed);
-    if unasked { Vec::new() } else { facts.proxies.clone() }
+    if unasked && facts.engine.place.is_none() { Vec::new() } else { facts.proxies.clone() }
 }
 
 /// The index that `docker/image.toml` names, where the environment names none.

@@ -5,6 +5,7 @@ use crate::engine::{Kind, capability, find};
 use crate::failure::{Exit, Failure};
 use crate::locate::Search;
 use crate::machine;
+use crate::network;
 use crate::reference;
 use crate::run::QUESTION;
 use crate::standin;
@@ -121,6 +122,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
     let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
     add("certificates", None, found, None);
+    if let Some(found) = network::summary(&world.environment, &workflow.config.network) {
+        add("network", None, found, None);
+    }
     let linted = super::lint(&workflow).unwrap_or_else(|error| {
         add("dockerfile", Some(false), format!("{error:#}"), None);
         Vec::new()
@@ -130,7 +134,12 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         let breaks = needed.is_some_and(|(engine, needs)| capability::breaks(engine, needs));
         let place = format!("{file}:{}", found.line);
         let text = format!("{place}: {}: on {}: {}", found.rule, found.engines, found.why);
-        add("dockerfile", breaks.then_some(false), text, Some(found.instead.to_owned()));
+        add(
+            "dockerfile",
+            breaks.then_some(false),
+            text,
+            Some(format!("{place}: {}", found.instead)),
+        );
     }
     match super::checkout(&workflow) {
         Ok((checkout, _)) => add("git", Some(true), checkout.version, None),

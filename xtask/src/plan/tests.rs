@@ -184,6 +184,14 @@ fn a_closed_network() {
 }
 
 #[test]
+fn a_remote_podman_is_told_the_proxies() {
+    let config = config();
+    let engine = Engine { place: Some("far".into()), ..Engine::assumed(Kind::Podman) };
+    let facts = Facts { proxies: vec!["HTTP_PROXY".into()], ..facts(&engine, &config) };
+    assert_eq!(build(&Wishes::default(), &facts).unwrap().passed, ["HTTP_PROXY"]);
+}
+
+#[test]
 fn the_index_of_the_file_serves_where_the_environment_and_the_command_line_name_none() {
     let engine = Engine::assumed(Kind::Docker);
     let mut config = config();
