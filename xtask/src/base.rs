@@ -5,6 +5,7 @@ use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, find, words};
 use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
+use crate::network::{self, Network};
 use crate::plan::Base;
 use crate::reference::{self, Reference};
 use crate::run::{self, QUESTION, Runner, say};
@@ -29,6 +30,8 @@ pub struct Source<'a> {
     pub top: &'a Path,
     /// Where the output of pulls goes.
     pub log: PathBuf,
+    /// What the file says about the network.
+    pub network: &'a Network,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -108,7 +111,10 @@ impl Source<'_> {
                 "name an image that is in the local store with --base",
             ));
         };
-        let making = standin::making(&recipe, self.top, &self.world.cache()?, self.engine)?;
+        let mirror = self.world.variable("XTASK_DEBIAN_MIRROR");
+        let mirror = network::debian_mirror(mirror, self.network)?;
+        let cache = self.world.cache()?;
+        let making = standin::making(&recipe, self.top, &cache, mirror.as_deref(), self.engine)?;
         let why = format!("stand-in for {text}: {why}");
         let base = |image: &Image| Base { standin: true, ..found(recipe.reference, image, &why) };
         let here = self.inspect(recipe.reference)?;

@@ -3,7 +3,9 @@
 use crate::context::{self, ContextFile};
 use crate::git::{self, Checkout};
 use crate::ignore::Ignore;
+use crate::lint::{self, Finding};
 use crate::world::Workflow;
+use anyhow::Context as _;
 use std::path::Path;
 
 pub mod build;
@@ -46,4 +48,20 @@ pub fn checkout_with(
     let includes = |path: &str| ignore.verdict(path).included;
     let context = git::Context { root: top, files: &paths, includes: &includes };
     git::read(top, Some(&context))
+}
+
+/// What an engine would do differently in the Dockerfiles of the workflow, each with its file.
+///
+/// # Errors
+/// When one of them can't be read.
+pub fn lint(workflow: &Workflow) -> anyhow::Result<Vec<(String, Finding)>> {
+    let mut files = vec![&workflow.config.prod.dockerfile, &workflow.config.dev.dockerfile];
+    files.dedup();
+    let mut all = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(workflow.top.join(file));
+        let text = text.with_context(|| format!("reading {file}"))?;
+        all.extend(lint::lint(&text).into_iter().map(|finding| (file.clone(), finding)));
+    }
+    Ok(all)
 }

@@ -3,6 +3,7 @@
 
 use crate::engine::Kind;
 use crate::failure::{Exit, Failure};
+use crate::network::{self, Network};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub dev: Variant,
     /// The images of PostgreSQL and Redis.
     pub services: Services,
+    /// What a closed network has of its own.
+    pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
 }
@@ -148,7 +151,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 }
 
 fn resolve(file: &mut raw::File<'_>) -> Config {
-    file.only_tables(&["image", "app", "engine", "variant", "services", "context"]);
+    file.only_tables(&["image", "app", "engine", "variant", "services", "network", "context"]);
     file.only_keys(
         "image",
         &["name", "title", "description", "authors", "vendor", "url", "source", "licenses"],
@@ -159,6 +162,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_keys("variant.prod", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("services", &["postgres", "redis"]);
+    file.only_keys("network", &["index_url", "debian_mirror"]);
     file.only_keys("context", &["allow_secrets"]);
 
     let name = file.required("image", "name");
@@ -206,8 +210,20 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             postgres: reference(file, "services", "postgres", "docker.io/library/postgres:16"),
             redis: reference(file, "services", "redis", "docker.io/library/redis:7"),
         },
+        network: Network {
+            index_url: url(file, "index_url", "set UV_DEFAULT_INDEX instead"),
+            debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
+        },
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
     }
+}
+
+fn url(file: &mut raw::File<'_>, key: &str, instead: &str) -> Option<String> {
+    let text = file.string("network", key)?;
+    if let Some(mistake) = network::mistake(&text, instead) {
+        file.mistake("network", key, mistake);
+    }
+    Some(text)
 }
 
 fn variant(

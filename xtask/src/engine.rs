@@ -79,6 +79,8 @@ pub struct Engine {
     pub version: Version,
     /// Why this one: the first line of the output says it.
     pub why: String,
+    /// Where its builds run and what says so, where that isn't simply here.
+    pub place: Option<String>,
     /// The prefix that makes its commands work on this machine.
     pub env: Vec<(String, String)>,
     /// What works, but badly, with what to do about it.
@@ -93,6 +95,7 @@ impl Engine {
             program: kind.program().to_owned(),
             version: capability::OLDEST[kind as usize].1,
             why: "assumed".to_owned(),
+            place: None,
             env: find::standing_env(kind),
             warnings: Vec::new(),
         }

@@ -60,12 +60,12 @@ impl Search<'_> {
     /// # Errors
     /// 130 or 143 after a signal.
     pub fn candidates(&self, kind: Kind) -> anyhow::Result<Vec<Candidate>> {
-        let mut candidates = find::look(kind, self.world.path(), self.runner)?;
+        let mut candidates = find::look(kind, &self.world.environment, self.runner)?;
         for candidate in &mut candidates {
             let local = kind == Kind::Podman && cfg!(target_os = "linux");
             if let Ok(engine) = &candidate.outcome
                 && local
-                && engine.why != find::REMOTE
+                && engine.place.is_none()
             {
                 candidate.outcome = self.prove(engine.clone())?;
             }

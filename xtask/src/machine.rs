@@ -97,9 +97,18 @@ pub fn read(world: &World) -> Machine {
             &fs::read_to_string("/proc/self/limits").unwrap_or_default(),
             &fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default(),
         ),
-        release: Release::parse(&fs::read_to_string("/etc/os-release").unwrap_or_default()),
+        release: release(),
         ca_bundle: ca_bundle(world),
     }
+}
+
+fn release() -> Release {
+    let text = fs::read_to_string("/etc/os-release");
+    // Minimal systems have only the distribution's own file (os-release(5)).
+    let text = text.or_else(|_| fs::read_to_string("/usr/lib/os-release"));
+    let macos = "ID=macos\nPRETTY_NAME=macOS";
+    let none = if cfg!(target_os = "macos") { macos } else { "PRETTY_NAME=\"this system\"" };
+    Release::parse(&text.unwrap_or_else(|_| none.to_owned()))
 }
 
 fn cgroups(root: &Path) -> Cgroups {

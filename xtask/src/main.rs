@@ -23,11 +23,13 @@ mod context;
 mod git;
 mod ignore;
 mod machine;
+mod network;
 mod reference;
 mod secrets;
 mod world;
 // What is decided: plain data.
 mod labels;
+mod lint;
 mod packages;
 mod plan;
 mod standin;

@@ -1,6 +1,7 @@
 //! Which Debian packages are missing for what: pure, so that `setup` and `doctor` say the same.
 
 use crate::invocation::Invocation;
+use crate::machine::Release;
 
 /// What a Podman of Debian or Ubuntu needs beside itself: rootless user namespaces and network, the
 /// network of containers, the runtime that works on every hierarchy of control groups.
@@ -17,6 +18,39 @@ const PODMAN: [&str; 9] = [
 ];
 /// What `test --all` needs to prove the other engine.
 const TESTS: [&str; 4] = ["docker.io", "mmdebstrap", "python3-venv", "git"];
+
+/// Subordinate ids, which a rootless Podman maps its users to (subuid(5)), where there are none.
+const SUBORDINATE: &str = "grep -q \"^$USER:\" /etc/subuid || sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"";
+
+/// How a person installs Podman where packages don't come by apt: `ID`s (or words of `ID_LIKE`,
+/// os-release(5)) and the commands. macOS has no containers of its own: a virtual machine has.
+const ELSEWHERE: [(&[&str], &[&str]); 5] = [
+    (&["fedora", "rhel", "centos"], &["sudo dnf install podman"]),
+    // Without the upgrade, the lists that are here may name packages that no mirror has any more.
+    (&["arch"], &["sudo pacman -Syu --needed podman", SUBORDINATE]),
+    (&["opensuse", "suse"], &["sudo zypper install podman", SUBORDINATE]),
+    // OpenRC mounts control groups only when told; Alpine has doas, and no usermod.
+    (
+        &["alpine"],
+        &[
+            "doas apk add podman",
+            "doas rc-update add cgroups && doas rc-service cgroups start",
+            "doas modprobe tun",
+            "grep -q \"^$USER:\" /etc/subuid || echo \"$USER:100000:65536\" | doas tee -a /etc/subuid /etc/subgid",
+        ],
+    ),
+    (&["macos"], &["brew install podman", "podman machine init", "podman machine start"]),
+];
+
+/// The commands that install an engine on a system that `setup` doesn't know; none where this
+/// doesn't know them either.
+pub fn elsewhere(release: &Release) -> Vec<String> {
+    // The system's own name first, then those that it is like, the nearest first.
+    let found = release.like.iter().find_map(|id| {
+        ELSEWHERE.iter().find(|(ids, _)| ids.contains(&id.as_str())).map(|(_, commands)| *commands)
+    });
+    found.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
 
 /// What was found missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +129,32 @@ mod tests {
         let standins = Missing { standins: true, ..Missing::default() };
         assert_eq!(wanted(standins, &|_| false), ["mmdebstrap"]);
         assert_eq!(wanted(standins, &|name| name == "mmdebstrap"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn other_systems_have_commands_of_their_own() {
+        let check = |text: &str, expected: &[&str]| {
+            let release = Release::parse(text);
+            let found = elsewhere(&release);
+            let starts = |(line, start): (&String, &&str)| line.starts_with(start);
+            assert_eq!(found.len(), expected.len(), "{text}: {found:?}");
+            assert!(found.iter().zip(expected).all(starts), "{text}: {found:?}");
+            assert!(!release.debian(), "{text}");
+        };
+        let fedora = "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=41";
+        check(fedora, &["sudo dnf install podman"]);
+        let rocky = "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"";
+        check(rocky, &["sudo dnf install podman"]);
+        check("ID=arch", &["sudo pacman -Syu --needed podman", "grep "]);
+        check("ID=manjaro\nID_LIKE=arch", &["sudo pacman", "grep "]);
+        let tumbleweed = "ID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"";
+        check(tumbleweed, &["sudo zypper install podman", "grep "]);
+        let alpine = ["doas apk add podman", "doas rc-update", "doas modprobe tun", "grep "];
+        check("ID=alpine\nVERSION_ID=3.20.0", &alpine);
+        let mac = ["brew install podman", "podman machine init", "podman machine start"];
+        check("ID=macos", &mac);
+        check("ID=nixos", &[]);
+        check("", &[]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
 use crate::invocation::Invocation;
 use crate::labels::{FROM_GIT, OCI};
+use crate::network;
 use crate::reference;
 use crate::state::State;
 use std::collections::BTreeMap;
@@ -67,6 +68,10 @@ pub struct Facts<'a> {
     pub base: Base,
     /// The certificates that the build is to trust, where the machine has them.
     pub ca_bundle: Option<PathBuf>,
+    /// The proxy variables that are set, by name.
+    pub proxies: Vec<String>,
+    /// The variable that names an index of Python packages, where one does.
+    pub index_variable: Option<&'static str>,
     /// Top folder of the workflow.
     pub top: &'a Path,
     /// The folder that keeps cache mounts over all checkouts, and the user's id.
@@ -92,6 +97,11 @@ pub struct Build {
     pub labels: BTreeMap<String, String>,
     /// Every build argument, by name.
     pub build_args: BTreeMap<String, String>,
+    /// Variables of our own environment that are build arguments of the same name; their values
+    /// are not known here.
+    pub passed: Vec<String>,
+    /// What the build's environment has beside our own.
+    pub env: Vec<(String, String)>,
     /// Secrets for the steps that mount them.
     pub secrets: Vec<SecretMount>,
     /// Use no cached layer.
@@ -141,6 +151,8 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         references: references(wishes, facts, variant, stage.as_deref())?,
         labels: labels(wishes, facts)?,
         build_args: build_args(wishes, &config.app, &facts.base),
+        passed: passed(facts),
+        env: index_of_file(facts).into_iter().collect(),
         secrets: secrets(wishes, facts, &state)?,
         no_cache: wishes.no_cache,
         platform: wishes.platform.clone(),
@@ -256,6 +268,20 @@ fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, Strin
     all
 }
 
+/// Proxies go by name: their values never stand in a command line. Both engines know these names
+/// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman
+/// has the environment of its own machine.
+fn passed(facts: &Facts<'_>) -> Vec<String> {
+    let unasked = capability::has(facts.engine, capability::Capability::ProxiesPassed);
+    if unasked && facts.engine.place.is_none() { Vec::new() } else { facts.proxies.clone() }
+}
+
+/// The index that `docker/image.toml` names, where the environment names none.
+fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
+    let url = facts.config.network.index_url.clone()?;
+    facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
+}
+
 fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<Vec<SecretMount>> {
     let mut secrets = Vec::new();
     let file = |id: &str, path: &Path| SecretMount {
@@ -269,6 +295,14 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<
         && let Some(bundle) = &facts.ca_bundle
     {
         secrets.push(file("ca", bundle));
+    }
+    // A secret and no argument: it can hold a password, and another index is no reason to build
+    // a layer anew.
+    let of_file = index_of_file(facts).map(|(name, _)| name);
+    if !wishes.secrets.iter().any(|secret| secret.id == "index")
+        && let Some(name) = facts.index_variable.map(str::to_owned).or(of_file)
+    {
+        secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
     }
     for secret in &wishes.secrets {
         if secrets.iter().any(|other| other.id == secret.id) {

@@ -98,6 +98,7 @@ pub struct Making {
 pub const LABEL: &str = "dev.senex.xtask.standin";
 
 /// Plans how to make `recipe` with the hook of the workflow at `top`; packages are kept in `cache`.
+/// They come from `mirror`, which is no part of the recipe: its packages are Debian's, signed.
 ///
 /// # Errors
 /// When a script of `docker/base` can't be read.
@@ -105,6 +106,7 @@ pub fn making(
     recipe: &Recipe,
     top: &Path,
     cache: &Path,
+    mirror: Option<&str>,
     engine: &Engine,
 ) -> anyhow::Result<Making> {
     let folder = top.join(FOLDER);
@@ -133,6 +135,7 @@ pub fn making(
     debootstrap.extend(EXCLUDED.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     debootstrap.extend(KEPT.iter().map(|path| format!("--dpkgopt=path-include={path}")));
     debootstrap.extend([customize, recipe.suite.to_owned(), path(&part)]);
+    debootstrap.extend(mirror.map(str::to_owned));
     let fetch = if archive.is_file() {
         Vec::new()
     } else {
@@ -195,7 +198,7 @@ mod tests {
         std::fs::write(folder.join("postgres-start"), "").unwrap();
         let engine = Engine::assumed(Kind::Podman);
         let cache = top.path().join("cache");
-        let making_now = || making(&POSTGRES, top.path(), &cache, &engine).unwrap();
+        let making_now = || making(&POSTGRES, top.path(), &cache, None, &engine).unwrap();
         let plan = making_now();
         let shown = |invocation: &Invocation| {
             invocation
@@ -209,6 +212,10 @@ mod tests {
             mmdebstrap --variant=minbase --format=tar --include=postgresql-15 '--dpkgopt=path-exclude=/usr/share/doc/*' '--dpkgopt=path-exclude=/usr/share/man/*' '--dpkgopt=path-exclude=/usr/share/info/*' '--dpkgopt=path-exclude=/usr/share/locale/*' '--dpkgopt=path-exclude=/usr/share/lintian/*' '--dpkgopt=path-exclude=/usr/share/linda/*' '--dpkgopt=path-include=/usr/share/doc/*/copyright' '--customize-hook=sh TOP/docker/base/slim.sh "$1" TOP/docker/base/postgres-start' bookworm TOP/cache/standins/postgres-15-standin-HASH.tar.part
             mv TOP/cache/standins/postgres-15-standin-HASH.tar.part TOP/cache/standins/postgres-15-standin-HASH.tar
             podman import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'ENV LANG=C.UTF-8' --change 'EXPOSE 5432' --change 'ENTRYPOINT ["/usr/local/bin/postgres-start"]' --change 'LABEL dev.senex.xtask=1' --change 'LABEL dev.senex.xtask.standin=HASH' TOP/cache/standins/postgres-15-standin-HASH.tar localhost/xtask/postgres:15-standin"#]].assert_eq(&text.join("\n"));
+        let mirror = Some("http://mirror.example/debian");
+        let mirrored = making(&POSTGRES, top.path(), &cache, mirror, &engine).unwrap();
+        assert_eq!(mirrored.fetch[1].words.last().map(String::as_str), mirror);
+        assert_eq!(mirrored.recipe, plan.recipe);
         std::fs::create_dir_all(cache.join("standins")).unwrap();
         let archive = plan.fetch[2].words[1].clone();
         std::fs::write(archive, "").unwrap();

@@ -12,7 +12,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, dockerfile, labels, leftovers, secrets};
+use crate::{cli, dockerfile, labels, leftovers, network, secrets};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
         assumed,
         top: &workflow.top,
         log: log.clone(),
+        network: &workflow.config.network,
         dry_run,
     };
     let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
@@ -142,6 +143,8 @@ fn facts<'a>(
         changed: !checkout.dirty.is_empty() || !checkout.context_changes.is_empty(),
         base,
         ca_bundle: machine.ca_bundle.clone(),
+        proxies: network::proxies(&world.environment),
+        index_variable: network::index_variable(&world.environment),
         top: &workflow.top,
         cache: (world.cache()?.join("cache-mounts"), machine.uid),
     })

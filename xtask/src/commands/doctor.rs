@@ -1,10 +1,11 @@
 //! `doctor`: whether `build` would work here; each finding with its remedy.
 
 use crate::base::Source;
-use crate::engine::{Kind, find};
+use crate::engine::{Kind, capability, find};
 use crate::failure::{Exit, Failure};
 use crate::locate::Search;
 use crate::machine;
+use crate::network;
 use crate::reference;
 use crate::run::QUESTION;
 use crate::standin;
@@ -54,7 +55,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
                     } else {
                         format!(", with {}", prefix.join(" "))
                     };
-                    let found = format!("{} {} works{with}", kind.title(), engine.version);
+                    let place = engine.place.map(|place| format!("; {place}")).unwrap_or_default();
+                    let found = format!("{} {} works{with}{place}", kind.title(), engine.version);
                     add(&candidate.program, None, found, None);
                 }
                 // One engine is enough: what the other lacks is information.
@@ -86,6 +88,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             assumed: false,
             top: &workflow.top,
             log: std::path::PathBuf::new(),
+            network: &workflow.config.network,
             dry_run: true,
         };
         let here = runner.ask(&crate::engine::words::inspect(engine, base), QUESTION)?.good();
@@ -119,6 +122,25 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
     let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
     add("certificates", None, found, None);
+    if let Some(found) = network::summary(&world.environment, &workflow.config.network) {
+        add("network", None, found, None);
+    }
+    let linted = super::lint(&workflow).unwrap_or_else(|error| {
+        add("dockerfile", Some(false), format!("{error:#}"), None);
+        Vec::new()
+    });
+    for (file, found) in linted {
+        let needed = engine.as_ref().zip(found.needs);
+        let breaks = needed.is_some_and(|(engine, needs)| capability::breaks(engine, needs));
+        let place = format!("{file}:{}", found.line);
+        let text = format!("{place}: {}: on {}: {}", found.rule, found.engines, found.why);
+        add(
+            "dockerfile",
+            breaks.then_some(false),
+            text,
+            Some(format!("{place}: {}", found.instead)),
+        );
+    }
     match super::checkout(&workflow) {
         Ok((checkout, _)) => add("git", Some(true), checkout.version, None),
         Err(error) => {

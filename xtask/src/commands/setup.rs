@@ -44,6 +44,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
         assumed: false,
         top: &workflow.top,
         log: workflow.state.new_log("services")?,
+        network: &workflow.config.network,
         dry_run: false,
     };
     let services = &workflow.config.services;
@@ -207,12 +208,18 @@ fn by_hand(message: &str, root: &[Invocation]) -> anyhow::Error {
     Failure { exit: Exit::Engine, message: message.to_owned(), help }.into()
 }
 
+/// Nothing is done on a system whose packages we don't know; what a person can do is said.
 fn elsewhere(machine: &Machine) -> anyhow::Error {
-    failure_help(
-        Exit::Engine,
-        format!("installing: setup knows Debian and Ubuntu, not {}", machine.release.name),
-        "install Podman 4.3 or newer with this system's own package manager",
-    )
+    let release = &machine.release;
+    let message = format!("installing: setup knows Debian and Ubuntu, not {}", release.name);
+    let commands = packages::elsewhere(release);
+    let help = if commands.is_empty() {
+        vec!["install Podman 4.3 or newer with this system's own package manager".to_owned()]
+    } else {
+        let lines = commands.iter().map(|command| format!("  {command}"));
+        ["run these yourself, then this again:".to_owned()].into_iter().chain(lines).collect()
+    };
+    Failure { exit: Exit::Engine, message, help }.into()
 }
 
 fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
@@ -233,4 +240,25 @@ fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
         crate::state::write_whole(&file, &text)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Release;
+
+    #[test]
+    fn elsewhere_the_commands_are_said_with_exit_4() {
+        let check = |text: &str, expected: &[&str]| {
+            let machine = Machine { release: Release::parse(text), ..Machine::default() };
+            let (exit, help) = crate::failure::describe(&elsewhere(&machine));
+            assert_eq!(
+                (exit, help.iter().map(String::as_str).collect()),
+                (Exit::Engine, expected.to_vec())
+            );
+        };
+        check("ID=fedora", &["run these yourself, then this again:", "  sudo dnf install podman"]);
+        let own = "install Podman 4.3 or newer with this system's own package manager";
+        check("ID=nixos", &[own]);
+    }
 }

@@ -34,6 +34,7 @@ const GROUPS: [Group; 12] = [
     Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
+    Group { name: "lint", all: false, run: lint },
     Group { name: "tools", all: true, run: tools },
     Group { name: "hadolint", all: true, run: hadolint },
     Group { name: "shellcheck", all: true, run: shellcheck },
@@ -197,6 +198,21 @@ fn tools(bench: &Bench<'_>) -> anyhow::Result<()> {
     let words = ["install", "--quiet", "--require-hashes", "--only-binary=:all:"];
     let file = ["--requirement", "xtask/tools/requirements.txt"];
     bench.step(&Invocation::new(bench.tool("pip"), words.into_iter().chain(file)))
+}
+
+/// The Dockerfiles hold to what every engine does alike.
+fn lint(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let found = super::lint(bench.workflow)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let plural = if found.len() == 1 { "place" } else { "places" };
+    let message = format!(
+        "looking at the Dockerfiles: {} {plural} that not every engine builds alike",
+        found.len()
+    );
+    let help = found.iter().map(|(file, finding)| format!("{file}: {finding}")).collect();
+    Err(Failure { exit: Exit::Check, message, help }.into())
 }
 
 fn hadolint(bench: &Bench<'_>) -> anyhow::Result<()> {

@@ -78,7 +78,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, context
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -101,21 +101,30 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!(
+            "{REQUIRED}[network]\nindex_url = \"https://me:word@index.example\"\ndebian_mirror = \"mirror\"\n"
+        ),
+        expect![[r#"
+            15: network.index_url: user and password don't belong into this file: set UV_DEFAULT_INDEX instead
+            16: network.debian_mirror: `mirror` must begin with https:// or http://
+        "#]],
+    );
+    check(
         "[image\nname = \n",
         expect![[r#"
-        1: app.module: is required and not there
-        1: app.queues: is required and not there
-        1: image.authors: is required and not there
-        1: image.description: is required and not there
-        1: image.licenses: is required and not there
-        1: image.name: is required and not there
-        1: image.source: is required and not there
-        1: image.title: is required and not there
-        1: image.url: is required and not there
-        1: image.vendor: is required and not there
-        1: unclosed table, expected `]`
-        2: unknown key `name`: known are image, app, engine, variant, services, context
-    "#]],
+            1: app.module: is required and not there
+            1: app.queues: is required and not there
+            1: image.authors: is required and not there
+            1: image.description: is required and not there
+            1: image.licenses: is required and not there
+            1: image.name: is required and not there
+            1: image.source: is required and not there
+            1: image.title: is required and not there
+            1: image.url: is required and not there
+            1: image.vendor: is required and not there
+            1: unclosed table, expected `]`
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context
+        "#]],
     );
 }
 

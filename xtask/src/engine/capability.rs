@@ -4,6 +4,8 @@
 use super::{Engine, Kind, Version};
 use crate::failure::{Exit, failure_help};
 
+mod rows;
+
 /// The oldest version of each engine that can build our Dockerfiles.
 pub const OLDEST: [(Kind, Version, &str); 2] = [
     (Kind::Podman, Version(4, 3, 0), "cache mounts with uid=, secrets from the environment"),
@@ -25,12 +27,77 @@ pub enum Capability {
     ExactHistory,
     /// `--label` reaches the stage of `--target`.
     LabelsAnyStage,
+    /// Proxy variables of the environment reach the build unasked.
+    ProxiesPassed,
+    /// `SHELL` without an option of the engine.
+    ShellKept,
+    /// A `# syntax=` line without a registry.
+    SyntaxLine,
+    /// Here-documents in `RUN` and `COPY`.
+    HereDocuments,
+    /// A mount `from=` another stage.
+    MountFromStage,
+    /// `RUN --mount=type=bind` that sees a changed file.
+    BindMountFresh,
+    /// `RUN --mount=type=bind,rw` that leaves the checkout alone.
+    BindMountApart,
+    /// `LABEL` with an `ARG` in it that follows the argument.
+    LabelFollowsArgument,
+    /// `COPY --link`.
+    CopyLink,
+    /// `COPY --exclude`.
+    CopyExclude,
+    /// `COPY --parents`.
+    CopyParents,
+    /// `ADD --checksum`.
+    AddChecksum,
+    /// `RUN --network`.
+    RunNetwork,
+    /// `HEALTHCHECK --start-interval`.
+    StartInterval,
+    /// Cache mounts with `sharing=private`.
+    PrivateCache,
+    /// Secret and cache mounts of root that another user can use.
+    MountForOthers,
+    /// `RUN --mount=type=secret,env=`.
+    SecretInVariable,
+    /// `RUN --mount=type=tmpfs,size=`.
+    TmpfsSize,
+    /// Image names without a registry.
+    ShortNames,
+}
+
+/// On which versions of an engine something works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Works {
+    /// On all that are new enough to build at all.
+    Always,
+    /// On none that was looked at.
+    Never,
+    /// Not on this version; nothing is known about newer ones.
+    NotOn(Version),
+    /// The last version that was seen to fail, and the first that was seen to work.
+    Between(Version, Version),
+}
+
+impl Works {
+    /// Who lacks it, in a sentence; `None`: nobody.
+    fn lacking(self, kind: Kind) -> Option<String> {
+        match self {
+            Works::Always => None,
+            Works::Never => Some(format!("every {}", kind.title())),
+            Works::NotOn(version) => Some(format!("{} {version}", kind.title())),
+            Works::Between(last, first) => Some(format!("{} {last} ({first} works)", kind.title())),
+        }
+    }
 }
 
 struct Row {
     capability: Capability,
-    podman: Option<Version>,
-    docker: Option<Version>,
+    podman: Works,
+    docker: Works,
+    /// Whether a build that relies on it fails, or makes another image, where it is lacking.
+    breaks: bool,
     /// What the user asked for when it is refused.
     what: &'static str,
     why: &'static str,
@@ -38,70 +105,47 @@ struct Row {
     instead: &'static str,
 }
 
-const TABLE: [Row; 6] = [
-    Row {
-        capability: Capability::FormatOption,
-        podman: Some(Version(4, 3, 0)),
-        docker: None,
-        what: "choosing the image format",
-        why: "Podman's default OCI format drops HEALTHCHECK; Docker keeps it and has no option",
-        instead: "nothing is needed on Docker",
-    },
-    Row {
-        capability: Capability::PullNever,
-        podman: Some(Version(4, 3, 0)),
-        docker: None,
-        what: "building without asking a registry",
-        why: "`docker build --pull=never` is an unknown option; BuildKit prefers the local image",
-        instead: "nothing is needed on Docker",
-    },
-    Row {
-        capability: Capability::SeveralPlatforms,
-        podman: None,
-        docker: None,
-        what: "several platforms in one build",
-        why: "the image that was tested must be the one that is tagged, and an index has no image ID",
-        instead: "build each platform by itself, with --tag",
-    },
-    Row {
-        capability: Capability::TagsAtOnce,
-        podman: Some(Version(4, 3, 0)),
-        docker: None,
-        what: "several tags in one command",
-        why: "`docker tag` takes one source and one target",
-        instead: "one command for each tag",
-    },
-    Row {
-        capability: Capability::ExactHistory,
-        podman: Some(Version(4, 3, 0)),
-        docker: None,
-        what: "layer sizes from history",
-        why: "Podman records the bytes of each layer's archive; Docker adds up file sizes",
-        instead: "the layers are measured from `docker save`",
-    },
-    Row {
-        capability: Capability::LabelsAnyStage,
-        podman: None,
-        docker: Some(Version(20, 10, 0)),
-        what: "labels on a stage in the middle",
-        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none",
-        instead: "the file that Podman is given ends with the target's stage",
-    },
-];
+impl Row {
+    fn on(&self, kind: Kind) -> Works {
+        match kind {
+            Kind::Podman => self.podman,
+            Kind::Docker => self.docker,
+        }
+    }
+}
 
 fn row(capability: Capability) -> &'static Row {
     // Every variant has its row: the test below holds the table to it.
-    TABLE.iter().find(|row| row.capability == capability).unwrap_or(&TABLE[0])
+    rows::TABLE.iter().find(|row| row.capability == capability).unwrap_or(&rows::TABLE[0])
 }
 
-/// Whether `engine` has `capability`.
+/// Whether `engine` is known to have `capability`.
 pub fn has(engine: &Engine, capability: Capability) -> bool {
+    let (_, oldest, _) = OLDEST[engine.kind as usize];
+    match row(capability).on(engine.kind) {
+        Works::Always => engine.version >= oldest,
+        Works::Never | Works::NotOn(_) => false,
+        Works::Between(_, first) => engine.version >= first,
+    }
+}
+
+/// Whether a build that relies on `capability` is known to fail, or to make another image, on
+/// `engine`. Between the last version that lacks it and the first that has it nothing is known.
+pub fn breaks(engine: &Engine, capability: Capability) -> bool {
     let row = row(capability);
-    let since = match engine.kind {
-        Kind::Podman => row.podman,
-        Kind::Docker => row.docker,
-    };
-    since.is_some_and(|since| engine.version >= since)
+    row.breaks
+        && match row.on(engine.kind) {
+            Works::Always => false,
+            Works::Never => true,
+            Works::NotOn(last) | Works::Between(last, _) => engine.version <= last,
+        }
+}
+
+/// Which engines lack `capability`, why that matters, and what serves instead.
+pub fn lacking(capability: Capability) -> (String, &'static str, &'static str) {
+    let row = row(capability);
+    let engines = [Kind::Podman, Kind::Docker].map(|kind| row.on(kind).lacking(kind));
+    (engines.into_iter().flatten().collect::<Vec<_>>().join(", "), row.why, row.instead)
 }
 
 /// Refuses what `engine` can't serve, before anything runs.
@@ -119,28 +163,4 @@ pub fn require(engine: &Engine, capability: Capability) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_decides_by_engine_and_version() {
-        use Capability::*;
-        let podman = Engine::assumed(Kind::Podman);
-        let docker = Engine::assumed(Kind::Docker);
-        let check = |capability, on_podman, on_docker| {
-            assert_eq!(row(capability).capability, capability, "has a row of its own");
-            assert_eq!(has(&podman, capability), on_podman, "{capability:?} on Podman");
-            assert_eq!(has(&docker, capability), on_docker, "{capability:?} on Docker");
-        };
-        check(FormatOption, true, false);
-        check(PullNever, true, false);
-        check(SeveralPlatforms, false, false);
-        check(TagsAtOnce, true, false);
-        check(ExactHistory, true, false);
-        check(LabelsAnyStage, false, true);
-        let old = Engine { version: Version(4, 2, 9), ..podman };
-        assert!(!has(&old, FormatOption));
-        let error = require(&docker, PullNever).unwrap_err();
-        assert_eq!(crate::failure::describe(&error).0, Exit::Usage);
-    }
-}
+mod tests;

@@ -7,6 +7,9 @@ use crate::run::{Answer, QUESTION, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
+mod place;
+pub use place::Environment;
+
 /// One program that could be the engine, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -57,27 +60,29 @@ pub fn on_path(path: &str, name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What every program on PATH that could be the engine `kind` has to say for itself. Podman's
+/// What every program on the environment's PATH that could be the engine `kind` has to say for itself. Podman's
 /// settings for this machine are left to the caller.
 ///
 /// # Errors
 /// 130 or 143 after a signal; a program that can't be asked is an outcome, not an error.
-pub fn look(kind: Kind, path: &str, runner: &Runner) -> anyhow::Result<Vec<Candidate>> {
+pub fn look(
+    kind: Kind,
+    environment: &Environment,
+    runner: &Runner,
+) -> anyhow::Result<Vec<Candidate>> {
     let mut candidates = Vec::new();
+    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
     for (index, file) in on_path(path, kind.program()).iter().enumerate() {
         let program =
             if index == 0 { kind.program().to_owned() } else { file.display().to_string() };
         let outcome = match kind {
-            Kind::Podman => podman(&program, runner)?,
-            Kind::Docker => docker(&program, runner)?,
+            Kind::Podman => podman(&program, environment, runner)?,
+            Kind::Docker => docker(&program, environment, runner)?,
         };
         candidates.push(Candidate { kind, program, outcome });
     }
     Ok(candidates)
 }
-
-/// Why a Podman whose builds run elsewhere is used.
-pub const REMOTE: &str = "a remote Podman";
 
 type Outcome = Result<Engine, Trouble>;
 
@@ -91,9 +96,16 @@ fn ask(runner: &Runner, program: &str, words: &[&str]) -> anyhow::Result<Answer>
     }
 }
 
-fn podman(program: &str, runner: &Runner) -> anyhow::Result<Outcome> {
+fn podman(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
     let answer = ask(runner, program, &["version", "--format", "json"])?;
-    Ok(read_podman(program, &answer))
+    let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
+    let connections = if place::asks_connections(&json, environment) {
+        ask(runner, program, &["system", "connection", "list", "--format", "json"])?.stdout
+    } else {
+        String::new()
+    };
+    let place = place::podman(&json, &connections, environment);
+    Ok(read_podman(program, &answer).map(|engine| Engine { place, ..engine }))
 }
 
 /// The engine that `podman version --format json` describes; of a remote one, the server builds.
@@ -107,11 +119,10 @@ pub fn read_podman(program: &str, answer: &Answer) -> Outcome {
             "start it (`podman machine start` where it is one), or repair it; `cargo xtask doctor` asks again",
         ));
     };
-    let why = if server.is_string() { REMOTE } else { "it works" };
-    new_enough(Kind::Podman, program, version, why)
+    new_enough(Kind::Podman, program, version)
 }
 
-fn docker(program: &str, runner: &Runner) -> anyhow::Result<Outcome> {
+fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
     let name = ask(runner, program, &["--version"])?;
     if name.stdout.to_lowercase().contains("podman") {
         return Ok(Err(Trouble::new(
@@ -129,7 +140,22 @@ fn docker(program: &str, runner: &Runner) -> anyhow::Result<Outcome> {
         }
         _ => None,
     };
-    Ok(read_docker(program, &version, buildx.as_ref()))
+    let host = match place::context(&json, environment) {
+        Some(name) => {
+            let words = ["context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"];
+            ask(runner, program, &words)?.stdout.trim().to_owned()
+        }
+        None => String::new(),
+    };
+    let place = place::docker(&json, &host, environment);
+    Ok(match read_docker(program, &version, buildx.as_ref()) {
+        Ok(engine) => Ok(Engine { place, ..engine }),
+        // Where the daemon is looked for is half of the answer to why it isn't there.
+        Err(trouble) => Err(Trouble {
+            what: place.map_or(trouble.what.clone(), |place| format!("{} ({place})", trouble.what)),
+            ..trouble
+        }),
+    })
 }
 
 /// The engine that `docker version --format '{{json .}}'` and, for a client from 23.0 on,
@@ -149,10 +175,10 @@ pub fn read_docker(program: &str, answer: &Answer, buildx: Option<&Answer>) -> O
             "start it (`sudo systemctl start docker`, or Docker Desktop), or join the group `docker`",
         ));
     };
-    new_enough(Kind::Docker, program, server, "it works")
+    new_enough(Kind::Docker, program, server)
 }
 
-fn new_enough(kind: Kind, program: &str, version: Version, why: &str) -> Outcome {
+fn new_enough(kind: Kind, program: &str, version: Version) -> Outcome {
     let (_, oldest, reason) = capability::OLDEST[kind as usize];
     if version < oldest {
         return Err(Trouble::new(
@@ -164,7 +190,8 @@ fn new_enough(kind: Kind, program: &str, version: Version, why: &str) -> Outcome
         kind,
         program: program.to_owned(),
         version,
-        why: why.to_owned(),
+        why: "it works".to_owned(),
+        place: None,
         env: standing_env(kind),
         warnings: Vec::new(),
     })
@@ -187,6 +214,7 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
                     None if troubles.is_empty() => engine.why.clone(),
                     None => format!("{}; not {}", engine.why, troubles.join("; not ")),
                 };
+                let why = engine.place.iter().fold(why, |why, place| format!("{why}; {place}"));
                 return Ok(Engine { why, ..engine.clone() });
             }
             Err(trouble) => troubles.push(format!("{}: {}", candidate.program, trouble.what)),
@@ -249,7 +277,7 @@ mod tests {
         check(answer(r#"{"Client":{"Version":"4.3.1"}}"#, "", 0), "podman 4.3.1 (it works)");
         check(
             answer(r#"{"Client":{"Version":"5.4.0"},"Server":{"Version":"5.2.1"}}"#, "", 0),
-            "podman 5.2.1 (a remote Podman)",
+            "podman 5.2.1 (it works)",
         );
         check(
             answer(r#"{"Client":{"Version":"3.0.1"}}"#, "", 0),
@@ -309,6 +337,11 @@ mod tests {
             &[good(podman), good(docker)],
             "docker: --engine asks for it",
         );
+        let mut far = good(docker);
+        if let Ok(engine) = &mut far.outcome {
+            engine.place = Some("a remote Docker".into());
+        }
+        check(None, &[far], "docker: it works; a remote Docker");
         check(None, &[bad(podman)], "looking for an engine: no Podman or Docker that works");
         check(Some((podman, "x")), &[good(docker)], "looking for an engine: no Podman on PATH");
     }

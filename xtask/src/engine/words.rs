@@ -37,6 +37,9 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     for (name, value) in &plan.build_args {
         option("--build-arg", &format!("{name}={value}"));
     }
+    for name in &plan.passed {
+        option("--build-arg", name);
+    }
     // Sorted: the order is part of the image ID. On the command line: Podman's layer cache serves
     // `LABEL name=$ARG` stale, and a label here costs no layer.
     for (name, value) in &plan.labels {
@@ -50,7 +53,8 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
         words.push("--no-cache".into());
     }
     words.push(".".into());
-    let invocation = call(engine, words);
+    let mut invocation = call(engine, words);
+    invocation.env.extend(plan.env.iter().cloned());
     match engine.kind {
         Kind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
         Kind::Docker => invocation,

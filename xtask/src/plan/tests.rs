@@ -25,6 +25,8 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         stages: crate::dockerfile::stage_ends(include_str!("../../../docker/Dockerfile")),
         base: base(),
         ca_bundle: None,
+        proxies: Vec::new(),
+        index_variable: None,
         top: Path::new("/top"),
         cache: (PathBuf::from("/cache"), 1000),
     }
@@ -132,12 +134,81 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            sed -n '1,74w /top/target/xtask/Dockerfile' docker/Dockerfile
+            sed -n '1,90w /top/target/xtask/Dockerfile' docker/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
         "#]],
     );
+}
+
+/// Podman hands proxies on by itself; Docker is told their names, and no value is ever shown.
+#[test]
+fn a_closed_network() {
+    let change = |facts: &mut Facts<'_>| {
+        facts.proxies = vec!["HTTPS_PROXY".into(), "no_proxy".into()];
+        facts.index_variable = Some("PIP_INDEX_URL");
+    };
+    check(
+        Kind::Podman,
+        &Wishes::default(),
+        change,
+        &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        touch /top/target/xtask/checkout
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache
+        ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
+        TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
+        image=$(cat /top/target/xtask/image-id)
+        podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
+    "#]],
+    );
+    check(
+        Kind::Docker,
+        &Wishes::default(),
+        change,
+        &expect![[r#"
+        set -eu
+        cd /top
+        mkdir -p /top/target/xtask/tmp /cache
+        rm -f /top/target/xtask/image-id
+        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg HTTPS_PROXY --build-arg no_proxy --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
+        image=$(cat /top/target/xtask/image-id)
+        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
+        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
+    "#]],
+    );
+}
+
+#[test]
+fn a_remote_podman_is_told_the_proxies() {
+    let config = config();
+    let engine = Engine { place: Some("far".into()), ..Engine::assumed(Kind::Podman) };
+    let facts = Facts { proxies: vec!["HTTP_PROXY".into()], ..facts(&engine, &config) };
+    assert_eq!(build(&Wishes::default(), &facts).unwrap().passed, ["HTTP_PROXY"]);
+}
+
+#[test]
+fn the_index_of_the_file_serves_where_the_environment_and_the_command_line_name_none() {
+    let engine = Engine::assumed(Kind::Docker);
+    let mut config = config();
+    config.network.index_url = Some("https://index.example/simple".into());
+    let own = SecretMount { id: "index".into(), source: SecretSource::File("mine".into()) };
+    let check = |variable, secrets: &[SecretMount], env: &str, expected: &str| {
+        let facts = Facts { index_variable: variable, ..facts(&engine, &config) };
+        let wishes = Wishes { secrets: secrets.to_vec(), ..Wishes::default() };
+        let text = words::build(&engine, &build(&wishes, &facts).unwrap()).to_string();
+        assert!(text.contains(expected) && text.starts_with(env), "{text}");
+        assert_eq!(text.matches("--secret").count(), 1, "{text}");
+    };
+    let file = "DOCKER_BUILDKIT=1 XTASK_INDEX_URL=https://index.example/simple docker ";
+    check(None, &[], file, " --secret id=index,env=XTASK_INDEX_URL ");
+    let none = "DOCKER_BUILDKIT=1 docker ";
+    check(Some("UV_INDEX_URL"), &[], none, " --secret id=index,env=UV_INDEX_URL ");
+    check(Some("UV_INDEX_URL"), &[own], none, " --secret id=index,src=mine ");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod checkout;
 mod command_line;
 mod fake_engine;
+mod lint;
 mod readme;
 mod rules;
 mod setup;
