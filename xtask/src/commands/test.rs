@@ -30,7 +30,7 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 12] = [
+const GROUPS: [Group; 13] = [
     Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
