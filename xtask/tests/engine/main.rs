@@ -6,6 +6,7 @@ mod build;
 mod context;
 mod dependencies;
 mod killed;
+mod network;
 mod readme;
 mod serve;
 mod size;
