@@ -17,7 +17,8 @@ const PODMAN: [&str; 9] = [
     "catatonit",
 ];
 /// What `test --all` needs to prove the other engine.
-const TESTS: [&str; 4] = ["docker.io", "mmdebstrap", "python3-venv", "git"];
+const TESTS: [&str; 6] =
+    ["docker.io", "mmdebstrap", "python3-venv", "git", "iproute2", "slirp4netns"];
 
 /// Subordinate ids, which a rootless Podman maps its users to (subuid(5)), where there are none.
 const SUBORDINATE: &str = "grep -q \"^$USER:\" /etc/subuid || sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"";

@@ -80,6 +80,14 @@ fn ask(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<Stri
     Err(failure(Exit::Git, format!("running git {}: {line}", arguments.join(" "))))
 }
 
+/// The tags at `revision`, from `show-ref --tags -d`: a tag object has a second line, with `^{}`
+/// after its name and the object that it leads to in the end.
+fn tags_at(answer: &str, revision: &str) -> Vec<String> {
+    let lines = answer.lines().filter_map(|line| line.split_once(" refs/tags/"));
+    let names = lines.filter(|(id, _)| *id == revision);
+    names.map(|(_, name)| name.strip_suffix("^{}").unwrap_or(name).to_owned()).collect()
+}
+
 /// The items of an answer to `-z`.
 fn items(answer: &str) -> impl Iterator<Item = &str> {
     answer.split('\0').filter(|item| !item.is_empty())
@@ -206,8 +214,10 @@ impl Source for Program {
         let time = self.line(&["show", "-s", "--no-show-signature", "--format=%ct", "HEAD"])?;
         let output = run(&self.program, &self.top, &["symbolic-ref", "-q", "HEAD"], b"")?;
         let branch = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-        let points = format!("--points-at={revision}");
-        let tags = self.ask(&["for-each-ref", &points, "--format=%(refname)", "refs/tags"])?;
+        // `for-each-ref --points-at` peels a tag of a tag since git 2.45 only (2.39 measured).
+        // Without any tag the exit code is 1 and the answer empty.
+        let shown = run(&self.program, &self.top, &["show-ref", "--tags", "-d"], b"")?;
+        let tags = tags_at(&String::from_utf8_lossy(&shown.stdout), &revision);
         let describe = self.line(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
         Ok(Facts {
             top,
@@ -217,10 +227,7 @@ impl Source for Program {
                 .status
                 .success()
                 .then(|| branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
-            exact_tags: tags
-                .lines()
-                .map(|name| name.strip_prefix("refs/tags/").unwrap_or(name).to_owned())
-                .collect(),
+            exact_tags: tags,
             remote_url: self.config("remote.origin.url", "--no-type")?,
             shallow: self.line(&["rev-parse", "--is-shallow-repository"])? == "true",
             tagged: !revision.starts_with(&describe),
