@@ -6,6 +6,7 @@ use crate::ignore::Ignore;
 use crate::world::Workflow;
 use std::path::Path;
 
+pub mod bench;
 pub mod build;
 pub mod context_list;
 pub mod doctor;
