@@ -93,11 +93,6 @@ pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
         sides::remove(&bench.state.folder)?;
     }
     let text = outcome?;
-    if args.only.is_empty() {
-        let file = workflow.top.join("docs/benchmarks.md");
-        write_whole(&file, &text)?;
-        say(&format!("wrote {}", file.display()));
-    }
     world.result(&text, &serde_json::json!({ "report": text }))
 }
 
@@ -133,12 +128,24 @@ impl Bench<'_> {
                 continue;
             }
             report.engines.push(self.engine(kind)?);
+            // After each engine: what fails on the second doesn't lose the first one's numbers.
+            self.keep(&report)?;
         }
         if report.engines.is_empty() {
             let message = "measuring: there is neither Podman nor Docker here";
             return Err(failure_help(Exit::Engine, message, "`cargo xtask setup` installs one"));
         }
         Ok(report.text())
+    }
+
+    /// Writes the documentation, unless only some rows were asked for.
+    fn keep(&self, report: &report::Report) -> anyhow::Result<()> {
+        if self.only.is_empty() {
+            let file = self.workflow.top.join("docs/benchmarks.md");
+            write_whole(&file, &report.text())?;
+            say(&format!("wrote {}", file.display()));
+        }
+        Ok(())
     }
 
     fn wants(&self, row: Row) -> bool {

@@ -74,7 +74,7 @@ mod tests {
             @@ line 6 @@
             -FROM python:3.12-slim-bookworm AS base
             +FROM localhost/base:x AS base
-            @@ line 67 @@
+            @@ line 69 @@
             -COPY --from=dependencies /usr/local/lib/python3.12/site-packages /usr/local/lib/python3.12/site-packages
             +COPY --from=dependencies /usr/local/lib/python3.11/site-packages /usr/local/lib/python3.11/site-packages
         "#]]
