@@ -92,6 +92,11 @@ pub enum Command {
     Setup(Setup),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
+    /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
+    ///
+    /// Works in stores of its own on each engine that is installed, and leaves nothing behind. It
+    /// needs some gigabytes below target/ and takes up to an hour, with --quick a quarter of that.
+    Bench(Bench),
 }
 
 /// `cargo xtask build`
@@ -183,6 +188,40 @@ pub struct Test {
     /// Only the groups whose name begins with this (repeatable)
     #[arg(long, value_name = "GROUP")]
     pub only: Vec<String>,
+}
+
+/// `cargo xtask bench`
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    /// Fewer rounds and a smaller repository
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this row, on stdout and not in docs/benchmarks.md (repeatable)
+    #[arg(long, value_enum, value_name = "ROW")]
+    pub only: Vec<Row>,
+}
+
+/// What `bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Row {
+    /// With no cached layer and no downloads
+    Cold,
+    /// Nothing changed
+    Nothing,
+    /// `build` over the engine's own command, with nothing changed
+    Overhead,
+    /// Bytes of the image
+    Size,
+    /// One line of Python changed: the build, and the bytes to push
+    Line,
+    /// From `run` to an answer
+    Ready,
+    /// One dependency added
+    Dependency,
+    /// The labels of a large repository
+    Git,
+    /// The compilation of xtask itself
+    Compile,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

@@ -8,6 +8,7 @@ use crate::world::Workflow;
 use anyhow::Context as _;
 use std::path::Path;
 
+pub mod bench;
 pub mod build;
 pub mod context_list;
 pub mod doctor;

@@ -38,6 +38,7 @@ mod base;
 mod dockerfile;
 mod engine;
 mod invocation;
+mod lab;
 mod leftovers;
 mod locate;
 mod registry;
@@ -86,5 +87,6 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::Doctor => commands::doctor::run(&world),
         cli::Command::Setup(args) => commands::setup::run(&world, *args),
         cli::Command::Test(args) => commands::test::run(&world, args),
+        cli::Command::Bench(args) => commands::bench::run(&world, args),
     }
 }

@@ -3,15 +3,14 @@
 use crate::cli;
 use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
+use crate::lab::Lab;
 use crate::machine;
 use crate::run::{Runner, say, shortened};
 use crate::world::{Workflow, World};
-use lab::Lab;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod docker26;
-mod lab;
 
 /// What the groups share.
 struct Bench<'a> {
@@ -193,11 +192,19 @@ fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// A virtual environment with the tools of `xtask/tools/requirements.txt`.
 fn tools(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let folder = bench.tools.display().to_string();
-    bench.step(&Invocation::new("python3", ["-m", "venv", &folder]))?;
+    tools_steps(&bench.tools).iter().try_for_each(|step| bench.step(step))
+}
+
+/// What makes the virtual environment of the tools in `folder`.
+pub fn tools_steps(folder: &std::path::Path) -> [Invocation; 2] {
+    let name = folder.display().to_string();
     let words = ["install", "--quiet", "--require-hashes", "--only-binary=:all:"];
     let file = ["--requirement", "xtask/tools/requirements.txt"];
-    bench.step(&Invocation::new(bench.tool("pip"), words.into_iter().chain(file)))
+    let pip = folder.join("bin/pip").display().to_string();
+    [
+        Invocation::new("python3", ["-m", "venv", &name]),
+        Invocation::new(pip, words.into_iter().chain(file)),
+    ]
 }
 
 /// The Dockerfiles hold to what every engine does alike.

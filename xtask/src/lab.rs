@@ -1,4 +1,4 @@
-//! A laboratory for the tests of one engine: a store of its own, for Docker also a daemon and a
+//! A laboratory for the tests and measurements of one engine: a store of its own, for Docker also a daemon and a
 //! network of its own, so that nothing of the machine is seen or left behind.
 
 use crate::engine::Kind;
@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// One engine, ready for tests.
-pub(super) struct Lab {
+pub struct Lab {
     /// What the tests get in their environment.
-    pub(super) env: Vec<(String, String)>,
+    pub env: Vec<(String, String)>,
     state: State,
     folder: PathBuf,
     /// Where file names are short enough for sockets (108 bytes, unix(7)).
@@ -27,7 +27,10 @@ const PROCESSES: &str = "lab.json";
 
 impl Lab {
     /// Podman with its own images and containers.
-    pub(super) fn podman(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
+    ///
+    /// # Errors
+    /// When its store can't be made.
+    pub fn podman(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
         let lab = Lab::begin(workflow, runner, Kind::Podman)?;
         let file = lab.folder.join("storage.conf");
         let text = format!(
@@ -41,7 +44,10 @@ impl Lab {
     /// A Docker daemon in a network namespace of its own, with slirp4netns as its way out: its
     /// bridge and its firewall rules vanish with it. `environment` names another Docker than the
     /// machine's.
-    pub(super) fn docker(
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when the daemon doesn't start.
+    pub fn docker(
         workflow: &Workflow,
         runner: &Runner,
         environment: &[(String, String)],
@@ -146,8 +152,17 @@ impl Lab {
         Ok(id)
     }
 
+    /// The processes that run for this engine beside us.
+    pub fn processes(&self) -> Vec<u32> {
+        let all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        all.iter().map(|process| process.id).collect()
+    }
+
     /// Ends everything and removes the store.
-    pub(super) fn end(self, runner: &Runner) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// When a process doesn't end or a file can't be removed.
+    pub fn end(self, runner: &Runner) -> anyhow::Result<()> {
         // Also after a signal: what was started is ended.
         let calm = Runner { signal: std::sync::Arc::default(), ..runner.clone() };
         self.clear(&calm)
