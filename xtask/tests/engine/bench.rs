@@ -1,9 +1,10 @@
 //! A fresh repository for one test, and words for what the tests ask.
 
+use super::ended::Ended;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Podman or Docker.
@@ -13,21 +14,6 @@ pub fn engine() -> String {
 
 pub fn on_podman() -> bool {
     engine() == "podman"
-}
-
-/// How a command ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Ended {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
 }
 
 impl Ended {

@@ -5,6 +5,8 @@ mod bench;
 mod build;
 mod context;
 mod dependencies;
+#[path = "../it/ended.rs"]
+mod ended;
 mod killed;
 mod network;
 mod readme;

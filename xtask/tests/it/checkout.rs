@@ -1,24 +1,10 @@
 //! A small workflow in a temporary folder, and our program in it.
 
+use super::ended::Ended;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
-
-/// How a command ended.
-#[derive(Debug)]
-pub struct Ended {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Ended {
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-}
 
 /// A repository with this one's `docker/` and `.dockerignore` and one small file as the payload.
 pub struct Checkout {

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod command_line;
+mod ended;
 mod fake_engine;
 mod lint;
 mod readme;

@@ -1,6 +1,7 @@
 //! What the README shows is what happens.
 
-use super::checkout::{Ended, source};
+use super::checkout::source;
+use super::ended::Ended;
 use super::transcript::{fits, transcripts};
 use std::process::Command;
 
