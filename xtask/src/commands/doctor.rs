@@ -58,6 +58,9 @@ pub fn run(world: &World) -> anyhow::Result<()> {
                     let place = engine.place.map(|place| format!("; {place}")).unwrap_or_default();
                     let found = format!("{} {} works{with}{place}", kind.title(), engine.version);
                     add(&candidate.program, None, found, None);
+                    for warning in engine.warnings {
+                        add(&candidate.program, None, warning, None);
+                    }
                 }
                 // One engine is enough: what the other lacks is information.
                 Err(trouble) => add(&candidate.program, None, trouble.what, Some(trouble.remedy)),

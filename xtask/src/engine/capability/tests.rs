@@ -6,7 +6,7 @@ const MARKS: [&str; 2] =
 
 /// The versions that were looked at, and whether the whole workflow is tested on them.
 const VERSIONS: [(Kind, Version, &str); 5] = [
-    (Kind::Podman, Version(4, 3, 1), "tested, as root, by `cargo xtask test --all`"),
+    (Kind::Podman, Version(4, 3, 1), "tested as root by `cargo xtask test --all`; builds tried as an ordinary user"),
     (
         Kind::Podman,
         Version(5, 4, 2),
@@ -16,7 +16,7 @@ const VERSIONS: [(Kind, Version, &str); 5] = [
     (
         Kind::Docker,
         Version(26, 1, 5),
-        "expected to work; what a Dockerfile can ask for was measured on it",
+        "tested, with buildx 0.13.1, by `cargo xtask test --all`",
     ),
     (
         Kind::Docker,
