@@ -6,18 +6,18 @@ const MARKS: [&str; 2] =
 
 /// The versions that were looked at, and whether the whole workflow is tested on them.
 const VERSIONS: [(Kind, Version, &str); 5] = [
-    (Kind::Podman, Version(4, 3, 1), "tested as root by `cargo xtask test --all`; builds tried as an ordinary user"),
+    (
+        Kind::Podman,
+        Version(4, 3, 1),
+        "tested as root by `cargo xtask test --all`; builds tried as an ordinary user",
+    ),
     (
         Kind::Podman,
         Version(5, 4, 2),
         "expected to work; what a Dockerfile can ask for was measured on it",
     ),
     (Kind::Docker, Version(20, 10, 24), "tested by `cargo xtask test --all`"),
-    (
-        Kind::Docker,
-        Version(26, 1, 5),
-        "tested, with buildx 0.13.1, by `cargo xtask test --all`",
-    ),
+    (Kind::Docker, Version(26, 1, 5), "tested, with buildx 0.13.1, by `cargo xtask test --all`"),
     (
         Kind::Docker,
         Version(28, 5, 2),
