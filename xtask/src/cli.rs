@@ -40,6 +40,7 @@ Results go to stdout, everything else to stderr.";
 
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// Work in this checkout instead of the current folder's
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]

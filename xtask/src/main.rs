@@ -79,6 +79,11 @@ fn exit(code: failure::Exit) -> ExitCode {
 }
 
 fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    let env = cli.common.format == cli::Format::Env;
+    if env && !matches!(cli.command, cli::Command::Label(_)) {
+        let message = "printing in the form env: only `label` has it";
+        return Err(failure::failure_help(failure::Exit::Usage, message, "use --format json"));
+    }
     let world = world::World::read(cli.common, run::signals()?)?;
     match &cli.command {
         cli::Command::Build(args) => commands::build::run(&world, args),

@@ -30,6 +30,7 @@ fn help_is_a_result_and_a_wrong_word_is_exit_2() {
         2,
         &["error: printing `nothing`", "help: one of describe,"],
     );
+    check(&checkout, &["context", "--format", "env"], 2, &["only `label` has it"]);
     check(&checkout, &["-C", "/no/such/folder", "label"], 2, &["error: entering the folder"]);
 }
 
