@@ -126,14 +126,9 @@ fn remove(folder: &Path) {
 
 /// Working containers whose recorded secrets name our checkout.
 fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    let root = words::call(
-        engine,
-        ["info", "--format", "{{.Store.GraphRoot}} {{.Store.GraphDriverName}}"],
-    );
-    let answer = runner.ask(&root, QUESTION)?;
+    let answer = runner.ask(&words::store(engine), QUESTION)?;
     let Some((root, driver)) = answer.stdout.trim().rsplit_once(' ') else { return Ok(()) };
-    let list = words::call(engine, ["ps", "--all", "--external", "--format", "json"]);
-    let answer = runner.ask(&list, QUESTION)?;
+    let answer = runner.ask(&words::working_containers(engine), QUESTION)?;
     let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let marker = format!("src={}", state.marker().display());
     for container in all.as_array().into_iter().flatten() {
@@ -145,8 +140,7 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
         let ours = std::fs::read_to_string(record).is_ok_and(|text| text.contains(&marker));
         if ours {
             let short: String = id.chars().take(12).collect();
-            let removal = words::call(engine, ["rm", "--force", id]);
-            let removed = runner.ask(&removal, QUESTION)?;
+            let removed = runner.ask(&words::remove_container(engine, id), QUESTION)?;
             say(&if removed.good() {
                 format!("removed the working container {short}, which a killed build left")
             } else {

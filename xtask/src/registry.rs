@@ -66,9 +66,7 @@ fn hosts(
     }
     match engine.kind {
         Kind::Docker => {
-            let question =
-                words::call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"]);
-            let answer = runner.ask(&question, QUESTION)?;
+            let answer = runner.ask(&words::mirrors(engine), QUESTION)?;
             let mirrors: Vec<String> = serde_json::from_str(&answer.stdout).unwrap_or_default();
             hosts.extend(mirrors.iter().filter_map(|url| host_of_url(url)));
         }

@@ -64,8 +64,8 @@ fn has_ids(text: &str, user: &str, uid: u32) -> bool {
 /// # Errors
 /// 130 or 143 after a signal.
 pub fn stores_by_copying(engine: &Engine, runner: &Runner) -> anyhow::Result<bool> {
-    let answer = runner.ask(&words::storage_driver(engine), QUESTION)?;
-    Ok(answer.stdout.trim() == "vfs")
+    let answer = runner.ask(&words::store(engine), QUESTION)?;
+    Ok(answer.stdout.trim().ends_with(" vfs"))
 }
 
 /// What is said about the vfs driver, at every build and by `doctor`.

@@ -138,7 +138,22 @@ pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["image", "rm", id])
 }
 
-/// The name of the driver that stores images (Podman).
-pub fn storage_driver(engine: &Engine) -> Invocation {
-    call(engine, ["info", "--format", "{{.Store.GraphDriverName}}"])
+/// The folder that images are stored in and, after a blank, the driver that stores them (Podman).
+pub fn store(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{.Store.GraphRoot}} {{.Store.GraphDriverName}}"])
+}
+
+/// All containers, those of builds included (Podman).
+pub fn working_containers(engine: &Engine) -> Invocation {
+    call(engine, ["ps", "--all", "--external", "--format", "json"])
+}
+
+/// Removes a container, ending it first where it runs.
+pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
+    call(engine, ["rm", "--force", id])
+}
+
+/// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
+pub fn mirrors(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])
 }
