@@ -7,6 +7,7 @@ use crate::invocation::Invocation;
 use crate::state::make_folder;
 use anyhow::Context as _;
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -62,18 +63,27 @@ pub fn write_history(out: &mut impl Write, size: Size) -> std::io::Result<()> {
 /// `xtask label` against git's own two commands.
 ///
 /// # Errors
-/// When the repository can't be made or a command fails.
+/// When the repository can't be made, a command fails, or the two don't say the same.
 pub fn git(bench: &Bench<'_>, size: Size, rounds: usize) -> anyhow::Result<Pair> {
-    let folder = bench.state.folder.join("repository");
+    // Outside of this checkout: `label` looks for docker/image.toml in the folders above, too, and
+    // would tell the labels of the checkout that it finds there.
+    let folder = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
     make_folder(&folder)?;
-    let stream = bench.state.folder.join("history");
+    let outcome = git_in(bench, &folder, size, rounds);
+    remove(&folder)?;
+    outcome
+}
+
+fn git_in(bench: &Bench<'_>, top: &Path, size: Size, rounds: usize) -> anyhow::Result<Pair> {
+    let (folder, stream) = (top.join("repository"), top.join("history"));
+    make_folder(&folder)?;
     let file = std::fs::File::create(&stream).context("writing the history")?;
     let mut out = BufWriter::new(file);
     write_history(&mut out, size).and_then(|()| out.flush()).context("writing the history")?;
     let inside = folder.display().to_string();
     let run = |invocation: &Invocation| {
         let answer = bench.runner.ask(invocation, HOUR)?;
-        if answer.good() { Ok(()) } else { Err(failed(invocation, &answer)) }
+        if answer.good() { Ok(answer.stdout) } else { Err(failed(invocation, &answer)) }
     };
     let git = |words: &[&str]| {
         run(&Invocation::new("git", ["-C", inside.as_str()].iter().chain(words).copied()))
@@ -90,15 +100,16 @@ pub fn git(bench: &Bench<'_>, size: Size, rounds: usize) -> anyhow::Result<Pair>
     let script = "git -C \"$1\" describe --tags --always --dirty --abbrev=12 && git -C \"$1\" rev-parse HEAD";
     let theirs = Invocation::new("sh", ["-c", script, "sh", &inside]);
     let ours = Invocation::new(&bench.xtask, ["label", "-C", &inside]);
-    let mut pair = Pair::default();
-    run(&ours)?;
-    run(&theirs)?;
-    for _ in 0..rounds {
-        pair.ours.push(time(&[], || run(&ours))?);
-        pair.other.push(time(&[], || run(&theirs))?);
+    // A comparison of two different answers would mean nothing.
+    let (said, expected) = (run(&ours)?, run(&theirs)?);
+    if let Some(line) = expected.lines().find(|line| !said.contains(*line)) {
+        anyhow::bail!("comparing with git: `xtask label` doesn't say {line}");
     }
-    remove(&folder)?;
-    std::fs::remove_file(&stream).context("removing the history")?;
+    let mut pair = Pair::default();
+    for _ in 0..rounds {
+        pair.ours.push(time(&[], || run(&ours).map(|_| ()))?);
+        pair.other.push(time(&[], || run(&theirs).map(|_| ()))?);
+    }
     Ok(pair)
 }
 

@@ -10,8 +10,9 @@ import sys, time, urllib.request
 end = time.monotonic() + 180
 while time.monotonic() < end:
     try:
-        urllib.request.urlopen('http://127.0.0.1:8000/health/', timeout=5)
-        sys.exit(0)
+        answer = urllib.request.urlopen('http://127.0.0.1:8000/health/', timeout=5)
+        if b'healthy' in answer.read():
+            sys.exit(0)
     except Exception:
         time.sleep(0.05)
 sys.exit(1)
