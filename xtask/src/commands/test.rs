@@ -258,11 +258,15 @@ impl Bench<'_> {
     /// uv with an environment of its own, so that nothing appears in `app/`.
     fn uv(&self, words: &[&str]) -> anyhow::Result<()> {
         let environment = self.workflow.state.folder.join("payload").display().to_string();
+        // pytest keeps the folders of its last runs, and uv its locks: in this checkout, too.
+        let temporary = self.workflow.state.folder.join("test-tmp");
+        crate::state::make_folder(&temporary)?;
         self.step(
             &Invocation::new(self.tool("uv"), words.iter().copied())
                 .with_env("UV_PROJECT_ENVIRONMENT", environment)
                 .with_env("UV_PYTHON_DOWNLOADS", "never")
-                .with_env("PYTHONDONTWRITEBYTECODE", "1"),
+                .with_env("PYTHONDONTWRITEBYTECODE", "1")
+                .with_env("TMPDIR", temporary.display().to_string()),
         )
     }
 }

@@ -12,6 +12,8 @@ fn add(repository: &Repository, name: &str) {
         .args(words)
         .current_dir(repository.path("."))
         .env("UV_PYTHON_DOWNLOADS", "never")
+        // Where uv leaves its locks.
+        .env("TMPDIR", repository.path("target"))
         .output()
         .unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
