@@ -52,7 +52,10 @@ impl Tags {
             // Git only warns about a broken reference. A symbolic one counts under its own name.
             let Ok(reference) = reference else { continue };
             let name = reference.name_bytes().to_vec();
-            let Ok(reference) = reference.resolve() else { continue };
+            // To resolve a direct one would look it up again, with two more system calls each.
+            let direct = reference.target().is_some();
+            let resolved = if direct { Ok(reference) } else { reference.resolve() };
+            let Ok(reference) = resolved else { continue };
             if let Some(target) = reference.target() {
                 found.push((name, target, reference.target_peel()));
             }
