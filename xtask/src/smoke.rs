@@ -5,7 +5,27 @@
 //! the image at work starts containers on the [`stage::Stage`]. Checks of one [`Lane`] run one
 //! after another, as they share containers; the lanes run at the same time.
 
+use crate::config::smoke::Role;
+use crate::failure::Exit;
+use crate::run::say;
+use checks::{CHECKS, Check};
+use stage::Stage;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+pub mod checks;
+mod endings;
+mod entry;
+mod http;
 pub mod picture;
+pub mod report;
+mod roles;
+pub mod stage;
+
+/// What a check found, or that it couldn't look.
+pub type Found = anyhow::Result<Verdict>;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,4 +43,102 @@ impl Verdict {
     pub fn from_evidence(evidence: Vec<String>, fact: impl Into<String>) -> Verdict {
         if evidence.is_empty() { Verdict::Passed(fact.into()) } else { Verdict::Failed(evidence) }
     }
+}
+
+/// An error that is evidence against the image, and no failure of the test itself.
+#[derive(Clone, Debug)]
+pub struct Evidence(Vec<String>);
+
+impl Evidence {
+    /// The lines of `text`.
+    pub fn of(text: &str) -> anyhow::Error {
+        Evidence(text.lines().map(str::to_owned).collect()).into()
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Evidence {}
+
+/// Checks that run one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// The image alone.
+    Image,
+    /// The entrypoint, in containers that end by themselves.
+    Entry,
+    /// The web role.
+    Web,
+    /// Worker and beat.
+    Celery,
+    /// How roles end.
+    Endings,
+    /// What leaves nothing to test behind: alone, when all others have ended.
+    Last,
+}
+
+/// What one check gave.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The check.
+    pub check: &'static Check,
+    /// What it found; an error is a failure of the test, not of the image.
+    pub found: Found,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// The role that a check uses which needs any.
+fn first_role(stage: &Stage<'_>) -> anyhow::Result<Role> {
+    let roles = &stage.subject.smoke.roles;
+    roles.first().copied().ok_or_else(|| {
+        crate::failure::failure_help(
+            Exit::Usage,
+            "choosing a role: [smoke] roles is empty",
+            "name at least one of web, gunicorn, worker, beat in docker/image.toml",
+        )
+    })
+}
+
+/// Runs the chosen checks; `run` looks at one. The outcomes are in the order of [`CHECKS`].
+pub fn run_all(
+    chosen: &[&'static Check],
+    run: &(dyn Fn(&'static Check) -> Found + Sync),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Vec<Outcome> {
+    let mut lanes: BTreeMap<Lane, Vec<&'static Check>> = BTreeMap::new();
+    for check in chosen {
+        lanes.entry(check.lane).or_default().push(check);
+    }
+    let last = lanes.remove(&Lane::Last).unwrap_or_default();
+    let outcomes = Mutex::new(Vec::new());
+    let lane = |checks: &[&'static Check]| {
+        for check in checks {
+            if stop() {
+                return;
+            }
+            let start = Instant::now();
+            let found = run(check).or_else(|error| match error.downcast::<Evidence>() {
+                Ok(evidence) => Ok(Verdict::Failed(evidence.0)),
+                Err(error) => Err(error),
+            });
+            let outcome = Outcome { check, found, time: start.elapsed() };
+            say(report::line(&outcome).trim_end());
+            outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for checks in lanes.values() {
+            scope.spawn(|| lane(checks));
+        }
+    });
+    lane(&last);
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = |outcome: &Outcome| CHECKS.iter().position(|c| c.name == outcome.check.name);
+    outcomes.sort_by_key(place);
+    outcomes
 }

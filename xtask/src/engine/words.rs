@@ -1,4 +1,5 @@
-//! How each engine spells a plan. Every flag of Podman and Docker stands in this file.
+//! How each engine spells a plan. Every flag of Podman and Docker stands in this file and, for what
+//! runs, in [`super::containers`].
 
 use super::capability::{Capability, has};
 use super::{Engine, Kind};
