@@ -12,7 +12,7 @@ use checks::{CHECKS, Check};
 use stage::Stage;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub mod checks;
@@ -81,6 +81,20 @@ pub enum Lane {
     Last,
 }
 
+impl Lane {
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lane::Image => "image",
+            Lane::Entry => "entry",
+            Lane::Web => "web",
+            Lane::Celery => "celery",
+            Lane::Endings => "endings",
+            Lane::Last => "last",
+        }
+    }
+}
+
 /// What one check gave.
 #[derive(Debug)]
 pub struct Outcome {
@@ -127,8 +141,11 @@ pub fn run_all(
                 Err(error) => Err(error),
             });
             let outcome = Outcome { check, found, time: start.elapsed() };
-            say(report::line(&outcome).trim_end());
-            outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
+            let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            outcomes.push(outcome);
+            if let Some(outcome) = outcomes.last() {
+                say(&report::progress(outcome, outcomes.len(), chosen.len()));
+            }
         }
     };
     std::thread::scope(|scope| {
@@ -137,7 +154,7 @@ pub fn run_all(
         }
     });
     lane(&last);
-    let mut outcomes = outcomes.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let place = |outcome: &Outcome| CHECKS.iter().position(|c| c.name == outcome.check.name);
     outcomes.sort_by_key(place);
     outcomes

@@ -114,7 +114,7 @@ fn list(world: &World) -> anyhow::Result<()> {
         text += &format!("{:<22}{:<5}{}\n", check.name, check.requirement, check.reason);
         rows.push(serde_json::json!({
             "name": check.name, "requirement": check.requirement, "reason": check.reason,
-            "core": check.core,
+            "core": check.core, "lane": check.lane.word(),
         }));
     }
     world.result(&text, &serde_json::json!({ "checks": rows }))

@@ -17,8 +17,13 @@ fn word(outcome: &Outcome) -> &'static str {
     }
 }
 
+/// One line while the checks run: how far they are.
+pub fn progress(outcome: &Outcome, number: usize, all: usize) -> String {
+    format!("{number:>3} of {all}  {:<10}{}", word(outcome), outcome.check.name)
+}
+
 /// The lines of one check.
-pub fn line(outcome: &Outcome) -> String {
+fn line(outcome: &Outcome) -> String {
     let (check, seconds) = (outcome.check, outcome.time.as_secs_f64());
     let mut text = format!(
         "{:<10}{:<22}{:<5}{seconds:>6.1} s  ",
