@@ -104,14 +104,14 @@ CELERY_BEAT_SCHEDULE = {
 }
 # No task is lost. A message leaves the queue when its task is done, and goes back when the worker
 # dies under it; so every task may run twice, and must not mind. A worker holds no messages but
-# those it works on. SIGTERM lets it finish them, SIGQUIT gives it less time than engines give a
-# container (10 s) and then puts them back.
+# those it works on. SIGTERM gives it this many seconds to finish them, and the soft shutdown one
+# more; what is left goes back. Engines kill a container after ten.
+WORKER_STOP_SECONDS = number("WORKER_STOP_SECONDS", 6)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 # After a SIGKILL nobody puts them back: Redis does, later than any task may take.
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
