@@ -190,7 +190,8 @@ pub(super) fn websocket(stage: &Stage<'_>) -> Found {
         if !answer.good() {
             return Ok(Verdict::Failed(vec![format!("cookie: {}", answer.last_line())]));
         }
-        answer.stdout.trim().clone_into(&mut cookie);
+        // The last line: Django's shell may tell before what it has imported.
+        answer.stdout.trim().lines().last().unwrap_or_default().clone_into(&mut cookie);
     }
     let (address, limit) = (stage.address(&name)?, stage.subject.smoke.start);
     let start = Instant::now();
