@@ -5,6 +5,7 @@
 //! the image at work starts containers on the [`stage::Stage`]. Checks of one [`Lane`] run one
 //! after another, as they share containers; the lanes run at the same time.
 
+pub mod image;
 pub mod picture;
 
 /// What a check found.

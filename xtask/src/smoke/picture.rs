@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+mod merged;
 mod read;
 mod search;
 
+pub use merged::{Merged, Placed, split};
 pub use read::read;
 
 /// A whole image.
