@@ -77,10 +77,10 @@ pub fn writable(entry: &Entry) -> Option<&'static str> {
         // An owner can give themselves the right, too.
         return Some("its owner, the run user,");
     }
-    if GIDS.contains(&entry.gid) && entry.mode & 0o020 != 0 {
-        return Some("its group");
+    if entry.mode & 0o002 != 0 {
+        return Some("everybody");
     }
-    (entry.mode & 0o002 != 0).then_some("everybody")
+    (GIDS.contains(&entry.gid) && entry.mode & 0o020 != 0).then_some("its group")
 }
 
 /// Owner and mode, as `ls` and `chmod` have them.
