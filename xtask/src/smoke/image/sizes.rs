@@ -9,6 +9,10 @@ use std::cmp::Reverse;
 /// Bytes that may be hidden: account files and the like, which a layer cannot but replace.
 const HIDDEN: u64 = 1_000_000;
 
+/// So many files of ours may be there twice: more are what `chown -R` or a second `COPY` leave, also
+/// where they are small.
+const TWICE: usize = 10;
+
 /// Databases of apt and dpkg, which every installation rewrites as a whole.
 const DATABASES: [&str; 4] =
     ["var/lib/dpkg/", "var/lib/apt/", "var/cache/apt/", "var/cache/debconf/"];
@@ -43,7 +47,8 @@ pub fn layers(picture: &Picture, expected: &Expected) -> Verdict {
     }
 }
 
-/// Files that our layers hide: stored and fetched, and seen by nobody.
+/// Files that our layers hide, those of the base and their own: stored and fetched, and seen by
+/// nobody.
 pub fn wasted(picture: &Picture, _: &Expected) -> Verdict {
     let merged = picture.merged();
     let database = |path: &str| DATABASES.iter().any(|folder| path.starts_with(folder));
@@ -55,10 +60,16 @@ pub fn wasted(picture: &Picture, _: &Expected) -> Verdict {
     hidden.sort_by_key(|one| (Reverse(one.bytes), one.path));
     let bytes: u64 = hidden.iter().map(|one| one.bytes).sum();
     let fact = format!("{:.1} kB in {} files", kilobytes(bytes), hidden.len());
-    if bytes < HIDDEN {
+    let replaced = |path: &str| merged.get(path).is_some();
+    let twice = hidden.iter().filter(|one| picture.layers[one.layer].ours && replaced(one.path));
+    let twice = twice.count();
+    if bytes < HIDDEN && twice <= TWICE {
         return Verdict::Passed(fact);
     }
-    let head = format!("hidden by our layers: {fact}; under {} are allowed", megabytes(HIDDEN));
+    let head = format!(
+        "hidden by our layers: {fact}, {twice} of them of ours and there again; allowed are under {} and {TWICE} files",
+        megabytes(HIDDEN)
+    );
     let lines = hidden.iter().map(|one| {
         let by = one.by + 1;
         let is = place(one.path, one.layer);

@@ -130,6 +130,12 @@ const BROKEN: &[Broken] = &[
         p.layers[0].files.insert("usr/bin/pip3".into(), file(2_000_000));
         put(p, "usr/bin/.wh.pip3", file(0));
     }),
+    ("wasted", "1.0 kB in 12 files, 11 of them of ours and there again", |p, _| {
+        for n in 0..11 {
+            p.layers[3].files.insert(format!("app/data{n}"), file(10));
+            put(p, &format!("app/data{n}"), file(10));
+        }
+    }),
     ("no-secrets", "canary: in app/x of layer 5", |p, _| {
         p.found.push("canary: in app/x of layer 5".into());
     }),
