@@ -197,6 +197,9 @@ pub struct SmokeTest {
     /// Only the core checks, in a quarter of the time
     #[arg(long)]
     pub core: bool,
+    /// Texts that must be nowhere in the image, one a line: passwords, say
+    #[arg(long, value_name = "FILE")]
+    pub absent: Option<PathBuf>,
     /// List the checks, each with its requirement and its reason
     #[arg(long)]
     pub list: bool,

@@ -8,7 +8,7 @@
 use crate::config::smoke::Role;
 use crate::failure::Exit;
 use crate::run::say;
-use checks::{CHECKS, Check};
+use checks::Check;
 use stage::Stage;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +19,7 @@ pub mod checks;
 mod endings;
 mod entry;
 mod http;
+pub mod image;
 pub mod picture;
 pub mod report;
 mod roles;
@@ -118,7 +119,8 @@ fn first_role(stage: &Stage<'_>) -> anyhow::Result<Role> {
     })
 }
 
-/// Runs the chosen checks; `run` looks at one. The outcomes are in the order of [`CHECKS`].
+/// Runs the chosen checks; `run` looks at one. The outcomes are in the order of
+/// [`checks::all`].
 pub fn run_all(
     chosen: &[&'static Check],
     run: &(dyn Fn(&'static Check) -> Found + Sync),
@@ -155,7 +157,8 @@ pub fn run_all(
     });
     lane(&last);
     let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let place = |outcome: &Outcome| CHECKS.iter().position(|c| c.name == outcome.check.name);
+    let place =
+        |outcome: &Outcome| checks::all().iter().position(|check| check.name == outcome.check.name);
     outcomes.sort_by_key(place);
     outcomes
 }

@@ -3,15 +3,17 @@
 use crate::base::Source;
 use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
-use crate::failure::{Exit, Failure, failure_help};
+use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::locate::Search;
 use crate::run::{QUESTION, Runner, say};
-use crate::smoke::checks::{CHECKS, Check};
+use crate::smoke::checks::{self, Check};
+use crate::smoke::image::Expected;
 use crate::smoke::stage::{self, Stage, Subject};
 use crate::smoke::{self, Lane, Outcome, report};
 use crate::state::write_whole;
 use crate::world::{Workflow, World};
-use crate::{machine, plan};
+use crate::{labels, machine, plan};
+use anyhow::Context as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +43,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
         Some(image) => image.clone(),
         None => plan::local(engine.kind, &workflow.config.image.name, "prod"),
     };
-    let subject = subject(world, &workflow, &engine, &runner, &reference, &chosen)?;
+    let subject = subject(world, &workflow, &engine, &runner, &reference, args, &chosen)?;
     if world.common.dry_run {
         return show(world, &engine, &subject, &chosen);
     }
@@ -73,7 +75,7 @@ fn run_checks(
 ) -> Vec<Outcome> {
     let end = Instant::now() + Duration::from_secs(args.timeout);
     let stop = || runner.check_signal().is_err() || Instant::now() > end;
-    smoke::run_all(chosen, &|check| (check.run)(stage), &stop)
+    smoke::run_all(chosen, &|check| checks::run(check, stage), &stop)
 }
 
 /// The exit code, with what to do next.
@@ -110,7 +112,7 @@ fn verdict(chosen: &[&'static Check], outcomes: &[Outcome]) -> anyhow::Result<()
 fn list(world: &World) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut rows = Vec::new();
-    for check in CHECKS {
+    for check in checks::all() {
         text += &format!("{:<22}{:<5}{}\n", check.name, check.requirement, check.reason);
         rows.push(serde_json::json!({
             "name": check.name, "requirement": check.requirement, "reason": check.reason,
@@ -123,8 +125,8 @@ fn list(world: &World) -> anyhow::Result<()> {
 /// The checks that the command line asks for.
 fn choose(args: &cli::SmokeTest) -> anyhow::Result<Vec<&'static Check>> {
     for name in args.only.iter().chain(&args.skip) {
-        if !CHECKS.iter().any(|check| check.name == name) {
-            let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        if !checks::all().iter().any(|check| check.name == name) {
+            let names: Vec<&str> = checks::all().iter().map(|check| check.name).collect();
             return Err(failure_help(
                 Exit::Usage,
                 format!("choosing checks: there is no `{name}`"),
@@ -138,7 +140,7 @@ fn choose(args: &cli::SmokeTest) -> anyhow::Result<Vec<&'static Check>> {
             && (!args.core || check.core)
             && !named(&args.skip, check)
     };
-    let chosen: Vec<&'static Check> = CHECKS.iter().filter(wanted).collect();
+    let chosen: Vec<&'static Check> = checks::all().iter().filter(wanted).collect();
     if chosen.is_empty() {
         let message = "choosing checks: none is left";
         return Err(failure_help(Exit::Usage, message, "--list shows them all"));
@@ -153,6 +155,7 @@ fn subject(
     engine: &Engine,
     runner: &Runner,
     reference: &str,
+    args: &cli::SmokeTest,
     chosen: &[&'static Check],
 ) -> anyhow::Result<Subject> {
     let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
@@ -183,14 +186,79 @@ fn subject(
         }
     }
     let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+    let image = inspect::image(&answer.stdout)?;
+    let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
+    let expected = expected(world, workflow)?;
+    let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
+    let lock = std::fs::read_to_string(workflow.top.join(LOCK));
     Ok(Subject {
-        image: inspect::image(&answer.stdout)?,
+        image,
+        expected,
+        base_layers,
+        absent: absent(args)?,
+        lock: lock.with_context(|| format!("reading {LOCK}"))?,
         services,
         module: config.app.module.clone(),
         queues: config.app.queues.clone(),
         required_environment: config.app.required_environment.clone().unwrap_or_else(default),
         smoke: config.smoke.clone(),
     })
+}
+
+/// The lock of the packages that an image has.
+const LOCK: &str = "app/uv.lock";
+
+/// What the image alone must be, as this checkout and its configuration have it.
+fn expected(world: &World, workflow: &Workflow) -> anyhow::Result<Expected> {
+    let config = &workflow.config;
+    let (checkout, _) = super::checkout(workflow)?;
+    let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    let mut all = labels::from_config(&config.image);
+    all.extend(labels::from_git(&checkout, created)?);
+    let ignore = workflow.top.join(".dockerignore");
+    Ok(Expected {
+        labels: all,
+        size_budget: config.prod.size_budget,
+        max_layers: Some(config.smoke.layers),
+        platform: world.variable("XTASK_PLATFORM").map(str::to_owned),
+        writable: smoke::image::writable_folders(&config.app.module),
+        allow_secrets: config.allow_secrets.clone(),
+        ignore: std::fs::read_to_string(&ignore)
+            .with_context(|| format!("reading {}", ignore.display()))?,
+    })
+}
+
+/// The layers of the image that `image` says it was made from.
+fn base_layers(
+    engine: &Engine,
+    runner: &Runner,
+    image: &inspect::Image,
+) -> anyhow::Result<Vec<String>> {
+    let name = format!("{}base.name", labels::OCI);
+    let Some(base) = image.labels.get(&name) else { return Ok(Vec::new()) };
+    let answer = runner.ask(&words::inspect(engine, base), QUESTION)?;
+    if !answer.good() {
+        return Err(failure_help(
+            Exit::Engine,
+            format!("looking for the image's base {base}: {} has none", engine.kind.title()),
+            format!(
+                "what is its and what is ours can't be told without it: {} pull {base}",
+                engine.program
+            ),
+        ));
+    }
+    Ok(inspect::image(&answer.stdout)?.layers)
+}
+
+/// The lines of `--absent`, each named by its place.
+fn absent(args: &cli::SmokeTest) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let Some(path) = &args.absent else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("reading {}", path.display()))
+        .map_err(|error| failure(Exit::Usage, format!("{error:#}")))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let place = |number: usize| format!("line {} of {}", number + 1, path.display());
+    Ok(lines.map(|(number, line)| (place(number), line.as_bytes().to_vec())).collect())
 }
 
 /// `--dry-run`: what is started for all checks together, and the checks.

@@ -1,7 +1,10 @@
 //! The table of all checks: their names are a contract, for `--only`, `--skip` and reports.
 
 use super::stage::Stage;
-use super::{Found, Lane, endings, entry, roles};
+use super::{Found, Lane, Verdict, endings, entry, image, roles};
+use crate::smoke::image::Expected;
+use crate::smoke::picture::Picture;
+use std::sync::LazyLock;
 
 /// One check.
 #[derive(Debug)]
@@ -17,7 +20,44 @@ pub struct Check {
     /// Among the few that a second run needs: `--core`.
     pub core: bool,
     /// How it looks.
-    pub run: fn(&Stage<'_>) -> Found,
+    pub run: Run,
+}
+
+/// What a check looks at.
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    /// The image alone.
+    Image(fn(&Picture, &Expected) -> Verdict),
+    /// The image at work.
+    Stage(fn(&Stage<'_>) -> Found),
+}
+
+/// Runs one.
+///
+/// # Errors
+/// When the test itself fails, and not the image.
+pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
+    match check.run {
+        Run::Image(look) => Ok(look(stage.picture()?, &stage.subject.expected)),
+        Run::Stage(look) => look(stage),
+    }
+}
+
+/// All checks, in the order of the report.
+pub fn all() -> &'static [Check] {
+    static ALL: LazyLock<Vec<Check>> = LazyLock::new(|| {
+        let of_image = image::CHECKS.iter().map(|check| Check {
+            name: check.name,
+            requirement: check.requirement,
+            reason: check.reason,
+            lane: Lane::Image,
+            core: true,
+            run: Run::Image(check.run),
+        });
+        let at_work = AT_WORK.iter().map(|check| Check { ..*check });
+        of_image.chain(at_work).collect()
+    });
+    &ALL
 }
 
 const fn check(
@@ -27,15 +67,22 @@ const fn check(
     run: fn(&Stage<'_>) -> Found,
     reason: &'static str,
 ) -> Check {
-    Check { name, requirement, reason, lane, core: false, run }
+    Check { name, requirement, reason, lane, core: false, run: Run::Stage(run) }
 }
 
 const fn core(check: Check) -> Check {
     Check { core: true, ..check }
 }
 
-/// In the order of the report.
-pub const CHECKS: &[Check] = &[
+/// The checks of the image at work.
+const AT_WORK: &[Check] = &[
+    core(check(
+        Lane::Image,
+        "lock",
+        "A13",
+        roles::lock,
+        "what isn't in the lock was tested by nobody, and what is missing fails at run time",
+    )),
     core(check(
         Lane::Entry,
         "run-test",
@@ -264,11 +311,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_each_has_a_requirement() {
-        let mut names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        let mut names: Vec<&str> = all().iter().map(|check| check.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), CHECKS.len());
-        for check in CHECKS {
+        assert_eq!(names.len(), all().len());
+        for check in all() {
             let id = check.requirement;
             let (area, number) = id.split_at(1);
             assert!("ABC".contains(area) && number.parse::<u8>().is_ok(), "{id}");

@@ -3,6 +3,13 @@
 
 use std::collections::BTreeMap;
 
+mod merged;
+mod read;
+mod search;
+
+pub use merged::{Merged, Placed, split};
+pub use read::read;
+
 /// A whole image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Picture {
@@ -25,6 +32,8 @@ pub struct Layer {
     pub ours: bool,
     /// By path, without a `/` in front; a whiteout has its own name (`.wh.…`).
     pub files: BTreeMap<String, Entry>,
+    /// The content of the files that [`is_kept`], by path.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// One entry of a layer's archive.
@@ -40,6 +49,24 @@ pub struct Entry {
     pub uid: u64,
     /// Group.
     pub gid: u64,
+    /// What a link points to: for a hard link, the path of the file in its layer.
+    pub target: Option<String>,
+    /// The capabilities that the file gives whoever runs it (`security.capability`).
+    pub capabilities: Option<Vec<u8>>,
+    /// Why a regular file looks like a secret to the gate of the build context.
+    pub secret: Option<&'static str>,
+}
+
+/// What dpkg knows of the packages that are installed.
+pub const DPKG_STATUS: &str = "var/lib/dpkg/status";
+/// What `collectstatic` made of each file.
+pub const STATIC_MANIFEST: &str = "app/staticfiles/staticfiles.json";
+/// The end of the path of the list of files that a Python package brought.
+pub const RECORD: &str = ".dist-info/RECORD";
+
+/// Whether the content of the file `path` is part of a picture, as checks read it.
+pub fn is_kept(path: &str) -> bool {
+    path == DPKG_STATUS || path == STATIC_MANIFEST || path.ends_with(RECORD)
 }
 
 /// What an entry of a layer is.

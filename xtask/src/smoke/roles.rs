@@ -2,11 +2,10 @@
 
 use super::http::{self, BEHIND_TLS};
 use super::stage::{Stage, set};
-use super::{Found, Verdict};
+use super::{Found, Verdict, image};
 use crate::config::smoke::Role;
 use crate::engine::{Kind, containers};
 use crate::run::QUESTION;
-use anyhow::Context as _;
 use std::time::{Duration, Instant};
 
 /// The role turns healthy, hardened, by the image's own health check.
@@ -310,14 +309,15 @@ pub(super) fn arbitrary_uid(stage: &Stage<'_>) -> Found {
     Ok(Verdict::Passed(format!("23456:0, healthy after {:.1} s", time.as_secs_f64())))
 }
 
-/// What the image says of its Python packages, for the check of the lock.
-///
-/// # Errors
-/// When the container can't answer.
-pub(super) fn installed(stage: &Stage<'_>, script: &str) -> anyhow::Result<String> {
-    let mut container = stage.alone("installed", &["-c", script]);
-    container.entrypoint = Some("/opt/venv/bin/python".into());
+/// What is installed is what the lock says (A13).
+pub(super) fn lock(stage: &Stage<'_>) -> Found {
+    let [python, words @ ..] = image::LISTING;
+    let mut container = stage.alone("installed", &words);
+    container.entrypoint = Some(python.to_owned());
     let (answer, _) = stage.run(&container)?;
-    anyhow::ensure!(answer.good(), "asking for the packages: {}", answer.last_line());
-    answer.stdout.lines().last().map(str::to_owned).context("asking for the packages: no answer")
+    if !answer.good() {
+        return Ok(Verdict::Failed(vec![answer.last_line().to_owned()]));
+    }
+    let (markers, installed) = image::listing(&answer.stdout)?;
+    Ok(image::lock(&stage.subject.lock, &markers, &installed))
 }

@@ -2,10 +2,12 @@
 //! checks start in it. Each is started when the first check asks for it, and all of them are
 //! removed at the end; what a killed run left, the next one removes.
 
+use super::image::Expected;
+use super::picture::{self, Picture};
 use super::{Evidence, http};
 use crate::config::smoke::{Role, Smoke};
 use crate::engine::containers::{self, Container, Thing};
-use crate::engine::{Engine, inspect};
+use crate::engine::{Engine, inspect, words};
 use crate::invocation::Invocation;
 use crate::labels;
 use crate::leftovers;
@@ -44,6 +46,14 @@ pub struct Subject {
     pub required_environment: Vec<String>,
     /// `[smoke]` of the configuration.
     pub smoke: Smoke,
+    /// What the image alone must be.
+    pub expected: Expected,
+    /// The layers of the base image.
+    pub base_layers: Vec<String>,
+    /// Texts that must be nowhere in the image, with names that may be shown.
+    pub absent: Vec<(String, Vec<u8>)>,
+    /// The text of the project's `uv.lock`.
+    pub lock: String,
 }
 
 /// The place of one run.
@@ -59,6 +69,8 @@ pub struct Stage<'a> {
     started: Mutex<BTreeMap<String, Start>>,
     /// Where PostgreSQL and Redis are, once they have started.
     hosts: OnceLock<Vec<(String, String)>>,
+    /// Every file of the image, once somebody asked.
+    picture: OnceLock<Result<Picture, String>>,
     count: AtomicUsize,
 }
 
@@ -77,8 +89,24 @@ pub struct Ended {
 impl<'a> Stage<'a> {
     /// An empty one.
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
-        let (started, hosts, count) = (Mutex::default(), OnceLock::new(), AtomicUsize::new(0));
-        Stage { engine, runner, subject, run: this_run(), started, hosts, count }
+        let (started, hosts, picture) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let (run, count) = (this_run(), AtomicUsize::new(0));
+        Stage { engine, runner, subject, run, started, hosts, picture, count }
+    }
+
+    /// The image as a picture, read on the first call: it takes seconds.
+    ///
+    /// # Errors
+    /// When the engine can't give the image's archive.
+    pub fn picture(&self) -> anyhow::Result<&Picture> {
+        let subject = self.subject;
+        let read = || {
+            let save = words::save(self.engine, &subject.image.id);
+            self.runner
+                .read(&save, |stream| picture::read(stream, &subject.base_layers, &subject.absent))
+        };
+        let picture = self.picture.get_or_init(|| read().map_err(|error| format!("{error:#}")));
+        picture.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
     }
 
     /// The name of a container or network of this run.
@@ -408,19 +436,13 @@ pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String
         env.insert(variable.to_owned(), value);
     }
     env.extend(subject.smoke.environment.clone());
-    let module = &subject.module;
     Container {
         image: subject.image.id.clone(),
         words: words.iter().map(ToString::to_string).collect(),
         env: env.into_iter().collect(),
         publish: matches!(words, ["web" | "gunicorn", ..]).then_some(PORT),
         hardened: true,
-        volumes: vec![
-            "/app/logs".to_owned(),
-            "/app/media".to_owned(),
-            format!("/var/lib/{module}"),
-            format!("/var/log/{module}"),
-        ],
+        volumes: subject.expected.writable.clone(),
         ..Container::default()
     }
 }
