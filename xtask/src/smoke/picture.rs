@@ -7,7 +7,7 @@ mod merged;
 mod read;
 mod search;
 
-pub use merged::{Merged, Placed, split};
+pub use merged::{Merged, split};
 pub use read::read;
 
 /// A whole image.
