@@ -84,8 +84,7 @@ fn every_variable_of_a_container_is_documented() {
         }
     }
     // Inner workings: how the scripts find each other, and the shell's own.
-    let inner =
-        ["CONTAINER_HEARTBEAT", "CONTAINER_LIBRARY", "CONTAINER_RUN", "HOME", "TMPDIR", ""];
+    let inner = ["CONTAINER_HEARTBEAT", "CONTAINER_LIBRARY", "CONTAINER_RUN", "HOME", "TMPDIR", ""];
     let used: BTreeSet<String> =
         used.into_iter().filter(|name| !inner.contains(&name.as_str())).collect();
     let table = read("docs/environment.md");
