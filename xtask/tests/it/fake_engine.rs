@@ -91,32 +91,6 @@ fn what_is_not_as_asked_for_gets_no_name() {
 }
 
 #[test]
-fn engines_that_do_not_serve_are_named_with_what_to_do() {
-    let check = |programs: &[(&str, &str)], expected: &[&str]| {
-        let checkout = Checkout::new();
-        for (name, script) in programs {
-            checkout.program(name, &format!("#!/bin/sh\n{script}\n"));
-        }
-        let ended = checkout.run(&["build"]);
-        assert_eq!(ended.code, Some(4), "{}", ended.err);
-        for text in expected {
-            assert!(ended.err.contains(text), "{}", ended.err);
-        }
-    };
-    let old = r#"echo '{"Client":{"Version":"4.2.1"}}'"#;
-    check(
-        &[("podman", old)],
-        &["Podman 4.2.1 is too old: 4.3.0 brings", "install Podman 4.3.0 or newer"],
-    );
-    check(&[("podman", "echo broken >&2; exit 1")], &["`podman version` failed: broken"]);
-    check(&[("docker", "echo podman version 4.3.1")], &["it is Podman under Docker's name"]);
-    let no_buildx = r#"case $1 in version) echo '{"Client":{"Version":"28.0.1"},"Server":{"Version":"28.0.1"}}' ;; buildx) exit 1 ;; esac"#;
-    check(&[("docker", no_buildx)], &["has no buildx plugin"]);
-    let down = r#"case $1 in version) echo '{"Client":{"Version":"20.10.24"}}'; echo "Cannot connect" >&2; exit 1 ;; esac"#;
-    check(&[("docker", down)], &["its daemon doesn't answer: Cannot connect"]);
-}
-
-#[test]
 fn another_run_in_the_checkout_is_exit_9() {
     let checkout = with_podman();
     let lock = checkout.path("target/xtask/lock");
