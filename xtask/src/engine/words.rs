@@ -5,6 +5,7 @@ use super::{Engine, Kind};
 use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
 use crate::plan::Build;
+use std::path::Path;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
 pub fn call<W: Into<String>>(engine: &Engine, words: impl IntoIterator<Item = W>) -> Invocation {
@@ -151,6 +152,12 @@ pub fn working_containers(engine: &Engine) -> Invocation {
 /// Removes a container, ending it first where it runs.
 pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["rm", "--force", id])
+}
+
+/// Removes a folder as the user and its subordinate ids (Podman, for an ordinary user).
+pub fn remove_in_namespace(engine: &Engine, folder: &Path) -> Invocation {
+    let folder = folder.display().to_string();
+    call(engine, ["unshare", "rm", "-r", "-f", "--one-file-system", "--", folder.as_str()])
 }
 
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
