@@ -32,6 +32,7 @@ mod labels;
 mod lint;
 mod packages;
 mod plan;
+mod platform;
 mod standin;
 // How it is done.
 mod base;

@@ -117,7 +117,9 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
     let Some(version) = version.and_then(Version::parse).filter(|_| answer.good()) else {
         return Err(trouble::podman(program, answer, environment));
     };
-    new_enough(Kind::Podman, program, version)
+    let side = if json["Server"].is_object() { &json["Server"] } else { &json["Client"] };
+    let platform = side["OsArch"].as_str().unwrap_or_default();
+    new_enough(Kind::Podman, program, version, platform)
 }
 
 fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
@@ -183,10 +185,12 @@ pub fn read_docker(
     let Some(server) = json["Server"]["Version"].as_str().and_then(Version::parse) else {
         return Err(trouble::docker(program, answer, client, environment));
     };
-    new_enough(Kind::Docker, program, server)
+    let part = |name: &str| json["Server"][name].as_str().unwrap_or_default();
+    let platform = [part("Os"), part("Arch")].join("/");
+    new_enough(Kind::Docker, program, server, platform.trim_matches('/'))
 }
 
-fn new_enough(kind: Kind, program: &str, version: Version) -> Outcome {
+fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Outcome {
     let (_, oldest, reason) = capability::OLDEST[kind as usize];
     if version < oldest {
         return Err(Trouble::new(
@@ -198,6 +202,7 @@ fn new_enough(kind: Kind, program: &str, version: Version) -> Outcome {
         kind,
         program: program.to_owned(),
         version,
+        platform: platform.to_owned(),
         why: "it works".to_owned(),
         place: None,
         env: standing_env(kind),
@@ -272,100 +277,4 @@ pub fn fingerprint(path: &str, program: &str, files: &[PathBuf]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(stdout: &str, stderr: &str, code: i32) -> Answer {
-        Answer { code: Some(code), stdout: stdout.into(), stderr: stderr.into() }
-    }
-
-    fn outcome(outcome: &Outcome) -> String {
-        match outcome {
-            Ok(engine) => format!("{} {} ({})", engine.kind, engine.version, engine.why),
-            Err(trouble) => trouble.what.clone(),
-        }
-    }
-
-    #[test]
-    fn podman_s_answers() {
-        let check = |answer: Answer, expected: &str| {
-            let found = read_podman("podman", &answer, &Environment::new());
-            assert_eq!(outcome(&found), expected);
-        };
-        check(answer(r#"{"Client":{"Version":"4.3.1"}}"#, "", 0), "podman 4.3.1 (it works)");
-        check(
-            answer(r#"{"Client":{"Version":"5.4.0"},"Server":{"Version":"5.2.1"}}"#, "", 0),
-            "podman 5.2.1 (it works)",
-        );
-        check(
-            answer(r#"{"Client":{"Version":"3.0.1"}}"#, "", 0),
-            "Podman 3.0.1 is too old: 4.3.0 brings cache mounts with uid=, secrets from the environment",
-        );
-        check(
-            answer("", "Error: cannot find it\n", 125),
-            "`podman version` failed: cannot find it",
-        );
-    }
-
-    #[test]
-    fn docker_s_answers() {
-        let check = |version: Answer, buildx: Option<Answer>, expected: &str| {
-            let found = read_docker("docker", &version, buildx.as_ref(), &Environment::new());
-            assert_eq!(outcome(&found), expected);
-        };
-        let both =
-            r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24+dfsg1"}}"#;
-        let down = r#"{"Client":{"Version":"28.2.2"},"Server":null}"#;
-        check(answer(both, "", 0), None, "docker 20.10.24 (it works)");
-        check(
-            answer(down, "Cannot connect to the Docker daemon\n", 1),
-            Some(answer("v0.29", "", 0)),
-            "its daemon doesn't answer: Cannot connect to the Docker daemon",
-        );
-        check(
-            answer(down, "", 1),
-            Some(answer("", "unknown command", 1)),
-            "its client 28.2.2 has no buildx plugin, which BuildKit needs",
-        );
-    }
-
-    #[test]
-    fn a_working_podman_comes_before_a_working_docker_and_a_wish_before_both() {
-        let good = |kind| Candidate {
-            kind,
-            program: kind.program().into(),
-            outcome: Ok(Engine { why: "it works".into(), ..Engine::assumed(kind) }),
-        };
-        let bad = |kind: Kind| Candidate {
-            kind,
-            program: kind.program().into(),
-            outcome: Err(Trouble::new("is down", "start it")),
-        };
-        let (podman, docker) = (Kind::Podman, Kind::Docker);
-        let check = |asked, candidates: &[Candidate], expected: &str| {
-            let text = match choose(asked, candidates) {
-                Ok(engine) => format!("{}: {}", engine.kind, engine.why),
-                Err(error) => error.to_string(),
-            };
-            assert_eq!(text, expected);
-        };
-        check(None, &[good(podman), good(docker)], "podman: it works");
-        check(None, &[bad(podman), good(docker)], "docker: it works; not podman: is down");
-        check(
-            Some((docker, "--engine")),
-            &[good(podman), good(docker)],
-            "docker: --engine asks for it",
-        );
-        let mut far = good(docker);
-        if let Ok(engine) = &mut far.outcome {
-            engine.place = Some("a remote Docker".into());
-        }
-        check(None, &[far], "docker: it works; a remote Docker");
-        check(None, &[bad(podman)], "looking for an engine: no Podman or Docker that works");
-        check(
-            Some((podman, "XTASK_ENGINE")),
-            &[good(docker)],
-            "looking for an engine: no Podman on PATH (XTASK_ENGINE asks for it)",
-        );
-    }
-}
+mod tests;
