@@ -110,6 +110,9 @@ pub struct Build {
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
+    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
+    /// which is a developer's and is never released.
+    pub exact_size: bool,
     /// Folders and files that must be there first, as the commands that make them.
     pub prepare: Vec<Invocation>,
     /// Where the engine writes the image ID.
@@ -157,6 +160,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         no_cache: wishes.no_cache,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
+        exact_size: !facts.changed,
         prepare,
         iidfile: state.iidfile(),
         tmp: state.tmp(),

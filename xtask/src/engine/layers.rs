@@ -2,9 +2,12 @@
 //! Docker's `Size` and `history` add up file sizes, not the bytes of the layers.
 
 use anyhow::Context as _;
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::Read;
+
+pub mod records;
 
 /// What an archive of an image tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,20 +61,27 @@ pub fn read(stream: impl Read) -> anyhow::Result<Archive> {
     })
 }
 
-/// Bytes of an entry; a compressed one would count wrong, so it is refused.
+/// Bytes of an entry as it was before it was compressed: the containerd store keeps layers as a
+/// registry would.
 fn uncompressed<R: Read>(entry: &mut tar::Entry<'_, R>) -> anyhow::Result<u64> {
     let size = entry.header().entry_size().context("reading the image's archive")?;
-    let mut start = [0; 4];
-    let count = entry.read(&mut start).context("reading the image's archive")?;
-    if start[..count].starts_with(&[0x1f, 0x8b]) || start[..count] == [0x28, 0xb5, 0x2f, 0xfd] {
-        anyhow::bail!("reading the image's archive: a layer is compressed");
+    let mut start = Vec::new();
+    entry.by_ref().take(4).read_to_end(&mut start).context("reading the image's archive")?;
+    if start == [0x28, 0xb5, 0x2f, 0xfd] {
+        anyhow::bail!("reading the image's archive: a layer is compressed with zstd");
     }
-    Ok(size)
+    if !start.starts_with(&[0x1f, 0x8b]) {
+        return Ok(size);
+    }
+    let mut layer = MultiGzDecoder::new(start.as_slice().chain(entry));
+    std::io::copy(&mut layer, &mut std::io::sink()).context("reading a compressed layer")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
 
     fn archive(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -109,13 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_layer_counts_what_it_was() {
+        let compressed = || {
+            let mut layer = GzEncoder::new(Vec::new(), Compression::fast());
+            layer.write_all(&[7; 70_000]).unwrap();
+            layer.finish().unwrap()
+        };
+        // In one piece, and in several as those that can be read before all of it is there.
+        let (one, two) = (compressed(), [compressed(), compressed()].concat());
+        let manifest = br#"[{"Config":"c","Layers":["a","b","c"]}]"#;
+        let files = [("a", &one[..]), ("b", &two), ("c", b"x"), ("manifest.json", manifest)];
+        assert_eq!(read(&archive(&files, &[])[..]).unwrap().layers, [70_000, 140_000, 1]);
+        let cut = [("a", &one[..30]), ("manifest.json", manifest)];
+        assert!(read(&archive(&cut, &[])[..]).is_err());
+    }
+
+    #[test]
     fn what_would_be_counted_wrong_is_refused() {
         let manifest = br#"[{"Config":"c","Layers":["a"]}]"#;
         let check = |files: &[(&str, &[u8])], expected: &str| {
             assert_eq!(format!("{:#}", read(&archive(files, &[])[..]).unwrap_err()), expected);
         };
-        let compressed: &[u8] = &[0x1f, 0x8b, 8, 0, 0];
-        check(&[("a", compressed)], "reading the image's archive: a layer is compressed");
+        let compressed: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0];
+        check(&[("a", compressed)], "reading the image's archive: a layer is compressed with zstd");
         check(&[("manifest.json", manifest)], "reading the archive: no layer a");
         check(&[("a", b"x")], "reading the image's archive: no manifest.json");
     }

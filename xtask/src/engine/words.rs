@@ -103,9 +103,14 @@ pub fn inspect(engine: &Engine, image: &str) -> Invocation {
     call(engine, ["image", "inspect", image])
 }
 
-/// The history of a local image with the bytes of its layers.
+/// The history of a local image with the bytes of its layers (Podman).
 pub fn history(engine: &Engine, image: &str) -> Invocation {
     call(engine, ["history", "--format", "json", "--no-trunc", image])
+}
+
+/// The bytes of the files of each step of a local image, one a line (Docker).
+pub fn step_sizes(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["history", "--human=false", "--format", "{{.Size}}", image])
 }
 
 /// The image as an archive on standard output.

@@ -261,3 +261,12 @@ fn the_budget_is_that_of_the_whole_production_image() {
     assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
     assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
 }
+
+#[test]
+fn what_can_be_released_is_measured_exactly() {
+    let (engine, config) = (Engine::assumed(Kind::Docker), config());
+    for changed in [false, true] {
+        let facts = Facts { changed, ..facts(&engine, &config) };
+        assert_eq!(build(&Wishes::default(), &facts).unwrap().exact_size, !changed);
+    }
+}

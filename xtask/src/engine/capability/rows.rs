@@ -55,7 +55,7 @@ pub(super) const TABLE: [Row; 25] = [
         breaks: false,
         what: "layer sizes from history",
         why: "Podman records the bytes of each layer's archive; Docker adds up file sizes",
-        instead: "the layers are measured from `docker save`",
+        instead: "the layers are measured by the daemon's records or from `docker save`",
     },
     Row {
         capability: Capability::LabelsAnyStage,
