@@ -37,6 +37,7 @@ mod standin;
 mod base;
 mod dockerfile;
 mod engine;
+mod files;
 mod invocation;
 mod lab;
 mod leftovers;

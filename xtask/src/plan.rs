@@ -5,7 +5,7 @@ use crate::cli::{SecretMount, SecretSource};
 use crate::config::{App, Config, Variant};
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
-use crate::invocation::Invocation;
+use crate::files::Step;
 use crate::labels::{FROM_GIT, OCI};
 use crate::network;
 use crate::reference;
@@ -113,8 +113,8 @@ pub struct Build {
     /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
     /// which is a developer's and is never released.
     pub exact_size: bool,
-    /// Folders and files that must be there first, as the commands that make them.
-    pub prepare: Vec<Invocation>,
+    /// Folders and files that must be there first.
+    pub prepare: Vec<Step>,
     /// Where the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
@@ -139,11 +139,9 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let mut prepare = prepare(facts, &state);
     let mut file = settings.dockerfile.clone();
     if let Some(line) = cut {
-        let part = state.folder.join("Dockerfile").display().to_string();
-        // `w` writes what is printed: a redirection would need a shell.
-        let words = ["-n".to_owned(), format!("1,{line}w {part}"), file];
-        prepare.push(Invocation::new("sed", words));
-        file = part;
+        let part = state.folder.join("Dockerfile");
+        let whole = std::mem::replace(&mut file, part.display().to_string());
+        prepare.push(Step::FirstLines { whole, count: line, part });
     }
     Ok(Build {
         variant,
@@ -322,19 +320,15 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<
 
 /// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
 /// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
-fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Invocation> {
-    let path = |path: &Path| path.display().to_string();
+fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Step> {
     let (cache, uid) = &facts.cache;
     let tmp = state.tmp();
-    let mut steps = vec![
-        Invocation::new("mkdir", ["-p".into(), path(&tmp), path(cache)]),
-        Invocation::new("rm", ["-f".into(), path(&state.iidfile())]),
-    ];
+    let mut steps =
+        vec![Step::Folders(vec![tmp.clone(), cache.clone()]), Step::Gone(state.iidfile())];
     if facts.engine.kind == Kind::Podman {
-        steps.push(Invocation::new("touch", [path(&state.marker())]));
+        steps.push(Step::Present(state.marker()));
         for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
-            let words = ["-sfn".to_owned(), path(cache), path(&tmp.join(link))];
-            steps.push(Invocation::new("ln", words));
+            steps.push(Step::Link { target: cache.clone(), place: tmp.join(link) });
         }
     }
     steps

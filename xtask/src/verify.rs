@@ -70,7 +70,10 @@ pub fn build(
         if plan.exact_size { Precision::Exact } else { Precision::Cheap(plan.size_budget) };
     let size = size::measure(&workflow.state, engine, &image, precision, runner)?;
     check_budget(plan, size.bytes)?;
-    for naming in words::tag(engine, &image.id, &plan.references) {
+    // What has its name already, because nothing changed, needs no new one.
+    let missing = plan.references.iter().filter(|name| !image.references.contains(name));
+    let missing: Vec<String> = missing.cloned().collect();
+    for naming in words::tag(engine, &image.id, &missing) {
         let answer = runner.ask(&naming, QUESTION)?;
         if !answer.good() {
             let message = format!("naming the image: {}", answer.last_line());
@@ -92,10 +95,10 @@ fn once(
     log: &Path,
 ) -> anyhow::Result<(Image, Ended)> {
     for step in &plan.prepare {
-        let answer = runner.ask(step, QUESTION)?;
-        if !answer.good() {
-            anyhow::bail!("preparing the build: {step}: {}", answer.last_line());
+        if runner.verbose {
+            say(&format!("$ {step}"));
         }
+        step.run(&workflow.top).context("preparing the build")?;
     }
     let invocation = words::build(engine, plan);
     let ended = runner
@@ -154,7 +157,7 @@ fn build_failed(
 }
 
 fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image> {
-    let answer = runner.ask(&words::inspect(engine, id), QUESTION)?;
+    let answer = runner.ask(&words::inspect(engine, &[id]), QUESTION)?;
     if !answer.good() {
         let message = format!("inspecting the image that was built: {}", answer.last_line());
         return Err(failure_help(
@@ -163,7 +166,7 @@ fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image
             "build again; if it stays so, look at the log",
         ));
     }
-    inspect::image(&answer.stdout)
+    inspect::image(&answer.stdout)?.context("inspecting the image that was built: no answer")
 }
 
 fn mismatch(what: &str, help: Vec<String>) -> anyhow::Error {

@@ -40,13 +40,24 @@ pub struct Image {
     pub imported: bool,
 }
 
-/// Reads the answer of `image inspect` for one image.
+/// Reads the answer of `image inspect` for one image; `None` when there is no such image.
 ///
 /// # Errors
-/// When it is no JSON, or not of an image.
-pub fn image(text: &str) -> anyhow::Result<Image> {
+/// As [`images`].
+pub fn image(text: &str) -> anyhow::Result<Option<Image>> {
+    Ok(images(text)?.pop())
+}
+
+/// Reads the answer of `image inspect`: the images that are there, in the order asked for.
+///
+/// # Errors
+/// When it is no JSON, or not of images.
+pub fn images(text: &str) -> anyhow::Result<Vec<Image>> {
     let all: Value = serde_json::from_str(text).context("reading what `image inspect` printed")?;
-    let image = &all[0];
+    all.as_array().into_iter().flatten().map(described).collect()
+}
+
+fn described(image: &Value) -> anyhow::Result<Image> {
     let config = &image["Config"];
     let id = image["Id"].as_str().unwrap_or_default();
     if id.is_empty() {
@@ -159,7 +170,8 @@ mod tests {
 
     #[test]
     fn both_engines_describe_the_same_image() {
-        let (podman, docker) = (image(PODMAN).unwrap(), image(DOCKER).unwrap());
+        let one = |text: &str| image(text).unwrap().unwrap();
+        let (podman, docker) = (one(PODMAN), one(DOCKER));
         assert_eq!(
             Image { digests: Vec::new(), ..podman.clone() },
             Image { digests: Vec::new(), ..docker.clone() }
@@ -180,6 +192,7 @@ mod tests {
         assert!(history_bytes(r#"[{"size":"5MB"}]"#).is_err());
         assert_eq!(step_sizes("58744\n0\n172310206\n").unwrap(), [58_744, 0, 172_310_206]);
         assert!(step_sizes("58.7kB\n").is_err());
-        assert!(image("[]").is_err());
+        assert_eq!(image("[]").unwrap(), None);
+        assert!(image("[{}]").is_err());
     }
 }

@@ -70,7 +70,7 @@ fn secret_words(secret: &SecretMount) -> String {
 
 /// Gives `image` (an image ID) the local names `references`.
 pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocation> {
-    if has(engine, Capability::TagsAtOnce) {
+    if has(engine, Capability::TagsAtOnce) && !references.is_empty() {
         let words = ["tag", image].into_iter().chain(references.iter().map(String::as_str));
         return vec![call(engine, words)];
     }
@@ -86,7 +86,8 @@ pub fn script(
 ) -> String {
     let mut lines =
         vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
-    lines.extend(first.iter().chain(&plan.prepare).map(ToString::to_string));
+    lines.extend(first.iter().map(ToString::to_string));
+    lines.extend(plan.prepare.iter().map(ToString::to_string));
     lines.push(build(engine, plan).to_string());
     lines.push(format!("image=$(cat {})", quoted(&plan.iidfile.display().to_string())));
     for invocation in tag(engine, IMAGE, &plan.references) {
@@ -98,9 +99,9 @@ pub fn script(
 /// Stands for the image ID in [`script`]; no character of it is quoted.
 const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
-/// Everything about a local image.
-pub fn inspect(engine: &Engine, image: &str) -> Invocation {
-    call(engine, ["image", "inspect", image])
+/// Everything about local images.
+pub fn inspect(engine: &Engine, images: &[&str]) -> Invocation {
+    call(engine, ["image", "inspect"].iter().chain(images).copied())
 }
 
 /// The history of a local image with the bytes of its layers (Podman).

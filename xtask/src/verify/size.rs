@@ -36,9 +36,13 @@ pub enum Precision {
 struct Known {
     /// Uncompressed bytes of layers.
     layers: BTreeMap<String, u64>,
-    /// The configs of images whose ID is another digest.
-    configs: BTreeMap<String, String>,
+    /// Images by their IDs: the bytes of all layers, and the digest of the config.
+    images: BTreeMap<String, (u64, Option<String>)>,
 }
+
+/// How much is remembered: beyond that only the image of this build. What was forgotten is measured
+/// once more.
+const MOST: usize = 500;
 
 /// What a layer's archive has beside the files, and what nobody counted, in bytes.
 const MARGIN: u64 = 1_000_000;
@@ -54,19 +58,22 @@ pub fn measure(
     precision: Precision,
     runner: &Runner,
 ) -> anyhow::Result<Size> {
-    if has(engine, Capability::ExactHistory) {
-        let answer = runner.ask(&words::history(engine, &image.id), QUESTION)?;
-        let bytes = inspect::history_bytes(&answer.stdout)?;
-        return Ok(Size { bytes, exact: true, config_digest: Some(image.id.clone()) });
-    }
     let mut known: Known = state.remembered("sizes.json").unwrap_or_default();
     if let Some(size) = known.size(image) {
         return Ok(size);
     }
+    if has(engine, Capability::ExactHistory) {
+        let answer = runner.ask(&words::history(engine, &image.id), QUESTION)?;
+        let bytes = inspect::history_bytes(&answer.stdout)?;
+        let config_digest = Some(image.id.clone());
+        known.images.insert(image.id.clone(), (bytes, config_digest.clone()));
+        known.remember(state, image)?;
+        return Ok(Size { bytes, exact: true, config_digest });
+    }
     let folder = image.unpacked.as_deref().and_then(records::folder);
     let recorded = folder.map(|folder| records::sizes(&folder, &known.unknown(image)));
     if recorded.is_some_and(|recorded| known.add(recorded)) {
-        state.remember("sizes.json", &known)?;
+        known.remember(state, image)?;
         if let Some(size) = known.size(image) {
             return Ok(size);
         }
@@ -89,9 +96,11 @@ pub fn measure(
         );
     }
     known.add(image.layers.iter().cloned().zip(archive.layers).collect());
-    known.configs.extend(archive.config_digest.map(|digest| (image.id.clone(), digest)));
-    state.remember("sizes.json", &known)?;
-    known.size(image).context("measuring the layers: one is missing")
+    let bytes = known.sum(&image.layers).context("measuring the layers: one is missing")?;
+    let config_digest = known.config(image).or(archive.config_digest);
+    known.images.insert(image.id.clone(), (bytes, config_digest.clone()));
+    known.remember(state, image)?;
+    Ok(Size { bytes, exact: true, config_digest })
 }
 
 impl Known {
@@ -111,18 +120,26 @@ impl Known {
         layers.iter().map(|layer| self.layers.get(layer).copied()).sum()
     }
 
-    /// The image's size, where all of its layers are known.
+    /// The image's size, where it is known itself or all of its layers are.
     fn size(&self, image: &Image) -> Option<Size> {
-        let bytes = self.sum(&image.layers)?;
+        let whole = self.images.get(&image.id).map(|(bytes, _)| *bytes);
+        let bytes = whole.or_else(|| self.sum(&image.layers))?;
         Some(Size { bytes, exact: true, config_digest: self.config(image) })
     }
 
-    fn config(&self, image: &Image) -> Option<String> {
-        if image.config_is_id {
-            Some(image.id.clone())
-        } else {
-            self.configs.get(&image.id).cloned()
+    fn remember(&mut self, state: &State, image: &Image) -> anyhow::Result<()> {
+        if self.layers.len() > MOST {
+            self.layers.retain(|digest, _| image.layers.contains(digest));
         }
+        if self.images.len() > MOST {
+            self.images.retain(|id, _| *id == image.id);
+        }
+        state.remember("sizes.json", self)
+    }
+
+    fn config(&self, image: &Image) -> Option<String> {
+        let own = || image.config_is_id.then(|| image.id.clone());
+        own().or_else(|| self.images.get(&image.id)?.1.clone())
     }
 
     /// The size with the layers from the first unknown one on counted by `steps`, the file sizes
@@ -187,11 +204,28 @@ mod tests {
             Some(Size { bytes: 12, exact: true, config_digest: digest.map(str::to_owned) })
         };
         assert_eq!(all.size(&found), size(None));
-        all.configs.insert("id".to_owned(), "config".to_owned());
+        all.images.insert("id".to_owned(), (12, Some("config".to_owned())));
         assert_eq!(all.size(&found), size(Some("config")));
         found.config_is_id = true;
         assert_eq!(all.size(&found), size(Some("id")));
-        assert_eq!(all.size(&image(&["base", "other"])), None);
+        let other = Image { id: "other".to_owned(), ..image(&["base", "other"]) };
+        assert_eq!(all.size(&other), None);
         assert_eq!(all.unknown(&image(&["base", "other"])), ["other"]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_the_image_at_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        let mut all = known(&[("base", 7), ("top", 5)]);
+        for number in 0..MOST {
+            all.layers.insert(format!("layer {number}"), 1);
+            all.images.insert(format!("image {number}"), (1, None));
+        }
+        all.images.insert("id".to_owned(), (12, None));
+        all.remember(&state, &image(&["base", "top"])).unwrap();
+        let kept: Known = state.remembered("sizes.json").unwrap();
+        let images = BTreeMap::from([("id".to_owned(), (12, None))]);
+        assert_eq!(kept, Known { images, ..known(&[("base", 7), ("top", 5)]) });
     }
 }

@@ -4,7 +4,7 @@ use super::checkout::Checkout;
 use std::fs;
 
 /// A Docker of version 20.10 whose store can't be looked into: an ordinary user's. The layers of
-/// what it builds stand in the file `layers`, what `save` gives in the file `archive`.
+/// what it builds stand in the file `layers`, its ID in `id`, what `save` gives in the file `archive`.
 const DOCKER: &str = r#"#!/bin/sh
 echo "$*" >>"$HOME/../calls"
 case "$1 $2" in
@@ -22,17 +22,18 @@ case "$1 $2" in
             esac
             shift
         done
-        echo "[{\"Id\":\"sha256:12\",\"Config\":{\"Labels\":{$labels},\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}},
+        echo "[{\"Id\":\"$(cat "$HOME/../id")\",\"Config\":{\"Labels\":{$labels},\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}},
             \"GraphDriver\":{\"Data\":{\"UpperDir\":\"$HOME/no/overlay2/12/diff\"}},
             \"RootFS\":{\"Layers\":[$(cat "$HOME/../layers")]}}]" >"$HOME/../image.json"
-        echo sha256:12 >"$file" ;;
+        cat "$HOME/../id" >"$file" ;;
     *) ;;
 esac
 "#;
 
 fn with_docker() -> Checkout {
     let checkout = Checkout::new();
-    checkout.write(".git/info/exclude", "/bin/\n/home/\n/calls\n/image.json\n/layers\n/archive\n");
+    checkout
+        .write(".git/info/exclude", "/bin/\n/home/\n/calls\n/image.json\n/id\n/layers\n/archive\n");
     checkout.write("home/.keep", "");
     checkout.write("image.json", r#"[{"Id":"sha256:ab","Config":{}}]"#);
     checkout.program("docker", DOCKER);
@@ -67,7 +68,11 @@ fn a_small_edit_is_not_measured_and_a_commit_is() {
         let calls = fs::read_to_string(checkout.path("calls")).unwrap();
         calls.lines().filter(|call| call.starts_with("save ")).count()
     };
-    checkout.write("layers", r#""sha256:base","sha256:first""#);
+    let makes = |id: &str, top: &str| {
+        checkout.write("id", &format!("sha256:{id}"));
+        checkout.write("layers", &format!("\"sha256:base\",\"sha256:{top}\""));
+    };
+    makes("1", "first");
     fs::write(checkout.path("archive"), archive(3_000_000, 30_000)).unwrap();
     let first = build(&[]);
     assert!(first.contains("  size      3.0 MB of 500.0 MB, 2 layers\n"), "{first}");
@@ -75,13 +80,14 @@ fn a_small_edit_is_not_measured_and_a_commit_is() {
     build(&[]);
     assert_eq!(saved(), 1);
     checkout.write("app/manage.py", "one = 2\n");
-    checkout.write("layers", r#""sha256:base","sha256:edited""#);
+    makes("2", "edited");
     let edited = build(&[]);
     assert!(edited.contains("  size      about 3.0 MB of 500.0 MB, 2 layers\n"), "{edited}");
     let edited: serde_json::Value = serde_json::from_str(&build(&["--format", "json"])).unwrap();
     assert_eq!(edited["size_bytes"], 3_020_000);
     assert_eq!(edited["size_exact"], false);
     assert_eq!(saved(), 1);
+    makes("3", "edited");
     fs::write(checkout.path("archive"), archive(3_000_000, 32_768)).unwrap();
     checkout.git(&["commit", "--quiet", "--all", "--message", "second"]);
     let second: serde_json::Value = serde_json::from_str(&build(&["--format", "json"])).unwrap();
