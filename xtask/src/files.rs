@@ -1,7 +1,7 @@
 //! Small changes of files, decided as data: done here, and shown as the command that does the same.
 //! To start that command would take longer than what it does.
 
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, quoted};
 use crate::state::{make_folder, write_whole};
 use anyhow::Context as _;
 use std::fmt;
@@ -24,14 +24,16 @@ pub enum Step {
         /// Where it stands.
         place: PathBuf,
     },
-    /// One file holds the first lines of another one.
-    FirstLines {
-        /// The whole file, below the top folder.
+    /// A file holds the first lines of another one, and a last line of its own.
+    Ending {
+        /// The other file, below the top folder.
         whole: String,
-        /// How many lines.
+        /// How many of its lines.
         count: usize,
+        /// The last line.
+        last: String,
         /// The file that is written.
-        part: PathBuf,
+        file: PathBuf,
     },
 }
 
@@ -48,10 +50,13 @@ impl fmt::Display for Step {
             Step::Link { target, place } => {
                 Invocation::new("ln", ["-sfn".to_owned(), path(target), path(place)])
             }
-            // `w` writes what is printed: a redirection would need a shell.
-            Step::FirstLines { whole, count, part } => {
-                let script = format!("1,{count}w {}", path(part));
-                Invocation::new("sed", ["-n".to_owned(), script, whole.clone()])
+            Step::Ending { whole, count, last, file } => {
+                // The empty line is there for a file whose last line isn't ended.
+                let [whole, last, file] = [whole, last, &path(file)].map(|word| quoted(word));
+                return write!(
+                    f,
+                    "{{ head -n {count} {whole}; printf '\\n%s\\n' {last}; }} >{file}"
+                );
             }
         };
         invocation.fmt(f)
@@ -79,10 +84,11 @@ impl Step {
                 std::os::unix::fs::symlink(target, place)
                     .with_context(|| format!("making the link {}", place.display()))
             }
-            Step::FirstLines { whole, count, part } => {
+            Step::Ending { whole, count, last, file } => {
                 let text = fs::read_to_string(top.join(whole));
                 let text = text.with_context(|| format!("reading {whole}"))?;
-                write_whole(part, &text.split_inclusive('\n').take(*count).collect::<String>())
+                let first: String = text.split_inclusive('\n').take(*count).collect();
+                write_whole(file, &format!("{first}\n{last}\n"))
             }
         }
     }
@@ -132,10 +138,11 @@ mod tests {
             }
             std::os::unix::fs::symlink("elsewhere", top.join("link")).unwrap();
             let link = |name: &str| Step::Link { target: top.join("one"), place: top.join(name) };
-            let lines = |whole: &str, count, part: &str| Step::FirstLines {
+            let ending = |whole: &str, count, last: &str, file: &str| Step::Ending {
                 whole: whole.to_owned(),
                 count,
-                part: top.join(part),
+                last: last.to_owned(),
+                file: top.join(file),
             };
             let steps = [
                 Step::Folders(vec![top.join("one/two"), top.join("o'ne")]),
@@ -145,8 +152,9 @@ mod tests {
                 Step::Present(top.join("new")),
                 link("link"),
                 link("other"),
-                lines("three", 2, "two lines"),
-                lines("three", 9, "all"),
+                ending("three", 2, "d", "two lines"),
+                ending("three", 9, r#"it's "$HOME" \n %s \\"#, "all"),
+                ending("kept", 1, "", "not ended"),
             ];
             for step in steps.iter().chain(&steps) {
                 if by_command {
@@ -163,6 +171,6 @@ mod tests {
         };
         let ours = made(false);
         assert_eq!(ours, made(true));
-        assert!(ours.contains(&"/two lines: a\nb\n".to_owned()), "{ours:?}");
+        assert!(ours.contains(&"/two lines: a\nb\n\nd\n".to_owned()), "{ours:?}");
     }
 }

@@ -49,9 +49,9 @@ pub fn build(
         [] => made,
         _ if plan.no_cache => return Err(too_many_labels(&stale)),
         _ => {
-            // Podman 4.3.1 stores --label in the last layer of each stage, for whoever comes next.
+            // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
             say(&format!(
-                "building anew: the layer cache adds the labels of an older build: {}",
+                "building anew: the layer cache adds the labels of another build: {}",
                 stale.join(", ")
             ));
             let anew = Build { no_cache: true, ..plan.clone() };

@@ -4,6 +4,7 @@ use super::capability::{Capability, has};
 use super::{Engine, Kind};
 use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
+use crate::labels;
 use crate::plan::Build;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
@@ -40,9 +41,10 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     for name in &plan.passed {
         option("--build-arg", name);
     }
-    // Sorted: the order is part of the image ID. On the command line: Podman's layer cache serves
-    // `LABEL name=$ARG` stale, and a label here costs no layer.
-    for (name, value) in &plan.labels {
+    // Sorted: the order is part of the image ID. A label here, or by its value at the end of the
+    // file, costs no layer; `LABEL name=$ARG` is served stale from Podman's layer cache.
+    let in_file = |name, value| plan.labels_in_file && labels::literal(name, value).is_some();
+    for (name, value) in plan.labels.iter().filter(|(name, value)| !in_file(name, value)) {
         option("--label", &format!("{name}={value}"));
     }
     for secret in &plan.secrets {

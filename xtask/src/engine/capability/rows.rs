@@ -62,9 +62,9 @@ pub(super) const TABLE: [Row; 25] = [
         podman: NotOn(Version(4, 3, 1)),
         docker: Always,
         breaks: false,
-        what: "labels on a stage in the middle",
-        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none",
-        instead: "the file that Podman is given ends with the target's stage",
+        what: "labels on any stage by --label",
+        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none, and makes a step of each",
+        instead: "the file that Podman is given ends with the target's stage and one LABEL with the values themselves",
     },
     Row {
         capability: Capability::ProxiesPassed,
