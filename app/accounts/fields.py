@@ -1,31 +1,40 @@
-import base64
-
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+from senex_trader.encryption import Secret
 
 
-def cipher():
-    """Any text serves as FIELD_ENCRYPTION_KEY: the key that Fernet wants is derived from it."""
-    derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"senex_trader fields")
-    key = derivation.derive(settings.FIELD_ENCRYPTION_KEY.encode())
-    return Fernet(base64.urlsafe_b64encode(key))
+class SecretAttribute(DeferredAttribute):
+    """A text that is assigned is hidden at once."""
+
+    def __set__(self, instance, value):
+        instance.__dict__[self.field.attname] = hidden(value)
 
 
-class EncryptedTextField(models.TextField):
-    """Text that is encrypted in the database. It can't be searched: each time it looks new."""
+def hidden(value):
+    return Secret.hide(value) if isinstance(value, str) else value
 
-    def get_db_prep_save(self, value, connection):
-        if value is not None:
-            value = cipher().encrypt(str(value).encode()).decode()
-        return super().get_db_prep_save(value, connection)
+
+class SecretField(models.TextField):
+    """A `Secret`. The database, and what `dumpdata` writes, hold its encrypted form."""
+
+    descriptor_class = SecretAttribute
 
     def from_db_value(self, value, expression, connection):
-        if value is None:
-            return None
-        try:
-            return cipher().decrypt(value.encode()).decode()
-        except InvalidToken:
-            raise ValueError("The value was encrypted with another FIELD_ENCRYPTION_KEY") from None
+        return None if value is None else Secret(value)
+
+    def get_prep_value(self, value):
+        # A text comes from `QuerySet.update`, which passes the attribute by.
+        value = hidden(value)
+        return value.encrypted if isinstance(value, Secret) else value
+
+    def to_python(self, value):
+        # A text comes from `loaddata`.
+        return Secret(value) if isinstance(value, str) else value
+
+    def value_to_string(self, obj):
+        return self.value_from_object(obj).encrypted
+
+    def get_lookup(self, lookup_name):
+        """Each time it is encrypted it looks new, so a search would find nothing."""
+        return super().get_lookup(lookup_name) if lookup_name == "isnull" else None

@@ -1,20 +1,64 @@
+import uuid
+from pathlib import PurePath
+
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import FileExtensionValidator
 from django.db import models
 
-from accounts.fields import EncryptedTextField
+from accounts.fields import SecretField
+
+STATEMENT_EXTENSIONS = ["csv", "pdf", "txt"]
+STATEMENT_MEGABYTES = 2
 
 
-class BrokerAccount(models.Model):
+class BrokerCredential(models.Model):
+    """What opens one account at a broker."""
+
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="broker_accounts"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="broker_credentials"
     )
     name = models.CharField(max_length=100)
-    token = EncryptedTextField()
+    secret = SecretField()
+    # As the broker said last.
+    balance = models.DecimalField(max_digits=14, decimal_places=2, null=True, editable=False)
+    balance_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
+        ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["user", "name"], name="unique_account_name_of_user")
+            models.UniqueConstraint(fields=["user", "name"], name="unique_name_of_user"),
         ]
+
+    def __str__(self):
+        return self.name
+
+
+def statement_path(statement, filename):
+    """Of the user's name for the file only its kind: it can't be guessed, nor lead astray."""
+    return f"statements/{uuid.uuid4()}{PurePath(filename).suffix.lower()}"
+
+
+def check_statement_size(file):
+    if file.size > STATEMENT_MEGABYTES * 2**20:
+        raise ValidationError(f"A statement may have {STATEMENT_MEGABYTES} MB at most.")
+
+
+class Statement(models.Model):
+    """A file that a broker sent, kept with the account."""
+
+    credential = models.ForeignKey(
+        BrokerCredential, on_delete=models.CASCADE, related_name="statements"
+    )
+    file = models.FileField(
+        upload_to=statement_path,
+        validators=[FileExtensionValidator(STATEMENT_EXTENSIONS), check_statement_size],
+    )
+    name = models.CharField(max_length=255, editable=False)
+    uploaded_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-uploaded_at", "-pk"]
 
     def __str__(self):
         return self.name

@@ -1,20 +1,36 @@
 import logging
 
 from celery import shared_task
+from django.utils import timezone
 
-from accounts.models import BrokerAccount
+from accounts.models import BrokerCredential
+from senex_trader.encryption import SecretUnreadable
+from trading import broker
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task
-def find_unreadable_tokens():
-    """The accounts whose token the present FIELD_ENCRYPTION_KEY doesn't open."""
+def refresh_balance(credential_id):
+    """Asks the broker what the account holds. Whoever deleted it meanwhile needs no answer."""
+    credential = BrokerCredential.objects.filter(pk=credential_id).first()
+    if credential is None:
+        return None
+    balance = broker.balance(credential.secret)
+    BrokerCredential.objects.filter(pk=credential_id).update(
+        balance=balance, balance_at=timezone.now()
+    )
+    return balance
+
+
+@shared_task
+def find_unreadable_secrets():
+    """The credentials whose secret the present FIELD_ENCRYPTION_KEY doesn't open."""
     unreadable = []
-    for key in BrokerAccount.objects.order_by("pk").values_list("pk", flat=True):
+    for credential in BrokerCredential.objects.order_by("pk").iterator():
         try:
-            BrokerAccount.objects.get(pk=key)
-        except ValueError:
-            logger.warning("The token of account %s can't be read", key)
-            unreadable.append(key)
+            credential.secret.reveal()
+        except SecretUnreadable:
+            logger.warning("The secret of credential %s can't be read", credential.pk)
+            unreadable.append(credential.pk)
     return unreadable

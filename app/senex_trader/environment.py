@@ -1,6 +1,12 @@
-"""Which settings a process runs with, where nobody has said so."""
+"""What a process reads from its environment, and which settings it runs with."""
 
 import os
+
+from django.core.exceptions import ImproperlyConfigured
+
+# Before numpy is imported: its OpenBLAS starts a thread for each core of the host, in each process,
+# and fails where a container may not have so many. Nothing here needs one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def choose_settings():
@@ -11,3 +17,19 @@ def choose_settings():
     name = os.environ.get("ENVIRONMENT") or "production"
     name = {"prod": "production", "dev": "development"}.get(name, name)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"senex_trader.settings.{name}")
+
+
+def words(name, default=""):
+    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+
+
+def number(name, default, least=0):
+    """A variable that is set to nothing counts as missing, as everywhere."""
+    text = os.environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value < 1e9:
+        raise ImproperlyConfigured(f"{name} must be a number of at least {least}, not '{text}'")
+    return value

@@ -3,7 +3,7 @@ from django.urls import include, path
 from senex_trader import health
 
 urlpatterns = [
-    path("health/", health.ready, name="health"),
+    path("health/", health.health, name="health"),
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
     path("accounts/", include("accounts.urls")),

@@ -5,9 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+from senex_trader.environment import number
 
 APPLICATION = Path(__file__).resolve().parents[1]
 KEYS = {"SECRET_KEY": "test-secret-key", "FIELD_ENCRYPTION_KEY": "test-encryption-key"}
+GOOD_KEYS = {
+    "SECRET_KEY": "a-good-secret-key-is-long-and-has-many-different-characters",
+    "FIELD_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+}
 
 
 def manage(command, settings=None, **environment):
@@ -39,6 +47,65 @@ def test_production_refuses_a_missing_key(missing):
     assert result.returncode != 0
     last = result.stderr.strip().splitlines()[-1]
     assert last.endswith(f"ImproperlyConfigured: Set in the environment: {missing}")
+
+
+def test_the_check_of_a_deployment_finds_nothing_with_good_keys():
+    result = manage(["check", "--deploy", "--fail-level", "WARNING"], "production", **GOOD_KEYS)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "System check identified no issues (0 silenced).\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "found"),
+    [
+        ("production", GOOD_KEYS, ""),
+        ("production", KEYS, "E001"),
+        ("development", {}, ""),
+        ("build", {}, "E001 E002"),
+    ],
+)
+def test_what_a_service_is_refused_for(settings, environment, found):
+    result = manage(["check", "--deploy", "--tag", "service"], settings, **environment)
+    ids = [word for word in ("E001", "E002") if f"(senex_trader.{word})" in result.stderr]
+    assert " ".join(ids) == found, result.stderr
+    assert (result.returncode == 0) == (not found)
+    assert "test-encryption-key" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("text", ["0.5", "soon", "-1", "nan", "inf", "1e9"])
+def test_a_wrong_number_is_told_by_its_name(monkeypatch, text):
+    monkeypatch.setenv("MARK_INTERVAL", text)
+    with pytest.raises(ImproperlyConfigured) as failure:
+        number("MARK_INTERVAL", 30, least=1)
+    assert str(failure.value) == f"MARK_INTERVAL must be a number of at least 1, not '{text}'"
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", 30), ("1", 1), ("2.5", 2.5)])
+def test_a_number_that_is_empty_is_missing(monkeypatch, text, expected):
+    monkeypatch.setenv("MARK_INTERVAL", text)
+    assert number("MARK_INTERVAL", 30, least=1) == expected
+
+
+HTTPS = ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, dict.fromkeys(HTTPS, True) | {"SECURE_HSTS_SECONDS": 3600, "MARK_INTERVAL": 30.0}),
+        ({"HSTS_SECONDS": "31536000", "HTTPS_ONLY": "no"}, dict.fromkeys(HTTPS, True)),
+        ({"HTTPS_ONLY": "0"}, dict.fromkeys(HTTPS, False) | {"SECURE_HSTS_SECONDS": 0}),
+        (
+            {"HSTS_SECONDS": "31536000", "MARK_INTERVAL": "5", "PAPER_BROKER_LATENCY": "2.5"},
+            {"SECURE_HSTS_SECONDS": 31_536_000, "MARK_INTERVAL": 5.0, "PAPER_BROKER_LATENCY": 2.5},
+        ),
+    ],
+)
+def test_settings_follow_the_environment(environment, expected):
+    code = f"import json; print(json.dumps({{n: getattr(settings, n) for n in {[*expected]}}}))"
+    shell = ["shell", "--no-imports", "--command", f"from django.conf import settings; {code}"]
+    result = manage(shell, "production", **KEYS, **environment)
+    assert json.loads(result.stdout) == expected, result.stderr
 
 
 def test_no_migration_is_missing():

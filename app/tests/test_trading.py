@@ -1,60 +1,245 @@
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import msgpack
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
 
-from accounts.models import BrokerAccount
-from senex_trader.celery import application
-from trading.consumers import TickConsumer
-from trading.models import Position
-from trading.tasks import heartbeat, send_tick
+from senex_trader.asgi import application
+from trading import history, tasks, valuation
+from trading.consumers import PositionConsumer
+from trading.models import Mark, Underlying
+from trading.tasks import mark_to_market
+
+from .conftest import NOON
+
+CONDOR = [("P", 560, 2, "2"), ("P", 570, -2, "4"), ("C", 630, -2, "4"), ("C", 640, 2, "2")]
 
 
 def communicator(user):
-    connection = WebsocketCommunicator(TickConsumer.as_asgi(), "/ws/ticks/")
+    connection = WebsocketCommunicator(PositionConsumer.as_asgi(), "/ws/positions/")
     connection.scope["user"] = user
     return connection
 
 
-async def test_a_tick_reaches_the_browser():
-    connection = communicator(User(username="ada"))
-    assert (await connection.connect())[0]
-    sent = await sync_to_async(send_tick.delay)("SPY", 512.5)
-    assert await connection.receive_json_from() == sent.get()
-    await connection.disconnect()
-
-
-async def test_ticks_are_for_users_only():
-    assert not (await communicator(AnonymousUser()).connect())[0]
-
-
-def test_the_heartbeat_is_a_tick():
-    assert heartbeat.delay().get()["symbol"] == "HEARTBEAT"
-
-
-@pytest.mark.parametrize(
-    ("task", "queue"),
-    [
-        ("accounts.tasks.find_unreadable_tokens", "accounts"),
-        ("trading.tasks.heartbeat", "trading"),
-        ("celery.ping", "celery"),
-    ],
-)
-def test_tasks_go_to_their_queues(task, queue):
-    route = application.amqp.router.route({}, task)
-    assert getattr(route["queue"], "name", route["queue"]) == queue
-
-
-def test_beat_schedules_a_task_that_exists():
-    application.loader.import_default_modules()
-    for entry in application.conf.beat_schedule.values():
-        assert entry["task"] in application.tasks
+@pytest.mark.django_db
+def test_positions_are_valued_by_their_legs_together(ada, open_position):
+    long = open_position(ada, [("C", 600, 1, "10")])
+    short = open_position(ada, [("C", 600, -3, "10")])
+    other = open_position(ada, [("P", 50, 2, "1")], symbol="XYZ", price=50)
+    empty = open_position(ada, [])
+    positions = [long, short, other, empty]
+    found = valuation.numbers(positions, {"SPY": 600, "XYZ": 50}, NOON)
+    for name, number in vars(found[long.pk]).items():
+        assert getattr(found[short.pk], name) == pytest.approx(-3 * number), name
+    # As each one alone.
+    assert found[other.pk] == valuation.numbers([other], {"XYZ": 50}, NOON)[other.pk]
+    assert set(vars(found[empty.pk]).values()) == {0}
+    net = valuation.net(found.values())
+    assert net.vega == pytest.approx(sum(each.vega for each in found.values()))
+    assert valuation.numbers([], {}, NOON) == {}
 
 
 @pytest.mark.django_db
-def test_the_page_lists_positions(client):
-    user = User.objects.create_user("ada")
-    account = BrokerAccount.objects.create(user=user, name="Main", token="token")
-    Position.objects.create(account=account, symbol="SPY", quantity=-2)
-    client.force_login(user)
-    assert "-2 SPY (Main)" in client.get("/").content.decode()
+def test_numbers_are_dollars_of_the_moves_that_the_page_names(ada, open_position):
+    position = open_position(ada, CONDOR)
+
+    def at(price=600, moment=NOON):
+        return valuation.numbers([position], {"SPY": price}, moment)[position.pk]
+
+    now = at()
+    assert now.profit == pytest.approx(now.value + 2 * 100 * (4 - 2 + 4 - 2))
+    step = 0.01
+    slope = (at(600 * (1 + step / 100)).value - at(600 * (1 - step / 100)).value) / (2 * step)
+    assert now.delta == pytest.approx(slope, rel=1e-4)
+    bend = at(600 * (1 + step / 100)).value - 2 * now.value + at(600 * (1 - step / 100)).value
+    assert now.gamma == pytest.approx(bend / step**2, rel=1e-3)
+    minute = timedelta(minutes=1)
+    decay = (at(moment=NOON + minute).value - at(moment=NOON - minute).value) * 720
+    assert now.theta == pytest.approx(decay, rel=1e-4)
+    rise = 1e-4
+    Underlying.objects.update(volatility=0.2 + rise)
+    position.underlying.refresh_from_db()
+    assert now.vega == pytest.approx((at().value - now.value) / (100 * rise), rel=1e-2)
+
+
+@pytest.mark.django_db
+def test_the_curve_runs_through_the_present_profit(ada, open_position):
+    position = open_position(ada, CONDOR)
+    curve = valuation.curve(position, [550.0, 600.0, 650.0], NOON)
+    now = valuation.numbers([position], {"SPY": 600}, NOON)[position.pk]
+    assert curve[1] == pytest.approx(now.profit)
+    # At its expiry it is what the straight lines say.
+    late = NOON + timedelta(days=60)
+    assert valuation.curve(position, [500.0, 600.0], late) == pytest.approx([-1200.0, 800.0])
+
+
+@pytest.mark.django_db
+def test_marks_are_made_once_in_an_interval(ada, open_position, monkeypatch):
+    first, closed = open_position(ada, CONDOR), open_position(ada, CONDOR, closed_at=NOON)
+    monkeypatch.setattr(tasks, "last_tick", lambda: NOON)
+    assert mark_to_market.delay().get() == {"time": NOON.isoformat(), "positions": 1}
+    # The broker delivers some messages twice.
+    mark_to_market.delay().get()
+    mark = Mark.objects.get()
+    assert (mark.position, mark.time) == (first, NOON)
+    underlying = Underlying.objects.get()
+    again = valuation.numbers([first], {"SPY": underlying.price}, NOON)[first.pk]
+    assert (mark.value, mark.profit) == (again.value, again.profit)
+    assert not closed.marks.exists()
+
+
+@pytest.mark.django_db
+def test_old_marks_go(ada, open_position, monkeypatch):
+    position = open_position(ada)
+    for age in (23, 25):
+        time = NOON - timedelta(hours=age)
+        Mark.objects.create(position=position, time=time, value=0, profit=0)
+    monkeypatch.setattr(tasks, "last_tick", lambda: NOON)
+    mark_to_market.delay().get()
+    ages = [NOON - time for time in position.marks.values_list("time", flat=True)]
+    assert ages == [timedelta(hours=23), timedelta(0)]
+
+
+@pytest.mark.parametrize("interval", [1.0, 7.0, 30.0, 3600.0])
+def test_a_tick_is_the_start_of_its_interval(settings, monkeypatch, interval):
+    settings.MARK_INTERVAL = interval
+    monkeypatch.setattr(timezone, "now", lambda: NOON + timedelta(seconds=12.3456))
+    tick = tasks.last_tick()
+    assert tick.timestamp() % interval == 0
+    assert timedelta(0) <= timezone.now() - tick < timedelta(seconds=interval)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_marks_reach_the_browser_of_their_owner_alone(ada, bob, open_position):
+    position = await sync_to_async(open_position)(ada, CONDOR)
+    await sync_to_async(open_position)(bob, [("C", 600, 1, "10")])
+    connection = communicator(ada)
+    assert (await connection.connect())[0]
+    result = (await sync_to_async(mark_to_market.delay)()).get()
+    update = await connection.receive_json_from()
+    assert update["time"] == result["time"]
+    assert list(update["positions"]) == [str(position.pk)]
+    mark = await position.marks.aget()
+    assert update["positions"][str(position.pk)]["profit"] == round(mark.profit, 2)
+    assert update["net"]["value"] == round(mark.value, 2)
+    # Redis' layer packs messages, and takes texts alone as keys.
+    assert msgpack.unpackb(msgpack.packb(update)) == update
+    # And the time, for everybody.
+    assert await connection.receive_json_from() == {"time": result["time"]}
+    assert await connection.receive_nothing()
+    await connection.disconnect()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_time_comes_also_without_any_position(ada):
+    connection = communicator(ada)
+    assert (await connection.connect())[0]
+    # What a browser says is ignored, even if it is no JSON.
+    await connection.send_to(text_data="{")
+    result = (await sync_to_async(mark_to_market.delay)()).get()
+    assert await connection.receive_json_from() == {"time": result["time"]}
+    await connection.disconnect()
+
+
+async def test_positions_are_for_users_only():
+    assert not (await communicator(AnonymousUser()).connect())[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "origin", "cookie", "accepted"),
+    [
+        ("/ws/positions/", "http://testserver", True, True),
+        ("/ws/positions/", "http://testserver", False, False),
+        ("/ws/positions/", "http://evil.example", True, False),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+async def test_the_whole_application_asks_who_connects(client, ada, path, origin, cookie, accepted):
+    await sync_to_async(client.force_login)(ada)
+    headers = [(b"origin", origin.encode())]
+    if cookie:
+        headers.append((b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()))
+    connection = WebsocketCommunicator(application, path, headers=headers)
+    assert (await connection.connect())[0] is accepted
+    await connection.disconnect()
+
+
+def test_the_summary_of_marks():
+    def at(minutes):
+        return NOON + timedelta(minutes=minutes)
+
+    # Out of order, as a database may give them.
+    marks = [(1, at(2), 30.0), (1, at(0), 10.0), (1, at(1), 50.0), (1, at(3), 40.0)]
+    marks += [(2, at(0), -5.0)]
+    rows = history.summary(marks).to_dict("index")
+    assert rows[1] == {
+        "marks": 4, "first": 10, "low": 10, "high": 50, "last": 40, "change": 30, "drawdown": 20
+    }  # fmt: skip
+    assert rows[2]["drawdown"] == 0 and rows[2]["marks"] == 1
+    assert history.summary([]).empty
+
+
+class Page(HTMLParser):
+    """What may not be in a page under our content security policy, and what it refers to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.inline, self.references = [], []
+        self.in_script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.in_script = tag == "script"
+        self.inline += [name for name in attributes if name == "style" or name.startswith("on")]
+        self.references += [attributes[name] for name in ("src", "href") if name in attributes]
+
+    def handle_data(self, data):
+        if self.in_script and data.strip():
+            self.inline.append(data)
+
+    def handle_endtag(self, tag):
+        self.in_script = False
+
+
+@pytest.mark.django_db
+def test_the_page_shows_own_open_positions(client, ada, bob, open_position):
+    position = open_position(ada, CONDOR)
+    open_position(ada, CONDOR, closed_at=NOON)
+    open_position(bob, [("C", 123, 1, "10")])
+    mark_to_market.delay().get()
+    client.force_login(ada)
+    response = client.get("/")
+    text = response.content.decode()
+    assert text.count("<svg") == 1 and "123" not in re.findall(r"<text[^>]*>(\d+)<", text)
+    assert re.findall(r'<tr data-position="(\w+)"', text) == [str(position.pk), "net"]
+    assert "-2 570.00 put" in text and "no limit" not in text
+    # (4 - 2 + 4 - 2) of credit around the sold strikes.
+    assert "566.00, 634.00" in text
+    mark = position.marks.get()
+    assert f"{mark.profit:.2f} → {mark.profit:.2f}" in text
+    assert response["Content-Security-Policy"] == "default-src 'self'"
+    page = Page(text)
+    assert page.inline == []
+    assert all(reference.startswith("/") for reference in page.references)
+
+
+@pytest.mark.django_db
+def test_the_page_stands_without_any_position(client, ada):
+    client.force_login(ada)
+    response = client.get("/")
+    assert response.status_code == 200
+    assert "None yet." in response.content.decode()
+
+
+@pytest.mark.django_db
+def test_the_page_stands_with_a_position_that_has_no_leg_or_has_expired(client, ada, open_position):
+    open_position(ada, [])
+    open_position(ada, CONDOR, days=-400)
+    client.force_login(ada)
+    assert client.get("/").content.decode().count("<svg") == 2

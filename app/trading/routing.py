@@ -1,5 +1,5 @@
 from django.urls import path
 
-from trading.consumers import TickConsumer
+from trading.consumers import PositionConsumer
 
-websocket_urlpatterns = [path("ws/ticks/", TickConsumer.as_asgi())]
+websocket_urlpatterns = [path("ws/positions/", PositionConsumer.as_asgi())]

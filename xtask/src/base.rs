@@ -102,7 +102,7 @@ impl Source<'_> {
     }
 
     fn inspect(&self, names: &[&str]) -> anyhow::Result<Vec<Image>> {
-        let answer = self.runner.ask(&words::inspect(self.engine, names), QUESTION)?;
+        let answer = self.runner.ask(&words::inspect_all(self.engine, names), QUESTION)?;
         let images = inspect::images(&answer.stdout);
         if answer.good() { images } else { Ok(images.unwrap_or_default()) }
     }

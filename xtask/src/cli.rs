@@ -91,6 +91,11 @@ pub enum Command {
     Doctor,
     /// Install what is missing (Debian and Ubuntu), after showing it
     Setup(Setup),
+    /// Run an image with PostgreSQL and Redis beside it, and prove what it is and does
+    ///
+    /// Everything that it starts is in a network of its own and is removed at the end, also after
+    /// Ctrl-C. Exit code 8 when a check fails.
+    SmokeTest(SmokeTest),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
     /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
@@ -175,6 +180,38 @@ pub struct Setup {
     /// Write the engine settings that this machine needs to your own containers.conf.d
     #[arg(long)]
     pub write_user_config: bool,
+}
+
+/// `cargo xtask smoke-test`
+#[derive(Args, Clone, Debug)]
+pub struct SmokeTest {
+    /// The image [default: the production image that was built last]
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Only the check of this name (repeatable)
+    #[arg(long, value_name = "CHECK")]
+    pub only: Vec<String>,
+    /// All but the check of this name (repeatable)
+    #[arg(long, value_name = "CHECK")]
+    pub skip: Vec<String>,
+    /// Only the core checks, in a quarter of the time
+    #[arg(long)]
+    pub core: bool,
+    /// Texts that must be nowhere in the image, one a line: passwords, say
+    #[arg(long, value_name = "FILE")]
+    pub absent: Option<PathBuf>,
+    /// List the checks, each with its requirement and its reason
+    #[arg(long)]
+    pub list: bool,
+    /// Leave everything running to look at; the next smoke test removes it
+    #[arg(long)]
+    pub keep: bool,
+    /// Seconds after which no further check is begun
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    pub timeout: u64,
+    /// Also write the result as JUnit XML to this file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// `cargo xtask test`

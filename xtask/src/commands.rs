@@ -14,6 +14,7 @@ pub mod context_list;
 pub mod doctor;
 pub mod label;
 pub mod setup;
+pub mod smoke_test;
 pub mod test;
 
 /// The build context of the workflow at `top`.

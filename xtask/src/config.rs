@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
 mod raw;
+pub mod smoke;
 
 /// Where the configuration stands, below the top folder of the workflow.
 pub const PATH: &str = "docker/image.toml";
@@ -31,6 +32,8 @@ pub struct Config {
     pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
+    /// What `smoke-test` asks of this project.
+    pub smoke: smoke::Smoke,
 }
 
 /// `[image]`: the repository name and the labels that don't come from git.
@@ -151,7 +154,9 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 }
 
 fn resolve(file: &mut raw::File<'_>) -> Config {
-    file.only_tables(&["image", "app", "engine", "variant", "services", "network", "context"]);
+    file.only_tables(&[
+        "image", "app", "engine", "variant", "services", "network", "context", "smoke",
+    ]);
     file.only_keys(
         "image",
         &["name", "title", "description", "authors", "vendor", "url", "source", "licenses"],
@@ -215,6 +220,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
         },
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
+        smoke: smoke::read(file),
     }
 }
 

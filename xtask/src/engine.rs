@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use std::fmt;
 
 pub mod capability;
+pub mod containers;
 pub mod find;
 pub mod inspect;
 pub mod layers;

@@ -59,6 +59,10 @@ impl Lab {
         lab.sockets = Some(sockets.clone());
         match lab.start_docker(&sockets, runner) {
             Ok(()) => {
+                // The ports that its containers publish are on that network's loopback address.
+                if let Some(daemon) = lab.processes().first() {
+                    lab.env.push(("XTASK_TEST_NETWORK".into(), format!("/proc/{daemon}/ns/net")));
+                }
                 Ok(lab.with("DOCKER_HOST", &format!("unix://{}/docker.sock", sockets.display())))
             }
             Err(error) => {

@@ -32,6 +32,7 @@ mod labels;
 mod lint;
 mod packages;
 mod plan;
+mod smoke;
 mod standin;
 // How it is done.
 mod base;
@@ -92,6 +93,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::Context(args) => commands::context_list::run(&world, args),
         cli::Command::Doctor => commands::doctor::run(&world),
         cli::Command::Setup(args) => commands::setup::run(&world, *args),
+        cli::Command::SmokeTest(args) => commands::smoke_test::run(&world, args),
         cli::Command::Test(args) => commands::test::run(&world, args),
         cli::Command::Bench(args) => commands::bench::run(&world, args),
     }

@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::context::{ContextFile, Kind};
 use crate::failure::{Exit, Failure, failure_help};
 use crate::ignore::{Pattern, parse_line};
+use names::Named;
 
 /// So much of a file is read.
 const HEAD: u64 = 64 << 10;
@@ -47,7 +48,10 @@ pub fn gate(root: &Path, files: &[ContextFile], allow: &[String]) -> anyhow::Res
 }
 
 /// The patterns of `allow_secrets`.
-fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
+///
+/// # Errors
+/// [`Exit::Usage`] for a pattern in a form that `.dockerignore` refuses as well.
+pub fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
     let pattern = |(index, text): (usize, &String)| {
         let reason = match parse_line(index + 1, text) {
             Ok(Some(pattern)) if !pattern.reinclude => return Ok(pattern),
@@ -68,31 +72,61 @@ fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
 }
 
 /// True when `pattern` matches `path` or a folder above it.
-fn holds(pattern: &Pattern, path: &str) -> bool {
+pub fn holds(pattern: &Pattern, path: &str) -> bool {
     let components: Vec<&str> = path.split('/').collect();
     (1..=components.len()).any(|n| pattern.matches(&components[..n]))
 }
 
 /// Why `file` looks like a secret; `None` when it does not.
 fn judge(root: &Path, file: &ContextFile) -> anyhow::Result<Option<&'static str>> {
-    if file.kind == Kind::Other {
-        return Ok(Some("a socket, a pipe or a device"));
+    let question = Question::about(&file.path, file.bytes);
+    match file.kind {
+        Kind::Other => return Ok(Some("a socket, a pipe or a device")),
+        Kind::Symlink => return Ok(question.named.map(|named| named.reason)),
+        Kind::File => {}
     }
-    if let Some(named) = names::judge(&file.path) {
-        // Certificates are public, and their files often have the same names as keys.
-        let public = named.unless_certificates
-            && file.kind == Kind::File
-            && file.bytes < LARGE
-            && content::only_certificates(&read(root, &file.path, LARGE)?);
-        if !public {
-            return Ok(Some(named.reason));
+    let start = match question.needed() {
+        0 => Vec::new(),
+        length => read(root, &file.path, length)?,
+    };
+    Ok(question.answer(&start))
+}
+
+/// Whether a regular file is a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    named: Option<Named>,
+    bytes: u64,
+}
+
+impl Question {
+    /// The question about the file `path` of so many `bytes`.
+    pub fn about(path: &str, bytes: u64) -> Question {
+        Question { named: names::judge(path), bytes }
+    }
+
+    /// So many bytes from the beginning of the file are needed for an answer: none where its name
+    /// is one.
+    pub fn needed(self) -> u64 {
+        match self.named {
+            Some(named) if named.unless_certificates && self.bytes < LARGE => self.bytes,
+            Some(_) => 0,
+            None if self.bytes < LARGE => HEAD,
+            None => content::MAGIC,
         }
     }
-    if file.kind == Kind::Symlink {
-        return Ok(None);
+
+    /// Why the file looks like a secret; `None` when it does not. `start` is its beginning, which
+    /// may be longer than what is needed.
+    pub fn answer(self, start: &[u8]) -> Option<&'static str> {
+        let needed = usize::try_from(self.needed()).unwrap_or(usize::MAX).min(start.len());
+        let start = &start[..needed];
+        // Certificates are public, and their files often have the same names as keys.
+        match self.named {
+            Some(named) if needed == 0 || !content::only_certificates(start) => Some(named.reason),
+            _ => content::judge(&start[..needed.min(HEAD as usize)]),
+        }
     }
-    let length = if file.bytes < LARGE { HEAD } else { content::MAGIC };
-    Ok(content::judge(&read(root, &file.path, length)?))
 }
 
 /// At most `length` bytes from the beginning of the file `path`.

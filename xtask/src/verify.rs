@@ -157,7 +157,7 @@ fn build_failed(
 }
 
 fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image> {
-    let answer = runner.ask(&words::inspect(engine, &[id]), QUESTION)?;
+    let answer = runner.ask(&words::inspect(engine, id), QUESTION)?;
     if !answer.good() {
         let message = format!("inspecting the image that was built: {}", answer.last_line());
         return Err(failure_help(
@@ -166,7 +166,7 @@ fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image
             "build again; if it stays so, look at the log",
         ));
     }
-    inspect::image(&answer.stdout)?.context("inspecting the image that was built: no answer")
+    inspect::image(&answer.stdout)
 }
 
 fn mismatch(what: &str, help: Vec<String>) -> anyhow::Error {

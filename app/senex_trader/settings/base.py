@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-
-def words(name, default=""):
-    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
-
+from senex_trader.environment import number, words
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
@@ -24,6 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "channels",
+    "senex_trader",
     "accounts",
     "trading",
 ]
@@ -38,6 +36,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "senex_trader.middleware.content_security_policy",
 ]
 
 ROOT_URLCONF = "senex_trader.urls"
@@ -65,6 +64,8 @@ DATABASES = {
         "PASSWORD": os.environ.get("DB_PASSWORD", ""),
         "HOST": os.environ.get("DB_HOST") or "postgres",
         "PORT": os.environ.get("DB_PORT") or "5432",
+        # A host that swallows packets must not hold a request or a task for minutes.
+        "OPTIONS": {"connect_timeout": 5, "tcp_user_timeout": 20_000},
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -77,8 +78,16 @@ CHANNEL_LAYERS = {
     }
 }
 
+# Seconds between two marks of all open positions.
+MARK_INTERVAL = number("MARK_INTERVAL", 30, least=1)
+# Seconds that the paper broker takes for an answer.
+PAPER_BROKER_LATENCY = number("PAPER_BROKER_LATENCY", 0)
+# For `manage.py demo`.
+DEMO_PASSWORD = os.environ.get("DEMO_PASSWORD", "")
+
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
+CELERY_RESULT_EXPIRES = 3600
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_ROUTES = {
@@ -86,13 +95,26 @@ CELERY_TASK_ROUTES = {
     "trading.tasks.*": {"queue": "trading"},
 }
 CELERY_BEAT_SCHEDULE = {
-    # It expires, so that a stopped worker doesn't come back to a pile of old ticks.
-    "trading-heartbeat": {
-        "task": "trading.tasks.heartbeat",
-        "schedule": 30.0,
-        "options": {"expires": 30},
+    # It expires, so that a stopped worker doesn't come back to a pile of old marks.
+    "mark-to-market": {
+        "task": "trading.tasks.mark_to_market",
+        "schedule": MARK_INTERVAL,
+        "options": {"expires": MARK_INTERVAL},
     },
 }
+# No task is lost. A message leaves the queue when its task is done, and goes back when the worker
+# dies under it; so every task may run twice, and must not mind. A worker holds no messages but
+# those it works on. SIGTERM gives it this many seconds to finish them, and the soft shutdown one
+# more; what is left goes back. Engines kill a container after ten.
+WORKER_STOP_SECONDS = number("WORKER_STOP_SECONDS", 5)
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# After a SIGKILL nobody puts them back: Redis does, later than any task may take.
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_TIMEZONE = "UTC"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -107,10 +129,22 @@ LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+# What people upload, on a volume. The next container may be another user of the same group.
+MEDIA_ROOT = BASE_DIR / "media"
+MEDIA_STORAGE = {
+    "BACKEND": "django.core.files.storage.FileSystemStorage",
+    "OPTIONS": {"file_permissions_mode": 0o640, "directory_permissions_mode": 0o775},
+}
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 # File names carry a hash of the content, so browsers may keep them for ever.
 MANIFEST_STATIC_STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": MEDIA_STORAGE,
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+# Without `collectstatic`, which only the image has behind it.
+STORAGES = {
+    "default": MEDIA_STORAGE,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }

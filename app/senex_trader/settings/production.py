@@ -10,11 +10,16 @@ if _missing:
 
 STORAGES = MANIFEST_STATIC_STORAGES
 
+# 0 is for a trial without a proxy, on the own machine.
+_https = os.environ.get("HTTPS_ONLY") != "0"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SECURE_SSL_REDIRECT = True
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
-SESSION_COOKIE_SECURE = True
-CSRF_COOKIE_SECURE = True
+SECURE_SSL_REDIRECT = _https
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+# An hour, until a deployment is sure of itself; browsers take no preload of less than a year.
+SECURE_HSTS_SECONDS = int(number("HSTS_SECONDS", 3600)) if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
 
 # Only the console: the container's engine keeps the logs, and the file system may be read-only.
 LOGGING = {

@@ -3,7 +3,7 @@
 from senex_trader.settings.base import *
 
 SECRET_KEY = "test-secret-key"
-FIELD_ENCRYPTION_KEY = "test-encryption-key"
+FIELD_ENCRYPTION_KEY = "dGVzdC1lbmNyeXB0aW9uLWtleS0tLS0tLS0tLS0tLS0="
 ALLOWED_HOSTS = ["testserver"]
 
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}

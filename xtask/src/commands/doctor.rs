@@ -94,8 +94,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             network: &workflow.config.network,
             dry_run: true,
         };
-        let here =
-            runner.ask(&crate::engine::words::inspect(engine, &[base.as_str()]), QUESTION)?.good();
+        let here = runner.ask(&crate::engine::words::inspect(engine, base), QUESTION)?.good();
         if here {
             add("base", Some(true), format!("{base} is in the local store"), None);
         } else {

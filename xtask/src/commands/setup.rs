@@ -87,7 +87,7 @@ pub fn missing(
     // installed yet, the registry's own address is what can be asked.
     let known = engine.as_ref().unwrap_or(&assumed);
     let here = engine.is_ok() && {
-        let question = crate::engine::words::inspect(known, &[workflow.config.prod.base.as_str()]);
+        let question = crate::engine::words::inspect(known, &workflow.config.prod.base);
         runner.ask(&question, QUESTION)?.good()
     };
     let reachable = here || {

@@ -2,8 +2,9 @@
 //! is reported at once and with its line.
 
 use super::Mistake;
+use serde::de::DeserializeOwned;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// The parsed file and the mistakes found so far.
 pub(super) struct File<'t> {
@@ -120,6 +121,44 @@ impl<'t> File<'t> {
             self.mistake(table, key, "must be a list of strings".into());
         }
         list
+    }
+}
+
+impl File<'_> {
+    /// A value of another type than a string; what doesn't fit is a mistake on its own line.
+    pub(super) fn typed<T: DeserializeOwned>(&mut self, table: &str, key: &str) -> Option<T> {
+        let value = self.value(table, key)?.clone();
+        self.read(table, key, value)
+    }
+
+    /// The entries of an array of tables, `[[TABLE.KEY]]`, each read by itself.
+    pub(super) fn each<T: DeserializeOwned>(&mut self, table: &str, key: &str) -> Vec<T> {
+        let Some(value) = self.value(table, key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            self.mistake(table, key, format!("is a list of tables: write [[{table}.{key}]]"));
+            return Vec::new();
+        };
+        let entries: Vec<Spanned<DeValue<'_>>> = array.iter().cloned().collect();
+        entries.into_iter().filter_map(|entry| self.read(table, key, entry)).collect()
+    }
+
+    fn read<T: DeserializeOwned>(
+        &mut self,
+        table: &str,
+        key: &str,
+        value: Spanned<DeValue<'_>>,
+    ) -> Option<T> {
+        let start = value.span().start;
+        match T::deserialize(ValueDeserializer::from(value)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let at = line(self.text, error.span().map_or(start, |span| span.start));
+                let message = error.message().replace('\n', ", ");
+                self.mistakes
+                    .push(Mistake { line: at, message: format!("{table}.{key}: {message}") });
+                None
+            }
+        }
     }
 }
 

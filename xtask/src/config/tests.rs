@@ -33,7 +33,7 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     let uncommented: String = text
         .lines()
         .map(|line| {
-            let inner = line.strip_prefix("# ").unwrap_or(line);
+            let Some(inner) = line.strip_prefix("# ") else { return format!("{line}\n") };
             let value = inner.starts_with('[')
                 || inner.split_once(" = ").is_some_and(|(key, _)| {
                     key.chars().all(|c| c.is_ascii_lowercase() || c == '_')
@@ -51,6 +51,8 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.dev, explicit.dev);
     assert_eq!(written.services, explicit.services);
     assert_eq!(written.allow_secrets, explicit.allow_secrets);
+    assert_eq!(written.smoke, explicit.smoke);
+    assert_eq!(written.smoke.http.len(), 3);
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
 }
 
@@ -78,7 +80,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, smoke
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -110,6 +112,17 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!(
+            "{REQUIRED}[smoke]\nlayers = \"many\"\n[[smoke.http]]\nname = \"a\"\n[[smoke.http]]\nname = \"b\"\npath = \"/\"\nstate = 1\n[smoke.slow]\nrequest = 1\n"
+        ),
+        expect![[r#"
+            15: smoke.layers: invalid type: string "many", expected usize
+            16: smoke.http: missing field `path`
+            21: smoke.http: unknown field `state`, expected one of `name`, `path`, `status`, `contains`
+            23: smoke.slow: invalid type: integer `1`, expected a string
+        "#]],
+    );
+    check(
         "[image\nname = \n",
         expect![[r#"
             1: app.module: is required and not there
@@ -123,7 +136,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, smoke
         "#]],
     );
 }

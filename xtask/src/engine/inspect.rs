@@ -40,12 +40,13 @@ pub struct Image {
     pub imported: bool,
 }
 
-/// Reads the answer of `image inspect` for one image; `None` when there is no such image.
+/// Reads the answer of `image inspect` for one image.
 ///
 /// # Errors
-/// As [`images`].
-pub fn image(text: &str) -> anyhow::Result<Option<Image>> {
-    Ok(images(text)?.pop())
+/// When it is no JSON, or of no image.
+pub fn image(text: &str) -> anyhow::Result<Image> {
+    let none = || failure(Exit::Engine, "reading what `image inspect` printed: no image");
+    images(text)?.pop().ok_or_else(none)
 }
 
 /// Reads the answer of `image inspect`: the images that are there, in the order asked for.
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn both_engines_describe_the_same_image() {
-        let one = |text: &str| image(text).unwrap().unwrap();
+        let one = |text: &str| image(text).unwrap();
         let (podman, docker) = (one(PODMAN), one(DOCKER));
         assert_eq!(
             Image { digests: Vec::new(), ..podman.clone() },
@@ -192,7 +193,8 @@ mod tests {
         assert!(history_bytes(r#"[{"size":"5MB"}]"#).is_err());
         assert_eq!(step_sizes("58744\n0\n172310206\n").unwrap(), [58_744, 0, 172_310_206]);
         assert!(step_sizes("58.7kB\n").is_err());
-        assert_eq!(image("[]").unwrap(), None);
+        assert_eq!(images("[]").unwrap(), []);
+        assert!(image("[]").is_err());
         assert!(image("[{}]").is_err());
     }
 }

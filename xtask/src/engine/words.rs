@@ -1,4 +1,5 @@
-//! How each engine spells a plan. Every flag of Podman and Docker stands in this file.
+//! How each engine spells a plan. Every flag of Podman and Docker stands in this file and, for what
+//! runs, in [`super::containers`].
 
 use super::capability::{Capability, has};
 use super::{Engine, Kind};
@@ -101,8 +102,13 @@ pub fn script(
 /// Stands for the image ID in [`script`]; no character of it is quoted.
 const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
-/// Everything about local images.
-pub fn inspect(engine: &Engine, images: &[&str]) -> Invocation {
+/// Everything about a local image.
+pub fn inspect(engine: &Engine, image: &str) -> Invocation {
+    inspect_all(engine, &[image])
+}
+
+/// Everything about those of `images` that are in the local store.
+pub fn inspect_all(engine: &Engine, images: &[&str]) -> Invocation {
     call(engine, ["image", "inspect"].iter().chain(images).copied())
 }
 

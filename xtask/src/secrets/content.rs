@@ -64,14 +64,25 @@ fn base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
+const PUTTY: &str = "PuTTY-User-Key-File-";
+const SERVICE_ACCOUNT: &str = "\"service_account\"";
+const AUTH_TOKEN: &str = ":_authToken";
+const PRIVATE_KEY: &str = "PRIVATE KEY";
+
 /// Why `head`, the beginning of a file, looks like a secret; `None` when it does not.
 pub fn judge(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(SQLITE) {
         return Some("a database of SQLite");
     }
+    // Nearly every file has none of these words: an image has tens of thousands of files.
+    let words = [PUTTY, SERVICE_ACCOUNT, AUTH_TOKEN, PRIVATE_KEY];
+    let mut words = words.into_iter().chain(TOKENS.iter().map(|token| token.prefix));
+    if !words.any(|word| memchr::memmem::find(head, word.as_bytes()).is_some()) {
+        return None;
+    }
     let text = String::from_utf8_lossy(head);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if text.starts_with("PuTTY-User-Key-File-") {
+    if text.starts_with(PUTTY) {
         return Some("a private key of PuTTY");
     }
     if private_key(text) {
@@ -113,7 +124,7 @@ fn private_key(text: &str) -> bool {
             let label = label.split(['\n', '\r']).next().unwrap_or(label);
             let Some(end) = label.find("-----") else { return false };
             let header = at + begin.len() + end + "-----".len();
-            let private = ["PRIVATE KEY", "PRIVATE KEY BLOCK"];
+            let private = [PRIVATE_KEY, "PRIVATE KEY BLOCK"];
             // Within a line the header is code or JSON; a real key then has a long line behind it.
             let least = if starts_line(text, at) { 16 } else { 40 };
             private.iter().any(|words| label[..end].ends_with(words))
@@ -153,7 +164,7 @@ fn service_account(text: &str) -> bool {
         text[at + name.len()..]
             .trim_start()
             .strip_prefix(':')
-            .is_some_and(|value| value.trim_start().starts_with("\"service_account\""))
+            .is_some_and(|value| value.trim_start().starts_with(SERVICE_ACCOUNT))
     });
     typed && (text.trim_start().starts_with('{') || text.contains("\"private_key\""))
 }
@@ -162,7 +173,7 @@ fn service_account(text: &str) -> bool {
 fn registry_login(text: &str) -> bool {
     text.lines().any(|line| {
         let value =
-            line.trim_start().strip_prefix("//").and_then(|rest| rest.split_once(":_authToken"));
+            line.trim_start().strip_prefix("//").and_then(|rest| rest.split_once(AUTH_TOKEN));
         let value = value.and_then(|(_, value)| value.trim_start().strip_prefix('='));
         value.is_some_and(|value| !value.trim().is_empty() && !value.trim().starts_with("${"))
     })

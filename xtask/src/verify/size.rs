@@ -87,7 +87,8 @@ pub fn measure(
             return Ok(Size { bytes, exact: false, config_digest: known.config(image) });
         }
     }
-    let archive = runner.read(&words::save(engine, &image.id), |stream| layers::read(stream))?;
+    let archive =
+        runner.read(&words::save(engine, &image.id), |stream| layers::read(stream, |_| Ok(())))?;
     if archive.layers.len() != image.layers.len() {
         anyhow::bail!(
             "measuring the layers: {} in the archive, {} in the image",
@@ -95,7 +96,8 @@ pub fn measure(
             image.layers.len()
         );
     }
-    known.add(image.layers.iter().cloned().zip(archive.layers).collect());
+    let bytes = archive.layers.iter().map(|layer| layer.bytes);
+    known.add(image.layers.iter().cloned().zip(bytes).collect());
     let bytes = known.sum(&image.layers).context("measuring the layers: one is missing")?;
     let config_digest = known.config(image).or(archive.config_digest);
     known.images.insert(image.id.clone(), (bytes, config_digest.clone()));

@@ -95,6 +95,27 @@ impl Repository {
         command
     }
 
+    /// As [`Repository::command`], where the loopback address is the engine's own: a Docker daemon
+    /// of the tests has a network of its own.
+    pub fn xtask_inside(&self, words: &[&str]) -> Command {
+        let Ok(network) = std::env::var("XTASK_TEST_NETWORK") else { return self.command(words) };
+        let plain = self.command(words);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={network}")).arg("--").arg(plain.get_program());
+        command.args(plain.get_args()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Another copy of the same commit, for changes that mustn't be seen here.
+    pub fn twin(&self) -> Repository {
+        let twin =
+            Repository { folder: tempfile::tempdir().unwrap(), program: self.program.clone() };
+        let from = format!("{}/.", self.folder.path().display());
+        let words = ["--archive", &from, twin.folder.path().to_str().unwrap()];
+        assert!(Command::new("cp").args(words).status().unwrap().success());
+        twin
+    }
+
     pub fn xtask(&self, words: &[&str]) -> Ended {
         self.command(words).output().unwrap().into()
     }

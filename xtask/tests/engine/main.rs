@@ -2,6 +2,7 @@
 //! own, named by `XTASK_TEST_ENGINE`. Each test works in a fresh copy of this repository.
 
 mod bench;
+mod broken;
 mod build;
 mod context;
 mod dependencies;
@@ -12,5 +13,6 @@ mod network;
 mod readme;
 mod serve;
 mod size;
+mod smoke;
 #[path = "../it/transcript.rs"]
 mod transcript;

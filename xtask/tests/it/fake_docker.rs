@@ -44,9 +44,9 @@ fn with_docker() -> Checkout {
 fn archive(base: usize, top: usize) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     let manifest = br#"[{"Config":"c","Layers":["a","b"]}]"#;
-    for (name, data) in
-        [("a", &vec![0; base][..]), ("b", &vec![0; top]), ("manifest.json", manifest)]
-    {
+    let files: [(&str, &[u8]); 4] =
+        [("a", &vec![0; base]), ("b", &vec![0; top]), ("c", b"{}"), ("manifest.json", manifest)];
+    for (name, data) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(data.len() as u64);
         header.set_cksum();

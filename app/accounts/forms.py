@@ -1,0 +1,35 @@
+from django import forms
+
+from accounts.models import BrokerCredential, Statement
+
+
+class CredentialForm(forms.ModelForm):
+    # It is never sent back to the browser.
+    secret = forms.CharField(
+        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "off"}), max_length=1000
+    )
+
+    class Meta:
+        model = BrokerCredential
+        fields = ["name", "secret"]
+
+    def clean_name(self):
+        name = self.cleaned_data["name"]
+        if self.instance.user.broker_credentials.filter(name=name).exists():
+            raise forms.ValidationError("You have an account of this name.")
+        return name
+
+
+class StatementForm(forms.ModelForm):
+    class Meta:
+        model = Statement
+        fields = ["credential", "file"]
+
+    def __init__(self, *arguments, user, **options):
+        super().__init__(*arguments, **options)
+        self.fields["credential"].queryset = user.broker_credentials.all()
+        self.fields["credential"].label = "Account"
+
+    def save(self, commit=True):
+        self.instance.name = self.cleaned_data["file"].name
+        return super().save(commit)

@@ -1,0 +1,151 @@
+//! `[smoke]`: what `smoke-test` asks of this project beside what it asks of every image.
+
+use super::raw::File;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The resolved table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Smoke {
+    /// The roles that the project has.
+    pub roles: Vec<Role>,
+    /// What every container of the smoke test has in its environment, over what we give it.
+    pub environment: BTreeMap<String, String>,
+    /// The most layers that an image may have, those of the base included.
+    pub layers: usize,
+    /// How long a container may take to become healthy, and one that must refuse, to end.
+    pub start: Duration,
+    /// How long a container may take to end after SIGTERM with work in flight.
+    pub stop: Duration,
+    /// `[[smoke.http]]`.
+    pub http: Vec<Http>,
+    /// `[[smoke.exec]]`.
+    pub exec: Vec<Exec>,
+    /// `[smoke.websocket]`.
+    pub websocket: Option<WebSocket>,
+    /// `[smoke.slow]`.
+    pub slow: Option<Slow>,
+}
+
+/// What one container of the image runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// HTTP and WebSockets, by daphne.
+    Web,
+    /// HTTP, by gunicorn.
+    Gunicorn,
+    /// Celery's tasks.
+    Worker,
+    /// Celery's schedule.
+    Beat,
+}
+
+impl Role {
+    /// The word that starts it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Web => "web",
+            Role::Gunicorn => "gunicorn",
+            Role::Worker => "worker",
+            Role::Beat => "beat",
+        }
+    }
+}
+
+/// A request to the web role.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// What it is called in the report.
+    pub name: String,
+    /// Path and query.
+    pub path: String,
+    /// The status that is right.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// A text that the answer, its headers included, must contain.
+    #[serde(default)]
+    pub contains: String,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// A command in the container of a role; it passes with exit status 0.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    /// What it is called in the report.
+    pub name: String,
+    /// The container that it runs in.
+    pub role: Role,
+    /// Its words.
+    pub command: Vec<String>,
+    /// A text that its output must contain.
+    #[serde(default)]
+    pub contains: String,
+}
+
+/// A WebSocket of the web role that sends a message within the start limit.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebSocket {
+    /// Its path.
+    pub path: String,
+    /// A command in the web container that prints the value of the Cookie header.
+    #[serde(default)]
+    pub cookie: Vec<String>,
+    /// A text that the message must contain.
+    #[serde(default)]
+    pub contains: String,
+}
+
+/// Work that takes some seconds, to be in flight when a container is told to end.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slow {
+    /// A path of the web role.
+    pub request: String,
+    /// The name of a task.
+    pub task: String,
+    /// Its arguments, all of them texts.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// What makes both slow.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+const KEYS: [&str; 9] = [
+    "roles",
+    "environment",
+    "layers",
+    "start_seconds",
+    "stop_seconds",
+    "http",
+    "exec",
+    "websocket",
+    "slow",
+];
+
+/// Reads the table; mistakes are noted in `file`.
+pub(super) fn read(file: &mut File<'_>) -> Smoke {
+    file.only_keys("smoke", &KEYS);
+    let all = || vec![Role::Web, Role::Gunicorn, Role::Worker, Role::Beat];
+    let seconds =
+        |value: Option<u32>, default: u32| Duration::from_secs(u64::from(value.unwrap_or(default)));
+    Smoke {
+        roles: file.typed("smoke", "roles").unwrap_or_else(all),
+        environment: file.typed("smoke", "environment").unwrap_or_default(),
+        layers: file.typed("smoke", "layers").unwrap_or(20),
+        start: seconds(file.typed("smoke", "start_seconds"), 90),
+        stop: seconds(file.typed("smoke", "stop_seconds"), 30),
+        http: file.each("smoke", "http"),
+        exec: file.each("smoke", "exec"),
+        websocket: file.typed("smoke", "websocket"),
+        slow: file.typed("smoke", "slow"),
+    }
+}

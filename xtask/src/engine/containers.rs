@@ -1,0 +1,176 @@
+//! How each engine spells containers and networks: the second half of [`super::words`], for what
+//! runs instead of what is built.
+
+use super::words::call;
+use super::{Engine, Kind};
+use crate::invocation::Invocation;
+
+/// One container, decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The image that it runs.
+    pub image: String,
+    /// The command, instead of the image's own.
+    pub words: Vec<String>,
+    /// `ENTRYPOINT` instead of the image's own.
+    pub entrypoint: Option<String>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// The network that it is in; `None`: none at all.
+    pub network: Option<String>,
+    /// Names of other containers with their addresses, for `/etc/hosts`.
+    pub hosts: Vec<(String, String)>,
+    /// The port that is published on a random port of the loopback address.
+    pub publish: Option<u16>,
+    /// Read-only root file system with a tmpfs on /tmp, no capability, no new privileges.
+    pub hardened: bool,
+    /// Folders that are volumes without a name; they go with the container.
+    pub volumes: Vec<String>,
+    /// `USER` instead of the image's own.
+    pub user: Option<String>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Starts `container`; with `detach` it goes on, else it is waited for and removed.
+pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
+    let mut words: Vec<String> = vec!["run".into(), "--pull=never".into()];
+    words.push(if detach { "--detach" } else { "--rm" }.into());
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    option("--name", &container.name);
+    for (name, value) in &container.labels {
+        option("--label", &format!("{name}={value}"));
+    }
+    option("--network", container.network.as_deref().unwrap_or("none"));
+    for (name, address) in &container.hosts {
+        option("--add-host", &format!("{name}:{address}"));
+    }
+    if let Some(port) = container.publish {
+        option("--publish", &format!("127.0.0.1::{port}"));
+    }
+    for (name, value) in &container.env {
+        option("--env", &format!("{name}={value}"));
+    }
+    for folder in &container.volumes {
+        option("--volume", folder);
+    }
+    if let Some(user) = &container.user {
+        option("--user", user);
+    }
+    if let Some(entrypoint) = &container.entrypoint {
+        option("--entrypoint", entrypoint);
+    }
+    if container.hardened {
+        option("--tmpfs", "/tmp");
+        option("--cap-drop", "ALL");
+        option("--security-opt", "no-new-privileges");
+        words.push("--read-only".into());
+        if engine.kind == Kind::Podman {
+            // Podman would leave /run, /tmp and /var/tmp writable all the same.
+            words.push("--read-only-tmpfs=false".into());
+        }
+    }
+    if detach && engine.kind == Kind::Docker {
+        // Docker runs health checks itself; not before the first interval, which is 30 s.
+        words.push("--health-interval=2s".into());
+    }
+    words.push(container.image.clone());
+    words.extend(container.words.iter().cloned());
+    call(engine, words)
+}
+
+/// Runs a command in a container.
+pub fn exec(engine: &Engine, name: &str, command: &[&str]) -> Invocation {
+    call(engine, ["exec", name].into_iter().chain(command.iter().copied()))
+}
+
+/// What the engine itself says about a container's health: Podman asks now (it has no timer where
+/// systemd is missing), Docker has asked before.
+pub fn health(engine: &Engine, name: &str) -> Invocation {
+    match engine.kind {
+        Kind::Podman => call(engine, ["healthcheck", "run", name]),
+        Kind::Docker => call(engine, ["inspect", "--format", "{{.State.Health.Status}}", name]),
+    }
+}
+
+/// Ends a container: SIGTERM, and after `seconds` SIGKILL.
+pub fn stop(engine: &Engine, name: &str, seconds: u64) -> Invocation {
+    let seconds = seconds.to_string();
+    call(engine, ["stop", "--time", seconds.as_str(), name])
+}
+
+/// Sends a signal to a container's first process.
+pub fn kill(engine: &Engine, name: &str, signal: &str) -> Invocation {
+    call(engine, ["kill", "--signal", signal, name])
+}
+
+/// Whether a container runs, and its exit status: `running 0`, `exited 143`.
+pub fn state(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{.State.Status}} {{.State.ExitCode}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
+/// The addresses of a container in its networks, one a line.
+pub fn addresses(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{range .NetworkSettings.Networks}}{{println .IPAddress}}{{end}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
+/// All that a container has printed.
+pub fn logs(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["logs", name])
+}
+
+/// The address that a port of a container is published on.
+pub fn port(engine: &Engine, name: &str, port: u16) -> Invocation {
+    let port = format!("{port}/tcp");
+    call(engine, ["port", name, port.as_str()])
+}
+
+/// Removes a container and its volumes without a name, ending it first where it runs.
+pub fn remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["rm", "--force", "--volumes", name])
+}
+
+/// Makes a network.
+pub fn network_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
+    let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
+    let words = ["network".to_owned(), "create".to_owned()].into_iter().chain(labels);
+    call(engine, words.chain([name.to_owned()]))
+}
+
+/// Removes a network.
+pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["network", "rm", name])
+}
+
+/// What can have a label of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A container, running or not.
+    Container,
+    /// A network.
+    Network,
+}
+
+/// The ids of all things that have the label `label`.
+pub fn labelled(engine: &Engine, thing: Thing, label: &str) -> Invocation {
+    let filter = format!("label={label}");
+    let words: &[&str] = match thing {
+        Thing::Container => &["ps", "--all", "--no-trunc", "--quiet"],
+        Thing::Network => &["network", "ls", "--quiet"],
+    };
+    call(engine, words.iter().copied().chain(["--filter", filter.as_str()]))
+}
+
+/// The value of a label.
+pub fn label_of(engine: &Engine, thing: Thing, id: &str, label: &str) -> Invocation {
+    let (kind, labels) = match thing {
+        Thing::Container => ("container", ".Config.Labels"),
+        Thing::Network => ("network", ".Labels"),
+    };
+    let form = format!("{{{{index {labels} \"{label}\"}}}}");
+    call(engine, [kind, "inspect", "--format", form.as_str(), id])
+}

@@ -1,0 +1,86 @@
+//! An image as a picture: its config and every file of its layers, read once from the archive that
+//! the engine streams, so that the checks of the image alone are functions of plain data.
+
+use std::collections::BTreeMap;
+
+mod merged;
+mod read;
+mod search;
+
+pub use merged::{Merged, split};
+pub use read::read;
+
+/// A whole image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picture {
+    /// The image's config, as the OCI image specification defines it (`config`, `history`, …).
+    pub config: serde_json::Value,
+    /// Base first.
+    pub layers: Vec<Layer>,
+    /// Texts that must not be in the image and where they were found: `NAME: PLACE`.
+    pub found: Vec<String>,
+}
+
+/// One layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// Digest of the uncompressed archive.
+    pub diff_id: String,
+    /// Uncompressed bytes of the archive.
+    pub bytes: u64,
+    /// Whether it was made by our Dockerfile, and not part of the base image.
+    pub ours: bool,
+    /// By path, without a `/` in front; a whiteout has its own name (`.wh.…`).
+    pub files: BTreeMap<String, Entry>,
+    /// The content of the files that [`is_kept`], by path.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// One entry of a layer's archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// Bytes of a regular file.
+    pub size: u64,
+    /// Mode bits, without the file type.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// What a link points to: for a hard link, the path of the file in its layer.
+    pub target: Option<String>,
+    /// The capabilities that the file gives whoever runs it (`security.capability`).
+    pub capabilities: Option<Vec<u8>>,
+    /// Why a regular file looks like a secret to the gate of the build context.
+    pub secret: Option<&'static str>,
+}
+
+/// What dpkg knows of the packages that are installed.
+pub const DPKG_STATUS: &str = "var/lib/dpkg/status";
+/// What `collectstatic` made of each file.
+pub const STATIC_MANIFEST: &str = "app/staticfiles/staticfiles.json";
+/// The end of the path of the list of files that a Python package brought.
+pub const RECORD: &str = ".dist-info/RECORD";
+
+/// Whether the content of the file `path` is part of a picture, as checks read it.
+pub fn is_kept(path: &str) -> bool {
+    path == DPKG_STATUS || path == STATIC_MANIFEST || path.ends_with(RECORD)
+}
+
+/// What an entry of a layer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    #[default]
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A second name of a file.
+    HardLink,
+    /// A device, pipe or the like.
+    Other,
+}

@@ -1,0 +1,532 @@
+//! Where the image is at work: a network with PostgreSQL and Redis, and the containers that the
+//! checks start in it. Each is started when the first check asks for it, and all of them are
+//! removed at the end; what a killed run left, the next one removes.
+
+use super::image::Expected;
+use super::picture::{self, Picture};
+use super::{Evidence, http};
+use crate::config::smoke::{Role, Smoke};
+use crate::engine::containers::{self, Container, Thing};
+use crate::engine::{Engine, inspect, words};
+use crate::invocation::Invocation;
+use crate::labels;
+use crate::leftovers;
+use crate::run::{Answer, QUESTION, Runner, say};
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// The label that holds the run which a container or a network belongs to.
+pub const RUN: &str = "dev.senex.xtask.run";
+/// A key of every form that a payload may ask for: 32 bytes in URL-safe Base64, as Fernet's.
+pub const KEY: &str = "c21va2UtdGVzdC1rZXktMzItYnl0ZXMtbG9uZy1vay4=";
+/// The database's password, with what a shell or a URL would take for something else.
+pub const PASSWORD: &str = "smoke 'test' $password@1";
+/// The name of the database and of its user.
+const DATABASE: &str = "smoke";
+/// The port that web and gunicorn listen on.
+const PORT: u16 = 8000;
+/// How often a container is asked whether it is ready.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is tested, as plain data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// The image, as the engine describes it.
+    pub image: inspect::Image,
+    /// References of PostgreSQL's and Redis' images.
+    pub services: [String; 2],
+    /// The Django project's module.
+    pub module: String,
+    /// The queues of the worker, with commas.
+    pub queues: String,
+    /// What a service refuses to start without.
+    pub required_environment: Vec<String>,
+    /// `[smoke]` of the configuration.
+    pub smoke: Smoke,
+    /// What the image alone must be.
+    pub expected: Expected,
+    /// The layers of the base image.
+    pub base_layers: Vec<String>,
+    /// Texts that must be nowhere in the image, with names that may be shown.
+    pub absent: Vec<(String, Vec<u8>)>,
+    /// The text of the project's `uv.lock`.
+    pub lock: String,
+}
+
+/// The place of one run.
+pub struct Stage<'a> {
+    /// What runs the containers.
+    pub engine: &'a Engine,
+    /// Starts its program.
+    pub runner: &'a Runner,
+    /// What is tested.
+    pub subject: &'a Subject,
+    /// This process, in the form of [`RUN`].
+    pub run: String,
+    started: Mutex<BTreeMap<String, Start>>,
+    /// Where PostgreSQL and Redis are, once they have started.
+    hosts: OnceLock<Vec<(String, String)>>,
+    /// Every file of the image, once somebody asked.
+    picture: OnceLock<Result<Picture, String>>,
+    count: AtomicUsize,
+}
+
+/// What went wrong, and whether that is evidence against the image.
+type Start = Arc<OnceLock<Result<(), (String, bool)>>>;
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status.
+    pub code: i64,
+    /// Between the signal and the end.
+    pub time: Duration,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty one.
+    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
+        let (started, hosts, picture) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let (run, count) = (this_run(), AtomicUsize::new(0));
+        Stage { engine, runner, subject, run, started, hosts, picture, count }
+    }
+
+    /// The image as a picture, read on the first call: it takes seconds.
+    ///
+    /// # Errors
+    /// When the engine can't give the image's archive.
+    pub fn picture(&self) -> anyhow::Result<&Picture> {
+        let subject = self.subject;
+        let read = || {
+            let save = words::save(self.engine, &subject.image.id);
+            self.runner
+                .read(&save, |stream| picture::read(stream, &subject.base_layers, &subject.absent))
+        };
+        let picture = self.picture.get_or_init(|| read().map_err(|error| format!("{error:#}")));
+        picture.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
+    }
+
+    /// The name of a container or network of this run.
+    pub fn name(&self, what: &str) -> String {
+        format!("xtask-{}-{what}", std::process::id())
+    }
+
+    /// A name that no other container of this run has.
+    fn new_name(&self, what: &str) -> String {
+        self.name(&format!("{what}-{}", self.count.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn labels(&self) -> Vec<(String, String)> {
+        vec![(labels::OURS.into(), "1".into()), (RUN.into(), self.run.clone())]
+    }
+
+    /// Asks the engine.
+    ///
+    /// # Errors
+    /// As [`Runner::ask`].
+    pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        self.runner.ask(invocation, limit)
+    }
+
+    /// As [`Stage::ask`], where anything but exit status 0 is an error of ours.
+    fn must(&self, invocation: &Invocation) -> anyhow::Result<Answer> {
+        let answer = self.ask(invocation, QUESTION)?;
+        anyhow::ensure!(answer.good(), "running `{invocation}`: {}", answer.last_line());
+        Ok(answer)
+    }
+
+    /// Does `make` once for each `name`, however many checks ask; the others wait for it.
+    fn once(&self, name: &str, make: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let start = self.lock().entry(name.to_owned()).or_default().clone();
+        let outcome = start
+            .get_or_init(|| make().map_err(|error| (format!("{error:#}"), error.is::<Evidence>())));
+        outcome.clone().map_err(|(message, of_image)| match of_image {
+            true => Evidence::of(&message),
+            false => anyhow::anyhow!(message),
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Start>> {
+        // A check that panicked has not left the map half-written.
+        self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The network, made on the first call.
+    ///
+    /// # Errors
+    /// When the engine can't make it.
+    pub fn network(&self) -> anyhow::Result<String> {
+        let name = self.name("network");
+        self.once("network", || {
+            self.must(&containers::network_create(self.engine, &name, &self.labels())).map(|_| ())
+        })?;
+        Ok(name)
+    }
+
+    /// PostgreSQL and Redis, started on the first call. They aren't waited for: the image does
+    /// that itself (B2).
+    ///
+    /// # Errors
+    /// When the engine can't start one.
+    pub fn services(&self) -> anyhow::Result<()> {
+        let network = self.network()?;
+        self.once("services", || {
+            let mut hosts = Vec::new();
+            for container in services(self.subject, &|what| self.name(what)) {
+                let container = Container {
+                    network: Some(network.clone()),
+                    labels: self.labels(),
+                    ..container
+                };
+                self.must(&containers::run(self.engine, &container, true))?;
+                let answer = self.must(&containers::addresses(self.engine, &container.name))?;
+                let address = answer.stdout.lines().next().unwrap_or_default().trim().to_owned();
+                hosts.push((container.name, address));
+            }
+            // Aardvark 1.4, Podman's name server, forgets names for a moment while containers
+            // come and go (seen as `Name or service not known`).
+            let _ = self.hosts.set(hosts);
+            Ok(())
+        })
+    }
+
+    /// A container of the image with the environment of a service, hardened, in the network.
+    pub fn container(&self, what: &str, words: &[&str]) -> Container {
+        let network = Some(self.name("network"));
+        let name = self.new_name(what);
+        let labels = self.labels();
+        let base = of_image(self.subject, words, &|what| self.name(what));
+        let hosts = self.hosts.get().cloned().unwrap_or_default();
+        Container { name, network, labels, hosts, ..base }
+    }
+
+    /// A container of the image with nothing around it: no network, no environment.
+    pub fn alone(&self, what: &str, words: &[&str]) -> Container {
+        let all = self.container(what, words);
+        Container { network: None, env: Vec::new(), hosts: Vec::new(), publish: None, ..all }
+    }
+
+    /// Starts a container of the image that goes on; it is removed at the end of the run.
+    ///
+    /// # Errors
+    /// [`Evidence`] when the engine can't start it.
+    pub fn start(&self, container: &Container) -> anyhow::Result<()> {
+        let answer = self.ask(&containers::run(self.engine, container, true), QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        Err(Evidence::of(&format!("{} doesn't start: {}", container.name, answer.last_line())))
+    }
+
+    /// Runs a container to its end; an answer without exit status says that it took too long.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn run(&self, container: &Container) -> anyhow::Result<(Answer, Duration)> {
+        let start = Instant::now();
+        let invocation = containers::run(self.engine, container, false);
+        let answer = match self.ask(&invocation, self.subject.smoke.start) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.runner.check_signal()?;
+                let stderr = format!("{error:#}");
+                self.remove(&container.name)?;
+                Answer { code: None, stderr, ..Answer::default() }
+            }
+        };
+        Ok((answer, start.elapsed()))
+    }
+
+    /// The container of a role, started and healthy; one for all checks.
+    ///
+    /// # Errors
+    /// [`Evidence`] when it doesn't become healthy within the limit.
+    pub fn role(&self, role: Role) -> anyhow::Result<String> {
+        let name = self.name(role.word());
+        self.services()?;
+        self.once(role.word(), || {
+            let container =
+                Container { name: name.clone(), ..self.container(role.word(), &[role.word()]) };
+            self.start(&container)?;
+            self.wait_healthy(&name).map(|_| ())
+        })?;
+        Ok(name)
+    }
+
+    /// Waits until a container's own health check passes; gives the time that it took.
+    ///
+    /// # Errors
+    /// [`Evidence`], the end of its log, when it doesn't within the limit, or the container ends.
+    pub fn wait_healthy(&self, name: &str) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        loop {
+            let answer = self.health(name)?;
+            if answer.good() {
+                return Ok(start.elapsed());
+            }
+            let (state, code) = self.state(name)?;
+            if state != "running" || start.elapsed() > self.subject.smoke.start {
+                let after = start.elapsed().as_secs();
+                return Err(Evidence::of(&format!(
+                    "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}",
+                    answer.last_line(),
+                    self.log_end(name)?
+                )));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Runs the image's health check in a container, as an engine does.
+    ///
+    /// # Errors
+    /// [`Evidence`] when the image has none; 130 or 143 after a signal.
+    pub fn health(&self, name: &str) -> anyhow::Result<Answer> {
+        let test: Vec<&str> = self.subject.image.health_check.iter().map(String::as_str).collect();
+        match test.split_first() {
+            Some((&"CMD", words)) => self.exec(name, words),
+            Some((&"CMD-SHELL", [line])) => self.exec(name, &["/bin/sh", "-c", line]),
+            _ => Err(Evidence::of("the image has no health check")),
+        }
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal; a command that takes too long is an answer without exit status.
+    pub fn exec(&self, name: &str, words: &[&str]) -> anyhow::Result<Answer> {
+        match self.ask(&containers::exec(self.engine, name, words), self.subject.smoke.start) {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.runner.check_signal()?;
+                let stderr = format!("{error:#}");
+                Ok(Answer { code: None, stderr, ..Answer::default() })
+            }
+        }
+    }
+
+    /// A container's state in the engine's word, and its exit status.
+    ///
+    /// # Errors
+    /// When the engine doesn't know it.
+    pub fn state(&self, name: &str) -> anyhow::Result<(String, i64)> {
+        let answer = self.must(&containers::state(self.engine, name))?;
+        let (state, code) = answer.stdout.trim().split_once(' ').context("reading a state")?;
+        Ok((state.to_owned(), code.parse().context("reading an exit status")?))
+    }
+
+    /// All that a container printed, both streams.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn logs(&self, name: &str) -> anyhow::Result<String> {
+        let answer = self.ask(&containers::logs(self.engine, name), QUESTION)?;
+        Ok(answer.stdout + &answer.stderr)
+    }
+
+    /// The last lines of a container's log.
+    ///
+    /// # Errors
+    /// As [`Stage::logs`].
+    pub fn log_end(&self, name: &str) -> anyhow::Result<String> {
+        let lines: Vec<String> = self.logs(name)?.lines().map(str::to_owned).collect();
+        Ok(crate::run::tail(&lines, 8).join("\n"))
+    }
+
+    /// Waits until a container's log contains `text`; gives the log.
+    ///
+    /// # Errors
+    /// [`Evidence`], the end of the log, when it doesn't within the limit.
+    pub fn wait_log(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let start = Instant::now();
+        loop {
+            let log = self.logs(name)?;
+            if log.contains(text) {
+                return Ok(log);
+            }
+            if start.elapsed() > self.subject.smoke.start {
+                let end = self.log_end(name)?;
+                return Err(Evidence::of(&format!("{name} doesn't print `{text}`:\n{end}")));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Ends a container with SIGTERM.
+    ///
+    /// # Errors
+    /// When the engine can't.
+    pub fn stop(&self, name: &str) -> anyhow::Result<Ended> {
+        let limit = self.subject.smoke.stop.as_secs();
+        let start = Instant::now();
+        self.ask(&containers::stop(self.engine, name, limit), QUESTION * 2)?;
+        let time = start.elapsed();
+        let (_, code) = self.state(name)?;
+        Ok(Ended { code, time })
+    }
+
+    /// Sends a signal to a container's first process.
+    ///
+    /// # Errors
+    /// When the engine can't.
+    pub fn kill(&self, name: &str, signal: &str) -> anyhow::Result<()> {
+        self.must(&containers::kill(self.engine, name, signal)).map(|_| ())
+    }
+
+    /// Removes a container before the end of the run.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn remove(&self, name: &str) -> anyhow::Result<()> {
+        self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
+    }
+
+    /// Where a container's port can be reached from here.
+    ///
+    /// # Errors
+    /// When it isn't published.
+    pub fn address(&self, name: &str) -> anyhow::Result<String> {
+        let answer = self.must(&containers::port(self.engine, name, PORT))?;
+        Ok(answer.stdout.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
+    /// Asks a web container for `path`.
+    ///
+    /// # Errors
+    /// [`Evidence`] when it doesn't answer.
+    pub fn get(&self, name: &str, path: &str, headers: &str) -> anyhow::Result<http::Answer> {
+        let address = self.address(name)?;
+        http::get(&address, path, headers, self.subject.smoke.start)
+            .map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
+    }
+}
+
+/// PostgreSQL and Redis; `name` gives the names.
+pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
+    let [postgres, redis] = subject.services.clone();
+    let env =
+        [("POSTGRES_USER", DATABASE), ("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_DB", DATABASE)];
+    let volumes = vec!["/var/lib/postgresql/data".to_owned()];
+    [
+        Container {
+            name: name("postgres"),
+            image: postgres,
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            volumes,
+            ..Container::default()
+        },
+        Container { name: name("redis"), image: redis, ..Container::default() },
+    ]
+}
+
+/// A container of the image, hardened, with what a service needs; `name` gives the names.
+pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
+    let mut env: BTreeMap<String, String> =
+        subject.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
+    for (variable, value) in [
+        ("DB_HOST", name("postgres")),
+        ("DB_NAME", DATABASE.to_owned()),
+        ("DB_USER", DATABASE.to_owned()),
+        ("DB_PASSWORD", PASSWORD.to_owned()),
+        ("REDIS_URL", format!("redis://{}:6379/0", name("redis"))),
+    ] {
+        env.insert(variable.to_owned(), value);
+    }
+    env.extend(subject.smoke.environment.clone());
+    Container {
+        image: subject.image.id.clone(),
+        words: words.iter().map(ToString::to_string).collect(),
+        env: env.into_iter().collect(),
+        publish: matches!(words, ["web" | "gunicorn", ..]).then_some(PORT),
+        hardened: true,
+        volumes: subject.expected.writable.clone(),
+        ..Container::default()
+    }
+}
+
+/// Sets a variable of an environment.
+pub fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
+    env.retain(|(other, _)| other != name);
+    env.push((name.to_owned(), value.to_owned()));
+}
+
+/// This process: the host, its boot, the process id and its start, so that no other is taken for
+/// it (proc(5)).
+fn this_run() -> String {
+    let process = leftovers::running(std::process::id());
+    format!("{}.{}.{}", machine(), process.id, process.started)
+}
+
+/// The host and its boot.
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let boot: String =
+        read("/proc/sys/kernel/random/boot_id").chars().filter(char::is_ascii_hexdigit).collect();
+    let host: String = read("/proc/sys/kernel/hostname")
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    format!("{}.{}", host.trim_end_matches('-'), boot.chars().take(12).collect::<String>())
+}
+
+/// Whether the run of a label has ended; that of another host is never judged from here.
+fn over(run: &str) -> bool {
+    let Some((host, _)) = run.split_once('.') else { return false };
+    let this = machine();
+    if this.split_once('.').map(|(host, _)| host) != Some(host) {
+        return false;
+    }
+    let Some(process) = run.strip_prefix(&format!("{this}.")) else { return true };
+    let Some((id, started)) = process.split_once('.') else { return false };
+    id.parse().is_ok_and(|id| leftovers::running(id).started.to_string() != started)
+}
+
+/// Removes what a run left: that of `run`, or of all runs that are over. Gives how much that was.
+///
+/// # Errors
+/// When the engine can't be asked, or something of ours can't be removed.
+pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for thing in [Thing::Container, Thing::Network] {
+        let label = run.map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
+        let ids = runner.ask(&containers::labelled(engine, thing, &label), QUESTION)?;
+        anyhow::ensure!(ids.good(), "looking for leftovers: {}", ids.last_line());
+        for id in ids.stdout.lines().map(str::trim).filter(|id| !id.is_empty()) {
+            let asked = runner.ask(&containers::label_of(engine, thing, id, RUN), QUESTION)?;
+            if !asked.good() || (run.is_none() && !over(asked.stdout.trim())) {
+                continue;
+            }
+            let removal = match thing {
+                Thing::Container => containers::remove(engine, id),
+                Thing::Network => containers::network_remove(engine, id),
+            };
+            let removed = runner.ask(&removal, QUESTION)?;
+            anyhow::ensure!(removed.good(), "removing {id}: {}", removed.last_line());
+            count += 1;
+        }
+    }
+    if run.is_none() && count > 0 {
+        let plural = if count == 1 { "thing" } else { "things" };
+        say(&format!("removed {count} {plural} that a killed smoke test left"));
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_run_of_this_host_that_has_ended_is_over() {
+        let here = machine();
+        assert!(!over(&this_run()));
+        assert!(over(&format!("{here}.{}.1", std::process::id())));
+        let (host, _) = here.split_once('.').unwrap();
+        assert!(over(&format!("{host}.000000000000.1.1")));
+        assert!(!over("another-host.000000000000.1.1"));
+        assert!(!over(""));
+    }
+}

@@ -1,0 +1,260 @@
+//! Each check of the smoke test can fail: small broken images, one layer each on the good one, or
+//! one changed setting; exactly the check that is meant must see it.
+
+use super::bench::Repository;
+use super::smoke::{named, smoke};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// What is broken.
+enum How {
+    /// Lines of a Dockerfile after `FROM`, as root.
+    Layer(&'static str),
+    /// A script that stands before the entrypoint.
+    Wrapper(&'static str),
+    /// An edit of docker/image.toml: what is replaced, by what; an empty text is the file's end.
+    Setting(&'static str, &'static str),
+    /// A variable in the environment of the smoke test.
+    Variable(&'static str, &'static str),
+}
+
+use How::{Layer, Setting, Variable, Wrapper};
+
+/// A page for every path, healthy to whoever asks for `/health/` alone.
+const PAGES: &str = r#"[ "$1" != web ] || exec python -c '
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health/" else 301)
+        self.end_headers()
+        self.wfile.write(b"{\"status\": \"healthy\"}")
+HTTPServer(("", 8000), Page).serve_forever()
+'"#;
+
+/// A beat as Celery has it, healthy whatever it does.
+const PLAIN_BEAT: &str = r#"[ "$1" != beat ] || {
+    (while :; do touch /tmp/container-heartbeat; sleep 1; done) &
+    echo beat >/tmp/container-role
+    exec celery -A "$APP_MODULE" beat --loglevel=info --pidfile= --schedule=/tmp/schedule
+}"#;
+
+/// A first process that ignores SIGTERM.
+const DEAF: &str = r#"trap '' TERM
+case $1 in web | gunicorn | worker | beat) "$ENTRYPOINT" "$@" & wait; exit ;; esac"#;
+
+/// The check, and what breaks it. Of the checks on the image alone, all run on each image.
+const BROKEN: &[(&str, How)] = &[
+    ("labels", Layer("LABEL org.opencontainers.image.licenses=\"no licence\"")),
+    (
+        "identity",
+        Layer("LABEL org.opencontainers.image.revision=0000000000000000000000000000000000000000"),
+    ),
+    ("user", Layer("USER root")),
+    ("structure", Layer("VOLUME /app/media")),
+    ("health-check", Layer("HEALTHCHECK NONE")),
+    ("platform", Variable("XTASK_PLATFORM", "linux/s390x")),
+    ("size", Setting("# [variant.prod]", "[variant.prod]\nsize_budget = \"1 MB\"")),
+    ("layers", Setting("[smoke]", "[smoke]\nlayers = 1")),
+    (
+        "wasted",
+        Layer(
+            "RUN head -c 3000000 /dev/urandom >/opt/large\nRUN head -c 3000000 /dev/urandom >/opt/large",
+        ),
+    ),
+    (
+        "no-secrets",
+        Layer(
+            "RUN printf -- '-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\\n' >/opt/note",
+        ),
+    ),
+    ("no-build-tools", Layer("RUN cp /bin/true /usr/local/bin/gcc")),
+    ("no-setuid", Layer("RUN cp /bin/true /usr/local/bin/own && chmod u+s /usr/local/bin/own")),
+    ("read-only-code", Layer("RUN chown 1000 /app/manage.py")),
+    ("static-files", Layer("RUN rm /app/staticfiles/staticfiles.json")),
+    ("bytecode", Layer("RUN find /app -name '*.pyc' -delete")),
+    ("no-development-files", Layer("RUN install -D /dev/null /app/tests/test_it.py")),
+    (
+        "lock",
+        Layer(
+            "RUN cd /opt/venv/lib/python3*/site-packages && mkdir extra-1.0.dist-info && printf 'Name: extra\\nVersion: 1.0\\n' >extra-1.0.dist-info/METADATA",
+        ),
+    ),
+    ("run-test", Layer("RUN rm /app/manage.py")),
+    ("pass-through", Wrapper("echo banner")),
+    ("role-words", Wrapper("[ \"$1\" != celery_beat ] || exit 3")),
+    ("role-typo", Wrapper("[ \"$1\" != wbe ] || exit 3")),
+    ("environment", Wrapper("[ \"${ENVIRONMENT:-}\" != prod ] || export ENVIRONMENT=dev")),
+    ("secret-files", Wrapper("unset SECRET_KEY_FILE")),
+    ("root-start", Wrapper("[ \"$(id -u)\" != 0 ] || exec \"$@\"")),
+    ("bounded-wait", Wrapper("[ \"${DB_HOST:-}\" != nobody.invalid ] || exec sleep 600")),
+    (
+        "stop-waiting",
+        Wrapper(
+            "[ \"${DB_HOST:-}\" != nobody.invalid ] || { echo waiting for it; trap '' TERM; sleep 600; }",
+        ),
+    ),
+    (
+        "wrong-password",
+        Wrapper(
+            "case ${DB_PASSWORD:-} in *another) echo \"PostgreSQL: $DB_PASSWORD\"; exit 1 ;; esac",
+        ),
+    ),
+    ("migrate-role", Wrapper("[ \"$1\" != migrate ] || exit 3")),
+    ("waits-for-migrations", Wrapper("[ \"${DB_NAME:-}\" != template1 ] || exit 0")),
+    ("web", Wrapper("[ \"$1\" != web ] || touch /app/state || exit 1")),
+    ("engine-health", Layer("HEALTHCHECK NONE")),
+    ("health-pages", Wrapper(PAGES)),
+    ("http", Setting("[[smoke.http]]", "[[smoke.http]]\nstatus = 418")),
+    ("gunicorn", Wrapper("[ \"$1\" != gunicorn ] || touch /var/tmp/state || exit 1")),
+    ("migrate-once", Wrapper("echo Applying everything >&2")),
+    ("arbitrary-uid", Wrapper("[ \"$(id -u)\" != 23456 ] || exit 1")),
+    ("worker", Wrapper("[ \"$1\" != worker ] || touch /app/state || exit 1")),
+    ("beat", Wrapper("[ \"$1\" != beat ] || touch /app/state || exit 1")),
+    ("queues", Wrapper("export CELERY_QUEUES=celery")),
+    ("beat-tick", Setting("MARK_INTERVAL = \"2\"", "MARK_INTERVAL = \"86400\"")),
+    ("websocket", Setting("path = \"/ws/", "path = \"/nowhere/")),
+    (
+        "exec",
+        Setting(
+            "[[smoke.exec]]",
+            "[[smoke.exec]]\nname = \"never\"\nrole = \"web\"\ncommand = [\"false\"]\n[[smoke.exec]]",
+        ),
+    ),
+    ("command-lines", Wrapper("export CELERY_CONCURRENCY=1")),
+    ("two-beats", Wrapper(PLAIN_BEAT)),
+    (
+        "corrupt-schedule",
+        Wrapper("! grep -qs garbage \"$STATE_DIR/celerybeat-schedule\" || exit 1"),
+    ),
+    ("stop-web", Wrapper(DEAF)),
+    ("stop-gunicorn", Wrapper(DEAF)),
+    ("stop-worker", Wrapper(DEAF)),
+    ("stop-beat", Wrapper(DEAF)),
+    ("stopped-loops", Layer("HEALTHCHECK CMD [\"true\"]")),
+    ("database-gone", Wrapper(PAGES)),
+];
+
+/// Limits that only catch a hang, and shorter ones for what must run into them.
+const LIMITS: (&str, &str) = ("[smoke]", "[smoke]\nstart_seconds = 45\nstop_seconds = 6");
+
+/// The checks on the image alone.
+fn of_image(repository: &Repository) -> Vec<String> {
+    let list = repository.xtask(&["smoke-test", "--list", "--format", "json"]).good();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let checks = list["checks"].as_array().unwrap().iter();
+    let image = checks.filter(|check| check["lane"] == "image");
+    image.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Every check stands in the table, so that a new one is seen to fail, too.
+#[test]
+fn the_table_of_broken_images_is_whole() {
+    let repository = Repository::new();
+    let list = repository.xtask(&["smoke-test", "--list"]).good();
+    let all: BTreeSet<&str> =
+        list.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    let broken: BTreeSet<&str> = BROKEN.iter().map(|(check, _)| *check).collect();
+    assert_eq!(broken, all);
+}
+
+/// On Podman alone: the checks are the same code on both engines, and this takes minutes.
+#[test]
+fn each_check_sees_what_it_is_for_and_no_other_does() {
+    if !super::bench::on_podman() {
+        return;
+    }
+    let repository = Repository::new();
+    repository.edit("docker/image.toml", LIMITS.0, LIMITS.1);
+    repository.commit("Limits that what must run into them reaches sooner");
+    repository.build(&[]);
+    repository.xtask(&["setup", "--services"]).good();
+    let image_checks = of_image(&repository);
+    let work = Mutex::new(BROKEN.iter());
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let next = work.lock().unwrap().next();
+                    let Some((check, how)) = next else { return };
+                    if let Err(text) = try_one(&repository, &image_checks, check, how) {
+                        wrong.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Breaks one thing, and says what is not as it should be.
+fn try_one(
+    repository: &Repository,
+    image_checks: &[String],
+    check: &str,
+    how: &How,
+) -> Result<(), String> {
+    // A copy with settings of its own; the image of one is the image of all.
+    let copy = repository.twin();
+    let good = Repository::local("prod");
+    let broken = Repository::local(&format!("broken-{check}"));
+    let mut image = good.clone();
+    let mut variable = None;
+    match how {
+        Layer(lines) => {
+            derive(&copy, &broken, &format!("FROM {good}\nUSER 0\n{lines}\n"), lines);
+            image.clone_from(&broken);
+        }
+        Wrapper(script) => {
+            let script = format!(
+                "#!/bin/sh\nENTRYPOINT=/usr/local/lib/container/entrypoint.sh\n{script}\nexec \"$ENTRYPOINT\" \"$@\"\n"
+            );
+            copy.write("app/wrapper", &script);
+            let lines =
+                "COPY --chmod=0755 app/wrapper /wrapper\nENTRYPOINT [\"/wrapper\"]\nCMD [\"web\"]";
+            derive(&copy, &broken, &format!("FROM {good}\n{lines}\n"), lines);
+            image.clone_from(&broken);
+        }
+        Setting(from, to) => {
+            let text = copy.read("docker/image.toml");
+            assert!(text.contains(from), "{from:?} in docker/image.toml");
+            copy.write("docker/image.toml", &text.replacen(from, to, 1));
+        }
+        Variable(name, value) => variable = Some((*name, *value)),
+    }
+    // Beside it one that must still hold.
+    let mut names: Vec<&str> = vec![check];
+    if image_checks.iter().any(|name| name == check) {
+        names = image_checks.iter().map(String::as_str).collect();
+        // A changed setting is a changed checkout.
+        names.retain(|name| *name != "identity" || !matches!(how, Setting(..)));
+    } else if check != "pass-through" {
+        names.push("pass-through");
+    }
+    let mut words = vec![image.as_str()];
+    words.extend(names.iter().flat_map(|name| ["--only", name]));
+    let (code, result) = match variable {
+        Some((name, value)) => super::smoke::smoke_with(&copy, &words, &[(name, value)]),
+        None => smoke(&copy, &words),
+    };
+    if image == broken {
+        copy.engine(&["image", "rm", "--force", &broken]).good();
+    }
+    let failed = named(&result, "failed");
+    if code != Some(8) || failed != [check] {
+        return Err(format!("{check}: exit {code:?}, failed {failed:?}: {result:#}"));
+    }
+    Ok(())
+}
+
+/// An image of one or two layers more.
+fn derive(repository: &Repository, name: &str, text: &str, lines: &str) {
+    let user =
+        if lines.contains("USER") || !text.contains("USER 0") { "" } else { "USER 1000:1000\n" };
+    // No part of the checkout: the image must be that of the commit.
+    let file = "target/broken/Dockerfile";
+    repository.write(file, &format!("{text}{user}"));
+    let words = ["build", "--format", "docker", "--pull=never", "--file", file, "--tag", name];
+    repository.engine(&[&words[..], &["target/broken"]].concat()).good();
+}
