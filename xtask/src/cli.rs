@@ -250,16 +250,22 @@ pub enum Row {
     Overhead,
     /// Bytes of the image
     Size,
-    /// One line of Python changed: the build, and the bytes to push
+    /// One line of Python changed
     Line,
+    /// Bytes to push after one line
+    Push,
     /// From `run` to an answer
     Ready,
+    /// Memory of each role, and how long it takes to stop
+    Roles,
     /// One dependency added
     Dependency,
     /// The labels of a large repository
     Git,
     /// The compilation of xtask itself
     Compile,
+    /// Other shapes of our own Dockerfile, only when named: its section of docs/benchmarks.md
+    Shapes,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

@@ -39,6 +39,7 @@ mod standin;
 mod base;
 mod dockerfile;
 mod engine;
+mod files;
 mod invocation;
 mod lab;
 mod leftovers;

@@ -5,8 +5,8 @@ use crate::cli::{SecretMount, SecretSource};
 use crate::config::{App, Config, Variant};
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
-use crate::invocation::Invocation;
-use crate::labels::{FROM_GIT, OCI};
+use crate::files::Step;
+use crate::labels::{self, FROM_GIT, OCI};
 use crate::network;
 use crate::reference;
 use crate::state::State;
@@ -85,8 +85,11 @@ pub struct Build {
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
-    /// The file that the engine is given: the Dockerfile, or its first stages.
+    /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
+    /// the labels as a last instruction.
     pub file: String,
+    /// Whether that file has the labels.
+    pub labels_in_file: bool,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,
     /// What it starts from.
@@ -110,8 +113,11 @@ pub struct Build {
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
-    /// Folders and files that must be there first, as the commands that make them.
-    pub prepare: Vec<Invocation>,
+    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
+    /// which is a developer's and is never released.
+    pub exact_size: bool,
+    /// Folders and files that must be there first.
+    pub prepare: Vec<Step>,
     /// Where the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
@@ -132,24 +138,26 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = State::of(facts.top);
     let target = wishes.target.clone().or_else(|| settings.target.clone());
-    let cut = cut(facts, target.as_deref(), &settings.dockerfile)?;
+    let end = end(facts, target.as_deref(), &settings.dockerfile)?;
+    let labels = labels(wishes, facts)?;
     let mut prepare = prepare(facts, &state);
     let mut file = settings.dockerfile.clone();
-    if let Some(line) = cut {
-        let part = state.folder.join("Dockerfile").display().to_string();
-        // `w` writes what is printed: a redirection would need a shell.
-        let words = ["-n".to_owned(), format!("1,{line}w {part}"), file];
-        prepare.push(Invocation::new("sed", words));
-        file = part;
+    let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
+    if labels_in_file {
+        let own = state.folder.join("Dockerfile");
+        let whole = std::mem::replace(&mut file, own.display().to_string());
+        let last = labels::instruction(&labels);
+        prepare.push(Step::Ending { whole, count: end, last, file: own });
     }
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
         file,
+        labels_in_file,
         target,
         base: facts.base.clone(),
         references: references(wishes, facts, variant, stage.as_deref())?,
-        labels: labels(wishes, facts)?,
+        labels,
         build_args: build_args(wishes, &config.app, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().collect(),
@@ -157,23 +165,22 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         no_cache: wishes.no_cache,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
+        exact_size: !facts.changed,
         prepare,
         iidfile: state.iidfile(),
         tmp: state.tmp(),
     })
 }
 
-/// The last line of the target's stage, where the engine must not see more of the Dockerfile.
-fn cut(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<Option<usize>> {
-    let Some(target) = target else { return Ok(None) };
-    let Some(index) = facts.stages.iter().position(|(name, _)| name == target) else {
+/// The last line of the target's stage, or else of the file.
+fn end(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
+    let Some(target) = target else { return Ok(facts.stages.last().map_or(0, |stage| stage.1)) };
+    let stage = facts.stages.iter().find(|(name, _)| name == target);
+    stage.map(|stage| stage.1).ok_or_else(|| {
         let names: Vec<&str> = facts.stages.iter().map(|(name, _)| name.as_str()).collect();
         let message = format!("building the stage {target}: {dockerfile} has none of that name");
-        return Err(failure_help(Exit::Usage, message, format!("one of {}", names.join(", "))));
-    };
-    let last = index + 1 == facts.stages.len();
-    let labelled = capability::has(facts.engine, capability::Capability::LabelsAnyStage);
-    Ok((!last && !labelled).then(|| facts.stages[index].1))
+        failure_help(Exit::Usage, message, format!("one of {}", names.join(", ")))
+    })
 }
 
 /// The budget is that of the variant's own image, not of one of its stages.
@@ -318,19 +325,15 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<
 
 /// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
 /// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
-fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Invocation> {
-    let path = |path: &Path| path.display().to_string();
+fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Step> {
     let (cache, uid) = &facts.cache;
     let tmp = state.tmp();
-    let mut steps = vec![
-        Invocation::new("mkdir", ["-p".into(), path(&tmp), path(cache)]),
-        Invocation::new("rm", ["-f".into(), path(&state.iidfile())]),
-    ];
+    let mut steps =
+        vec![Step::Folders(vec![tmp.clone(), cache.clone()]), Step::Gone(state.iidfile())];
     if facts.engine.kind == Kind::Podman {
-        steps.push(Invocation::new("touch", [path(&state.marker())]));
+        steps.push(Step::Present(state.marker()));
         for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
-            let words = ["-sfn".to_owned(), path(cache), path(&tmp.join(link))];
-            steps.push(Invocation::new("ln", words));
+            steps.push(Step::Link { target: cache.clone(), place: tmp.join(link) });
         }
     }
     steps

@@ -6,6 +6,7 @@ use crate::invocation::Invocation;
 use crate::run::{Answer, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 mod place;
@@ -67,18 +68,26 @@ pub fn look(
     environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let mut candidates = Vec::new();
     let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-    for (index, file) in on_path(path, kind.program()).iter().enumerate() {
+    let files = on_path(path, kind.program());
+    let candidate = |index: usize, file: &Path| {
         let program =
             if index == 0 { kind.program().to_owned() } else { file.display().to_string() };
         let outcome = match kind {
             Kind::Podman => podman(&program, environment, runner)?,
             Kind::Docker => docker(&program, environment, runner)?,
         };
-        candidates.push(Candidate { kind, program, outcome });
-    }
-    Ok(candidates)
+        Ok(Candidate { kind, program, outcome })
+    };
+    // All at once: one that hangs or answers slowly doesn't hold up the others.
+    std::thread::scope(|scope| {
+        let ask = |(index, file)| scope.spawn(move || candidate(index, file));
+        let asked: Vec<_> = files.iter().map(PathBuf::as_path).enumerate().map(ask).collect();
+        let answer = |asked: ScopedJoinHandle<'_, _>| {
+            asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        asked.into_iter().map(answer).collect()
+    })
 }
 
 type Outcome = Result<Engine, Trouble>;

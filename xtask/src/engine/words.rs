@@ -5,6 +5,7 @@ use super::capability::{Capability, has};
 use super::{Engine, Kind};
 use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
+use crate::labels;
 use crate::plan::Build;
 use std::path::Path;
 
@@ -42,9 +43,10 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     for name in &plan.passed {
         option("--build-arg", name);
     }
-    // Sorted: the order is part of the image ID. On the command line: Podman's layer cache serves
-    // `LABEL name=$ARG` stale, and a label here costs no layer.
-    for (name, value) in &plan.labels {
+    // Sorted: the order is part of the image ID. A label here, or by its value at the end of the
+    // file, costs no layer; `LABEL name=$ARG` is served stale from Podman's layer cache.
+    let in_file = |name, value| plan.labels_in_file && labels::literal(name, value).is_some();
+    for (name, value) in plan.labels.iter().filter(|(name, value)| !in_file(name, value)) {
         option("--label", &format!("{name}={value}"));
     }
     for secret in &plan.secrets {
@@ -72,7 +74,7 @@ fn secret_words(secret: &SecretMount) -> String {
 
 /// Gives `image` (an image ID) the local names `references`.
 pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocation> {
-    if has(engine, Capability::TagsAtOnce) {
+    if has(engine, Capability::TagsAtOnce) && !references.is_empty() {
         let words = ["tag", image].into_iter().chain(references.iter().map(String::as_str));
         return vec![call(engine, words)];
     }
@@ -88,7 +90,8 @@ pub fn script(
 ) -> String {
     let mut lines =
         vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
-    lines.extend(first.iter().chain(&plan.prepare).map(ToString::to_string));
+    lines.extend(first.iter().map(ToString::to_string));
+    lines.extend(plan.prepare.iter().map(ToString::to_string));
     lines.push(build(engine, plan).to_string());
     lines.push(format!("image=$(cat {})", quoted(&plan.iidfile.display().to_string())));
     for invocation in tag(engine, IMAGE, &plan.references) {
@@ -102,12 +105,22 @@ const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
 /// Everything about a local image.
 pub fn inspect(engine: &Engine, image: &str) -> Invocation {
-    call(engine, ["image", "inspect", image])
+    inspect_all(engine, &[image])
 }
 
-/// The history of a local image with the bytes of its layers.
+/// Everything about those of `images` that are in the local store.
+pub fn inspect_all(engine: &Engine, images: &[&str]) -> Invocation {
+    call(engine, ["image", "inspect"].iter().chain(images).copied())
+}
+
+/// The history of a local image with the bytes of its layers (Podman).
 pub fn history(engine: &Engine, image: &str) -> Invocation {
     call(engine, ["history", "--format", "json", "--no-trunc", image])
+}
+
+/// The bytes of the files of each step of a local image, one a line (Docker).
+pub fn step_sizes(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["history", "--human=false", "--format", "{{.Size}}", image])
 }
 
 /// The image as an archive on standard output.

@@ -3,6 +3,7 @@
 mod checkout;
 mod command_line;
 mod ended;
+mod fake_docker;
 mod fake_engine;
 mod lint;
 mod no_engine;
