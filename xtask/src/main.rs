@@ -18,6 +18,7 @@ use std::process::ExitCode;
 mod cli;
 mod failure;
 // The world, read once.
+mod ci;
 mod config;
 mod context;
 mod git;
@@ -34,6 +35,7 @@ mod packages;
 mod plan;
 mod smoke;
 mod standin;
+mod tags;
 // How it is done.
 mod base;
 mod dockerfile;

@@ -1,6 +1,7 @@
 //! What a command reads from its surroundings, once and at the top: the command line's common
 //! part, the environment, the folder, the signals.
 
+use crate::ci::{self, Ci};
 use crate::cli::Common;
 use crate::config::{self, Config};
 use crate::failure::{Exit, failure_help};
@@ -26,6 +27,8 @@ pub struct World {
     pub environment: BTreeMap<String, String>,
     /// The folder asked for: `-C`, else the current one; absolute.
     pub folder: PathBuf,
+    /// What the CI system says; `None` on a developer's machine.
+    pub ci: Option<Ci>,
     /// The last signal that asked us to end, 0 for none.
     pub signal: Arc<AtomicUsize>,
 }
@@ -52,13 +55,14 @@ impl World {
             let message = format!("entering the folder {}: {error}", asked.display());
             failure_help(Exit::Usage, message, "name a folder that exists after -C")
         })?;
-        let environment = std::env::vars_os()
+        let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
+        let ci = ci::read(&environment, common.ci);
         let option = |word: &std::ffi::OsStr| word.to_string_lossy().starts_with("--engine");
         let engine_on_command_line = std::env::args_os().any(|word| option(&word));
         let start = Instant::now();
-        Ok(World { start, common, engine_on_command_line, environment, folder, signal })
+        Ok(World { start, common, engine_on_command_line, environment, folder, ci, signal })
     }
 
     /// A variable of the environment; an empty one counts as not set.

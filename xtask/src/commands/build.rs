@@ -12,7 +12,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, dockerfile, labels, leftovers, network, secrets};
+use crate::{ci, cli, dockerfile, labels, leftovers, network, secrets};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -129,8 +129,10 @@ fn facts<'a>(
     base: Base,
 ) -> anyhow::Result<Facts<'a>> {
     let created = labels::created(checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    let identity = ci::identity(world.ci.as_ref(), checkout);
+    identity.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let mut all = labels::from_config(&workflow.config.image);
-    all.extend(labels::from_git(checkout, created)?);
+    all.extend(labels::from_git(checkout, &identity, created)?);
     if base.standin {
         say(STANDIN);
     }
@@ -140,7 +142,7 @@ fn facts<'a>(
         labels: all,
         revision: &checkout.revision,
         stages: Vec::new(),
-        changed: !checkout.dirty.is_empty() || !checkout.context_changes.is_empty(),
+        changed: checkout.changed(),
         base,
         ca_bundle: machine.ca_bundle.clone(),
         proxies: network::proxies(&world.environment),
