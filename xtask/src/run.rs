@@ -1,6 +1,7 @@
 //! The only place that starts a process: shows the command, streams and logs what it prints,
 //! passes signals on, and turns how it ended into one line.
 
+use crate::ci::form::Form;
 use crate::failure::{Exit, Failure, failure};
 use crate::invocation::Invocation;
 use anyhow::Context as _;
@@ -30,6 +31,8 @@ pub struct Runner {
     pub progress: bool,
     /// Show the commands that only ask, too.
     pub verbose: bool,
+    /// How the log is read.
+    pub form: Form,
     /// The last signal that asked us to end, 0 for none.
     pub signal: Arc<AtomicUsize>,
 }
@@ -190,7 +193,13 @@ impl Runner {
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ended> {
         self.check_signal()?;
-        say(&format!("$ {invocation}"));
+        let title = format!("$ {invocation}");
+        let _folded = if self.progress {
+            Some(self.form.group(&title))
+        } else {
+            say(&title);
+            None
+        };
         let mut file = File::options()
             .create(true)
             .append(true)
@@ -391,6 +400,7 @@ mod tests {
             folder: std::env::temp_dir(),
             progress: false,
             verbose: false,
+            form: Form::Plain,
             signal: Arc::new(AtomicUsize::new(0)),
         }
     }

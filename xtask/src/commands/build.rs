@@ -1,6 +1,7 @@
 //! `build`: reads the world, decides, runs the engine, and believes only what it has inspected.
 
 use crate::base::Source;
+use crate::ci::Identity;
 use crate::engine::{Engine, words};
 use crate::failure::Exit;
 use crate::git::Checkout;
@@ -12,7 +13,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{ci, cli, dockerfile, labels, leftovers, network, secrets};
+use crate::{ci, cli, dockerfile, labels, leftovers, network, secrets, tags};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,10 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
+    world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
     let checkout = super::checkout_with(&workflow.top, &ignore, &files)?;
-    checkout.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    let warnings = checkout.warnings.iter().chain(&identity.warnings);
+    warnings.for_each(|warning| say(&format!("warning: {warning}")));
     let dry_run = world.common.dry_run;
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let machine = machine::read(world);
@@ -68,13 +72,17 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
         .with_context(|| format!("reading {}", variant.dockerfile))?;
     let stages = dockerfile::stage_ends(&dockerfile);
-    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, &checkout, base)? };
+    let source = (&checkout, &identity);
+    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, source, base)? };
     let plan = plan::build(&wishes(args), &facts)?;
     if dry_run {
         return show(world, &engine, &plan, &workflow.top, &first);
     }
     let made = build(&workflow, &engine, &plan, &runner, &log)?;
     let report = report(world, &engine, &plan, &checkout, made, log);
+    let names = tags::names(&workflow.config.tags, &tags::Facts::of(&checkout, &identity, None))?;
+    let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
+    world.hand_over(&report.outputs(&names), &report.markdown())?;
     world.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
 
@@ -120,19 +128,28 @@ fn wishes(args: &cli::Build) -> Wishes {
     }
 }
 
+/// What must not be seen in the log of a pipeline: the secrets of the command line, and what the
+/// variables of the network have before an `@`.
+fn secret_values(world: &World, top: &Path, args: &cli::Build) -> Vec<String> {
+    let given = args.secret.iter().filter(|secret| secret.id != "ca");
+    let given = given.filter_map(|secret| match &secret.source {
+        cli::SecretSource::Environment(name) => world.variable(name).map(str::to_owned),
+        cli::SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),
+    });
+    given.chain(network::passwords(&world.environment)).collect()
+}
+
 fn facts<'a>(
     world: &World,
     workflow: &'a Workflow,
     machine: &Machine,
     engine: &'a Engine,
-    checkout: &'a Checkout,
+    (checkout, identity): (&'a Checkout, &Identity),
     base: Base,
 ) -> anyhow::Result<Facts<'a>> {
     let created = labels::created(checkout, world.variable("SOURCE_DATE_EPOCH"))?;
-    let identity = ci::identity(world.ci.as_ref(), checkout);
-    identity.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let mut all = labels::from_config(&workflow.config.image);
-    all.extend(labels::from_git(checkout, &identity, created)?);
+    all.extend(labels::from_git(checkout, identity, created)?);
     if base.standin {
         say(STANDIN);
     }

@@ -43,6 +43,16 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         };
         return world.result(&format!("{value}\n"), &serde_json::json!({ name: value }));
     }
+    let tags: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
+    world.hand_over(
+        &[
+            ("version", checkout.version.clone()),
+            ("revision", identity.revision.clone()),
+            ("created", labels::rfc3339(created)?),
+            ("image_tags", tags.join("\n")),
+        ],
+        "",
+    )?;
     let json = serde_json::json!({
         "describe": checkout.describe,
         "version": checkout.version,
