@@ -4,6 +4,10 @@ import os
 
 from django.core.exceptions import ImproperlyConfigured
 
+# Before numpy is imported: its OpenBLAS starts a thread for each core of the host, in each process,
+# and fails where a container may not have so many. Nothing here needs one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 
 def choose_settings():
     """Follow ENVIRONMENT, as the container does; without it, the strict settings.

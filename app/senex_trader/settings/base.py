@@ -106,7 +106,7 @@ CELERY_BEAT_SCHEDULE = {
 # dies under it; so every task may run twice, and must not mind. A worker holds no messages but
 # those it works on. SIGTERM gives it this many seconds to finish them, and the soft shutdown one
 # more; what is left goes back. Engines kill a container after ten.
-WORKER_STOP_SECONDS = number("WORKER_STOP_SECONDS", 6)
+WORKER_STOP_SECONDS = number("WORKER_STOP_SECONDS", 5)
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

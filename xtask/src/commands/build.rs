@@ -13,7 +13,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{ci, cli, dockerfile, labels, leftovers, network, secrets, tags};
+use crate::{ci, cli, dockerfile, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +51,11 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let (engine, assumed) = engine(world, &workflow, &machine, &runner)?;
     if !dry_run {
         leftovers::clean(&workflow.state, &engine, &runner)?;
+    }
+    if let Some(platform) = &args.platform
+        && let Some(warning) = platform::warning(platform, &engine, &machine)
+    {
+        say(&format!("warning: {warning}"));
     }
     let log = workflow.state.new_log("build")?;
     let source = Source {

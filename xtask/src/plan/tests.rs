@@ -134,7 +134,7 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            sed -n '1,90w /top/target/xtask/Dockerfile' docker/Dockerfile
+            sed -n '1,95w /top/target/xtask/Dockerfile' docker/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1

@@ -6,6 +6,7 @@ mod command_line;
 mod ended;
 mod fake_engine;
 mod lint;
+mod no_engine;
 mod readme;
 mod rules;
 mod setup;
