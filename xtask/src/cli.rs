@@ -1,5 +1,6 @@
 //! The typed command line. The doc comments here are the manual that `--help` prints.
 
+use crate::ci;
 use crate::engine::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -57,6 +58,16 @@ pub struct Common {
     /// Also write the result as JSON to this file
     #[arg(long, value_name = "FILE", env = "XTASK_METADATA_FILE", global = true)]
     pub metadata_file: Option<PathBuf>,
+    /// Whose pipeline this is
+    #[arg(
+        long,
+        value_enum,
+        value_name = "CI",
+        env = "XTASK_CI",
+        default_value = "auto",
+        global = true
+    )]
+    pub ci: ci::Wish,
     /// Don't show the engine's progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -81,7 +92,7 @@ pub enum Format {
 pub enum Command {
     /// Build the production image (or the development image), label it and check it
     Build(Build),
-    /// Print the labels of this checkout: version, revision, created and the rest
+    /// Print the labels of this checkout and what its image would be called, and why
     ///
     /// Works in any git checkout, also without docker/image.toml, with what git alone tells.
     Label(Label),
@@ -152,7 +163,8 @@ pub struct Build {
 /// `cargo xtask label`
 #[derive(Args, Debug)]
 pub struct Label {
-    /// Print one value: describe, version, revision, created, dirty, branch, or a label's name
+    /// Print one value: describe, version, revision, created, dirty, branch, tags (of git),
+    /// image_tags, or a label's name
     #[arg(long, value_name = "NAME")]
     pub get: Option<String>,
 }

@@ -4,6 +4,7 @@
 use crate::engine::Kind;
 use crate::failure::{Exit, Failure};
 use crate::network::{self, Network};
+use crate::tags::Rules;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub struct Config {
     pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
+    /// What the image of a commit is called.
+    pub tags: Rules,
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
 }
@@ -155,7 +158,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
-        "image", "app", "engine", "variant", "services", "network", "context", "smoke",
+        "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
     ]);
     file.only_keys(
         "image",
@@ -220,8 +223,33 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
         },
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
+        tags: tags(file),
         smoke: smoke::read(file),
     }
+}
+
+fn tags(file: &mut raw::File<'_>) -> Rules {
+    file.only_keys(
+        "tags",
+        &["prefix", "minor", "major", "latest", "other_tags", "branch", "pull_request"],
+    );
+    let all = Rules::default();
+    let mut on = |key: &str, default: bool| file.typed("tags", key).unwrap_or(default);
+    let rules = Rules {
+        minor: on("minor", all.minor),
+        major: on("major", all.major),
+        latest: on("latest", all.latest),
+        other_tags: on("other_tags", all.other_tags),
+        branch: on("branch", all.branch),
+        pull_request: on("pull_request", all.pull_request),
+        prefix: file.typed("tags", "prefix").unwrap_or(all.prefix),
+    };
+    // As git has it, so that a prefix that no git tag can have is a mistake and no silence.
+    if !git2::Reference::is_valid_name(&format!("refs/tags/{}1.2.3", rules.prefix)) {
+        let message = format!("no git tag can begin with `{}`", rules.prefix);
+        file.mistake("tags", "prefix", message);
+    }
+    rules
 }
 
 fn url(file: &mut raw::File<'_>, key: &str, instead: &str) -> Option<String> {

@@ -30,6 +30,8 @@ pub struct Checkout {
     pub branch: Option<String>,
     /// All tags of the commit.
     pub exact_tags: Vec<String>,
+    /// All tags that this clone knows.
+    pub all_tags: Vec<String>,
     /// URL of the remote `origin` without credentials.
     pub remote_url: Option<String>,
     /// Whether history is cut off.
@@ -42,6 +44,13 @@ pub struct Checkout {
     pub created: i64,
     /// What the user should know, a line each.
     pub warnings: Vec<String>,
+}
+
+impl Checkout {
+    /// Whether an image of it can differ from the commit.
+    pub fn changed(&self) -> bool {
+        !self.dirty.is_empty() || !self.context_changes.is_empty()
+    }
 }
 
 /// A file that differs from the commit.
@@ -106,6 +115,7 @@ struct Facts {
     commit_time: i64,
     branch: Option<String>,
     exact_tags: Vec<String>,
+    all_tags: Vec<String>,
     remote_url: Option<String>,
     shallow: bool,
     describe: String,
@@ -197,6 +207,7 @@ fn compare(
         commit_time: facts.commit_time,
         branch: facts.branch,
         exact_tags: facts.exact_tags,
+        all_tags: facts.all_tags,
         remote_url: facts.remote_url.map(|url| without_credentials(&url)),
         shallow: facts.shallow,
         dirty,

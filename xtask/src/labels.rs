@@ -1,6 +1,7 @@
 //! The labels of an image, from the state of the checkout and `docker/image.toml`: pure, so that
 //! what `label` prints is what `build` asks for.
 
+use crate::ci::Identity;
 use crate::config::Image;
 use crate::git::Checkout;
 use anyhow::Context as _;
@@ -11,6 +12,10 @@ use std::collections::BTreeMap;
 pub const OCI: &str = "org.opencontainers.image.";
 /// The label that says an image or a container is ours.
 pub const OURS: &str = "dev.senex.xtask";
+
+/// The label that holds the commit which the image was made from, where that one only merges the
+/// `revision` of a pull request for trying.
+pub const MERGE: &str = "dev.senex.xtask.merge";
 
 /// Labels that only git and the build can know: `--label` must not change them.
 pub const FROM_GIT: [&str; 5] = ["version", "revision", "created", "base.name", "base.digest"];
@@ -43,16 +48,21 @@ pub fn created(checkout: &Checkout, source_date_epoch: Option<&str>) -> anyhow::
     }
 }
 
-/// The labels that git alone tells, by their full names.
+/// The labels that git and CI tell, by their full names.
 ///
 /// # Errors
 /// When `created` (seconds) is out of range.
-pub fn from_git(checkout: &Checkout, created: i64) -> anyhow::Result<BTreeMap<String, String>> {
+pub fn from_git(
+    checkout: &Checkout,
+    identity: &Identity,
+    created: i64,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
     let mut add = |name: &str, value: String| labels.insert(format!("{OCI}{name}"), value);
     add("version", checkout.version.clone());
-    add("revision", checkout.revision.clone());
+    add("revision", identity.revision.clone());
     add("created", rfc3339(created)?);
+    labels.extend(identity.merge.iter().map(|commit| (MERGE.to_owned(), commit.clone())));
     Ok(labels)
 }
 

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 mod cli;
 mod failure;
 // The world, read once.
+mod ci;
 mod config;
 mod context;
 mod git;
@@ -35,6 +36,7 @@ mod plan;
 mod platform;
 mod smoke;
 mod standin;
+mod tags;
 // How it is done.
 mod base;
 mod dockerfile;
@@ -83,14 +85,25 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         return Err(failure::failure_help(failure::Exit::Usage, message, "use --format json"));
     }
     let world = world::World::read(cli.common, run::signals()?)?;
-    match &cli.command {
-        cli::Command::Build(args) => commands::build::run(&world, args),
-        cli::Command::Label(args) => commands::label::run(&world, args),
-        cli::Command::Context(args) => commands::context_list::run(&world, args),
-        cli::Command::Doctor => commands::doctor::run(&world),
-        cli::Command::Setup(args) => commands::setup::run(&world, *args),
-        cli::Command::SmokeTest(args) => commands::smoke_test::run(&world, args),
-        cli::Command::Test(args) => commands::test::run(&world, args),
-        cli::Command::Bench(args) => commands::bench::run(&world, args),
+    let outcome = command(&world, &cli.command);
+    if let Err(error) = &outcome
+        && failure::describe(error).0 != failure::Exit::Build
+    {
+        // A failed build stands at its line of the Dockerfile already.
+        world.form().error(&format!("{error:#}"));
+    }
+    outcome
+}
+
+fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
+    match command {
+        cli::Command::Build(args) => commands::build::run(world, args),
+        cli::Command::Label(args) => commands::label::run(world, args),
+        cli::Command::Context(args) => commands::context_list::run(world, args),
+        cli::Command::Doctor => commands::doctor::run(world),
+        cli::Command::Setup(args) => commands::setup::run(world, *args),
+        cli::Command::SmokeTest(args) => commands::smoke_test::run(world, args),
+        cli::Command::Test(args) => commands::test::run(world, args),
+        cli::Command::Bench(args) => commands::bench::run(world, args),
     }
 }

@@ -63,6 +63,20 @@ pub fn debian_mirror(variable: Option<&str>, network: &Network) -> anyhow::Resul
     Ok(Some(mirror.to_owned()))
 }
 
+/// The passwords in the variables of proxies and indexes; a user without one is a token.
+pub fn passwords(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let proxies = proxies(environment);
+    let names = proxies.iter().map(String::as_str).chain(INDEXES);
+    let values = names.filter_map(|name| environment.get(name));
+    let user = |url: &String| {
+        let (_, rest) = url.split_once("://")?;
+        let user = rest.rsplit_once('@')?.0;
+        let password = user.split_once(':').map_or(user, |(_, password)| password);
+        (!password.is_empty()).then(|| password.to_owned())
+    };
+    values.filter_map(user).collect()
+}
+
 /// Whether a URL has `user@` or `user:password@` before its host.
 pub fn has_user(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -106,6 +120,17 @@ mod tests {
         check(&[pip, ("UV_DEFAULT_INDEX", "https://uv")], Some("UV_DEFAULT_INDEX"));
         check(&[pip, ("UV_DEFAULT_INDEX", " ")], Some("PIP_INDEX_URL"));
         check(&[], None);
+    }
+
+    #[test]
+    fn passwords_are_found_to_be_hidden() {
+        let pairs = [
+            ("HTTPS_PROXY", "http://me:one@proxy:3128"),
+            ("no_proxy", "localhost"),
+            ("UV_INDEX_URL", "https://token@index/simple"),
+            ("PIP_INDEX_URL", "https://me:t@wo@index/simple"),
+        ];
+        assert_eq!(passwords(&environment(&pairs)), ["one", "token", "t@wo"]);
     }
 
     #[test]

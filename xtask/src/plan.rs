@@ -6,7 +6,7 @@ use crate::config::{App, Config, Variant};
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
 use crate::files::Step;
-use crate::labels::{self, FROM_GIT, OCI};
+use crate::labels::{self, FROM_GIT, MERGE, OCI};
 use crate::network;
 use crate::reference;
 use crate::state::State;
@@ -248,7 +248,7 @@ fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String,
         labels.insert(format!("{OCI}base.digest"), digest.clone());
     }
     for (name, value) in &wishes.labels {
-        if name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
+        if name == MERGE || name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
             let message = format!("adding the label {name}: it comes from git and the build");
             let help =
                 "commit, tag or set --base instead; `cargo xtask label` shows what it will be";

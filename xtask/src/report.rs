@@ -59,6 +59,40 @@ pub struct Build {
     pub log: PathBuf,
 }
 
+impl Build {
+    /// What the steps of a pipeline that follow are given; `image_tags` are the names in a
+    /// registry.
+    pub fn outputs(&self, image_tags: &[String]) -> Vec<(&'static str, String)> {
+        vec![
+            ("reference", self.reference.clone()),
+            ("image_id", self.image_id.clone()),
+            ("version", self.version.clone()),
+            ("revision", self.revision.clone()),
+            ("created", self.created.clone()),
+            ("image_tags", image_tags.join("\n")),
+        ]
+    }
+
+    /// For the page of a pipeline.
+    pub fn markdown(&self) -> String {
+        let text = self.to_string();
+        let mut lines = text.lines();
+        let mut page = format!("### `{}`\n\n| | |\n|---|---|\n", lines.next().unwrap_or_default());
+        let mut after = String::new();
+        for line in lines {
+            // A row is two blanks, a name of ten characters and a value.
+            match line.strip_prefix("  ").and_then(|row| row.split_at_checked(10)) {
+                Some((name, value)) => {
+                    let value = value.replace('|', "\\|");
+                    page += &format!("| {} | {value} |\n", name.trim());
+                }
+                None => after += &format!("\n{line}\n"),
+            }
+        }
+        page + &after + "\n"
+    }
+}
+
 impl fmt::Display for Build {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.reference)?;

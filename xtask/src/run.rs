@@ -1,6 +1,7 @@
 //! The only place that starts a process: shows the command, streams and logs what it prints,
 //! passes signals on, and turns how it ended into one line.
 
+use crate::ci::form::Form;
 use crate::failure::{Exit, failure};
 use crate::invocation::Invocation;
 use anyhow::Context as _;
@@ -33,6 +34,8 @@ pub struct Runner {
     pub progress: bool,
     /// Show the commands that only ask, too.
     pub verbose: bool,
+    /// How the log is read.
+    pub form: Form,
     /// The last signal that asked us to end, 0 for none.
     pub signal: Arc<AtomicUsize>,
 }
@@ -196,7 +199,13 @@ impl Runner {
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ended> {
         self.check_signal()?;
-        say(&format!("$ {invocation}"));
+        let title = format!("$ {invocation}");
+        let _folded = if self.progress {
+            Some(self.form.group(&title))
+        } else {
+            say(&title);
+            None
+        };
         let mut file = File::options()
             .create(true)
             .append(true)

@@ -105,7 +105,13 @@ fn once(
         .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
     let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
     if ended.code != Some(0) || id.trim().is_empty() {
-        return Err(build_failed(plan, instructions, &ended, log).into());
+        let failure = build_failed(plan, instructions, &ended, log);
+        let path = workflow.top.join(&plan.dockerfile);
+        match dockerfile::failing(instructions, &ended.lines) {
+            Some(step) => runner.form.error_at(&path, step.line, &failure.message),
+            None => runner.form.error(&failure.message),
+        }
+        return Err(failure.into());
     }
     Ok((inspected(engine, id.trim(), runner)?, ended))
 }

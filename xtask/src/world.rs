@@ -1,6 +1,8 @@
 //! What a command reads from its surroundings, once and at the top: the command line's common
 //! part, the environment, the folder, the signals.
 
+use crate::ci::form::Form;
+use crate::ci::{self, Ci};
 use crate::cli::Common;
 use crate::config::{self, Config};
 use crate::failure::{Exit, failure_help};
@@ -26,6 +28,8 @@ pub struct World {
     pub environment: BTreeMap<String, String>,
     /// The folder asked for: `-C`, else the current one; absolute.
     pub folder: PathBuf,
+    /// What the CI system says; `None` on a developer's machine.
+    pub ci: Option<Ci>,
     /// The last signal that asked us to end, 0 for none.
     pub signal: Arc<AtomicUsize>,
 }
@@ -52,13 +56,14 @@ impl World {
             let message = format!("entering the folder {}: {error}", asked.display());
             failure_help(Exit::Usage, message, "name a folder that exists after -C")
         })?;
-        let environment = std::env::vars_os()
+        let environment: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
+        let ci = ci::read(&environment, common.ci);
         let option = |word: &std::ffi::OsStr| word.to_string_lossy().starts_with("--engine");
         let engine_on_command_line = std::env::args_os().any(|word| option(&word));
         let start = Instant::now();
-        Ok(World { start, common, engine_on_command_line, environment, folder, signal })
+        Ok(World { start, common, engine_on_command_line, environment, folder, ci, signal })
     }
 
     /// A variable of the environment; an empty one counts as not set.
@@ -92,12 +97,44 @@ impl World {
         Ok(Workflow { top, config, state })
     }
 
+    /// How the log of this command is read.
+    pub fn form(&self) -> Form {
+        Form::of(self.ci.as_ref().map(|ci| ci.provider), self.variable("GITHUB_WORKSPACE"))
+    }
+
+    /// Hands results to the steps of a pipeline that follow, and `summary` (Markdown) to its page,
+    /// where the CI system takes them. Not in a dry run, which makes nothing.
+    ///
+    /// # Errors
+    /// When a file that the system gave can't be written.
+    pub fn hand_over(&self, outputs: &[(&str, String)], summary: &str) -> anyhow::Result<()> {
+        if self.common.dry_run || !matches!(self.form(), Form::GitHub { .. }) {
+            return Ok(());
+        }
+        if let Some(file) = self.variable("GITHUB_OUTPUT") {
+            ci::form::outputs(Path::new(file), outputs)?;
+        }
+        match self.variable("GITHUB_STEP_SUMMARY") {
+            Some(file) if !summary.is_empty() => ci::form::append(Path::new(file), summary),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the CI system hide values in the log. Only where it really listens: elsewhere this
+    /// would be the very place where they are seen.
+    pub fn mask(&self, secrets: &[String]) {
+        if self.variable("GITHUB_ACTIONS") == Some("true") {
+            secrets.iter().for_each(|secret| self.form().mask(secret));
+        }
+    }
+
     /// Starts processes in `folder`, as loud as the command line asks.
     pub fn runner(&self, folder: &Path) -> Runner {
         Runner {
             folder: folder.to_path_buf(),
             progress: !self.common.quiet,
             verbose: self.common.verbose,
+            form: self.form(),
             signal: Arc::clone(&self.signal),
         }
     }

@@ -1,6 +1,7 @@
 //! `build`: reads the world, decides, runs the engine, and believes only what it has inspected.
 
 use crate::base::Source;
+use crate::ci::Identity;
 use crate::engine::{Engine, words};
 use crate::failure::Exit;
 use crate::git::Checkout;
@@ -12,7 +13,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, dockerfile, labels, leftovers, network, platform, secrets};
+use crate::{ci, cli, dockerfile, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
+    world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
     let read = || super::checkout_with(&workflow.top, &ignore, &files);
@@ -45,7 +47,9 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let (checkout, engine) =
         run::both(|| early.map_or_else(read, Ok), || engine(world, &workflow, &machine, &runner));
     let (checkout, (engine, assumed)) = (checkout?, engine?);
-    checkout.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    let warnings = checkout.warnings.iter().chain(&identity.warnings);
+    warnings.for_each(|warning| say(&format!("warning: {warning}")));
     if !dry_run {
         leftovers::clean(&workflow.state, &engine, &runner)?;
     }
@@ -74,13 +78,17 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
         .with_context(|| format!("reading {}", variant.dockerfile))?;
     let stages = dockerfile::stage_ends(&dockerfile);
-    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, &checkout, base)? };
+    let source = (&checkout, &identity);
+    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, source, base)? };
     let plan = plan::build(&wishes(args), &facts)?;
     if dry_run {
         return show(world, &engine, &plan, &workflow.top, &first);
     }
     let made = build(&workflow, &engine, &plan, &runner, &log)?;
     let report = report(world, &engine, &plan, &checkout, made, log);
+    let names = tags::names(&workflow.config.tags, &tags::Facts::of(&checkout, &identity, None))?;
+    let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
+    world.hand_over(&report.outputs(&names), &report.markdown())?;
     world.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
 
@@ -126,17 +134,28 @@ fn wishes(args: &cli::Build) -> Wishes {
     }
 }
 
+/// What must not be seen in the log of a pipeline: the secrets of the command line, and what the
+/// variables of the network have before an `@`.
+fn secret_values(world: &World, top: &Path, args: &cli::Build) -> Vec<String> {
+    let given = args.secret.iter().filter(|secret| secret.id != "ca");
+    let given = given.filter_map(|secret| match &secret.source {
+        cli::SecretSource::Environment(name) => world.variable(name).map(str::to_owned),
+        cli::SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),
+    });
+    given.chain(network::passwords(&world.environment)).collect()
+}
+
 fn facts<'a>(
     world: &World,
     workflow: &'a Workflow,
     machine: &Machine,
     engine: &'a Engine,
-    checkout: &'a Checkout,
+    (checkout, identity): (&'a Checkout, &Identity),
     base: Base,
 ) -> anyhow::Result<Facts<'a>> {
     let created = labels::created(checkout, world.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&workflow.config.image);
-    all.extend(labels::from_git(checkout, created)?);
+    all.extend(labels::from_git(checkout, identity, created)?);
     if base.standin {
         say(STANDIN);
     }
@@ -146,7 +165,7 @@ fn facts<'a>(
         labels: all,
         revision: &checkout.revision,
         stages: Vec::new(),
-        changed: !checkout.dirty.is_empty() || !checkout.context_changes.is_empty(),
+        changed: checkout.changed(),
         base,
         ca_bundle: machine.ca_bundle.clone(),
         proxies: network::proxies(&world.environment),

@@ -1,10 +1,12 @@
 //! `label`: what git and `docker/image.toml` say that an image of this checkout would be called.
 
+use crate::ci::{self, Identity};
 use crate::cli::{self, Format};
 use crate::failure::{Exit, failure_help};
 use crate::git::{self, Change, Checkout};
 use crate::invocation::quoted;
 use crate::run::say;
+use crate::tags::{self, Names, Rules};
 use crate::world::World;
 use crate::{config, labels};
 use std::collections::BTreeMap;
@@ -14,18 +16,21 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`Exit::Git`] where git has no answer; [`Exit::Usage`] for a name that is no label.
 pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
-    let (checkout, image) = if config::find_top(&world.folder).is_some() {
+    let (checkout, image, rules) = if config::find_top(&world.folder).is_some() {
         let workflow = world.workflow()?;
         let (checkout, _) = super::checkout(&workflow)?;
-        (checkout, Some(workflow.config.image))
+        (checkout, Some(workflow.config.image), workflow.config.tags)
     } else {
-        (git::read(&world.folder, None)?, None)
+        (git::read(&world.folder, None)?, None, Rules::default())
     };
-    checkout.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    let warnings: Vec<&String> = checkout.warnings.iter().chain(&identity.warnings).collect();
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
-    let mut all = labels::from_git(&checkout, created)?;
+    let mut all = labels::from_git(&checkout, &identity, created)?;
     all.extend(image.as_ref().map(labels::from_config).unwrap_or_default());
-    let facts = facts(&checkout, &labels::rfc3339(created)?);
+    let names = tags::names(&rules, &tags::Facts::of(&checkout, &identity, None))?;
+    let facts = facts(&checkout, &identity, &names, &labels::rfc3339(created)?);
     if let Some(name) = &args.get {
         let full = format!("{}{name}", labels::OCI);
         let known = facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| value.clone());
@@ -38,35 +43,60 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         };
         return world.result(&format!("{value}\n"), &serde_json::json!({ name: value }));
     }
+    let tags: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
+    world.hand_over(
+        &[
+            ("version", checkout.version.clone()),
+            ("revision", identity.revision.clone()),
+            ("created", labels::rfc3339(created)?),
+            ("image_tags", tags.join("\n")),
+        ],
+        "",
+    )?;
     let json = serde_json::json!({
         "describe": checkout.describe,
         "version": checkout.version,
-        "revision": checkout.revision,
+        "revision": identity.revision,
+        "merge": identity.merge,
         "created": labels::rfc3339(created)?,
         "commit_time": labels::rfc3339(checkout.commit_time)?,
         "branch": checkout.branch,
         "tags": checkout.exact_tags,
+        "image_tags": names.tags,
+        "image_tags_left_out": names.left_out,
+        "image_tags_notes": names.notes,
+        "releases": names.releases,
+        "ci": world.ci,
         "remote_url": checkout.remote_url,
         "shallow": checkout.shallow,
         "dirty": checkout.dirty,
         "context_changes": checkout.context_changes,
         "labels": all,
-        "warnings": checkout.warnings,
+        "warnings": warnings,
     });
-    let text =
-        if world.common.format == Format::Env { env(&facts, &all) } else { text(&facts, &all) };
+    let text = match world.common.format {
+        Format::Env => env(&facts, &all),
+        _ => text(&facts, &all) + &reasons(&names),
+    };
     world.result(&text, &json)
 }
 
 /// What `--get` knows beside the labels.
-fn facts(checkout: &Checkout, created: &str) -> Vec<(&'static str, String)> {
+fn facts(
+    checkout: &Checkout,
+    identity: &Identity,
+    names: &Names,
+    created: &str,
+) -> Vec<(&'static str, String)> {
+    let image_tags: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
     vec![
         ("describe", checkout.describe.clone()),
         ("version", checkout.version.clone()),
-        ("revision", checkout.revision.clone()),
+        ("revision", identity.revision.clone()),
         ("created", created.to_owned()),
         ("branch", checkout.branch.clone().unwrap_or_default()),
         ("tags", checkout.exact_tags.join(" ")),
+        ("image_tags", image_tags.join(" ")),
         ("remote_url", checkout.remote_url.clone().unwrap_or_default()),
         ("shallow", checkout.shallow.to_string()),
         ("dirty", paths(&checkout.dirty)),
@@ -93,6 +123,19 @@ fn text(facts: &[(&str, String)], labels: &BTreeMap<String, String>) -> String {
     for (name, value) in labels {
         text += &format!("  {name}={value}\n");
     }
+    text
+}
+
+/// What the image would be called and why, and what not.
+fn reasons(names: &Names) -> String {
+    let width = |name: &str| name.len().max(20);
+    let row = |mark: &str, name: &str, why: &str| {
+        format!("{mark}{name:<width$}  {why}\n", width = width(name))
+    };
+    let mut text = String::from("image tags\n");
+    names.tags.iter().for_each(|tag| text += &row("  ", &tag.name, &tag.why));
+    names.left_out.iter().for_each(|left| text += &row("  not ", &left.name, &left.why));
+    names.notes.iter().for_each(|note| text += &format!("  {note}\n"));
     text
 }
 

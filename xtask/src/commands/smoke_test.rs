@@ -1,6 +1,7 @@
 //! `smoke-test`: runs an image with PostgreSQL and Redis beside it, and proves what it is.
 
 use crate::base::Source;
+use crate::ci;
 use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
 use crate::failure::{Exit, Failure, failure, failure_help};
@@ -214,7 +215,8 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
     let (checkout, _) = super::checkout(workflow)?;
     let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&config.image);
-    all.extend(labels::from_git(&checkout, created)?);
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    all.extend(labels::from_git(&checkout, &identity, created)?);
     let ignore = workflow.top.join(".dockerignore");
     Ok(Expected {
         labels: all,

@@ -53,6 +53,8 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.allow_secrets, explicit.allow_secrets);
     assert_eq!(written.smoke, explicit.smoke);
     assert_eq!(written.smoke.http.len(), 3);
+    assert_eq!(written.tags, explicit.tags);
+    assert!(uncommented.contains("other_tags = true"), "{uncommented}");
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
 }
 
@@ -80,7 +82,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, smoke
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -123,6 +125,14 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!("{REQUIRED}[tags]\nprefix = \"a b/\"\nmajor = \"no\"\nsemver = true\n"),
+        expect![[r#"
+            15: tags.prefix: no git tag can begin with `a b/`
+            16: tags.major: invalid type: string "no", expected a boolean
+            17: [tags]: unknown key `semver`: known are prefix, minor, major, latest, other_tags, branch, pull_request
+        "#]],
+    );
+    check(
         "[image\nname = \n",
         expect![[r#"
             1: app.module: is required and not there
@@ -136,7 +146,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, smoke
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke
         "#]],
     );
 }

@@ -41,6 +41,8 @@ pub(super) struct Tags {
     by_commit: HashMap<Oid, Tag>,
     /// Short names of all tags of the commit that was asked about, in the order of the references.
     pub(super) exact: Vec<String>,
+    /// Short names of all tags, in the same order.
+    pub(super) all: Vec<String>,
 }
 
 impl Tags {
@@ -61,7 +63,7 @@ impl Tags {
             }
         }
         found.sort();
-        let mut tags = Self { by_commit: HashMap::new(), exact: Vec::new() };
+        let mut tags = Self { by_commit: HashMap::new(), exact: Vec::new(), all: Vec::new() };
         for (name, target, peeled) in found {
             let reference = name.strip_prefix(b"refs/tags/").unwrap_or(&name).to_vec();
             let commit = match peeled {
@@ -71,9 +73,11 @@ impl Tags {
                     None => continue,
                 },
             };
+            let shown = String::from_utf8_lossy(&reference).into_owned();
             if commit == head {
-                tags.exact.push(String::from_utf8_lossy(&reference).into_owned());
+                tags.exact.push(shown.clone());
             }
+            tags.all.push(shown);
             let annotated = commit != target;
             tags.add(&odb, commit, Tag { reference, target, annotated, object: None })?;
         }

@@ -123,6 +123,7 @@ impl Source for Native {
             commit_time: self.repo.find_commit(self.head)?.time().seconds(),
             branch,
             exact_tags: std::mem::take(&mut tags.exact),
+            all_tags: std::mem::take(&mut tags.all),
             remote_url: config.get_string("remote.origin.url").ok(),
             shallow: !shallow.is_empty(),
             describe,

@@ -88,6 +88,13 @@ fn tags_at(answer: &str, revision: &str) -> Vec<String> {
     names.map(|(_, name)| name.strip_suffix("^{}").unwrap_or(name).to_owned()).collect()
 }
 
+/// All tags of the same answer.
+fn all_tags(answer: &str) -> Vec<String> {
+    let names = answer.lines().filter_map(|line| line.split_once(" refs/tags/"));
+    let names = names.filter(|(_, name)| !name.ends_with("^{}"));
+    names.map(|(_, name)| name.to_owned()).collect()
+}
+
 /// The items of an answer to `-z`.
 fn items(answer: &str) -> impl Iterator<Item = &str> {
     answer.split('\0').filter(|item| !item.is_empty())
@@ -217,7 +224,7 @@ impl Source for Program {
         // `for-each-ref --points-at` peels a tag of a tag since git 2.45 only (2.39 measured).
         // Without any tag the exit code is 1 and the answer empty.
         let shown = run(&self.program, &self.top, &["show-ref", "--tags", "-d"], b"")?;
-        let tags = tags_at(&String::from_utf8_lossy(&shown.stdout), &revision);
+        let shown = String::from_utf8_lossy(&shown.stdout);
         let describe = self.line(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
         Ok(Facts {
             top,
@@ -227,7 +234,8 @@ impl Source for Program {
                 .status
                 .success()
                 .then(|| branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
-            exact_tags: tags,
+            exact_tags: tags_at(&shown, &revision),
+            all_tags: all_tags(&shown),
             remote_url: self.config("remote.origin.url", "--no-type")?,
             shallow: self.line(&["rev-parse", "--is-shallow-repository"])? == "true",
             tagged: !revision.starts_with(&describe),

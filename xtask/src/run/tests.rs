@@ -5,6 +5,7 @@ fn runner() -> Runner {
         folder: std::env::temp_dir(),
         progress: false,
         verbose: false,
+        form: Form::Plain,
         signal: Arc::new(AtomicUsize::new(0)),
     }
 }

@@ -95,7 +95,8 @@ impl Repository {
         let taken = std::env::var_os("XTASK_TEST_PROGRAM");
         let mut command = Command::new(taken.unwrap_or(env!("CARGO_BIN_EXE_xtask").into()));
         command.args(words).args(["--engine", &engine()]).current_dir(self.folder.path());
-        command.stdin(Stdio::null());
+        // The pipeline that the tests themselves run in is not that of this repository.
+        command.env("XTASK_CI", "none").stdin(Stdio::null());
         command
     }
 
@@ -106,7 +107,8 @@ impl Repository {
         let plain = self.command(words);
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={network}")).arg("--").arg(plain.get_program());
-        command.args(plain.get_args()).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.args(plain.get_args()).current_dir(self.folder.path());
+        command.env("XTASK_CI", "none").stdin(Stdio::null());
         command
     }
 

@@ -60,6 +60,7 @@ fn label_works_in_any_git_checkout() {
     checkout.write("app/secret_free.py", "x\n");
     assert_eq!(checkout.run(&["label", "--get", "version"]).out, "v1.2.3-dirty\n");
     assert_eq!(checkout.run(&["label", "--get", "describe"]).out, "v1.2.3\n");
+    assert_eq!(checkout.run(&["label", "--get", "tags"]).out, "v1.2.3\n");
     let env = checkout.run(&["label", "--format", "env"]);
     assert!(env.out.contains("\nVERSION=v1.2.3-dirty\n"), "{}", env.out);
     std::fs::remove_dir_all(checkout.path("docker")).unwrap();
@@ -126,4 +127,63 @@ fn the_environment_is_over_the_file_and_the_command_line_over_both() {
         "a.example/c:2"
     );
     assert_eq!(base(&["--python", "3.13"], &[]), "docker.io/library/python:3.13-slim-bookworm");
+}
+
+#[test]
+fn label_says_what_the_image_would_be_called_and_why() {
+    let checkout = Checkout::new();
+    let short = checkout.git(&["rev-parse", "--short=12", "HEAD"]);
+    let names = |words: &[&str]| checkout.run(&[&["label", "--get", "image_tags"], words].concat());
+    assert_eq!(names(&[]).out, format!("sha-{short} main\n"));
+    checkout.git(&["tag", "v1.2.9"]);
+    assert_eq!(names(&[]).out, format!("1.2.9 sha-{short} 1.2 1 latest\n"));
+    checkout.git(&["commit", "--quiet", "--allow-empty", "--message", "second"]);
+    checkout.git(&["tag", "v2.0.0"]);
+    checkout.git(&["checkout", "--quiet", "--detach", "HEAD~1"]);
+    assert_eq!(names(&[]).out, format!("1.2.9 sha-{short} 1.2 1\n"));
+    let text = checkout.run(&["label"]).out;
+    for line in [
+        "  1.2.9                 git tag v1.2.9\n",
+        "  1.2                   1.2.9 is the highest 1.2.x\n",
+        "  not latest                2.0.0 is higher than 1.2.9 (git tag v2.0.0)\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    let json = checkout.run(&["label", "--format", "json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["tags"], serde_json::json!(["v1.2.9"]));
+    assert_eq!(json["releases"][0]["version"], "1.2.9");
+    let first = serde_json::json!({
+        "name": "1.2.9", "kind": "immutable", "why": "git tag v1.2.9",
+    });
+    assert_eq!(json["image_tags"][0], first);
+    assert_eq!(json["image_tags_left_out"][0]["name"], "latest");
+    // A pipeline of another commit has no say; one of this commit has.
+    let revision = checkout.git(&["rev-parse", "HEAD"]);
+    let in_ci = |variables: &[(&str, &str)]| {
+        let mut command = checkout.command(&["label", "--get", "image_tags"]);
+        let ended = command.envs(variables.iter().copied()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(ended.stdout), text(ended.stderr))
+    };
+    let github = ("GITHUB_ACTIONS", "true");
+    let other = [github, ("GITHUB_REF", "refs/heads/x"), ("GITHUB_SHA", &"a".repeat(40))];
+    let (out, err) = in_ci(&other);
+    assert_eq!(out, format!("1.2.9 sha-{short} 1.2 1\n"));
+    assert!(err.starts_with("warning: this pipeline is that of the commit aaaa"), "{err}");
+    let (out, err) = in_ci(&[github, ("GITHUB_REF", "refs/heads/x"), ("GITHUB_SHA", &revision)]);
+    assert_eq!((out.as_str(), err.as_str()), (format!("sha-{short} x\n").as_str(), ""));
+    let (out, _) = in_ci(&[github, ("XTASK_CI", "none"), ("GITHUB_REF", "refs/heads/x")]);
+    assert_eq!(out, format!("1.2.9 sha-{short} 1.2 1\n"));
+    checkout.write(
+        "docker/image.toml",
+        &format!(
+            "{}\n[tags]\nprefix = \"api/\"\n",
+            std::fs::read_to_string(checkout.path("docker/image.toml")).unwrap()
+        ),
+    );
+    checkout.git(&["commit", "--quiet", "--all", "--message", "third"]);
+    checkout.git(&["tag", "api/v3.0.0"]);
+    let third = checkout.git(&["rev-parse", "--short=12", "HEAD"]);
+    assert_eq!(names(&[]).out, format!("3.0.0 sha-{third} 3.0 3 latest\n"));
 }

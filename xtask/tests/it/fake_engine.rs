@@ -39,7 +39,7 @@ case "$1 $2" in
 esac
 "##;
 
-fn with_podman() -> Checkout {
+pub fn with_podman() -> Checkout {
     let checkout = Checkout::new();
     checkout.write("home/.keep", "");
     checkout.write(

@@ -1,6 +1,7 @@
 //! The command line as a user sees it, with no engine or with a program that only plays one.
 
 mod checkout;
+mod ci;
 mod command_line;
 mod ended;
 mod fake_docker;

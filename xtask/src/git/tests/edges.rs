@@ -125,7 +125,9 @@ fn odd_tags() {
     fs::remove_file(sandbox.repo().join(".git/refs/tags/broken")).unwrap();
     for _ in 0..2 {
         sandbox.git(&["checkout", "-q", "--detach", "HEAD~1"]);
-        assert_eq!(read(&sandbox, &sandbox.repo()).exact_tags, ["inner", "link", "outer"]);
+        let checkout = read(&sandbox, &sandbox.repo());
+        assert_eq!(checkout.exact_tags, ["inner", "link", "outer"]);
+        assert_eq!(checkout.all_tags, ["blob", "inner", "link", "outer", "tree"]);
         sandbox.git(&["tag", "-f", "light", "HEAD"]);
         sandbox.git(&["tag", "-d", "light"]);
         sandbox.git(&["checkout", "-q", "main"]);

@@ -1,0 +1,171 @@
+//! How each CI system is told something: lines of the log that fold, annotate or hide (GitHub's
+//! workflow commands, GitLab's sections), and the files that GitHub gives a step.
+
+use super::Provider;
+use crate::run::say;
+use anyhow::Context as _;
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the log of a command is read by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// A person.
+    #[default]
+    Plain,
+    /// GitHub's or Gitea's runner.
+    GitHub {
+        /// The folder that the paths of annotations are relative to.
+        workspace: Option<PathBuf>,
+    },
+    /// GitLab's runner.
+    GitLab,
+}
+
+impl Form {
+    /// That of a system.
+    pub fn of(provider: Option<Provider>, workspace: Option<&str>) -> Form {
+        match provider {
+            None => Form::Plain,
+            Some(Provider::GitHub | Provider::Gitea) => {
+                Form::GitHub { workspace: workspace.map(PathBuf::from) }
+            }
+            Some(Provider::GitLab) => Form::GitLab,
+        }
+    }
+
+    /// Says `title` and folds what is said until the result is dropped.
+    #[must_use]
+    pub fn group(&self, title: &str) -> Group {
+        let token = token();
+        let (start, end) = match self {
+            Form::Plain => (vec![title.to_owned()], Vec::new()),
+            // What a step of the build prints must not be able to give the runner commands.
+            Form::GitHub { .. } => (
+                vec![format!("::group::{}", data(title)), format!("::stop-commands::{token}")],
+                vec![format!("::{token}::"), "::endgroup::".to_owned()],
+            ),
+            Form::GitLab => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let now = now.map_or(0, |time| time.as_secs());
+                let name = format!("xtask_{token}");
+                let title = title.replace('\n', " ");
+                let start = format!("\u{1b}[0Ksection_start:{now}:{name}\r\u{1b}[0K{title}");
+                (vec![start], vec![format!("\u{1b}[0Ksection_end:{now}:{name}\r\u{1b}[0K")])
+            }
+        };
+        start.iter().for_each(|line| say(line));
+        Group { end }
+    }
+
+    /// Says that `message` is an error of a line of the file `path`, where the system shows that.
+    pub fn error_at(&self, path: &Path, line: usize, message: &str) {
+        let Form::GitHub { workspace } = self else { return };
+        let below = workspace.as_ref().and_then(|workspace| path.strip_prefix(workspace).ok());
+        let file = property(&below.unwrap_or(path).display().to_string());
+        say(&format!("::error file={file},line={line}::{}", data(message)));
+    }
+
+    /// Says that the command failed.
+    pub fn error(&self, message: &str) {
+        if matches!(self, Form::GitHub { .. }) {
+            say(&format!("::error::{}", data(message)));
+        }
+    }
+
+    /// Lets the runner hide a value in everything that is said from now on; each of its lines, as
+    /// the log is read by lines. GitLab's runner is told in the settings of its variables only.
+    pub fn mask(&self, secret: &str) {
+        if matches!(self, Form::GitHub { .. }) {
+            for line in secret.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                say(&format!("::add-mask::{}", data(line)));
+            }
+        }
+    }
+}
+
+/// A folded part of the log, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Group {
+    end: Vec<String>,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.end.iter().for_each(|line| say(line));
+    }
+}
+
+/// The text of a workflow command: what would end it, escaped.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property of a workflow command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A word that nobody can guess.
+fn token() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", number(), number())
+}
+
+/// Appends `values` to the file of a step's outputs: `NAME=VALUE`, or for several lines the form
+/// with a delimiter.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn outputs(file: &Path, values: &[(&str, String)]) -> anyhow::Result<()> {
+    let mut text = String::new();
+    for (name, value) in values {
+        if value.contains(['\n', '\r']) {
+            let token = token();
+            text += &format!("{name}<<{token}\n{value}\n{token}\n");
+        } else {
+            text += &format!("{name}={value}\n");
+        }
+    }
+    append(file, &text)
+}
+
+/// Appends `text` to a file that others have written to.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn append(file: &Path, text: &str) -> anyhow::Result<()> {
+    let doing = || format!("appending to {}", file.display());
+    let mut open = File::options().create(true).append(true).open(file).with_context(doing)?;
+    open.write_all(text.as_bytes()).with_context(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_command_is_escaped() {
+        assert_eq!(data("50 % of\r\na:b"), "50 %25 of%0D%0Aa:b");
+        assert_eq!(property("C:\\a,b"), "C%3A\\a%2Cb");
+        assert_ne!(token(), token());
+    }
+
+    #[test]
+    fn outputs_are_appended_in_the_form_that_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("output");
+        std::fs::write(&file, "before=1\n").unwrap();
+        outputs(&file, &[("a", "x=y".into()), ("b", "one\ntwo".into())]).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["before=1", "a=x=y"]);
+        let token = lines[2].strip_prefix("b<<").unwrap();
+        assert_eq!(lines[3..], ["one", "two", token]);
+        assert!(outputs(folder.path(), &[]).is_err());
+    }
+}
