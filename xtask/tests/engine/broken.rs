@@ -210,7 +210,7 @@ fn try_one(
             let script = format!(
                 "#!/bin/sh\nENTRYPOINT=/usr/local/lib/container/entrypoint.sh\n{script}\nexec \"$ENTRYPOINT\" \"$@\"\n"
             );
-            copy.write("app/wrapper", &script);
+            copy.write("target/broken/wrapper", &script);
             let lines =
                 "COPY --chmod=0755 wrapper /wrapper\nENTRYPOINT [\"/wrapper\"]\nCMD [\"web\"]";
             derive(&copy, &broken, &format!("FROM {good}\n{lines}\n"), lines);
