@@ -186,6 +186,9 @@ pub struct Setup {
     /// Also install what `test --all` needs
     #[arg(long)]
     pub for_tests: bool,
+    /// Also install what `test --browser` needs
+    #[arg(long)]
+    pub for_browser: bool,
     /// Make sure that the PostgreSQL and Redis images are here, and print their references
     #[arg(long)]
     pub services: bool,
@@ -232,6 +235,9 @@ pub struct Test {
     /// Everything that CI runs, on real Podman and Docker
     #[arg(long)]
     pub all: bool,
+    /// Drive the page of the production image in Debian's Chromium, on Podman
+    #[arg(long)]
+    pub browser: bool,
     /// Install what is missing first, without asking
     #[arg(long)]
     pub setup: bool,

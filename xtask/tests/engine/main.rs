@@ -14,7 +14,6 @@ mod ended;
 mod killed;
 mod network;
 mod readme;
-mod serve;
 mod size;
 mod smoke;
 #[path = "../it/transcript.rs"]
