@@ -103,7 +103,7 @@ def test_a_signal_rolls_a_migration_back(start, slow, tmp_path):
     container = start(slow, "migrate")
     container.read_until("half")
     code, seconds = container.stop()
-    assert code == 143 and seconds < 2
+    assert code == 143 and seconds < 10
     assert container.process.stderr.read().splitlines()[-1] == (
         "entrypoint: the migration was interrupted; what it had not committed is rolled back"
     )
