@@ -5,24 +5,18 @@
 #   gunicorn                                    HTTP
 #   celery-worker | celery_worker | worker      tasks
 #   celery-beat | celery_beat | beat            the schedule of tasks
-#   anything else                               is run as it stands, at once
+#   migrate                                     the migrations, and then it ends
+#   any program                                 is run as it stands, at once
 #
-# Words after a role are added to the command line of its service.
-#
-# ENVIRONMENT                  production (prod) or development (dev): the settings
-# DJANGO_SETTINGS_MODULE       the settings, over ENVIRONMENT
-# SECRET_KEY_FILE and so on    a file to read the variable from (see secret_names)
-# PUID, PGID (1000)            who a container that was started as root becomes
-# ALLOW_ROOT=1                 lets it stay root
-# PORT (8000), WEB_BIND (0.0.0.0)
-# GUNICORN_WORKERS (4), GUNICORN_TIMEOUT (120), GUNICORN_MAX_REQUESTS (1000),
-# GUNICORN_MAX_REQUESTS_JITTER (50)
-# CELERY_CONCURRENCY (4), CELERY_MAX_TASKS_PER_CHILD (100), CELERY_LOGLEVEL (info),
-# CELERY_SCHEDULE (in STATE_DIR)
-# WAIT_ATTEMPTS (30), WAIT_INTERVAL (2 s)     patience with PostgreSQL and Redis; 0: none
-# MIGRATE=0                    leaves migrations to somebody else
-# HEALTHCHECK_PATH (/health/)  what `healthcheck` asks a web container
+# Words after a role are added to the command line of its service. docs/environment.md lists the
+# variables. Exit codes before the service runs: 64, the container was started wrongly, and starting
+# it again won't help; 127, there is neither such a role nor such a program; 1, something it needs
+# is missing or failed; 130 and 143, a signal.
 set -eu
+
+# A first process gets only the signals that it handles.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 LIBRARY=${CONTAINER_LIBRARY:-/usr/local/lib/container}
 
@@ -30,16 +24,24 @@ say() {
     printf 'entrypoint: %s\n' "$*" >&2
 }
 
-# 64 is EX_USAGE: the container was started wrongly, and starting it again won't help.
+# 64 is EX_USAGE.
 refuse() {
     say "$*"
     exit 64
 }
 
+# Ten digits: no number here is longer, and the shell's own are not without end.
 is_number() {
     case $1 in
-        '' | *[!0-9]*) return 1 ;;
+        '' | *[!0-9]* | ???????????*) return 1 ;;
     esac
+}
+
+require_numbers() {
+    for name in "$@"; do
+        number=$(value_of "$name")
+        [ -z "$number" ] || is_number "$number" || refuse "$name must be a number, not '$number'"
+    done
 }
 
 # The value of the variable with this name.
@@ -81,7 +83,12 @@ hand_over_folders() {
 
 # Only where a container was started as root; the image itself starts as 1000:1000.
 become_user() {
-    [ "$(id -u)" = 0 ] || return 0
+    user=$(id -u)
+    if [ "$user" != 0 ]; then
+        [ "${PUID:-$user}" = "$user" ] \
+            || say "PUID=$PUID has no effect: the container was started as user $user, not as root"
+        return 0
+    fi
     if [ "${ALLOW_ROOT:-}" = 1 ] && [ "${PUID:-0}" = 0 ]; then
         return 0
     fi
@@ -147,71 +154,109 @@ require_environment() {
     esac
 }
 
-# Services only: `exec` of this script in a running container must not change its role.
-# For `healthcheck`, which the engine starts beside us. /tmp can be read-only; then /dev/shm.
+# Services only: `exec` of this script in a running container must not change its role. It is for
+# `healthcheck`, which the engine starts beside us. /tmp can be read-only; then it is /dev/shm, also
+# for other temporary files. Without either only Daphne works, and nobody hears of the others.
 record_role() {
     for folder in ${CONTAINER_RUN:-/tmp /dev/shm}; do
         if rm -f "$folder/container-heartbeat" 2>/dev/null \
             && { printf '%s\n' "$1" >"$folder/container-role"; } 2>/dev/null; then
+            [ "$folder" = /tmp ] || export TMPDIR="${TMPDIR:-$folder}"
             export CONTAINER_HEARTBEAT="$folder/container-heartbeat"
             return 0
         fi
     done
-    return 0
+    message="no temporary folder can be written; mount one, such as --tmpfs /tmp"
+    case $1 in
+        web | migrate) say "$message" ;;
+        *) refuse "$message" ;;
+    esac
 }
 
 # One process waits, migrates, and then becomes the service: nothing stands between the engine's
-# signals and the service. `prepare.py` also listens to them while it waits, as a shell wouldn't.
+# signals and the service, and Python and Django are loaded once. Signals wait until it handles
+# them: until then the first process would lose them.
 run_service() {
     role=$1
     shift
     say "$role with $DJANGO_SETTINGS_MODULE (from $SETTINGS_FROM)"
     require_environment
+    require_numbers PORT WAIT_ATTEMPTS STOP_GRACE_PERIOD
     record_role "$role"
-    exec python "$LIBRARY/prepare.py" "$role" "$@"
+    exec env --block-signal=INT,TERM python "$LIBRARY/service.py" "$role" "$@"
 }
 
 run_web() {
     run_service web daphne -b "${WEB_BIND:-0.0.0.0}" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@"
 }
 
+# Its own patience with requests (30 s) is longer than the engine's with it.
 run_gunicorn() {
+    require_numbers GUNICORN_WORKERS GUNICORN_TIMEOUT \
+        GUNICORN_MAX_REQUESTS GUNICORN_MAX_REQUESTS_JITTER STOP_GRACE_PERIOD
+    grace=${STOP_GRACE_PERIOD:-10}
     run_service gunicorn gunicorn "$WSGI_APPLICATION" \
         --bind "${WEB_BIND:-0.0.0.0}:${PORT:-8000}" \
         --workers "${GUNICORN_WORKERS:-4}" \
         --timeout "${GUNICORN_TIMEOUT:-120}" \
         --max-requests "${GUNICORN_MAX_REQUESTS:-1000}" \
         --max-requests-jitter "${GUNICORN_MAX_REQUESTS_JITTER:-50}" \
-        --access-logfile - --error-logfile - "$@"
-}
-
-# Celery loads our modules that tell `healthcheck` of life.
-find_library() {
-    export PYTHONPATH="$LIBRARY${PYTHONPATH:+:$PYTHONPATH}"
+        --access-logfile - --error-logfile - \
+        --graceful-timeout "$((grace > 3 ? grace - 3 : 1))" "$@"
 }
 
 run_worker() {
-    find_library
+    require_numbers CELERY_CONCURRENCY CELERY_MAX_TASKS_PER_CHILD
     run_service worker celery -A "$APP_MODULE" worker \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --queues="$CELERY_QUEUES" \
         --concurrency="${CELERY_CONCURRENCY:-4}" \
         --max-tasks-per-child="${CELERY_MAX_TASKS_PER_CHILD:-100}" \
-        --include=heartbeat "$@"
+        --include=entrypoint.worker "$@"
 }
 
 # No pid file: a container has one beat, and a file that a crash left would keep it from starting.
 run_beat() {
-    find_library
     run_service beat celery -A "$APP_MODULE" beat \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --pidfile= \
         --schedule="${CELERY_SCHEDULE:-$STATE_DIR/celerybeat-schedule}" \
-        --scheduler=beat_schedule:Scheduler "$@"
+        --scheduler=entrypoint.beat:Scheduler "$@"
+}
+
+run_migrate() {
+    [ $# -eq 0 ] || refuse "migrate takes no words; for others run: python manage.py migrate $*"
+    run_service migrate
+}
+
+ROLES='web (daphne), gunicorn, worker (celery-worker), beat (celery-beat), migrate'
+
+is_program() {
+    case $1 in
+        '') return 1 ;;
+        */*) [ -f "$1" ] && [ -x "$1" ] && return 0 || return 1 ;;
+    esac
+    IFS=:
+    for folder in $PATH; do
+        if [ -f "${folder:-.}/$1" ] && [ -x "${folder:-.}/$1" ]; then
+            unset IFS
+            return 0
+        fi
+    done
+    unset IFS
+    return 1
+}
+
+run_program() {
+    if ! is_program "$1"; then
+        say "'$1' is no role and no program; roles: $ROLES"
+        exit 127
+    fi
+    exec "$@"
 }
 
 main() {
-    [ $# -gt 0 ] || refuse "nothing to run; roles: web, gunicorn, celery-worker, celery-beat"
+    [ $# -gt 0 ] || refuse "nothing to run; roles: $ROLES"
     read_secret_files
     become_user "$@"
     choose_home
@@ -221,7 +266,8 @@ main() {
         gunicorn) shift && run_gunicorn "$@" ;;
         celery-worker | celery_worker | worker) shift && run_worker "$@" ;;
         celery-beat | celery_beat | beat) shift && run_beat "$@" ;;
-        *) exec "$@" ;;
+        migrate) shift && run_migrate "$@" ;;
+        *) run_program "$@" ;;
     esac
 }
 

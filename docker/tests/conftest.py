@@ -1,21 +1,26 @@
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 DOCKER = Path(__file__).resolve().parents[1]
+LIBRARY = DOCKER / "container"
+sys.path.insert(0, str(LIBRARY))
 
-# It prints its variables that matter and its own command line, or becomes the rest of it.
+# It prints what it was asked to prepare and which signals are kept back, or becomes the service.
 FAKE_PYTHON = """#!/bin/sh
-echo "prepared $(basename "$1") $2"
+echo "prepared $(basename "$1") $2 $(grep SigBlk /proc/self/status)"
 shift 2
-exec "$@"
+[ $# -eq 0 ] || exec "$@"
 """
 FAKE_SERVICE = """#!/bin/sh
 echo "settings=$DJANGO_SETTINGS_MODULE"
-echo "path=${PYTHONPATH:-}"
+echo "temporary=${TMPDIR:-}"
 for word in "$(basename "$0")" "$@"; do printf '<%s>' "$word"; done
 echo
 """
@@ -65,25 +70,97 @@ def enter(image):
     return run
 
 
-@pytest.fixture
-def prepare(tmp_path):
-    """Runs prepare.py for real, with settings from a module that the test writes."""
+class Container:
+    """A service that runs, as the first process of a container would."""
 
-    def run(role, settings, *command, **environment):
-        (tmp_path / "prepare_settings.py").write_text("USE_TZ = True\n" + settings)
-        variables = {
-            "PATH": os.environ["PATH"],
-            "DJANGO_SETTINGS_MODULE": "prepare_settings",
-            "WAIT_ATTEMPTS": "3",
-            "WAIT_INTERVAL": "0.05",
-        }
-        return subprocess.run(
-            [sys.executable, str(DOCKER / "container/prepare.py"), role, *command],
-            cwd=tmp_path,
-            env=variables | environment,
-            capture_output=True,
+    def __init__(self, words, folder, environment):
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, str(LIBRARY / "service.py"), *words],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=20,
         )
 
+    def stop(self, number=signal.SIGTERM):
+        """Its exit code, and how long it took."""
+        start = time.monotonic()
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20), time.monotonic() - start
+
+    def read_until(self, text):
+        """Lines of stderr until one holds the text."""
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line)
+            if text in line:
+                return lines
+        raise AssertionError(f"it ended without {text!r}: {''.join(lines)}")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts service.py with settings from a module that the test writes."""
+    containers = []
+
+    def run(settings, *words, **environment):
+        (tmp_path / "test_settings.py").write_text("USE_TZ = True\nSECRET_KEY = 'x'\n" + settings)
+        variables = {
+            "PATH": os.environ["PATH"],
+            "DJANGO_SETTINGS_MODULE": "test_settings",
+            "CONTAINER_HEARTBEAT": str(tmp_path / "container-heartbeat"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "WAIT_ATTEMPTS": "3",
+            "WAIT_INTERVAL": "0.1",
+        }
+        containers.append(Container(words, tmp_path, variables | environment))
+        return containers[-1]
+
+    yield run
+    for container in containers:
+        if container.process.poll() is None:
+            container.process.kill()
+        container.process.communicate()
+
+
+@pytest.fixture
+def serve(start, tmp_path):
+    """Runs service.py to its end, with a `celery` that only tells how it was called."""
+    folder = tmp_path / "celery"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "__main__.py").write_text(
+        "import signal, sys, threading\n"
+        "def main():\n"
+        "    print('argv', sys.argv[1:], 'threads', threading.active_count(),\n"
+        "          'django', 'django.apps' in sys.modules,\n"
+        "          'blocked', len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))\n"
+        "    return 3\n"
+    )
+
+    def run(settings, *words, **environment):
+        container = start(settings, *words, **environment)
+        stdout, stderr = container.process.communicate(timeout=20)
+        return subprocess.CompletedProcess(words, container.process.returncode, stdout, stderr)
+
     return run
+
+
+@pytest.fixture
+def silent_port():
+    """A port whose packets are dropped: it listens, and its queue is full."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    clients = []
+    for _ in range(3):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+        clients.append(client)
+    yield listener.getsockname()[1]
+    for client in (*clients, listener):
+        client.close()

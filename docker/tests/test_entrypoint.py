@@ -1,4 +1,5 @@
 import os
+import signal
 import stat
 import subprocess
 
@@ -7,16 +8,17 @@ from conftest import DOCKER
 
 WORKER = (
     "<celery><-A><shop><worker><--loglevel=info><--queues=celery,orders><--concurrency=4>"
-    "<--max-tasks-per-child=100><--include=heartbeat>"
+    "<--max-tasks-per-child=100><--include=entrypoint.worker>"
 )
 BEAT = (
     "<celery><-A><shop><beat><--loglevel=info><--pidfile=>"
-    "<--schedule=/var/lib/shop/celerybeat-schedule><--scheduler=beat_schedule:Scheduler>"
+    "<--schedule=/var/lib/shop/celerybeat-schedule><--scheduler=entrypoint.beat:Scheduler>"
 )
 WEB = "<daphne><-b><0.0.0.0><-p><8000><shop.asgi:application>"
 GUNICORN = (
     "<gunicorn><shop.wsgi:application><--bind><0.0.0.0:8000><--workers><4><--timeout><120>"
     "<--max-requests><1000><--max-requests-jitter><50><--access-logfile><-><--error-logfile><->"
+    "<--graceful-timeout><7>"
 )
 ROLES = {
     "web": ("web", WEB),
@@ -36,7 +38,7 @@ def test_each_role_starts_its_service(enter, tmp_path, word):
     role, command = ROLES[word]
     result = enter(word, "--extra", "two words")
     assert result.returncode == 0, result.stderr
-    assert f"prepared prepare.py {role}\n" in result.stdout
+    assert result.stdout.startswith(f"prepared service.py {role} ")
     assert result.stdout.endswith(f"{command}<--extra><two words>\n")
     assert (tmp_path / "container-role").read_text() == f"{role}\n"
 
@@ -50,6 +52,8 @@ def test_each_role_starts_its_service(enter, tmp_path, word):
         ("gunicorn", {"GUNICORN_TIMEOUT": "30"}, "<--timeout><30>"),
         ("gunicorn", {"GUNICORN_MAX_REQUESTS": "9"}, "<--max-requests><9>"),
         ("gunicorn", {"GUNICORN_MAX_REQUESTS_JITTER": "8"}, "<--max-requests-jitter><8>"),
+        ("gunicorn", {"STOP_GRACE_PERIOD": "60"}, "<--graceful-timeout><57>"),
+        ("gunicorn", {"STOP_GRACE_PERIOD": "2"}, "<--graceful-timeout><1>"),
         ("worker", {"CELERY_CONCURRENCY": "1"}, "<--concurrency=1>"),
         ("worker", {"CELERY_MAX_TASKS_PER_CHILD": "7"}, "<--max-tasks-per-child=7>"),
         ("beat", {"CELERY_LOGLEVEL": "debug"}, "<--loglevel=debug>"),
@@ -60,10 +64,52 @@ def test_variables_set_the_values(enter, word, environment, part):
     assert part in enter(word, **environment).stdout
 
 
-def test_celery_finds_our_modules(enter):
-    assert "path=/library\n" in enter("worker").stdout
-    assert "path=/library:/mine\n" in enter("beat", PYTHONPATH="/mine").stdout
-    assert "path=\n" in enter("web").stdout
+@pytest.mark.parametrize(
+    ("word", "name", "value"),
+    [
+        ("web", "PORT", "http"),
+        ("gunicorn", "PORT", "80; id"),
+        ("gunicorn", "GUNICORN_WORKERS", "-1"),
+        ("gunicorn", "STOP_GRACE_PERIOD", "10s"),
+        ("worker", "CELERY_CONCURRENCY", "two"),
+        ("worker", "CELERY_MAX_TASKS_PER_CHILD", "99999999999"),
+        ("beat", "WAIT_ATTEMPTS", "1.5"),
+    ],
+)
+def test_a_wrong_number_is_refused(enter, word, name, value):
+    result = enter(word, **{name: value})
+    assert (result.returncode, result.stdout) == (64, "")
+    assert result.stderr.endswith(f"entrypoint: {name} must be a number, not '{value}'\n")
+
+
+def test_no_signal_is_lost_while_python_starts(enter):
+    # Two bits: SIGINT and SIGTERM.
+    assert "SigBlk:\t0000000000004002\n" in enter("web").stdout
+
+
+def test_migrate_is_a_role_without_words(enter, tmp_path):
+    result = enter("migrate")
+    assert (result.returncode, result.stdout.count("\n")) == (0, 1)
+    assert result.stdout.startswith("prepared service.py migrate ")
+    assert (tmp_path / "container-role").read_text() == "migrate\n"
+    result = enter("migrate", "trading", "0001")
+    assert (result.returncode, result.stdout) == (64, "")
+    assert "run: python manage.py migrate trading 0001\n" in result.stderr
+
+
+@pytest.mark.parametrize("word", ["wbe", "", "say", "cd", "--help", "/no/such", "/etc", "./web"])
+def test_neither_role_nor_program_lists_the_roles(enter, word):
+    result = enter(word, "--extra")
+    assert (result.returncode, result.stdout) == (127, "")
+    assert result.stderr == (
+        f"entrypoint: '{word}' is no role and no program; roles: web (daphne), gunicorn, "
+        "worker (celery-worker), beat (celery-beat), migrate\n"
+    )
+
+
+@pytest.mark.parametrize("word", ["sh", "/bin/sh"])
+def test_a_program_is_found_as_the_shell_finds_it(enter, word):
+    assert enter(word, "-c", "echo $0 $1", "a  b", "c").stdout == "a b c\n"
 
 
 def test_another_command_runs_untouched_and_unprepared(enter, tmp_path):
@@ -77,7 +123,6 @@ def test_another_command_runs_untouched_and_unprepared(enter, tmp_path):
 
 def test_the_exit_code_of_a_command_is_kept(enter):
     assert enter("sh", "-c", "exit 7").returncode == 7
-    assert enter("no-such-program").returncode == 127
     assert enter().returncode == 64
 
 
@@ -159,12 +204,27 @@ def test_mistakes_with_files_are_refused(enter, tmp_path):
         assert result.stderr == f"entrypoint: {message}\n"
 
 
-def test_a_folder_that_is_read_only_stops_nothing(enter, tmp_path):
-    result = enter("web", CONTAINER_RUN="/proc /no/such")
+def test_the_next_folder_serves_where_the_first_is_read_only(enter, tmp_path):
+    result = enter("worker", CONTAINER_RUN=f"/proc {tmp_path}")
     assert result.returncode == 0
+    assert f"temporary={tmp_path}\n" in result.stdout
+    assert (tmp_path / "container-role").read_text() == "worker\n"
+
+
+@pytest.mark.parametrize(("word", "code"), [("web", 0), ("gunicorn", 64), ("beat", 64)])
+def test_without_a_folder_only_daphne_starts(enter, word, code):
+    result = enter(word, CONTAINER_RUN="/proc /no/such")
+    assert result.returncode == code
     assert result.stderr == (
-        "entrypoint: web with shop.settings.production (from ENVIRONMENT=production)\n"
+        f"entrypoint: {word} with shop.settings.production (from ENVIRONMENT=production)\n"
+        "entrypoint: no temporary folder can be written; mount one, such as --tmpfs /tmp\n"
     )
+
+
+def test_a_heartbeat_of_an_earlier_run_is_removed(enter, tmp_path):
+    (tmp_path / "container-heartbeat").touch()
+    enter("worker")
+    assert not (tmp_path / "container-heartbeat").exists()
 
 
 def test_home_is_somewhere_writable(enter):
@@ -221,12 +281,41 @@ def test_root_may_stay_root(as_root, environment):
         ({"PGID": "-1"}, "PGID must be a number, not '-1'"),
         ({"PUID": "0"}, "PUID=0 is root; set ALLOW_ROOT=1 if that is meant"),
         ({"PGID": "00"}, "PGID=0 is root; set ALLOW_ROOT=1 if that is meant"),
+        ({"PUID": "99999999999999999999"}, "PUID must be a number, not '99999999999999999999'"),
     ],
 )
 def test_wrong_numbers_are_refused(as_root, environment, message):
     result = as_root("celery", **environment)
     assert (result.returncode, result.stdout) == (64, "")
     assert result.stderr == f"entrypoint: {message}\n"
+
+
+def test_a_signal_ends_the_shell_with_its_code(image, tmp_path):
+    # It waits for the program that it has just started.
+    (tmp_path / "bin/id").write_text("#!/bin/sh\necho asked >&2\nsleep 0.5\necho 0\n")
+    (tmp_path / "bin/id").chmod(0o755)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            ["sh", str(DOCKER / "entrypoint.sh"), "web"],
+            env=image,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stderr.readline() == "asked\n"
+            process.send_signal(number)
+            assert process.wait(timeout=5) == 128 + number
+
+
+def test_a_user_that_can_not_be_had_is_said(enter, tmp_path):
+    (tmp_path / "bin/id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "bin/id").chmod(0o755)
+    result = enter("celery", PUID="1234")
+    assert result.returncode == 0
+    assert result.stderr == (
+        "entrypoint: PUID=1234 has no effect: the container was started as user 1000, not as root\n"
+    )
+    assert enter("celery", PUID="1000").stderr == ""
 
 
 def test_the_programs_can_be_run():

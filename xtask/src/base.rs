@@ -7,6 +7,7 @@ use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
 use crate::network::{self, Network};
 use crate::plan::Base;
+use crate::platform;
 use crate::reference;
 use crate::registry;
 use crate::run::{self, QUESTION, Runner, say};
@@ -60,20 +61,33 @@ impl Source<'_> {
             ));
         }
         let recipe = standin::recipe(&wanted);
+        let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
         let (known, here) = run::both(
             || {
                 let Source { engine, world, runner, state, .. } = self;
                 registry::known_unreachable(&wanted, engine, world, runner, state)
             },
-            || self.here(text, recipe.as_ref()),
+            || self.here(text, own.as_ref()),
         );
-        let (here, standin) = here?;
+        let (stored, standin) = here?;
+        // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
+        let local = wanted.registry == "localhost";
+        let own = Some(self.engine.platform.as_str()).filter(|own| !own.is_empty() && !local);
+        let needed = platform.or(own);
+        let here = stored
+            .as_ref()
+            .filter(|image| needed.is_none_or(|needed| platform::serves(&image.platform, needed)));
         if let Some(image) = here.filter(|_| !pull) {
-            return Ok((found(text, &image, "in the local store"), Vec::new()));
+            return Ok((found(text, image, "in the local store"), Vec::new()));
         }
-        if wanted.registry == "localhost" {
-            let message =
-                format!("looking for {text}: not in the store of {}", self.engine.program);
+        if local {
+            let store = format!("the store of {}", self.engine.program);
+            let message = match &stored {
+                Some(image) => {
+                    format!("looking for {text}: in {store} it is for {}", image.platform)
+                }
+                None => format!("looking for {text}: not in {store}"),
+            };
             let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
             return Err(failure_help(Exit::Usage, message, help));
         }
@@ -82,11 +96,12 @@ impl Source<'_> {
             None => registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?,
         };
         match reachable {
-            Ok(()) => self.pull(text, platform),
+            // Where another platform's is stored, its own must be asked for.
+            Ok(()) => self.pull(text, platform.or(needed.filter(|_| stored.is_some()))),
             Err(why) if pull => {
                 Err(unreachable(text, &why, "leave out --pull to use what is here"))
             }
-            Err(why) => self.stand_in(text, recipe, standin, &why),
+            Err(why) => self.stand_in(text, recipe, standin, platform, &why),
         }
     }
 
@@ -131,6 +146,7 @@ impl Source<'_> {
         text: &str,
         recipe: Option<Recipe>,
         here: Option<Image>,
+        platform: Option<&str>,
         why: &str,
     ) -> anyhow::Result<(Base, Vec<Invocation>)> {
         let Some(recipe) = recipe else {
@@ -143,9 +159,14 @@ impl Source<'_> {
         let mirror = self.world.variable("XTASK_DEBIAN_MIRROR");
         let mirror = network::debian_mirror(mirror, self.network)?;
         let cache = self.world.cache()?;
-        let making = standin::making(&recipe, self.top, &cache, mirror.as_deref(), self.engine)?;
+        let foreign = platform::foreign(platform, self.engine);
+        let making =
+            standin::making(&recipe, self.top, &cache, mirror.as_deref(), foreign, self.engine)?;
+        let reference = making.reference.as_str();
         let why = format!("stand-in for {text}: {why}");
-        let base = |image: &Image| Base { standin: true, ..found(recipe.reference, image, &why) };
+        let base = |image: &Image| Base { standin: true, ..found(reference, image, &why) };
+        // Only its own platform's was asked for with the image itself.
+        let here = if foreign.is_some() { self.inspect(&[reference])?.pop() } else { here };
         let current = |image: &&Image| image.labels.get(standin::LABEL) == Some(&making.recipe);
         if let Some(image) = here.as_ref().filter(current) {
             return Ok((base(image), Vec::new()));
@@ -160,7 +181,7 @@ impl Source<'_> {
         if self.dry_run {
             return Ok((base(&Image::default()), steps));
         }
-        say(&format!("making {} from Debian packages, once, in about a minute", recipe.reference));
+        say(&format!("making {reference} from Debian packages, once, in about a minute"));
         let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
         for step in &steps {
             let ended = quiet.stream(step, &self.log)?;
@@ -169,7 +190,7 @@ impl Source<'_> {
                 return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());
             }
         }
-        Ok((base(&self.inspect_one(recipe.reference)?), Vec::new()))
+        Ok((base(&self.inspect_one(reference)?), Vec::new()))
     }
 }
 

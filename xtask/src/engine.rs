@@ -78,6 +78,8 @@ pub struct Engine {
     pub program: String,
     /// Version of what builds: Podman's own, or that of Docker's daemon.
     pub version: Version,
+    /// `os/arch` that it builds for unasked; empty where nobody was asked.
+    pub platform: String,
     /// Why this one: the first line of the output says it.
     pub why: String,
     /// Where its builds run and what says so, where that isn't simply here.
@@ -95,6 +97,7 @@ impl Engine {
             kind,
             program: kind.program().to_owned(),
             version: capability::OLDEST[kind as usize].1,
+            platform: String::new(),
             why: "assumed".to_owned(),
             place: None,
             env: find::standing_env(kind),

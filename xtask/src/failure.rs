@@ -76,3 +76,13 @@ pub fn describe(error: &anyhow::Error) -> (Exit, Vec<String>) {
         .find_map(|cause| cause.downcast_ref::<Failure>())
         .map_or((Exit::Unexpected, Vec::new()), |failure| (failure.exit, failure.help.clone()))
 }
+
+/// The exit code of `error`, and the lines that tell it to a person.
+pub fn shown(error: &anyhow::Error) -> (Exit, Vec<String>) {
+    let (exit, help) = describe(error);
+    // An indented line is a quotation that belongs to the line before it.
+    let line =
+        |text: String| format!("{}{text}", if text.starts_with("  ") { "    " } else { "help: " });
+    let first = [format!("error: {error:#}")];
+    (exit, first.into_iter().chain(help.into_iter().map(line)).collect())
+}

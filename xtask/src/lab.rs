@@ -22,6 +22,9 @@ pub struct Lab {
     sockets: Option<PathBuf>,
 }
 
+/// How long the removal of a store may take.
+const LONG: Duration = Duration::from_secs(300);
+
 /// The processes that a laboratory runs, for the next one to end when this one is killed.
 const PROCESSES: &str = "lab.json";
 
@@ -182,11 +185,25 @@ impl Lab {
         if self.folder.is_dir() {
             self.remove_podman(runner)?;
             unmount_below(&self.folder, runner)?;
+            self.remove_subordinate(runner)?;
             remove(&self.folder)?;
         }
         if let Some(sockets) = &self.sockets {
             unmount_below(sockets, runner)?;
             remove(sockets)?;
+        }
+        Ok(())
+    }
+
+    /// An ordinary user's images hold files of its subordinate ids, which only its own namespace
+    /// can remove.
+    fn remove_subordinate(&self, runner: &Runner) -> anyhow::Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+        let graph = self.folder.join("graph");
+        if graph.metadata().is_ok_and(|found| found.uid() != 0) {
+            let words = ["unshare", "rm", "-rf", "--"].map(String::from);
+            let words = words.into_iter().chain([graph.display().to_string()]);
+            runner.ask(&Invocation::new("podman", words), LONG)?;
         }
         Ok(())
     }
@@ -230,8 +247,11 @@ fn wait_until(runner: &Runner, what: &str, mut ready: impl FnMut() -> bool) -> a
     Ok(())
 }
 
-/// What is still mounted below a folder that is to be removed, deepest first.
-fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
+/// Unmounts what is still mounted below a folder that is to be removed, deepest first.
+///
+/// # Errors
+/// 130 or 143 after a signal.
+pub fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let places = mounts.lines().filter_map(|line| line.split_whitespace().nth(1));
     let mut places: Vec<&str> =
@@ -243,7 +263,11 @@ fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn remove(folder: &Path) -> anyhow::Result<()> {
+/// Removes a folder with all that is in it, where it is.
+///
+/// # Errors
+/// When something of it can't be removed.
+pub fn remove(folder: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing {}", folder.display()))

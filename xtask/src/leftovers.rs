@@ -67,7 +67,7 @@ pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<
     }
     if engine.kind == Kind::Podman {
         containers(state, engine, runner)?;
-        folders(state, runner)?;
+        folders(state, engine, runner)?;
     }
     finished(state);
     Ok(())
@@ -92,7 +92,7 @@ fn start_time(id: u32) -> Option<u64> {
 }
 
 /// RUN processes and their folders in our own TMPDIR.
-fn folders(state: &State, runner: &Runner) -> anyhow::Result<()> {
+fn folders(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     let Ok(entries) = std::fs::read_dir(state.tmp()) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -112,16 +112,26 @@ fn folders(state: &State, runner: &Runner) -> anyhow::Result<()> {
                 runner.check_signal()?;
             }
         }
-        remove(&entry.path());
+        remove(&entry.path(), engine, runner)?;
     }
     Ok(())
 }
 
-fn remove(folder: &Path) {
-    match std::fs::remove_dir_all(folder) {
-        Ok(()) => say(&format!("removed {}, which a killed build left", folder.display())),
-        Err(error) => say(&format!("warning: removing {}: {error}", folder.display())),
+/// An ordinary user's build leaves files of its subordinate ids, which only its own namespace can
+/// remove.
+fn remove(folder: &Path, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    let mut removed = std::fs::remove_dir_all(folder).map_err(|error| error.to_string());
+    if removed.is_err() {
+        let answer = runner.ask(&words::remove_in_namespace(engine, folder), QUESTION)?;
+        if answer.good() {
+            removed = Ok(());
+        }
     }
+    say(&match removed {
+        Ok(()) => format!("removed {}, which a killed build left", folder.display()),
+        Err(error) => format!("warning: removing {}: {error}", folder.display()),
+    });
+    Ok(())
 }
 
 /// Working containers whose recorded secrets name our checkout.

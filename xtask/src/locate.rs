@@ -24,7 +24,7 @@ pub struct Search<'a> {
 
 impl Search<'_> {
     /// Who asks for which engine: the command line, else the environment, else the file.
-    fn asked(&self) -> Option<(Kind, &'static str)> {
+    pub fn asked(&self) -> Option<(Kind, &'static str)> {
         let common = &self.world.common;
         let who = if self.world.engine_on_command_line { "--engine" } else { "XTASK_ENGINE" };
         let file = self.configured.map(|kind| (kind, "docker/image.toml"));

@@ -32,6 +32,7 @@ mod labels;
 mod lint;
 mod packages;
 mod plan;
+mod platform;
 mod smoke;
 mod standin;
 // How it is done.
@@ -64,13 +65,8 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let (code, help) = failure::describe(&error);
-            run::say(&format!("error: {error:#}"));
-            for line in help {
-                // An indented line is a quotation that belongs to the line before it.
-                let prefix = if line.starts_with("  ") { "    " } else { "help: " };
-                run::say(&format!("{prefix}{line}"));
-            }
+            let (code, lines) = failure::shown(&error);
+            lines.iter().for_each(|line| run::say(line));
             exit(code)
         }
     }

@@ -2,7 +2,9 @@
 //! Pure: which image stands in for which, and the commands that make it.
 
 use crate::engine::{Engine, words};
+use crate::failure::{Exit, failure_help};
 use crate::invocation::{Invocation, quoted};
+use crate::platform;
 use crate::reference::Reference;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -86,6 +88,8 @@ pub fn recipe(reference: &Reference) -> Option<Recipe> {
 /// The commands that make a stand-in in an engine's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Making {
+    /// Its local name: the recipe's, with the architecture in it where that isn't the engine's own.
+    pub reference: String,
     /// The label that tells a stand-in of this recipe from an older one.
     pub recipe: String,
     /// Fetches the packages, once for all engines and checkouts; empty when that was done.
@@ -98,17 +102,24 @@ pub struct Making {
 pub const LABEL: &str = "dev.senex.xtask.standin";
 
 /// Plans how to make `recipe` with the hook of the workflow at `top`; packages are kept in `cache`.
-/// They come from `mirror`, which is no part of the recipe: its packages are Debian's, signed.
+/// They come from `mirror`, which is no part of the recipe: its packages are Debian's, signed. They
+/// are `foreign`'s, where a platform is given.
 ///
 /// # Errors
-/// When a script of `docker/base` can't be read.
+/// When a script of `docker/base` can't be read; [`Exit::Usage`] for a platform that Debian hasn't.
 pub fn making(
     recipe: &Recipe,
     top: &Path,
     cache: &Path,
     mirror: Option<&str>,
+    foreign: Option<&str>,
     engine: &Engine,
 ) -> anyhow::Result<Making> {
+    let architecture = foreign.map(debian_name).transpose()?;
+    let reference = match architecture {
+        Some(name) => recipe.reference.replace("-standin", &format!("-{name}-standin")),
+        None => recipe.reference.to_owned(),
+    };
     let folder = top.join(FOLDER);
     let hook = folder.join("slim.sh");
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
@@ -119,7 +130,7 @@ pub fn making(
     }
     let hash = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
     let hash = hash.context("hashing a recipe")?.to_string()[..12].to_owned();
-    let name = recipe.reference.rsplit('/').next().unwrap_or_default().replace(':', "-");
+    let name = reference.rsplit('/').next().unwrap_or_default().replace(':', "-");
     let archive = cache.join(format!("standins/{name}-{hash}.tar"));
     let path = |path: &Path| path.display().to_string();
     let part = archive.with_extension("tar.part");
@@ -132,6 +143,10 @@ pub fn making(
         "--format=tar".to_owned(),
         format!("--include={}", recipe.packages.join(",")),
     ];
+    if let Some(name) = architecture {
+        // Its own check wants another package; that such programs run here was looked at before.
+        debootstrap.extend([format!("--architectures={name}"), "--skip=check/qemu".to_owned()]);
+    }
     debootstrap.extend(EXCLUDED.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     debootstrap.extend(KEPT.iter().map(|path| format!("--dpkgopt=path-include={path}")));
     debootstrap.extend([customize, recipe.suite.to_owned(), path(&part)]);
@@ -148,8 +163,15 @@ pub fn making(
     let mut config: Vec<String> = recipe.config.iter().map(ToString::to_string).collect();
     config.push(format!("LABEL {}=1", crate::labels::OURS));
     config.push(format!("LABEL {LABEL}={hash}"));
-    let import = words::import(engine, &path(&archive), &config, recipe.reference);
-    Ok(Making { recipe: hash, fetch, import })
+    let import = words::import(engine, &path(&archive), &config, foreign, &reference);
+    Ok(Making { reference, recipe: hash, fetch, import })
+}
+
+fn debian_name(platform: &str) -> anyhow::Result<&'static str> {
+    platform::debian(platform).ok_or_else(|| {
+        let message = format!("making a stand-in for {platform}: Debian has no such platform");
+        failure_help(Exit::Usage, message, "name an image that is in the local store with --base")
+    })
 }
 
 /// What the official slim images leave out too: nobody reads it in a container.
@@ -198,7 +220,7 @@ mod tests {
         std::fs::write(folder.join("postgres-start"), "").unwrap();
         let engine = Engine::assumed(Kind::Podman);
         let cache = top.path().join("cache");
-        let making_now = || making(&POSTGRES, top.path(), &cache, None, &engine).unwrap();
+        let making_now = || making(&POSTGRES, top.path(), &cache, None, None, &engine).unwrap();
         let plan = making_now();
         let shown = |invocation: &Invocation| {
             invocation
@@ -213,7 +235,7 @@ mod tests {
             mv TOP/cache/standins/postgres-15-standin-HASH.tar.part TOP/cache/standins/postgres-15-standin-HASH.tar
             podman import --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' --change 'ENV LANG=C.UTF-8' --change 'EXPOSE 5432' --change 'ENTRYPOINT ["/usr/local/bin/postgres-start"]' --change 'LABEL dev.senex.xtask=1' --change 'LABEL dev.senex.xtask.standin=HASH' TOP/cache/standins/postgres-15-standin-HASH.tar localhost/xtask/postgres:15-standin"#]].assert_eq(&text.join("\n"));
         let mirror = Some("http://mirror.example/debian");
-        let mirrored = making(&POSTGRES, top.path(), &cache, mirror, &engine).unwrap();
+        let mirrored = making(&POSTGRES, top.path(), &cache, mirror, None, &engine).unwrap();
         assert_eq!(mirrored.fetch[1].words.last().map(String::as_str), mirror);
         assert_eq!(mirrored.recipe, plan.recipe);
         std::fs::create_dir_all(cache.join("standins")).unwrap();
@@ -222,5 +244,29 @@ mod tests {
         assert_eq!(making_now(), Making { fetch: Vec::new(), ..plan.clone() });
         std::fs::write(folder.join("postgres-start"), "changed").unwrap();
         assert_ne!(making_now().recipe, plan.recipe);
+    }
+
+    #[test]
+    fn a_foreign_stand_in_has_its_architecture_in_its_name() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join(FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("slim.sh"), "").unwrap();
+        let check = |kind: Kind, platform: &str, options: &[&str]| {
+            let engine = Engine::assumed(kind);
+            let plan =
+                making(&PYTHON[0], top.path(), top.path(), None, Some(platform), &engine).unwrap();
+            let reference = "localhost/xtask/python:3.11-slim-bookworm-arm64-standin";
+            assert_eq!(plan.reference, reference);
+            assert!(plan.fetch[1].words.contains(&"--architectures=arm64".to_owned()));
+            let words = plan.import.to_string();
+            assert!(words.ends_with(reference) && words.contains(&options.join(" ")), "{words}");
+        };
+        check(Kind::Podman, "linux/arm64", &["--os", "linux", "--arch", "arm64"]);
+        check(Kind::Podman, "linux/arm64/v8", &["--variant", "v8"]);
+        check(Kind::Docker, "linux/arm64", &["--platform=linux/arm64"]);
+        let engine = Engine::assumed(Kind::Podman);
+        let none = making(&PYTHON[0], top.path(), top.path(), None, Some("linux/vax"), &engine);
+        assert_eq!(crate::failure::describe(&none.unwrap_err()).0, Exit::Usage);
     }
 }

@@ -12,7 +12,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, dockerfile, labels, leftovers, network, secrets};
+use crate::{cli, dockerfile, labels, leftovers, network, platform, secrets};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +48,11 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     checkout.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     if !dry_run {
         leftovers::clean(&workflow.state, &engine, &runner)?;
+    }
+    if let Some(platform) = &args.platform
+        && let Some(warning) = platform::warning(platform, &engine, &machine)
+    {
+        say(&format!("warning: {warning}"));
     }
     let log = workflow.state.new_log("build")?;
     let source = Source {

@@ -40,8 +40,10 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     add("machine", None, machine.release.name.clone(), None);
     let (state, configured) = (&workflow.state, workflow.config.engine);
     let search = Search { world, machine: &machine, runner: &runner, state, configured };
+    let mut all = Vec::new();
     for kind in [Kind::Podman, Kind::Docker] {
         let candidates = search.candidates(kind)?;
+        all.extend(candidates.iter().cloned());
         if candidates.is_empty() {
             add(kind.program(), None, "not on PATH".to_owned(), None);
         }
@@ -67,17 +69,16 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             }
         }
     }
-    let engine = match search.engine() {
+    let mut ways = Vec::new();
+    let engine = match find::choose(search.asked(), &all) {
         Ok(engine) => {
             let found = format!("{} {}: {}", engine.kind.title(), engine.version, engine.why);
             add("engine", Some(true), found, None);
             Some(engine)
         }
         Err(error) => {
-            runner.check_signal()?;
-            // The candidates above have their own remedies; the last help line is the way out.
-            let (_, mut help) = crate::failure::describe(&error);
-            add("engine", Some(false), error.to_string(), help.pop());
+            (_, ways) = crate::failure::describe(&error);
+            add("engine", Some(false), error.to_string(), ways.last().cloned());
             None
         }
     };
@@ -158,7 +159,12 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     if bad.is_empty() {
         return Ok(());
     }
-    let help = bad.iter().filter_map(|finding| finding.remedy.clone()).collect();
+    let help = bad.iter().flat_map(|finding| match finding.what.as_str() {
+        // Each program that could be one has its own remedy.
+        "engine" => ways.clone(),
+        _ => finding.remedy.iter().cloned().collect(),
+    });
+    let help = help.collect();
     let names: Vec<&str> = bad.iter().map(|finding| finding.what.as_str()).collect();
     let message = format!("looking at this machine: build would not work: {}", names.join(", "));
     Err(Failure { exit: Exit::Engine, message, help }.into())

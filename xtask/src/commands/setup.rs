@@ -2,7 +2,7 @@
 
 use crate::base::Source;
 use crate::cli;
-use crate::engine::settings;
+use crate::engine::{Kind, settings};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::invocation::Invocation;
 use crate::locate::Search;
@@ -81,7 +81,7 @@ pub fn missing(
     let runner = world.runner(&workflow.top);
     let engine = search(world, workflow, machine, &runner).engine();
     runner.check_signal()?;
-    let assumed = crate::engine::Engine::assumed(crate::engine::Kind::Podman);
+    let assumed = crate::engine::Engine::assumed(Kind::Podman);
     let wanted = reference::parse(&workflow.config.prod.base)?;
     // Whether a stand-in will be needed depends on the registry, not on the engine: with none
     // installed yet, the registry's own address is what can be asked.
@@ -111,6 +111,14 @@ pub fn ensure(
     let missing = missing(world, workflow, machine, setup.for_tests)?;
     if missing == Missing::default() {
         return Ok(());
+    }
+    let asked = search(world, workflow, machine, &runner).asked();
+    if let Some((Kind::Docker, who)) = asked
+        && missing.engine
+        && !missing.tests
+    {
+        let message = format!("installing: setup installs Podman, and {who} asks for Docker");
+        return Err(failure_help(Exit::Engine, message, "install Docker, or leave that out"));
     }
     let installed = |name: &str| {
         let words = ["--show", "--showformat=${db:Status-Status}", name];

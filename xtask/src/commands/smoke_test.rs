@@ -188,7 +188,7 @@ fn subject(
     let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
     let image = inspect::image(&answer.stdout)?;
     let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
-    let expected = expected(world, workflow)?;
+    let expected = expected(world, workflow, engine)?;
     let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
     let lock = std::fs::read_to_string(workflow.top.join(LOCK));
     Ok(Subject {
@@ -209,7 +209,7 @@ fn subject(
 const LOCK: &str = "app/uv.lock";
 
 /// What the image alone must be, as this checkout and its configuration have it.
-fn expected(world: &World, workflow: &Workflow) -> anyhow::Result<Expected> {
+fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
     let config = &workflow.config;
     let (checkout, _) = super::checkout(workflow)?;
     let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
@@ -220,7 +220,7 @@ fn expected(world: &World, workflow: &Workflow) -> anyhow::Result<Expected> {
         labels: all,
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
-        platform: world.variable("XTASK_PLATFORM").map(str::to_owned),
+        platform: Some(world.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned()),
         writable: smoke::image::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
         ignore: std::fs::read_to_string(&ignore)

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod docker26;
+mod rootless;
+mod suite;
 
 /// What the groups share.
 struct Bench<'a> {
@@ -29,7 +31,7 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
@@ -40,11 +42,16 @@ const GROUPS: [Group; 13] = [
     Group { name: "lock", all: true, run: lock },
     Group { name: "payload", all: true, run: payload },
     Group { name: "entrypoint", all: true, run: entrypoint },
-    Group { name: "podman", all: true, run: |b| b.engine(|b| Lab::podman(b.workflow, &b.runner)) },
+    Group {
+        name: "podman",
+        all: true,
+        run: |b| b.engine(&[], |b| Lab::podman(b.workflow, &b.runner)),
+    },
+    Group { name: "rootless", all: true, run: rootless::run },
     Group {
         name: "docker",
         all: true,
-        run: |b| b.engine(|b| Lab::docker(b.workflow, &b.runner, &[])),
+        run: |b| b.engine(&[], |b| Lab::docker(b.workflow, &b.runner, &[])),
     },
     Group { name: "docker26", all: true, run: docker26 },
 ];
@@ -93,8 +100,7 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
         let outcome = (group.run)(&bench);
         bench.runner.check_signal()?;
         if let Err(error) = &outcome {
-            say(&format!("error: {error:#}"));
-            crate::failure::describe(error).1.iter().for_each(|line| say(&format!("help: {line}")));
+            crate::failure::shown(error).1.iter().for_each(|line| say(line));
         }
         outcomes.push((group.name, outcome.is_ok(), start.elapsed()));
     }
@@ -155,21 +161,17 @@ impl Bench<'_> {
         self.tools.join("bin").join(name).display().to_string()
     }
 
-    /// The tests that need an engine, in a laboratory of its own that is taken down whatever
-    /// happens.
-    fn engine(&self, build: impl Fn(&Self) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
+    /// The tests that need an engine (`only` some of them), in a laboratory of its own that is
+    /// taken down whatever happens.
+    fn engine(
+        &self,
+        only: &[&str],
+        build: impl Fn(&Self) -> anyhow::Result<Lab>,
+    ) -> anyhow::Result<()> {
         let lab = build(self)?;
         let cargo = self.world.variable("CARGO").unwrap_or("cargo");
-        let words = [
-            "test",
-            "--locked",
-            "--features",
-            "engine",
-            "--test",
-            "engine",
-            "--",
-            "--test-threads=1",
-        ];
+        let words = ["test", "--locked", "--features", "engine", "--test", "engine", "--"];
+        let words = [&words[..], only, &["--test-threads=1"]].concat();
         let mut outcome = Ok(());
         for words in [&words[..], &["test", "--locked", "--quiet", "engine_proof"]] {
             let mut invocation = Invocation::new(cargo, words.iter().copied());
@@ -187,7 +189,7 @@ impl Bench<'_> {
 fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
     let root = docker26::unpacked(bench)?;
     let environment = docker26::environment(&root, bench.world.path());
-    bench.engine(|bench| Lab::docker(bench.workflow, &bench.runner, &environment))
+    bench.engine(&[], |bench| Lab::docker(bench.workflow, &bench.runner, &environment))
 }
 
 /// A virtual environment with the tools of `xtask/tools/requirements.txt`.

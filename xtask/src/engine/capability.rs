@@ -119,26 +119,28 @@ fn row(capability: Capability) -> &'static Row {
     rows::TABLE.iter().find(|row| row.capability == capability).unwrap_or(&rows::TABLE[0])
 }
 
-/// Whether `engine` is known to have `capability`.
-pub fn has(engine: &Engine, capability: Capability) -> bool {
+/// Whether `engine` has `capability`; `None`: between the last version that lacks it and the first
+/// that has it nothing is known.
+fn known(engine: &Engine, capability: Capability) -> Option<bool> {
     let (_, oldest, _) = OLDEST[engine.kind as usize];
     match row(capability).on(engine.kind) {
-        Works::Always => engine.version >= oldest,
-        Works::Never | Works::NotOn(_) => false,
-        Works::Between(_, first) => engine.version >= first,
+        Works::Always => (engine.version >= oldest).then_some(true),
+        Works::Never => Some(false),
+        Works::NotOn(last) => (engine.version <= last).then_some(false),
+        Works::Between(last, _) if engine.version <= last => Some(false),
+        Works::Between(_, first) => (engine.version >= first).then_some(true),
     }
 }
 
+/// Whether `engine` is known to have `capability`.
+pub fn has(engine: &Engine, capability: Capability) -> bool {
+    known(engine, capability) == Some(true)
+}
+
 /// Whether a build that relies on `capability` is known to fail, or to make another image, on
-/// `engine`. Between the last version that lacks it and the first that has it nothing is known.
+/// `engine`.
 pub fn breaks(engine: &Engine, capability: Capability) -> bool {
-    let row = row(capability);
-    row.breaks
-        && match row.on(engine.kind) {
-            Works::Always => false,
-            Works::Never => true,
-            Works::NotOn(last) | Works::Between(last, _) => engine.version <= last,
-        }
+    row(capability).breaks && known(engine, capability) == Some(false)
 }
 
 /// Which engines lack `capability`, why that matters, and what serves instead.
@@ -162,5 +164,7 @@ pub fn require(engine: &Engine, capability: Capability) -> anyhow::Result<()> {
     Err(failure_help(Exit::Usage, message, row.instead))
 }
 
+#[cfg(test)]
+mod engine_proof;
 #[cfg(test)]
 mod tests;

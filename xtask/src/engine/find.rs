@@ -3,13 +3,19 @@
 use super::{Engine, Kind, Version, capability};
 use crate::failure::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::run::{Answer, QUESTION, Runner};
+use crate::run::{Answer, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 mod place;
+mod trouble;
 pub use place::Environment;
+pub use trouble::{Trouble, said};
+
+/// How long a program gets to say what it is: a remote one may have to connect first.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// One program that could be the engine, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,21 +28,6 @@ pub struct Candidate {
     pub outcome: Result<Engine, Trouble>,
 }
 
-/// Why a program doesn't serve as the engine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What is wrong, lower case, without full stop.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl Trouble {
-    fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Trouble { what: what.into(), remedy: remedy.into() }
-    }
-}
-
 /// The environment that an engine's commands always get.
 pub fn standing_env(kind: Kind) -> Vec<(String, String)> {
     match kind {
@@ -46,14 +37,20 @@ pub fn standing_env(kind: Kind) -> Vec<(String, String)> {
     }
 }
 
-/// Programs called `name` on `path` (the value of PATH), in order, each file once.
+/// Programs called `name` on `path` (the value of PATH), in order, each file once; as the shell
+/// does, without those that can't be executed.
 pub fn on_path(path: &str, name: &str) -> Vec<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let executable = |file: &Path| {
+        file.metadata()
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
     let mut found: Vec<PathBuf> = Vec::new();
     let mut real = Vec::new();
     for folder in std::env::split_paths(path) {
         let file = folder.join(name);
         let Ok(target) = file.canonicalize() else { continue };
-        if target.is_file() && !real.contains(&target) {
+        if executable(&target) && !real.contains(&target) {
             real.push(target);
             found.push(file);
         }
@@ -95,9 +92,12 @@ pub fn look(
 
 type Outcome = Result<Engine, Trouble>;
 
-fn ask(runner: &Runner, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
-    let answer = runner.ask(&Invocation::new(program, words.iter().copied()), QUESTION);
-    match answer {
+/// What an engine answers; one that can't be started, or hangs, is an answer without a status.
+///
+/// # Errors
+/// 130 or 143 after a signal.
+pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+    match runner.ask(question, limit) {
         Err(error) if crate::failure::describe(&error).0 == Exit::Engine => {
             Ok(Answer { code: None, stdout: String::new(), stderr: error.to_string() })
         }
@@ -106,88 +106,100 @@ fn ask(runner: &Runner, program: &str, words: &[&str]) -> anyhow::Result<Answer>
 }
 
 fn podman(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
-    let answer = ask(runner, program, &["version", "--format", "json"])?;
+    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
+    let answer = ask(&["version", "--format", "json"])?;
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let connections = if place::asks_connections(&json, environment) {
-        ask(runner, program, &["system", "connection", "list", "--format", "json"])?.stdout
+        ask(&["system", "connection", "list", "--format", "json"])?.stdout
     } else {
         String::new()
     };
     let place = place::podman(&json, &connections, environment);
-    Ok(read_podman(program, &answer).map(|engine| Engine { place, ..engine }))
+    Ok(read_podman(program, &answer, environment).map(|engine| Engine { place, ..engine }))
 }
 
 /// The engine that `podman version --format json` describes; of a remote one, the server builds.
-pub fn read_podman(program: &str, answer: &Answer) -> Outcome {
+pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) -> Outcome {
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let server = &json["Server"]["Version"];
     let version = server.as_str().or_else(|| json["Client"]["Version"].as_str());
     let Some(version) = version.and_then(Version::parse).filter(|_| answer.good()) else {
-        return Err(Trouble::new(
-            format!("`{program} version` failed: {}", answer.last_line()),
-            "start it (`podman machine start` where it is one), or repair it; `cargo xtask doctor` asks again",
-        ));
+        return Err(trouble::podman(program, answer, environment));
     };
-    new_enough(Kind::Podman, program, version)
+    let side = if json["Server"].is_object() { &json["Server"] } else { &json["Client"] };
+    let platform = side["OsArch"].as_str().unwrap_or_default();
+    new_enough(Kind::Podman, program, version, platform)
 }
 
 fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
-    let name = ask(runner, program, &["--version"])?;
-    if name.stdout.to_lowercase().contains("podman") {
-        return Ok(Err(Trouble::new(
-            "it is Podman under Docker's name",
-            "use --engine podman, or install Docker",
-        )));
+    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
+    let name = ask(&["--version"])?;
+    if name.code.is_none() {
+        return Ok(Err(trouble::silent(said(&name))));
     }
-    let version = ask(runner, program, &["version", "--format", "{{json .}}"])?;
+    if name.stdout.to_lowercase().contains("podman") {
+        let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+        let remedy = match on_path(path, "podman").is_empty() {
+            false => "use --engine podman, or install Docker",
+            true => "install Podman under its own name, or Docker",
+        };
+        return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
+    }
+    let version = ask(&["version", "--format", "{{json .}}"])?;
     let json: Value = serde_json::from_str(&version.stdout).unwrap_or_default();
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
     let buildx = match client {
         // From 23.0 on the client has no builder of its own.
-        Some(client) if client >= Version(23, 0, 0) => {
-            Some(ask(runner, program, &["buildx", "version"])?)
-        }
+        Some(client) if client >= Version(23, 0, 0) => Some(ask(&["buildx", "version"])?),
         _ => None,
     };
     let host = match place::context(&json, environment) {
-        Some(name) => {
-            let words = ["context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"];
-            ask(runner, program, &words)?.stdout.trim().to_owned()
-        }
+        Some(name) => ask(&["context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"])?
+            .stdout
+            .trim()
+            .to_owned(),
         None => String::new(),
     };
     let place = place::docker(&json, &host, environment);
-    Ok(match read_docker(program, &version, buildx.as_ref()) {
+    Ok(match read_docker(program, &version, buildx.as_ref(), environment) {
         Ok(engine) => Ok(Engine { place, ..engine }),
         // Where the daemon is looked for is half of the answer to why it isn't there.
-        Err(trouble) => Err(Trouble {
+        Err(trouble) if trouble.what.starts_with("its daemon") => Err(Trouble {
             what: place.map_or(trouble.what.clone(), |place| format!("{} ({place})", trouble.what)),
             ..trouble
         }),
+        Err(trouble) => Err(trouble),
     })
 }
 
 /// The engine that `docker version --format '{{json .}}'` and, for a client from 23.0 on,
 /// `docker buildx version` describe.
-pub fn read_docker(program: &str, answer: &Answer, buildx: Option<&Answer>) -> Outcome {
+pub fn read_docker(
+    program: &str,
+    answer: &Answer,
+    buildx: Option<&Answer>,
+    environment: &Environment,
+) -> Outcome {
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
-    let client = json["Client"]["Version"].as_str().unwrap_or("?");
+    let client = json["Client"]["Version"].as_str();
     if buildx.is_some_and(|buildx| !buildx.good()) {
         return Err(Trouble::new(
-            format!("its client {client} has no buildx plugin, which BuildKit needs"),
+            format!(
+                "its client {} has no buildx plugin, which BuildKit needs",
+                client.unwrap_or_default()
+            ),
             "install the package docker-buildx (Debian) or docker-buildx-plugin (Docker's own)",
         ));
     }
     let Some(server) = json["Server"]["Version"].as_str().and_then(Version::parse) else {
-        return Err(Trouble::new(
-            format!("its daemon doesn't answer: {}", answer.last_line()),
-            "start it (`sudo systemctl start docker`, or Docker Desktop), or join the group `docker`",
-        ));
+        return Err(trouble::docker(program, answer, client, environment));
     };
-    new_enough(Kind::Docker, program, server)
+    let part = |name: &str| json["Server"][name].as_str().unwrap_or_default();
+    let platform = [part("Os"), part("Arch")].join("/");
+    new_enough(Kind::Docker, program, server, platform.trim_matches('/'))
 }
 
-fn new_enough(kind: Kind, program: &str, version: Version) -> Outcome {
+fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Outcome {
     let (_, oldest, reason) = capability::OLDEST[kind as usize];
     if version < oldest {
         return Err(Trouble::new(
@@ -199,6 +211,7 @@ fn new_enough(kind: Kind, program: &str, version: Version) -> Outcome {
         kind,
         program: program.to_owned(),
         version,
+        platform: platform.to_owned(),
         why: "it works".to_owned(),
         place: None,
         env: standing_env(kind),
@@ -238,15 +251,24 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
             Some(format!("{}: {}; {}", candidate.program, trouble.what, trouble.remedy))
         })
         .collect();
-    let message = if help.is_empty() {
-        format!("looking for an engine: no {what} on PATH")
-    } else {
-        format!("looking for an engine: no {what} that works")
-    };
-    help.push(
-        "`cargo xtask setup` installs one on Debian and Ubuntu; `build --setup` does it on the way"
-            .into(),
-    );
+    let state = if help.is_empty() { "on PATH" } else { "that works" };
+    let who = asked.map(|(_, who)| format!(" ({who} asks for it)")).unwrap_or_default();
+    let message = format!("looking for an engine: no {what} {state}{who}");
+    let podman = candidates.iter().any(|candidate| candidate.kind == Kind::Podman);
+    match asked {
+        Some((Kind::Docker, _)) => {
+            let start = if help.is_empty() { "install Docker, or" } else { "or" };
+            help.push(format!(
+                "{start} take Podman, which builds the same image: --engine podman"
+            ));
+        }
+        // Installed already: its own line says what it lacks.
+        _ if podman => {}
+        _ => help.push(
+            "`cargo xtask setup` installs Podman on Debian and Ubuntu; `build --setup` does it on the way"
+                .into(),
+        ),
+    }
     Err(Failure { exit: Exit::Engine, message, help }.into())
 }
 
@@ -264,94 +286,4 @@ pub fn fingerprint(path: &str, program: &str, files: &[PathBuf]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(stdout: &str, stderr: &str, code: i32) -> Answer {
-        Answer { code: Some(code), stdout: stdout.into(), stderr: stderr.into() }
-    }
-
-    fn outcome(outcome: &Outcome) -> String {
-        match outcome {
-            Ok(engine) => format!("{} {} ({})", engine.kind, engine.version, engine.why),
-            Err(trouble) => trouble.what.clone(),
-        }
-    }
-
-    #[test]
-    fn podman_s_answers() {
-        let check = |answer: Answer, expected: &str| {
-            assert_eq!(outcome(&read_podman("podman", &answer)), expected);
-        };
-        check(answer(r#"{"Client":{"Version":"4.3.1"}}"#, "", 0), "podman 4.3.1 (it works)");
-        check(
-            answer(r#"{"Client":{"Version":"5.4.0"},"Server":{"Version":"5.2.1"}}"#, "", 0),
-            "podman 5.2.1 (it works)",
-        );
-        check(
-            answer(r#"{"Client":{"Version":"3.0.1"}}"#, "", 0),
-            "Podman 3.0.1 is too old: 4.3.0 brings cache mounts with uid=, secrets from the environment",
-        );
-        check(
-            answer("", "Error: cannot connect to Podman\n", 125),
-            "`podman version` failed: Error: cannot connect to Podman",
-        );
-    }
-
-    #[test]
-    fn docker_s_answers() {
-        let check = |version: Answer, buildx: Option<Answer>, expected: &str| {
-            assert_eq!(outcome(&read_docker("docker", &version, buildx.as_ref())), expected);
-        };
-        let both =
-            r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24+dfsg1"}}"#;
-        let down = r#"{"Client":{"Version":"28.2.2"},"Server":null}"#;
-        check(answer(both, "", 0), None, "docker 20.10.24 (it works)");
-        check(
-            answer(down, "Cannot connect to the Docker daemon\n", 1),
-            Some(answer("v0.29", "", 0)),
-            "its daemon doesn't answer: Cannot connect to the Docker daemon",
-        );
-        check(
-            answer(down, "", 1),
-            Some(answer("", "unknown command", 1)),
-            "its client 28.2.2 has no buildx plugin, which BuildKit needs",
-        );
-    }
-
-    #[test]
-    fn a_working_podman_comes_before_a_working_docker_and_a_wish_before_both() {
-        let good = |kind| Candidate {
-            kind,
-            program: kind.program().into(),
-            outcome: Ok(Engine { why: "it works".into(), ..Engine::assumed(kind) }),
-        };
-        let bad = |kind: Kind| Candidate {
-            kind,
-            program: kind.program().into(),
-            outcome: Err(Trouble::new("is down", "start it")),
-        };
-        let (podman, docker) = (Kind::Podman, Kind::Docker);
-        let check = |asked, candidates: &[Candidate], expected: &str| {
-            let text = match choose(asked, candidates) {
-                Ok(engine) => format!("{}: {}", engine.kind, engine.why),
-                Err(error) => error.to_string(),
-            };
-            assert_eq!(text, expected);
-        };
-        check(None, &[good(podman), good(docker)], "podman: it works");
-        check(None, &[bad(podman), good(docker)], "docker: it works; not podman: is down");
-        check(
-            Some((docker, "--engine")),
-            &[good(podman), good(docker)],
-            "docker: --engine asks for it",
-        );
-        let mut far = good(docker);
-        if let Ok(engine) = &mut far.outcome {
-            engine.place = Some("a remote Docker".into());
-        }
-        check(None, &[far], "docker: it works; a remote Docker");
-        check(None, &[bad(podman)], "looking for an engine: no Podman or Docker that works");
-        check(Some((podman, "x")), &[good(docker)], "looking for an engine: no Podman on PATH");
-    }
-}
+mod tests;

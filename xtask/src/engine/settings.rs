@@ -1,7 +1,7 @@
 //! Podman's settings for machines where its defaults can't work: proved by running a process, and
 //! merged over the user's own, because `CONTAINERS_CONF` replaces every other file.
 
-use super::find::{Trouble, fingerprint};
+use super::find::{Trouble, ask, fingerprint, said};
 use super::{Engine, rootless, words};
 use crate::machine::{Cgroups, Machine};
 use crate::run::{QUESTION, Runner};
@@ -65,7 +65,7 @@ pub fn prove(
         anyhow::Ok(Ok(working(ours, warnings)))
     };
     let something = something(state)?;
-    let run = |engine: &Engine| runner.ask(&words::call(engine, something.clone()), QUESTION);
+    let run = |engine: &Engine| ask(runner, &words::call(engine, something.clone()), QUESTION);
     let first = run(&engine)?;
     if first.good() {
         return proved(false);
@@ -73,13 +73,20 @@ pub fn prove(
     let runc = !super::find::on_path(world.path(), "runc").is_empty();
     if let Some(settings) = needed(machine, runc) {
         crate::state::make_folder(&state.folder)?;
-        write_whole(&path, &merged(&files, settings)?)?;
+        let text = match merged(&files, settings) {
+            Ok(text) => text,
+            Err(error) => {
+                let what = format!("its settings can't be read: {error:#}");
+                return Ok(Err(Trouble::new(what, "mend that file")));
+            }
+        };
+        write_whole(&path, &text)?;
         let second = run(&working(true, Vec::new()))?;
         if second.good() {
             return proved(true);
         }
     }
-    let what = format!("it can't run a process here: {}", first.last_line());
+    let what = format!("it can't run a process here: {}", said(&first));
     let remedy = if machine.cgroups != Cgroups::V2 && !runc {
         "install runc: this machine mounts control groups in a way that crun refuses".to_owned()
     } else {

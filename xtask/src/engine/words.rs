@@ -7,6 +7,7 @@ use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
 use crate::labels;
 use crate::plan::Build;
+use std::path::Path;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
 pub fn call<W: Into<String>>(engine: &Engine, words: impl IntoIterator<Item = W>) -> Invocation {
@@ -135,10 +136,29 @@ pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>) -> Invocat
 
 /// Makes an image `reference` of the file system in `archive`; `config` are Dockerfile lines, which
 /// both engines take here in the same form.
-pub fn import(engine: &Engine, archive: &str, config: &[String], reference: &str) -> Invocation {
-    let changes = config.iter().flat_map(|line| ["--change".to_owned(), line.clone()]);
-    let words = ["import".to_owned()].into_iter().chain(changes);
-    call(engine, words.chain([archive.to_owned(), reference.to_owned()]))
+/// `platform` says what it is for, where that isn't the engine's own.
+pub fn import(
+    engine: &Engine,
+    archive: &str,
+    config: &[String],
+    platform: Option<&str>,
+    reference: &str,
+) -> Invocation {
+    let mut words = vec!["import".to_owned()];
+    for line in config {
+        words.extend(["--change".to_owned(), line.clone()]);
+    }
+    let parts: Vec<&str> = platform.iter().flat_map(|platform| platform.split('/')).collect();
+    match engine.kind {
+        Kind::Podman => {
+            for (option, value) in ["--os", "--arch", "--variant"].iter().zip(parts) {
+                words.extend([(*option).to_owned(), value.to_owned()]);
+            }
+        }
+        Kind::Docker => words.extend(platform.map(|platform| format!("--platform={platform}"))),
+    }
+    words.extend([archive.to_owned(), reference.to_owned()]);
+    call(engine, words)
 }
 
 /// The images that have the label `name`, those in between included (Podman).
@@ -165,6 +185,12 @@ pub fn working_containers(engine: &Engine) -> Invocation {
 /// Removes a container, ending it first where it runs.
 pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["rm", "--force", id])
+}
+
+/// Removes a folder as the user and its subordinate ids (Podman, for an ordinary user).
+pub fn remove_in_namespace(engine: &Engine, folder: &Path) -> Invocation {
+    let folder = folder.display().to_string();
+    call(engine, ["unshare", "rm", "-r", "-f", "--one-file-system", "--", folder.as_str()])
 }
 
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).

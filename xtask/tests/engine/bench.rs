@@ -34,12 +34,15 @@ pub struct Repository {
 
 impl Repository {
     pub fn new() -> Repository {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        // Where the tests were compiled, unless they were taken elsewhere since.
+        let source = std::env::var_os("XTASK_TEST_SOURCE").map(PathBuf::from);
+        let here = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf();
+        let source = source.unwrap_or_else(here);
         let mut repository =
             Repository { folder: tempfile::tempdir().unwrap(), program: String::new() };
         // As it is now, committed or not.
         let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-        let files = Command::new("git").args(words).current_dir(source).output().unwrap();
+        let files = Command::new("git").args(words).current_dir(&source).output().unwrap();
         for file in String::from_utf8(files.stdout).unwrap().split_terminator('\0') {
             let (from, to) = (source.join(file), repository.path(file));
             if from.is_file() {
@@ -89,7 +92,8 @@ impl Repository {
     }
 
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let taken = std::env::var_os("XTASK_TEST_PROGRAM");
+        let mut command = Command::new(taken.unwrap_or(env!("CARGO_BIN_EXE_xtask").into()));
         command.args(words).args(["--engine", &engine()]).current_dir(self.folder.path());
         command.stdin(Stdio::null());
         command

@@ -3,6 +3,8 @@
 
 mod bench;
 mod broken;
+#[cfg(feature = "browser")]
+mod browser;
 mod build;
 mod context;
 mod dependencies;

@@ -6,11 +6,12 @@ use super::checkout::Checkout;
 const PODMAN: &str = r##"#!/bin/sh
 echo "$*" >>"$HOME/../calls"
 case "$1 $2" in
-    "version "*) echo '{"Client":{"Version":"4.3.1"}}' ;;
+    "version "*) echo '{"Client":{"Version":"4.3.1","OsArch":"linux/amd64"}}' ;;
     "run "*) exit 0 ;;
     "image inspect")
         if [ "$3" = sha256:1234 ]; then cat "$HOME/../image.json"; exit 0; fi
         case $3 in
+            *python:3.12-arm64) echo '[{"Id":"ab","Config":{},"Os":"linux","Architecture":"arm64"}]' ;;
             *python:3.12*) echo '[{"Id":"ab","Config":{}}]' ;;
             *) echo "no such image" >&2; exit 125 ;;
         esac ;;
@@ -89,30 +90,23 @@ fn what_is_not_as_asked_for_gets_no_name() {
     check("stale", 10, "labels that nobody asked for: stale");
 }
 
+/// The last platform that was pulled or built for isn't the next build's.
 #[test]
-fn engines_that_do_not_serve_are_named_with_what_to_do() {
-    let check = |programs: &[(&str, &str)], expected: &[&str]| {
-        let checkout = Checkout::new();
-        for (name, script) in programs {
-            checkout.program(name, &format!("#!/bin/sh\n{script}\n"));
-        }
-        let ended = checkout.run(&["build"]);
-        assert_eq!(ended.code, Some(4), "{}", ended.err);
-        for text in expected {
-            assert!(ended.err.contains(text), "{}", ended.err);
-        }
+fn a_base_that_is_stored_for_another_platform_is_not_here() {
+    let checkout = with_podman();
+    let check = |words: &[&str], code, expected: &str| {
+        let ended = checkout.run(&[&["build", "--dry-run"], words].concat());
+        assert_eq!(ended.code, Some(code), "{words:?}: {}", ended.err);
+        assert!(ended.err.contains(expected), "{words:?}: {}", ended.err);
     };
-    let old = r#"echo '{"Client":{"Version":"4.2.1"}}'"#;
-    check(
-        &[("podman", old)],
-        &["Podman 4.2.1 is too old: 4.3.0 brings", "install Podman 4.3.0 or newer"],
-    );
-    check(&[("podman", "echo broken >&2; exit 1")], &["`podman version` failed: broken"]);
-    check(&[("docker", "echo podman version 4.3.1")], &["it is Podman under Docker's name"]);
-    let no_buildx = r#"case $1 in version) echo '{"Client":{"Version":"28.0.1"},"Server":{"Version":"28.0.1"}}' ;; buildx) exit 1 ;; esac"#;
-    check(&[("docker", no_buildx)], &["has no buildx plugin"]);
-    let down = r#"case $1 in version) echo '{"Client":{"Version":"20.10.24"}}'; echo "Cannot connect" >&2; exit 1 ;; esac"#;
-    check(&[("docker", down)], &["its daemon doesn't answer: Cannot connect"]);
+    // Nobody answers there.
+    let elsewhere = ["--base", "127.0.0.1:9/python:3.12-arm64"];
+    check(&elsewhere, 6, "no registry can be reached");
+    check(&[&elsewhere[..], &["--platform", "linux/arm64/v8"]].concat(), 0, "in the local store");
+    let local = ["--base", "localhost/python:3.12-arm64"];
+    check(&local, 0, "in the local store");
+    let asked = [&local[..], &["--platform", "linux/s390x"]].concat();
+    check(&asked, 2, "in the store of podman it is for linux/arm64");
 }
 
 #[test]

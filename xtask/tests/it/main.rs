@@ -6,6 +6,7 @@ mod ended;
 mod fake_docker;
 mod fake_engine;
 mod lint;
+mod no_engine;
 mod readme;
 mod rules;
 mod setup;

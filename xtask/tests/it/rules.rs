@@ -71,7 +71,7 @@ fn every_variable_of_a_container_is_documented() {
         used.insert(name(part));
     }
     let mut files = vec![source("docker/healthcheck")];
-    for folder in ["docker/container", "app/senex_trader", "app/senex_trader/settings"] {
+    for folder in ["docker/container/entrypoint", "app/senex_trader", "app/senex_trader/settings"] {
         let entries = std::fs::read_dir(source(folder)).unwrap().map(|entry| entry.unwrap().path());
         files.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "py")));
     }
@@ -84,8 +84,7 @@ fn every_variable_of_a_container_is_documented() {
         }
     }
     // Inner workings: how the scripts find each other, and the shell's own.
-    let inner =
-        ["CONTAINER_HEARTBEAT", "CONTAINER_LIBRARY", "CONTAINER_RUN", "HOME", "PYTHONPATH", ""];
+    let inner = ["CONTAINER_HEARTBEAT", "CONTAINER_LIBRARY", "CONTAINER_RUN", "HOME", "TMPDIR", ""];
     let used: BTreeSet<String> =
         used.into_iter().filter(|name| !inner.contains(&name.as_str())).collect();
     let table = read("docs/environment.md");

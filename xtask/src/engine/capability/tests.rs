@@ -9,7 +9,7 @@ const VERSIONS: [(Kind, Version, &str); 5] = [
     (
         Kind::Podman,
         Version(4, 3, 1),
-        "tested as root by `cargo xtask test --all`; builds tried as an ordinary user",
+        "tested by `cargo xtask test --all`, as root and, its core, as an ordinary user",
     ),
     (
         Kind::Podman,

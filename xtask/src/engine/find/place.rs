@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 /// The environment, as [`crate::world::World`] has it.
 pub type Environment = BTreeMap<String, String>;
 
-fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+/// A variable that is set and not empty.
+pub(super) fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
     environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
@@ -87,7 +88,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// A URL without the password that it may hold.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);

@@ -1,0 +1,69 @@
+"""Becoming the service: in this process, so that Python and Django are loaded once.
+
+Its signals are handled without a gap, too: until the service sets its own handlers, ours stay.
+"""
+
+import gc
+import os
+import pkgutil
+import shutil
+import signal
+import sys
+import threading
+
+from entrypoint.messages import Refusal
+
+# What the console script of each command calls; our own `web` calls daphne's.
+MAINS = {
+    "daphne": "entrypoint.web:main",
+    "gunicorn": "gunicorn.app.wsgiapp:run",
+    "celery": "celery.__main__:main",
+}
+
+# Pools of Celery and workers of gunicorn that replace parts of Python before all else is loaded.
+GREEN = ("eventlet", "gevent")
+
+
+def needs_fresh_process(command):
+    """A thread that was left behind (`patience.within`) must not be there when a service forks."""
+    return threading.active_count() > 1 or any(
+        word in text for text in (*command, *gunicorn_settings()) for word in GREEN
+    )
+
+
+def gunicorn_settings():
+    """What gunicorn reads beside its command line."""
+    try:
+        with open("gunicorn.conf.py") as file:
+            text = file.read()
+    except OSError:
+        text = ""
+    return text, os.environ.get("GUNICORN_CMD_ARGS") or ""
+
+
+def become(role, command):
+    from django.db import connections
+
+    connections.close_all()
+    if needs_fresh_process(command):
+        # Blocked until `start.main` handles them: nothing is lost on the way.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, sys.argv[0], "--prepared", role, *command])
+    return serve(command)
+
+
+def serve(command):
+    """Runs the service to its end; its exit code."""
+    name, *words = command
+    try:
+        main = pkgutil.resolve_name(MAINS[name])
+    except KeyError:
+        raise Refusal(f"'{name}' is no service; known: {', '.join(MAINS)}", code=64) from None
+    # As the console script would have it; what restarts itself runs that script.
+    sys.argv = [shutil.which(name) or name, *words]
+    # What is loaded stays: it needs no collection, and children share its memory.
+    gc.freeze()
+    gc.enable()
+    return main()

@@ -1,0 +1,41 @@
+"""What the container says before its service speaks, and the numbers it is told."""
+
+import os
+import sys
+
+
+class Refusal(Exception):
+    """Ends the container. 64: it was started wrongly, and starting it again won't help."""
+
+    def __init__(self, message, code=1):
+        super().__init__(message)
+        self.code = code
+
+
+def say(message):
+    """On stderr: stdout belongs to the service."""
+    for line in str(message).splitlines():
+        print(f"entrypoint: {line}", file=sys.stderr, flush=True)
+
+
+def number(name, default):
+    text = os.environ.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1e6:
+        raise Refusal(f"{name} must be a number, not '{text}'", code=64)
+    return value
+
+
+def reason_of(error):
+    """One line: the last attempt's where psycopg tried several addresses, without libpq's hints."""
+    lines = [line for line in str(error).splitlines() if line.strip() and line[0] != "\t"]
+    return lines[-1].lstrip("- ") if lines else type(error).__name__
+
+
+def finishing_seconds():
+    """How long a service may finish what it has begun. The rest of the engine's patience is for
+    ending: it kills what is still there then."""
+    return max(number("STOP_GRACE_PERIOD", 10) - 3, 0.1)

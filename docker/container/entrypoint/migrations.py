@@ -1,0 +1,94 @@
+"""Migrations of the default database: made once, by one container, and there before a service."""
+
+import gc
+import sys
+import traceback
+
+from entrypoint import postgres
+from entrypoint.messages import Refusal, reason_of, say
+
+
+class NotYet(Exception):
+    """Somebody else must do something first."""
+
+
+def pending():
+    """What is left to apply, as `app.name`."""
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def migrate(patience):
+    """Applies what is pending. Containers that start together take turns, and find nothing left."""
+    try:
+        if postgres.vendor() == "unknown" or not pending():
+            say("nothing to migrate")
+            return
+        if postgres.vendor() == "postgresql":
+            take_turn(patience)
+        # Another container may have done it meanwhile.
+        if pending():
+            run()
+    except Refusal:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise Refusal(f"the migrations failed: {reason_of(error)}") from None
+
+
+def run():
+    from django.core.management import call_command
+
+    # `start` has turned it off; a migration may handle more data than is good without.
+    gc.enable()
+    try:
+        call_command("migrate", interactive=False, stdout=sys.stderr)
+    except SystemExit:
+        # By `start.leave`; the database drivers cancel what runs.
+        say("the migration was interrupted; what it had not committed is rolled back")
+        raise
+
+
+def take_turn(patience):
+    """Locks on the session that migrates: nobody else begins while it lives, however this process
+    ends. Who closes the connection gives the lock back."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    # The driver's own connection: Django's can't be used by the thread that asks.
+    session = connection.connection
+    postgres.keep_alive(session)
+
+    def lock():
+        key = postgres.lock_key("migrate")
+        if not session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()[0]:
+            raise NotYet("it migrates the database")
+
+    patience.wait_for("another container", lock, lambda _: False, (NotYet,))
+
+
+def wait_until_applied(patience):
+    """For who doesn't migrate. A file of SQLite is the container's own: nobody else would."""
+    from django.db import OperationalError, connections
+
+    if postgres.vendor() in ("unknown", "sqlite"):
+        return
+
+    def look():
+        try:
+            names = pending()
+        finally:
+            # They belong to the thread that asks.
+            connections.close_all()
+        if names:
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            raise NotYet(f"{names[0]}{more} to be applied")
+
+    try:
+        patience.wait_for("the migrations", look, lambda _: False, (NotYet, OperationalError))
+    except Refusal as refusal:
+        raise Refusal(f"{refusal}\nmigrate with the role 'migrate', or a web container") from None

@@ -1,0 +1,179 @@
+import re
+import socket
+import threading
+import time
+
+import pytest
+from entrypoint.patience import within
+from settings_of_tests import SQLITE, postgresql, redis
+
+COMMAND = ("celery", "-A", "shop")
+
+
+@pytest.mark.parametrize(
+    ("settings", "place"),
+    [
+        (postgresql(1), "PostgreSQL at 127.0.0.1:1/shop"),
+        (SQLITE + redis(1), "Redis at 127.0.0.1:1/3"),
+    ],
+)
+def test_a_closed_port_is_waited_for_and_given_up(serve, settings, place):
+    result = serve(settings, "web", *COMMAND, WAIT_INTERVAL="0.5")
+    assert (result.returncode, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    *waiting, last = lines
+    assert 1 <= len(waiting) <= 2
+    left = [
+        float(re.fullmatch(rf"entrypoint: waiting for {place}, (.*) s left: .*", line)[1])
+        for line in waiting
+    ]
+    assert sorted(left, reverse=True) == left and 0 < left[0] <= 1.5
+    assert last.startswith(f"entrypoint: gave up waiting for {place} after 1.5 s: ")
+    assert "refused" in last
+    assert "hunter2" not in result.stderr
+
+
+def test_no_attempts_wait_for_nothing(serve):
+    settings = postgresql(1) + redis(1)
+    result = serve(settings, "web", *COMMAND, WAIT_ATTEMPTS="0", MIGRATE="0")
+    assert (result.returncode, result.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "nan"])
+def test_a_wrong_number_is_refused(serve, value):
+    result = serve(postgresql(1), "worker", *COMMAND, WAIT_INTERVAL=value)
+    assert result.returncode == 64
+    assert result.stderr == f"entrypoint: WAIT_INTERVAL must be a number, not '{value}'\n"
+
+
+def test_a_wrong_url_is_refused_without_its_password(serve):
+    result = serve(SQLITE + "REDIS_URL = 'redis://:hunt/er2@redis'\n", "worker", *COMMAND)
+    assert (result.returncode, result.stderr) == (64, "entrypoint: REDIS_URL is no Redis URL\n")
+
+
+def serve_redis(answers, name="REDIS_URL"):
+    """A Redis that greets each client and gives its PING the next of the answers."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run():
+        for answer in answers:
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(1000):
+                    for command in re.findall(rb"\*\d+\r\n\$\d+\r\n(\w+)", data):
+                        other = b"%1\r\n+proto\r\n:3\r\n" if command == b"HELLO" else b"+OK\r\n"
+                        connection.sendall(answer if command == b"PING" else other)
+
+    threading.Thread(target=run, daemon=True).start()
+    return f"{name} = 'redis://127.0.0.1:{listener.getsockname()[1]}/0'\n"
+
+
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+
+
+def test_a_service_that_comes_up_ends_the_wait(serve):
+    settings = SQLITE + serve_redis([LOADING, b"+PONG\r\n"])
+    result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="20")
+    assert result.returncode == 3, result.stderr
+    assert "waiting for Redis" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "answer", [b"-WRONGPASS invalid username-password pair\r\n", b"-ERR DB index is out of range\r\n"]
+)
+def test_a_refusal_ends_the_wait_at_once(serve, answer):
+    start = time.monotonic()
+    settings = SQLITE + serve_redis([answer])
+    result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="99", WAIT_INTERVAL="2")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert " refuses: " in result.stderr
+    assert time.monotonic() - start < 10
+
+
+def serve_postgresql(message):
+    """A PostgreSQL that refuses each client with this message."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    fields = b"SFATAL\0VFATAL\0C28000\0M" + message.encode() + b"\0\0"
+    error = b"E" + (len(fields) + 4).to_bytes(4, "big") + fields
+
+    def run():
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                # Neither TLS nor GSSAPI; then the client says who it is.
+                while len(request := connection.recv(1000)) == 8:
+                    connection.sendall(b"N")
+                if request:
+                    connection.sendall(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return postgresql(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("message", "hopeless"),
+    [
+        ('password authentication failed for user "shop"', True),
+        ('database "shop" does not exist', True),
+        ('no pg_hba.conf entry for host "127.0.0.1"', True),
+        ('role "shop" is not permitted to log in', True),
+        ("the database system is starting up", False),
+        ("sorry, too many clients already", False),
+    ],
+)
+def test_postgresql_refuses(serve, message, hopeless):
+    result = serve(serve_postgresql(message), "web", *COMMAND)
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert message in lines[-1]
+    assert (" refuses: " in lines[-1]) is hopeless
+    assert (len(lines) == 1) is hopeless
+
+
+@pytest.mark.parametrize("settings", [postgresql, lambda port: SQLITE + redis(port)])
+def test_a_host_that_drops_packets_does_not_stretch_the_wait(serve, silent_port, settings):
+    start = time.monotonic()
+    result = serve(settings(silent_port), "web", *COMMAND, WAIT_ATTEMPTS="10")
+    assert result.returncode == 1
+    assert re.search(r" after 1 s: no answer in (1|0\.9) s\n", result.stderr), result.stderr
+    assert time.monotonic() - start < 8
+
+
+def test_all_services_share_one_budget(serve, silent_port):
+    # The first takes some of it, the second what is left.
+    settings = SQLITE + serve_redis([LOADING] * 4 + [b"+PONG\r\n"])
+    settings += redis(silent_port, "CELERY_BROKER_URL")
+    result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="15")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    found = re.fullmatch(r".* Redis at .*/3 after 1.5 s: no answer in (.*) s", last)
+    assert 0 < float(found[1]) <= 1.2, result.stderr
+
+
+@pytest.mark.parametrize("settings", [postgresql, lambda port: SQLITE + redis(port)])
+def test_a_signal_ends_the_wait(start, settings):
+    container = start(settings(1), "web", *COMMAND, WAIT_ATTEMPTS="99")
+    container.read_until("waiting for")
+    code, seconds = container.stop()
+    assert code == 143 and seconds < 1
+
+
+def test_a_signal_ends_the_wait_for_a_host_that_drops_packets(start, silent_port):
+    words = {"WAIT_ATTEMPTS": "30", "WAIT_INTERVAL": "2"}
+    container = start(postgresql(silent_port) + "print('now')\n", "web", *COMMAND, **words)
+    assert container.process.stdout.readline() == "now\n"
+    # By then it waits; there is nothing to be seen before the attempt ends.
+    time.sleep(1.5)
+    code, seconds = container.stop()
+    assert code == 143 and seconds < 1
+
+
+def test_a_thread_that_hangs_is_left_behind():
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="no answer in 0.1 s"):
+        within(0.1, lambda: time.sleep(3))
+    assert time.monotonic() - start < 1
+    with pytest.raises(ZeroDivisionError):
+        within(1, lambda: 1 / 0)
+    assert within(1, lambda: 7) == 7

@@ -1,0 +1,145 @@
+//! The real-engine tests as files that can be taken elsewhere: to another user's home, or into
+//! another root file system.
+
+use super::Bench;
+use crate::invocation::Invocation;
+use crate::run::Runner;
+use crate::state::make_folder;
+use anyhow::Context as _;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is compiled: the tests of the engine, and those of the program for the context's proof.
+const COMPILE: [&str; 8] =
+    ["test", "--locked", "--no-run", "--features", "engine", "--test", "engine", "--bin"];
+
+/// The tests that prove an engine in another setting, where the whole set would take too long:
+/// build, labels and cache, what the context leaves out, a killed build, proxies.
+pub(super) const CORE: [&str; 7] = [
+    "the_image_is_what_the_design_asks_for_on_every_engine",
+    "a_commit_that_changes_no_file_of_the_image_costs_no_layer",
+    "no_planted_secret_is_in_the_image_and_one_let_in_stops_the_build",
+    "a_terminated_build_says_so_and_tidies_up",
+    "what_a_killed_build_left_is_gone_after_the_next_command",
+    "an_engine_that_is_killed_is_a_failed_build",
+    "proxies_and_the_index_reach_a_step_and_neither_the_image_nor_the_cache",
+];
+
+/// Where the copies are, below one folder.
+pub(super) struct Suite {
+    pub folder: PathBuf,
+}
+
+impl Suite {
+    /// The tests of [`CORE`], or all with `core` false, in the copies.
+    pub fn engine_tests(&self, core: bool) -> Invocation {
+        let tests: &[&str] = if core { &CORE } else { &[] };
+        let words = tests.iter().chain(&["--test-threads=1"]).copied();
+        self.with_places(Invocation::new(self.file("engine"), words))
+    }
+
+    /// The proof that the engine copies what `context` lists.
+    pub fn context_proof(&self) -> Invocation {
+        self.with_places(Invocation::new(self.file("unit"), ["engine_proof"]))
+    }
+
+    fn with_places(&self, invocation: Invocation) -> Invocation {
+        invocation
+            .with_env("XTASK_TEST_PROGRAM", self.file("xtask"))
+            .with_env("XTASK_TEST_SOURCE", self.file("source"))
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+/// Compiles the tests and copies them, our program and the files of the checkout into `folder`.
+pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
+    let cargo = bench.world.variable("CARGO").unwrap_or("cargo");
+    let words = COMPILE.iter().chain(&["xtask"]).copied();
+    let compile = Invocation::new(cargo, words.clone());
+    bench.step(&compile)?;
+    // Compiled just now: this only tells where.
+    let ask = Invocation::new(cargo, words.chain(["--message-format=json"]));
+    let answer = bench.runner.ask(&ask, Duration::from_secs(300))?;
+    make_folder(folder)?;
+    let found = executables(&answer.stdout);
+    for name in ["engine", "unit", "xtask"] {
+        let file = found.iter().find(|(as_name, _)| *as_name == name).map(|(_, file)| file);
+        let file = file.with_context(|| format!("looking for the test program {name}"))?;
+        fs::copy(file, folder.join(name)).with_context(|| format!("copying {file}"))?;
+    }
+    copy_checkout(&bench.workflow.top, &bench.runner, &folder.join("source"))?;
+    Ok(Suite { folder: folder.to_path_buf() })
+}
+
+/// The programs that `cargo test --message-format=json` names, by what they are to us.
+fn executables(json: &str) -> Vec<(&'static str, String)> {
+    let lines = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines
+        .filter_map(|line| {
+            let file = line["executable"].as_str()?.to_owned();
+            let name = match (line["target"]["name"].as_str()?, &line["profile"]["test"]) {
+                ("engine", _) => "engine",
+                ("xtask", Value::Bool(true)) => "unit",
+                ("xtask", _) => "xtask",
+                _ => return None,
+            };
+            Some((name, file))
+        })
+        .collect()
+}
+
+/// The files of the checkout as they are now, committed or not, in a repository of their own.
+fn copy_checkout(top: &Path, runner: &Runner, to: &Path) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(60);
+    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let inside = Runner { folder: top.to_path_buf(), ..runner.clone() };
+    let listed = inside.ask(&Invocation::new("git", words), limit)?;
+    anyhow::ensure!(listed.good(), "listing the files of the checkout: {}", listed.last_line());
+    for name in listed.stdout.split_terminator('\0') {
+        let (from, to) = (top.join(name), to.join(name));
+        if from.is_file() {
+            make_folder(to.parent().unwrap_or(&to))?;
+            fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+        }
+    }
+    let words = ["init", "--quiet", "--initial-branch=main"].map(String::from);
+    let words = words.into_iter().chain([to.display().to_string()]);
+    let made = inside.ask(&Invocation::new("git", words), limit)?;
+    anyhow::ensure!(made.good(), "making a repository: {}", made.last_line());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter that names no test would pass without a word.
+    #[test]
+    fn every_test_of_the_core_is_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let all: String = files.map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
+        for name in CORE {
+            assert!(all.contains(&format!("fn {name}()")), "{name}");
+        }
+    }
+
+    #[test]
+    fn cargo_s_programs_are_told_apart() {
+        let json = r#"{"reason":"compiler-artifact","target":{"name":"anyhow"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"xtask"},"profile":{"test":false},"executable":"/t/xtask"}
+{"reason":"compiler-artifact","target":{"name":"xtask"},"profile":{"test":true},"executable":"/t/xtask-1"}
+{"reason":"compiler-artifact","target":{"name":"engine"},"profile":{"test":true},"executable":"/t/engine-2"}
+{"reason":"build-finished","success":true}"#;
+        let own = |name, file: &str| (name, file.to_owned());
+        assert_eq!(
+            executables(json),
+            [own("xtask", "/t/xtask"), own("unit", "/t/xtask-1"), own("engine", "/t/engine-2")]
+        );
+    }
+}
