@@ -8,6 +8,7 @@ mod browser;
 mod build;
 mod context;
 mod dependencies;
+mod design;
 #[path = "../it/ended.rs"]
 mod ended;
 mod killed;
