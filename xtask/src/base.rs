@@ -61,12 +61,13 @@ impl Source<'_> {
             ));
         }
         let recipe = standin::recipe(&wanted);
+        let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
         let (known, here) = run::both(
             || {
                 let Source { engine, world, runner, state, .. } = self;
                 registry::known_unreachable(&wanted, engine, world, runner, state)
             },
-            || self.here(text, recipe.as_ref()),
+            || self.here(text, own.as_ref()),
         );
         let (stored, standin) = here?;
         // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
@@ -162,11 +163,10 @@ impl Source<'_> {
         let making =
             standin::making(&recipe, self.top, &cache, mirror.as_deref(), foreign, self.engine)?;
         let reference = making.reference.as_str();
-        // That of another platform has a name of its own, which nobody has asked for yet.
-        let here =
-            if reference == recipe.reference { here } else { self.inspect(&[reference])?.pop() };
         let why = format!("stand-in for {text}: {why}");
         let base = |image: &Image| Base { standin: true, ..found(reference, image, &why) };
+        // Only its own platform's was asked for with the image itself.
+        let here = if foreign.is_some() { self.inspect(&[reference])?.pop() } else { here };
         let current = |image: &&Image| image.labels.get(standin::LABEL) == Some(&making.recipe);
         if let Some(image) = here.as_ref().filter(current) {
             return Ok((base(image), Vec::new()));

@@ -133,20 +133,23 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
 
 fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
     let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
-    let name = ask(&["--version"])?;
-    if name.code.is_none() {
-        return Ok(Err(trouble::silent(said(&name))));
-    }
-    if name.stdout.to_lowercase().contains("podman") {
-        let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-        let remedy = match on_path(path, "podman").is_empty() {
-            false => "use --engine podman, or install Docker",
-            true => "install Podman under its own name, or Docker",
-        };
-        return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
-    }
     let version = ask(&["version", "--format", "{{json .}}"])?;
     let json: Value = serde_json::from_str(&version.stdout).unwrap_or_default();
+    // Docker alone spells it so: anything else has to say what it is.
+    if json["Client"]["ApiVersion"].is_null() {
+        let name = ask(&["--version"])?;
+        if name.code.is_none() {
+            return Ok(Err(trouble::silent(said(&name))));
+        }
+        if name.stdout.to_lowercase().contains("podman") {
+            let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+            let remedy = match on_path(path, "podman").is_empty() {
+                false => "use --engine podman, or install Docker",
+                true => "install Podman under its own name, or Docker",
+            };
+            return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
+        }
+    }
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
     let buildx = match client {
         // From 23.0 on the client has no builder of its own.
