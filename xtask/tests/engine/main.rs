@@ -9,6 +9,7 @@ mod dependencies;
 mod ended;
 mod killed;
 mod network;
+mod platform;
 mod readme;
 mod serve;
 mod size;
