@@ -10,9 +10,11 @@ use crate::world::{Workflow, World};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-mod docker26;
+mod arm64;
+mod podman5;
 mod rootless;
 mod suite;
+mod trixie;
 
 /// What the groups share.
 struct Bench<'a> {
@@ -32,6 +34,8 @@ enum When {
     All,
     /// `--browser`.
     Browser,
+    /// `--all --engines`.
+    Engines,
 }
 
 /// One group: its name, who runs it, and what it does.
@@ -41,7 +45,7 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 15] = [
+const GROUPS: [Group; 17] = [
     Group { name: "format", when: When::Always, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", when: When::Always, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
@@ -65,6 +69,8 @@ const GROUPS: [Group; 15] = [
     },
     Group { name: "docker26", when: When::All, run: docker26 },
     Group { name: "browser", when: When::Browser, run: browser },
+    Group { name: "podman5", when: When::Engines, run: podman5::run },
+    Group { name: "arm64", when: When::Engines, run: arm64::run },
 ];
 
 /// With the real-engine tests, which are compiled only for `--all`.
@@ -120,13 +126,16 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
 }
 
 fn wanted(args: &cli::Test, group: &Group) -> bool {
-    let named =
-        |group: &Group| args.only.iter().any(|start| group.name.starts_with(start.as_str()));
+    let named = |start: &String| match group.when {
+        When::Engines => group.name == start,
+        _ => group.name.starts_with(start.as_str()),
+    };
     match group.when {
-        _ if !args.only.is_empty() => named(group),
+        _ if !args.only.is_empty() => args.only.iter().any(named),
         When::Always => !args.browser,
         When::All => args.all,
         When::Browser => args.browser,
+        When::Engines => args.engines,
     }
 }
 
@@ -161,7 +170,17 @@ impl Bench<'_> {
 
     /// As [`Bench::step`], in another folder.
     fn step_with(&self, runner: &Runner, invocation: &Invocation) -> anyhow::Result<()> {
-        let ended = runner.stream(invocation, &self.log)?;
+        self.step_recorded(runner, invocation, &mut |_| Ok(()))
+    }
+
+    /// As [`Bench::step_with`]; `started` is called with the process's id.
+    fn step_recorded(
+        &self,
+        runner: &Runner,
+        invocation: &Invocation,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let ended = runner.stream_recorded(invocation, &self.log, started)?;
         if ended.code == Some(0) {
             return Ok(());
         }
@@ -214,10 +233,18 @@ fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
     outcome
 }
 
+/// Refuses what only root can do.
+fn needs_root(bench: &Bench<'_>, what: &str) -> anyhow::Result<()> {
+    if machine::read(bench.world).uid == 0 {
+        return Ok(());
+    }
+    Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))
+}
+
 /// The same tests on a Docker whose client builds with buildx.
 fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let root = docker26::unpacked(bench)?;
-    let environment = docker26::environment(&root, bench.world.path());
+    let root = trixie::docker26(bench)?;
+    let environment = trixie::docker_environment(&root, bench.world.path());
     bench.engine(&[], |bench| Lab::docker(bench.workflow, &bench.runner, &environment))
 }
 

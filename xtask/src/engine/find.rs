@@ -11,7 +11,7 @@ use std::time::Duration;
 
 mod place;
 mod trouble;
-pub use place::Environment;
+pub use place::{Environment, containerd};
 pub use trouble::{Trouble, said};
 
 /// How long a program gets to say what it is: a remote one may have to connect first.

@@ -193,6 +193,11 @@ pub fn remove_in_namespace(engine: &Engine, folder: &Path) -> Invocation {
     call(engine, ["unshare", "rm", "-r", "-f", "--one-file-system", "--", folder.as_str()])
 }
 
+/// How images are stored (Docker): pairs of a name and a value, as JSON.
+pub fn driver_status(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .DriverStatus}}"])
+}
+
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
 pub fn mirrors(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])

@@ -13,6 +13,7 @@ mod design;
 mod ended;
 mod killed;
 mod network;
+mod platform;
 mod readme;
 mod size;
 mod smoke;

@@ -9,6 +9,7 @@ mod fake_engine;
 mod lint;
 mod no_engine;
 mod readme;
+mod recognition;
 mod rules;
 mod setup;
 mod transcript;

@@ -1,6 +1,6 @@
 //! The rows of the table: each was measured, not read from documentation.
 
-use super::Works::{Always, Between, Never, NotOn};
+use super::Works::{Always, Between, Never};
 use super::{Capability, Row, Works};
 use crate::engine::Version;
 
@@ -59,7 +59,7 @@ pub(super) const TABLE: [Row; 25] = [
     },
     Row {
         capability: Capability::LabelsAnyStage,
-        podman: NotOn(Version(4, 3, 1)),
+        podman: PODMAN_5,
         docker: Always,
         breaks: false,
         what: "labels on any stage by --label",
@@ -104,11 +104,11 @@ pub(super) const TABLE: [Row; 25] = [
     },
     Row {
         capability: Capability::MountFromStage,
-        podman: NotOn(Version(4, 3, 1)),
+        podman: Never,
         docker: Always,
         breaks: true,
         what: "a RUN --mount from another stage",
-        why: "empty when that stage came from the layer cache",
+        why: "Podman 4.3.1: empty when that stage came from the layer cache; 5.4.2: the step is served stale when the stage has changed",
         instead: "COPY --from=STAGE",
     },
     Row {
@@ -153,7 +153,7 @@ pub(super) const TABLE: [Row; 25] = [
         docker: DOCKER_28,
         breaks: true,
         what: "COPY --exclude",
-        why: "refused; Podman 5.4.2 accepts it and copies the files all the same",
+        why: "refused; Podman 5.4.2 takes its patterns from the context's top, so that `*.md` misses those of a folder that is copied",
         instead: "the ignore file, or `rm` in a stage before",
     },
     Row {
