@@ -118,8 +118,9 @@ def test_a_service_is_refused_while_migrations_are_missing(serve, server, role, 
     assert (result.returncode, result.stdout) == (1, "")
     *waiting, gave_up, help = result.stderr.splitlines()
     missing = "contenttypes.0001_initial and 1 more to be applied"
-    assert waiting[0].startswith("entrypoint: waiting for the migrations, ")
-    assert waiting[0].endswith(missing)
+    for line in waiting:
+        assert line.startswith("entrypoint: waiting for the migrations, ")
+        assert line.endswith(missing)
     assert gave_up == f"entrypoint: gave up waiting for the migrations after 0.3 s: {missing}"
     assert help == "entrypoint: migrate with the role 'migrate', or a web container"
 

@@ -58,9 +58,9 @@ def ask(port, path):
 
 def test_requests_in_flight_are_answered(web):
     container, port = web()
-    connections = [ask(port, "/loop/1.5"), ask(port, "/thread/1.5")]
+    connections = [ask(port, "/loop/1"), ask(port, "/thread/1")]
     container.process.terminate()
-    time.sleep(0.3)
+    time.sleep(0.2)
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", port))
     for connection in connections:
