@@ -16,7 +16,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 mod said;
+mod together;
 pub use said::{shortened, step_failed, tail};
+pub use together::{all, both};
 
 /// How often a running child and the signals are looked at.
 const TICK: Duration = Duration::from_millis(15);
@@ -328,15 +330,6 @@ impl Runner {
             pause = (pause * 2).min(TICK);
         }
     }
-}
-
-/// Does two things at the same time.
-pub fn both<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
-    std::thread::scope(|scope| {
-        let first = scope.spawn(first);
-        let second = second();
-        (first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
-    })
 }
 
 enum Problem {

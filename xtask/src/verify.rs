@@ -5,6 +5,7 @@ use crate::dockerfile;
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, Failure, failure_help};
+use crate::invocation::Invocation;
 use crate::leftovers;
 use crate::plan::Build;
 use crate::report::megabytes;
@@ -72,17 +73,24 @@ pub fn build(
     check_budget(plan, size.bytes)?;
     // What has its name already, because nothing changed, needs no new one.
     let missing = plan.references.iter().filter(|name| !image.references.contains(name));
-    let missing: Vec<String> = missing.cloned().collect();
-    for naming in words::tag(engine, &image.id, &missing) {
-        let answer = runner.ask(&naming, QUESTION)?;
-        if !answer.good() {
-            let message = format!("naming the image: {}", answer.last_line());
-            return Err(failure_help(Exit::Build, message, format!("try it yourself: {naming}")));
-        }
-    }
+    name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
     leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
     Ok(Made { image, size, cached_steps: cached_steps(&ended.lines) })
+}
+
+/// Gives an image its names, on Docker each by a process of its own, at the same time.
+fn name(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<()> {
+    let steps = words::tag(engine, id, names);
+    let run = |step: &Invocation| {
+        let answer = runner.ask(step, QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        let message = format!("naming the image: {}", answer.last_line());
+        Err(failure_help(Exit::Build, message, format!("try it yourself: {step}")))
+    };
+    run::all(&steps, |step| run(step)).into_iter().collect()
 }
 
 /// One run of the engine: the image that it says it made.

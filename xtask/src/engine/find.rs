@@ -3,10 +3,9 @@
 use super::{Engine, Kind, Version, capability};
 use crate::failure::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::run::{Answer, Runner};
+use crate::run::{self, Answer, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 mod place;
@@ -80,14 +79,8 @@ pub fn look(
         Ok(Candidate { kind, program, outcome })
     };
     // All at once: one that hangs or answers slowly doesn't hold up the others.
-    std::thread::scope(|scope| {
-        let ask = |(index, file)| scope.spawn(move || candidate(index, file));
-        let asked: Vec<_> = files.iter().map(PathBuf::as_path).enumerate().map(ask).collect();
-        let answer = |asked: ScopedJoinHandle<'_, _>| {
-            asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        asked.into_iter().map(answer).collect()
-    })
+    let files: Vec<(usize, PathBuf)> = files.into_iter().enumerate().collect();
+    run::all(&files, |(index, file)| candidate(*index, file)).into_iter().collect()
 }
 
 type Outcome = Result<Engine, Trouble>;

@@ -184,11 +184,27 @@ impl Bench<'_> {
             runner.folder.clone_from(&folder);
             let patch = runner.ask(&Invocation::new("git", words), QUESTION)?.stdout;
             let lines = patch.lines().skip_while(|line| !line.starts_with("@@"));
-            let lines: String = lines.map(|line| format!("{line}\n")).collect();
+            let lines = shortened(&lines.collect::<Vec<_>>());
             patches += &format!("\n**{}**: {}.\n\n```diff\n{lines}```\n", shape.name, shape.what);
         }
         Ok(patches)
     }
+}
+
+/// A patch whose long runs of removed lines show only where they begin and end.
+fn shortened(patch: &[&str]) -> String {
+    let removed = |line: &&str| line.starts_with('-');
+    let mut text = String::new();
+    for run in patch.chunk_by(|one, next| removed(one) == removed(next)) {
+        let (shown, more) = match run {
+            [first, .., last] if run.len() > 8 && removed(first) => {
+                (format!("{first}\n"), format!("-… {} lines more …\n{last}\n", run.len() - 2))
+            }
+            _ => (run.iter().map(|line| format!("{line}\n")).collect(), String::new()),
+        };
+        text += &(shown + &more);
+    }
+    text
 }
 
 /// Builds a shape with the engine alone.
@@ -255,6 +271,14 @@ mod tests {
             assert_eq!(stages.contains(&"staticfiles".to_owned()), shape.name != "linear");
             assert_eq!(stages.contains(&"base".to_owned()), !shape.packages);
         }
+    }
+
+    #[test]
+    fn what_a_patch_removes_is_shown_by_its_ends() {
+        let patch: Vec<String> = (1..=9).map(|number| format!("-{number}")).collect();
+        let patch: Vec<&str> = ["@@"].into_iter().chain(patch.iter().map(String::as_str)).collect();
+        assert_eq!(shortened(&patch), "@@\n-1\n-… 7 lines more …\n-9\n");
+        assert_eq!(shortened(&["@@", "-1", "-2", "+3"]), "@@\n-1\n-2\n+3\n");
     }
 
     #[test]
