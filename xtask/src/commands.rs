@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod label;
 pub mod setup;
 pub mod smoke_test;
+pub mod squash;
 pub mod test;
 
 /// The build context of the workflow at `top`.

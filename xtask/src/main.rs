@@ -35,6 +35,7 @@ mod packages;
 mod plan;
 mod platform;
 mod smoke;
+mod squash;
 mod standin;
 mod tags;
 // How it is done.
@@ -102,6 +103,7 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Doctor => commands::doctor::run(world),
         cli::Command::Setup(args) => commands::setup::run(world, *args),
         cli::Command::SmokeTest(args) => commands::smoke_test::run(world, args),
+        cli::Command::Squash(args) => commands::squash::run(world, args),
         cli::Command::Test(args) => commands::test::run(world, args),
         cli::Command::Bench(args) => commands::bench::run(world, args),
     }

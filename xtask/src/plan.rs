@@ -3,6 +3,7 @@
 
 use crate::cli::{SecretMount, SecretSource};
 use crate::config::{App, Config, Variant};
+use crate::dockerfile;
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
 use crate::invocation::Invocation;
@@ -20,6 +21,8 @@ pub struct Base {
     pub reference: String,
     /// The registry's digest, where it is known.
     pub digest: Option<String>,
+    /// The digests of its uncompressed layers, where it was inspected.
+    pub layers: Vec<String>,
     /// Its own labels, which every image made from it has, too.
     pub labels: BTreeMap<String, String>,
     /// Built from Debian packages because no registry could be reached.
@@ -45,6 +48,8 @@ pub struct Wishes {
     pub labels: Vec<(String, String)>,
     /// `--no-cache`.
     pub no_cache: bool,
+    /// `--squash`.
+    pub squash: bool,
     /// `--platform`.
     pub platform: Option<String>,
 }
@@ -62,8 +67,8 @@ pub struct Facts<'a> {
     pub revision: &'a str,
     /// Whether the image can differ from the commit.
     pub changed: bool,
-    /// The stages of the Dockerfile that is built, with the last line of each.
-    pub stages: Vec<(String, usize)>,
+    /// The text of the Dockerfile that is built.
+    pub dockerfile: String,
     /// The base image.
     pub base: Base,
     /// The certificates that the build is to trust, where the machine has them.
@@ -85,7 +90,8 @@ pub struct Build {
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
-    /// The file that the engine is given: the Dockerfile, or its first stages.
+    /// The file that the engine is given: the Dockerfile, its first stages, or for a squash one whose
+    /// last stage has the instructions of those that it is made from.
     pub file: String,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,
@@ -106,6 +112,8 @@ pub struct Build {
     pub secrets: Vec<SecretMount>,
     /// Use no cached layer.
     pub no_cache: bool,
+    /// Make one layer above the base.
+    pub squash: bool,
     /// The platform asked for.
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
@@ -129,19 +137,28 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
         capability::require(facts.engine, capability::Capability::SeveralPlatforms)?;
     }
+    if wishes.squash {
+        capability::require(facts.engine, capability::Capability::SquashOwn)?;
+    }
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = State::of(facts.top);
     let target = wishes.target.clone().or_else(|| settings.target.clone());
     let cut = cut(facts, target.as_deref(), &settings.dockerfile)?;
     let mut prepare = prepare(facts, &state);
-    let mut file = settings.dockerfile.clone();
-    if let Some(line) = cut {
-        let part = state.folder.join("Dockerfile").display().to_string();
+    let part = state.folder.join("Dockerfile").display().to_string();
+    let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
+    let file = if let Some(lines) = flat.filter(|_| wishes.squash) {
+        let words = ["-c", r#"printf '%s\n' "$@" >"$0""#, part.as_str()].map(str::to_owned);
+        prepare.push(Invocation::new("sh", words.into_iter().chain(lines)));
+        part
+    } else if let Some(line) = cut {
         // `w` writes what is printed: a redirection would need a shell.
-        let words = ["-n".to_owned(), format!("1,{line}w {part}"), file];
+        let words = ["-n".to_owned(), format!("1,{line}w {part}"), settings.dockerfile.clone()];
         prepare.push(Invocation::new("sed", words));
-        file = part;
-    }
+        part
+    } else {
+        settings.dockerfile.clone()
+    };
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
@@ -155,6 +172,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         env: index_of_file(facts).into_iter().collect(),
         secrets: secrets(wishes, facts, &state)?,
         no_cache: wishes.no_cache,
+        squash: wishes.squash,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
         prepare,
@@ -166,14 +184,15 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
 /// The last line of the target's stage, where the engine must not see more of the Dockerfile.
 fn cut(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<Option<usize>> {
     let Some(target) = target else { return Ok(None) };
-    let Some(index) = facts.stages.iter().position(|(name, _)| name == target) else {
-        let names: Vec<&str> = facts.stages.iter().map(|(name, _)| name.as_str()).collect();
+    let stages = dockerfile::stage_ends(&facts.dockerfile);
+    let Some(index) = stages.iter().position(|(name, _)| name == target) else {
+        let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
         let message = format!("building the stage {target}: {dockerfile} has none of that name");
         return Err(failure_help(Exit::Usage, message, format!("one of {}", names.join(", "))));
     };
-    let last = index + 1 == facts.stages.len();
+    let last = index + 1 == stages.len();
     let labelled = capability::has(facts.engine, capability::Capability::LabelsAnyStage);
-    Ok((!last && !labelled).then(|| facts.stages[index].1))
+    Ok((!last && !labelled).then(|| stages[index].1))
 }
 
 /// The budget is that of the variant's own image, not of one of its stages.
@@ -199,23 +218,7 @@ fn references(
     let mut references: Vec<String> =
         tags.iter().map(|tag| local(facts.engine.kind, name, tag)).collect();
     for tag in &wishes.tags {
-        if reference::is_tag(tag) {
-            references.push(local(facts.engine.kind, name, tag));
-        } else {
-            let parsed = reference::parse(tag)?;
-            if parsed.digest.is_some() {
-                let message = format!("tagging the image {tag}: a digest can't be chosen");
-                return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
-            }
-            if parsed.tag.is_none() {
-                let message = format!("tagging the image {tag}: it names no tag");
-                return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
-            }
-            references.push(match (reference::is_short(tag), facts.engine.kind) {
-                (true, Kind::Podman) => format!("localhost/{tag}"),
-                _ => tag.clone(),
-            });
-        }
+        references.push(asked(facts.engine.kind, name, tag)?);
     }
     let mut unique = Vec::new();
     for reference in references {
@@ -224,6 +227,29 @@ fn references(
         }
     }
     Ok(unique)
+}
+
+/// The reference that `--tag` asks for: a tag of `name`, or a whole reference.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is neither, and for a reference without a tag or with a digest.
+pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
+    if reference::is_tag(tag) {
+        return Ok(local(kind, name, tag));
+    }
+    let parsed = reference::parse(tag)?;
+    if parsed.digest.is_some() {
+        let message = format!("tagging the image {tag}: a digest can't be chosen");
+        return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
+    }
+    if parsed.tag.is_none() {
+        let message = format!("tagging the image {tag}: it names no tag");
+        return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
+    }
+    Ok(match (reference::is_short(tag), kind) {
+        (true, Kind::Podman) => format!("localhost/{tag}"),
+        _ => tag.to_owned(),
+    })
 }
 
 /// A local image's name as the engine prints it: Podman puts `localhost/` before it.

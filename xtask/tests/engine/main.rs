@@ -16,5 +16,6 @@ mod readme;
 mod serve;
 mod size;
 mod smoke;
+mod squash;
 #[path = "../it/transcript.rs"]
 mod transcript;
