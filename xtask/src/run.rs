@@ -103,18 +103,49 @@ impl Runner {
         Ok(command.envs(shown.chain(hidden)).into())
     }
 
+    /// Waits, unless a signal asks us to end.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn sleep(&self, time: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+            self.check_signal()?;
+            std::thread::sleep(left.min(TICK));
+        }
+        self.check_signal()
+    }
+
     /// Runs a command that only asks, and gives what it printed, whatever its exit status.
     ///
     /// # Errors
     /// [`Exit::Engine`] when it can't be started or takes longer than `limit`; 130 or 143 after a
     /// signal.
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        self.ask_with(invocation, "", limit)
+    }
+
+    /// As [`Runner::ask`], with `input` on the command's standard input.
+    ///
+    /// # Errors
+    /// Those of [`Runner::ask`].
+    pub fn ask_with(
+        &self,
+        invocation: &Invocation,
+        input: &str,
+        limit: Duration,
+    ) -> anyhow::Result<Answer> {
         if self.verbose {
             say(&format!("$ {invocation}"));
         }
         let mut command = self.command(invocation)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A line fits into any pipe; one that ended without reading says why itself.
+            let _ = writeln!(pipe, "{input}");
+        }
         let stdout = collect(child.stdout.take());
         let stderr = collect(child.stderr.take());
         let code = self.wait(&mut child, Some(limit)).map_err(|problem| match problem {
@@ -189,6 +220,30 @@ impl Runner {
         log: &Path,
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ended> {
+        self.streamed(invocation, log, None, started).map(|(ended, _)| ended)
+    }
+
+    /// As [`Runner::stream`], for a command that is ended after `limit`; whether it was comes
+    /// beside how it ended.
+    ///
+    /// # Errors
+    /// Those of [`Runner::stream`].
+    pub fn stream_within(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        limit: Duration,
+    ) -> anyhow::Result<(Ended, bool)> {
+        self.streamed(invocation, log, Some(limit), &mut |_| Ok(()))
+    }
+
+    fn streamed(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        limit: Option<Duration>,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Ended, bool)> {
         self.check_signal()?;
         say(&format!("$ {invocation}"));
         let mut file = File::options()
@@ -225,10 +280,10 @@ impl Runner {
                 }
             }
         });
-        let code = match self.wait(&mut child, None) {
-            Ok(code) => code,
+        let (code, late) = match self.wait(&mut child, limit) {
+            Ok(code) => (code, false),
             Err(Problem::Signal(error)) => return Err(error),
-            Err(Problem::TooLong) => None,
+            Err(Problem::TooLong) => (None, true),
         };
         // A killed engine can leave a grandchild that holds the pipe open for ever.
         let mut all = Vec::new();
@@ -236,7 +291,7 @@ impl Runner {
         while let Ok(line) = lines.recv_timeout(patience) {
             all.push(line);
         }
-        Ok(Ended { code, lines: all })
+        Ok((Ended { code, lines: all }, late))
     }
 
     /// Starts a command that goes on beside us, with its output in `log`; gives its id.
@@ -383,59 +438,4 @@ pub fn tail(lines: &[String], count: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runner() -> Runner {
-        Runner {
-            folder: std::env::temp_dir(),
-            progress: false,
-            verbose: false,
-            signal: Arc::new(AtomicUsize::new(0)),
-        }
-    }
-
-    #[test]
-    fn an_answer_has_both_streams_and_the_status() {
-        let script = "echo out; echo err >&2; exit 3";
-        let answer = runner().ask(&Invocation::new("sh", ["-c", script]), QUESTION).unwrap();
-        assert_eq!(
-            answer,
-            Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() }
-        );
-        assert_eq!(answer.last_line(), "err");
-    }
-
-    #[test]
-    fn a_missing_program_and_a_hanging_one_are_engine_failures() {
-        let check = |words: &[&str], limit, expected: &str| {
-            let invocation = Invocation::new(words[0], words[1..].iter().copied());
-            let error = runner().ask(&invocation, limit).unwrap_err();
-            assert_eq!(crate::failure::describe(&error).0, Exit::Engine);
-            assert!(error.to_string().starts_with(expected), "{error}");
-        };
-        check(&["no-such-engine"], QUESTION, "starting no-such-engine: no such program on PATH");
-        check(&["sleep", "600"], Duration::from_millis(50), "asking sleep: no answer in 0 s");
-    }
-
-    #[test]
-    fn a_stream_is_logged_whole_and_a_grandchild_does_not_hold_it_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let invocation = Invocation::new("sh", ["-c", "sleep 600 & echo $!; echo two >&2; exit 7"]);
-        let ended = runner().stream(&invocation, &log).unwrap();
-        assert_eq!(ended.code, Some(7));
-        assert_eq!(ended.lines.len(), 2);
-        kill(ended.lines[0].parse().unwrap());
-        let logged = std::fs::read_to_string(&log).unwrap();
-        assert!(logged.starts_with("$ sh -c ") && logged.ends_with("\ntwo\n"), "{logged}");
-    }
-
-    #[test]
-    fn a_signal_ends_the_child_and_is_the_exit_code() {
-        let runner = runner();
-        runner.signal.store(usize::try_from(SIGTERM).unwrap(), Ordering::Relaxed);
-        let error = runner.ask(&Invocation::new("sleep", ["600"]), QUESTION).unwrap_err();
-        assert_eq!(crate::failure::describe(&error).0, Exit::Terminated);
-    }
-}
+mod tests;

@@ -158,3 +158,29 @@ pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
 pub fn mirrors(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])
 }
+
+/// Sends a local image to its name in a registry; Podman writes the digest that it sent to
+/// `digest_file`. `plain`: the registry is this machine's and speaks no TLS, which Docker takes
+/// unasked.
+pub fn push(
+    engine: &Engine,
+    image: &str,
+    reference: &str,
+    digest_file: &str,
+    plain: bool,
+) -> Invocation {
+    match engine.kind {
+        Kind::Podman => {
+            let words = ["push", "--digestfile", digest_file].into_iter();
+            let tls = plain.then_some("--tls-verify=false");
+            let place = format!("docker://{reference}");
+            call(engine, words.chain(tls).chain([image, place.as_str()]))
+        }
+        Kind::Docker => call(engine, ["push", reference]),
+    }
+}
+
+/// What the daemon knows of registries: those that it calls insecure among them (Docker).
+pub fn registry_config(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .RegistryConfig}}"])
+}
