@@ -4,6 +4,8 @@ use crate::engine::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod push;
+
 /// Build container images of this Django project that say truthfully what they are.
 ///
 /// Start with `cargo xtask build`. It finds Podman or Docker (`doctor` says what it found and
@@ -96,6 +98,13 @@ pub enum Command {
     /// Everything that it starts is in a network of its own and is removed at the end, also after
     /// Ctrl-C. Exit code 8 when a check fails.
     SmokeTest(SmokeTest),
+    /// Push an image to registries, and see that they have it
+    ///
+    /// The login is that of the engine (`podman login`, `docker login`) and is asked for first. Tags
+    /// that name one image for ever come first and `latest` last; a tag of a newer commit stays.
+    /// With --dry-run the registries are read, and what would move from which digest to which is
+    /// said. A rerun does only what is left.
+    Push(push::Push),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
     /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md

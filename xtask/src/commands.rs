@@ -13,6 +13,7 @@ pub mod build;
 pub mod context_list;
 pub mod doctor;
 pub mod label;
+pub mod push;
 pub mod setup;
 pub mod smoke_test;
 pub mod test;

@@ -7,6 +7,7 @@ use crate::network::{self, Network};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
+pub mod push;
 mod raw;
 pub mod smoke;
 
@@ -34,6 +35,8 @@ pub struct Config {
     pub allow_secrets: Vec<String>,
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
+    /// Where `push` pushes to.
+    pub push: push::Push,
 }
 
 /// `[image]`: the repository name and the labels that don't come from git.
@@ -155,7 +158,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
-        "image", "app", "engine", "variant", "services", "network", "context", "smoke",
+        "image", "app", "engine", "variant", "services", "network", "context", "smoke", "push",
     ]);
     file.only_keys(
         "image",
@@ -205,6 +208,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             None
         }
     });
+    let push = push::push(file, &image.name);
     Config {
         image,
         app,
@@ -221,6 +225,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         },
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
         smoke: smoke::read(file),
+        push,
     }
 }
 

@@ -42,6 +42,7 @@ mod invocation;
 mod lab;
 mod leftovers;
 mod locate;
+mod push;
 mod registry;
 mod run;
 mod state;
@@ -93,6 +94,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         cli::Command::Doctor => commands::doctor::run(&world),
         cli::Command::Setup(args) => commands::setup::run(&world, *args),
         cli::Command::SmokeTest(args) => commands::smoke_test::run(&world, args),
+        cli::Command::Push(args) => commands::push::run(&world, args),
         cli::Command::Test(args) => commands::test::run(&world, args),
         cli::Command::Bench(args) => commands::bench::run(&world, args),
     }

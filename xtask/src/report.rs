@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+pub mod push;
+
 /// A finished build. The fields are the keys of `--format json` and `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Build {

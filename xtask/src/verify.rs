@@ -228,7 +228,10 @@ fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
 }
 
 /// Uncompressed bytes of the layers and the config's digest, the same on every engine.
-fn size(
+///
+/// # Errors
+/// When the engine doesn't tell, or the archive of the image can't be read.
+pub fn size(
     state: &State,
     engine: &Engine,
     image: &Image,

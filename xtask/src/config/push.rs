@@ -1,0 +1,24 @@
+//! `[push]` and `[cache]`: the registries of this project.
+
+use super::raw::File;
+
+/// `[push]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Push {
+    /// Repositories, or registries that get one called as the image.
+    pub registries: Vec<String>,
+    /// The longest that one push may take, in seconds.
+    pub timeout: Option<u64>,
+}
+
+/// Reads `[push]`; mistakes are noted in `file`.
+pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
+    file.only_keys("push", &["registries", "timeout_seconds"]);
+    let registries = file.strings("push", "registries").unwrap_or_default();
+    for text in &registries {
+        if let Err(error) = crate::plan::push::target(text, name) {
+            file.mistake("push", "registries", format!("{error:#}"));
+        }
+    }
+    Push { registries, timeout: file.typed("push", "timeout_seconds") }
+}
