@@ -116,10 +116,10 @@ pub fn preview(job: &Job<'_>, sites: &[Site]) -> Report {
         let tags = job.tags.iter().zip(&site.there).map(|(tag, there)| {
             let decision = job.decide(tag, there.as_ref());
             let done = match decision.act {
-                Act::Write => Done::Left,
+                Act::Write => Done::Planned,
                 Act::Done => Done::There,
                 Act::Keep => Done::Kept,
-                Act::Refuse => Done::Failed,
+                Act::Refuse => Done::Taken,
             };
             site.tag_report(tag, there.as_ref(), done, &decision.why)
         });
@@ -182,7 +182,10 @@ pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
                             why: format!("{error:#}"),
                             ..rows[index].clone()
                         };
-                        say(&format!("{}:{}: {error:#}", site.client.target, tag.name));
+                        // The first one is the command's own failure.
+                        if outcome.is_err() {
+                            say(&format!("{}:{}: {error:#}", site.client.target, tag.name));
+                        }
                         outcome = outcome.and(Err(error));
                     }
                 }

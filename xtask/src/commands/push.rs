@@ -80,7 +80,9 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
         let commands = push::commands(&job, &sites);
         let mut json = serde_json::to_value(&report)?;
         json["commands"] = serde_json::json!(commands);
-        return world.result(&(lines + &commands.join("\n") + "\n"), &json);
+        let commands = commands.iter().map(|line| format!("{line}\n")).collect::<String>();
+        world.result(&(lines + &commands), &json)?;
+        return push::check(&job, &sites);
     }
     push::check(&job, &sites)?;
     let (report, outcome) = push::run(&job, &mut sites);

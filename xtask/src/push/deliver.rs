@@ -28,6 +28,9 @@ const FINAL: [&str; 12] = [
     "server gave http response to https client",
 ];
 
+/// The statuses that stay. An upload whose bytes came in another order (416) is begun anew.
+const FINAL_STATUSES: [u16; 9] = [400, 401, 403, 404, 405, 410, 413, 415, 422];
+
 /// What looks final and isn't: an upload that a registry has forgotten is begun anew.
 const BEGUN_ANEW: [&str; 2] = ["blob upload unknown", "blob upload invalid"];
 
@@ -99,7 +102,9 @@ fn send(
             silent += 1;
             format!("ended after {} s without a result", job.limit.as_secs())
         } else {
-            shortened(tail(&ended.lines, 1).first().map_or("no output", String::as_str), 300)
+            let last = tail(&ended.lines, 1);
+            let last = last.first().map_or("no output", |line| line.trim_start_matches("Error: "));
+            shortened(last.trim_end_matches([',', ' ']), 300)
         };
         if !late && is_final(&ended.lines) {
             return Err(failed(job, Exit::RegistryRefused, name, &ended, &why, attempt));
@@ -138,8 +143,22 @@ fn said_digest(line: &str) -> Option<String> {
 fn is_final(lines: &[String]) -> bool {
     // The last line is the engine's own; those before it can be of an attempt that it repeated.
     let said = tail(lines, 1).join("").to_lowercase();
-    FINAL.iter().any(|word| said.contains(word))
+    let status = said_status(&said).is_some_and(|status| FINAL_STATUSES.contains(&status));
+    (status || FINAL.iter().any(|word| said.contains(word)))
         && !BEGUN_ANEW.iter().any(|word| said.contains(word))
+}
+
+/// The status in `statuscode: 403, …`, `http status: 503 …` or `parsing http 403 response`.
+fn said_status(said: &str) -> Option<u16> {
+    let mut words = said.split([' ', ':', ',']).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if matches!(word, "statuscode" | "status" | "code" | "http")
+            && let Some(status) = words.clone().next().and_then(|next| next.parse().ok())
+        {
+            return Some(status).filter(|status| (100..600).contains(status));
+        }
+    }
+    None
 }
 
 fn failed(
@@ -167,6 +186,10 @@ mod tests {
         check("Error: unauthorized: authentication required", true);
         check("denied: requested access to the resource is denied", true);
         check("Error: writing blob: StatusCode: 403, <html>403 Forbidden", true);
+        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 403,", true);
+        check("error parsing HTTP 403 response body: invalid character", true);
+        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 500, 403", false);
+        check("received unexpected HTTP status: 400 Bad Request", true);
         check("x509: certificate signed by unknown authority", true);
         check("received unexpected HTTP status: 503 Service Unavailable", false);
         check("toomanyrequests: too many requests", false);

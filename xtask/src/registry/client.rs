@@ -1,6 +1,6 @@
 //! One repository of one registry: what its names point to, and new names for what is there.
 
-use super::http::{Request, Response, Trouble, Wire, origin, refusal, resolved};
+use super::http::{Request, Response, Trouble, Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
 use super::places::{insecure, loopback};
@@ -356,8 +356,7 @@ impl Client {
             Ok(response) => response,
             Err(Trouble::Passing(_)) => return Ok(None),
             Err(Trouble::NoTls(why) | Trouble::Final(why)) => {
-                let message = format!("asking {}: {why}", self.target);
-                return Err(failure(Exit::RegistryRefused, message));
+                return Err(refused(&self.wire.name, &why));
             }
         };
         if passing(response.status) {

@@ -16,6 +16,9 @@ const MOST: u64 = 16 << 20;
 /// The most redirections that are followed.
 const HOPS: usize = 5;
 
+/// How a refusal begins that is about certificates.
+const UNTRUSTED: &str = "it isn't trusted";
+
 /// One question, as data.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Request {
@@ -99,7 +102,9 @@ impl Wire {
                     (response.reason(), wait.and_then(|text| retry_after(text, chrono::Utc::now())))
                 }
                 Err(Trouble::Passing(why)) => (why, None),
-                Err(Trouble::NoTls(why) | Trouble::Final(why)) => return Err(self.refused(&why)),
+                Err(Trouble::NoTls(why) | Trouble::Final(why)) => {
+                    return Err(refused(&self.name, &why));
+                }
             };
             let doing = format!("asking {} ({} {})", self.name, request.method, path(&request.url));
             if let Some(wait) = wait.filter(|wait| *wait > PATIENCE) {
@@ -117,10 +122,6 @@ impl Wire {
             self.runner.sleep(wait)?;
             attempt += 1;
         }
-    }
-
-    fn refused(&self, why: &str) -> anyhow::Error {
-        failure(Exit::RegistryRefused, format!("asking {}: {why}", self.name))
     }
 
     /// Sends `request` once and follows redirections of what only asks; a login goes to no other
@@ -233,7 +234,7 @@ fn trouble(error: &ureq::Error, limit: Duration) -> Trouble {
 
 fn tls_trouble(error: &rustls::Error) -> Trouble {
     match error {
-        rustls::Error::InvalidCertificate(_) => Trouble::Final(format!("not trusted: {error}")),
+        rustls::Error::InvalidCertificate(_) => Trouble::Final(format!("{UNTRUSTED}: {error}")),
         rustls::Error::InvalidMessage(_) => Trouble::NoTls(format!("no TLS: {error}")),
         _ => Trouble::Passing(error.to_string()),
     }
@@ -263,6 +264,14 @@ pub(super) fn resolved(url: &str, place: &str) -> Option<String> {
         Some(rest) => Some(format!("{scheme}://{rest}")),
         None => place.starts_with('/').then(|| format!("{scheme}://{authority}{place}")),
     }
+}
+
+/// A failure that will stay, before there is an answer.
+pub(super) fn refused(name: &str, why: &str) -> anyhow::Error {
+    let help = "put the certificate of its authority into certs.d (docs/releases.md), or name a \
+                bundle in XTASK_CA_BUNDLE";
+    let help = why.starts_with(UNTRUSTED).then(|| help.to_owned()).into_iter().collect();
+    refusal(format!("asking {name}: {why}"), help)
 }
 
 /// A failure that says what to do about a registry's refusal.

@@ -78,10 +78,14 @@ pub enum Done {
     Kept,
     /// It was written, and given to a newer release that came meanwhile.
     Given,
-    /// It couldn't be written, or must not.
+    /// It couldn't be written.
     Failed,
     /// It is still to be written.
     Left,
+    /// It would be written.
+    Planned,
+    /// It must not be written: it names another image for ever.
+    Taken,
 }
 
 impl Done {
@@ -94,6 +98,8 @@ impl Done {
             Done::Given => "given",
             Done::Failed => "failed",
             Done::Left => "left",
+            Done::Planned => "to do",
+            Done::Taken => "taken",
         }
     }
 }
