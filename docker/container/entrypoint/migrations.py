@@ -43,7 +43,9 @@ def migrate(patience):
 def run():
     from django.core.management import call_command
 
-    # `start` has turned it off; a migration may handle more data than is good without.
+    # `start` has turned it off; a migration may handle more data than is good without. What is
+    # loaded by now it needn't look at.
+    gc.freeze()
     gc.enable()
     try:
         call_command("migrate", interactive=False, stdout=sys.stderr)

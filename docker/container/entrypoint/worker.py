@@ -14,6 +14,9 @@ from celery.signals import heartbeat_sent, worker_ready, worker_shutting_down
 from entrypoint.heartbeat import touch
 from entrypoint.messages import finishing_seconds, say
 
+# To end its processes takes Celery up to two seconds.
+PUTTING_BACK_SECONDS = 1
+
 
 def end_in_time(how, **_):
     """SIGTERM lets tasks end. What isn't done before the engine's SIGKILL goes back to its queue.
@@ -22,11 +25,15 @@ def end_in_time(how, **_):
     about a consumer that has vanished.
     """
     if how == "Warm":
-        signal.signal(signal.SIGALRM, put_back)
-        signal.setitimer(signal.ITIMER_REAL, finishing_seconds())
+        handler = signal.getsignal(signal.SIGQUIT)
+        signal.signal(signal.SIGALRM, lambda *_: put_back(handler))
+        signal.setitimer(signal.ITIMER_REAL, max(finishing_seconds() - PUTTING_BACK_SECONDS, 0.1))
 
 
-def put_back(*_):
+def put_back(handler):
+    if signal.getsignal(signal.SIGQUIT) is not handler:
+        # Celery changes it once SIGQUIT has come: somebody else was earlier.
+        return
     say("tasks that aren't done go back to their queues")
     # The time that Celery would give them once more is over.
     current_app.conf.worker_soft_shutdown_timeout = 0
