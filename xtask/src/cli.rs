@@ -150,6 +150,9 @@ pub struct Build {
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,
+    /// Keep the layer cache in this repository, too, or `none` [default: that of docker/image.toml]
+    #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
+    pub cache: Option<String>,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,

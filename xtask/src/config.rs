@@ -35,7 +35,7 @@ pub struct Config {
     pub allow_secrets: Vec<String>,
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
-    /// Where `push` pushes to.
+    /// Where `push` pushes to, and where layers are kept.
     pub push: push::Push,
 }
 
@@ -159,6 +159,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "smoke", "push",
+        "cache",
     ]);
     file.only_keys(
         "image",

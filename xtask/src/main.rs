@@ -36,6 +36,7 @@ mod smoke;
 mod standin;
 // How it is done.
 mod base;
+mod cache;
 mod dockerfile;
 mod engine;
 mod invocation;

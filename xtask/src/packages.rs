@@ -17,8 +17,18 @@ const PODMAN: [&str; 9] = [
     "catatonit",
 ];
 /// What `test --all` needs to prove the other engine.
-const TESTS: [&str; 6] =
-    ["docker.io", "mmdebstrap", "python3-venv", "git", "iproute2", "slirp4netns"];
+const TESTS: [&str; 9] = [
+    "docker.io",
+    "mmdebstrap",
+    "python3-venv",
+    "git",
+    "iproute2",
+    "slirp4netns",
+    // The registry of the tests, its password file and its certificates.
+    "docker-registry",
+    "apache2-utils",
+    "openssl",
+];
 
 /// Subordinate ids, which a rootless Podman maps its users to (subuid(5)), where there are none.
 const SUBORDINATE: &str = "grep -q \"^$USER:\" /etc/subuid || sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"";

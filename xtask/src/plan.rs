@@ -13,6 +13,7 @@ use crate::state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub mod cache;
 pub mod push;
 
 /// The image that a build starts from.
@@ -74,6 +75,8 @@ pub struct Facts<'a> {
     pub proxies: Vec<String>,
     /// The variable that names an index of Python packages, where one does.
     pub index_variable: Option<&'static str>,
+    /// The layer cache in a registry, where one can be used.
+    pub layer_cache: Option<cache::Cache>,
     /// Top folder of the workflow.
     pub top: &'a Path,
     /// The folder that keeps cache mounts over all checkouts, and the user's id.
@@ -108,6 +111,8 @@ pub struct Build {
     pub secrets: Vec<SecretMount>,
     /// Use no cached layer.
     pub no_cache: bool,
+    /// The layer cache in a registry.
+    pub layer_cache: Option<cache::Cache>,
     /// The platform asked for.
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
@@ -157,6 +162,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         env: index_of_file(facts).into_iter().collect(),
         secrets: secrets(wishes, facts, &state)?,
         no_cache: wishes.no_cache,
+        layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
         prepare,

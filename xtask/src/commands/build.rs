@@ -1,7 +1,7 @@
 //! `build`: reads the world, decides, runs the engine, and believes only what it has inspected.
 
 use crate::base::Source;
-use crate::engine::{Engine, words};
+use crate::engine::{Engine, Kind, words};
 use crate::failure::Exit;
 use crate::git::Checkout;
 use crate::invocation::Invocation;
@@ -12,7 +12,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cli, dockerfile, labels, leftovers, network, secrets};
+use crate::{cache, cli, dockerfile, labels, leftovers, network, secrets};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -68,12 +68,20 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
         .with_context(|| format!("reading {}", variant.dockerfile))?;
     let stages = dockerfile::stage_ends(&dockerfile);
-    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, &checkout, base)? };
+    let layer_cache =
+        cache::find(world, &workflow, &machine, &engine, &runner, args.cache.as_deref())?;
+    let facts = facts(world, &workflow, &machine, &engine, &checkout, base)?;
+    let facts = Facts { stages, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
     if dry_run {
         return show(world, &engine, &plan, &workflow.top, &first);
     }
     let made = build(&workflow, &engine, &plan, &runner, &log)?;
+    // Podman has sent each layer as it was made.
+    let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
+    if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
+        cache::keep(cache, &engine, &made.image.id, &runner, &log)?;
+    }
     let report = report(world, &engine, &plan, &checkout, made, log);
     world.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
@@ -145,6 +153,7 @@ fn facts<'a>(
         ca_bundle: machine.ca_bundle.clone(),
         proxies: network::proxies(&world.environment),
         index_variable: network::index_variable(&world.environment),
+        layer_cache: None,
         top: &workflow.top,
         cache: (world.cache()?.join("cache-mounts"), machine.uid),
     })

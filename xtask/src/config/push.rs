@@ -1,4 +1,4 @@
-//! `[push]` and `[cache]`: the registries of this project.
+//! `[push]` and `[cache]`: where this project's images and their layers go.
 
 use super::raw::File;
 
@@ -9,9 +9,11 @@ pub struct Push {
     pub registries: Vec<String>,
     /// The longest that one push may take, in seconds.
     pub timeout: Option<u64>,
+    /// `[cache] registry`: the repository of the layer cache.
+    pub cache: Option<String>,
 }
 
-/// Reads `[push]`; mistakes are noted in `file`.
+/// Reads `[push]` and `[cache]`; mistakes are noted in `file`.
 pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
     file.only_keys("push", &["registries", "timeout_seconds"]);
     let registries = file.strings("push", "registries").unwrap_or_default();
@@ -20,5 +22,10 @@ pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
             file.mistake("push", "registries", format!("{error:#}"));
         }
     }
-    Push { registries, timeout: file.typed("push", "timeout_seconds") }
+    file.only_keys("cache", &["registry"]);
+    let cache = file.string("cache", "registry");
+    if let Err(error) = crate::plan::cache::repository(None, cache.as_deref(), name) {
+        file.mistake("cache", "registry", format!("{error:#}"));
+    }
+    Push { registries, timeout: file.typed("push", "timeout_seconds"), cache }
 }

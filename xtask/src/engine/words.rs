@@ -6,6 +6,7 @@ use super::{Engine, Kind};
 use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
 use crate::plan::Build;
+use crate::plan::cache::Cache;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
 pub fn call<W: Into<String>>(engine: &Engine, words: impl IntoIterator<Item = W>) -> Invocation {
@@ -52,6 +53,8 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     option("--iidfile", &plan.iidfile.display().to_string());
     if plan.no_cache {
         words.push("--no-cache".into());
+    } else if let Some(cache) = &plan.layer_cache {
+        words.extend(cache_words(engine.kind, cache));
     }
     words.push(".".into());
     let mut invocation = call(engine, words);
@@ -59,6 +62,25 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     match engine.kind {
         Kind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
         Kind::Docker => invocation,
+    }
+}
+
+/// Podman keeps each layer under its own tag of a bare repository. The builder inside Docker's
+/// daemon keeps a cache only in the image itself (measured: `--cache-to type=registry` needs the
+/// containerd store), which is pushed after the build.
+fn cache_words(kind: Kind, cache: &Cache) -> Vec<String> {
+    match kind {
+        Kind::Podman => {
+            let from = format!("--cache-from={}", cache.repository);
+            let to = cache.writes.then(|| format!("--cache-to={}", cache.repository));
+            let tls = cache.plain.then(|| "--tls-verify=false".to_owned());
+            ["--layers".to_owned(), from].into_iter().chain(to).chain(tls).collect()
+        }
+        Kind::Docker => {
+            let from = format!("--cache-from={}", cache.image());
+            let inline = cache.writes.then(|| "--build-arg=BUILDKIT_INLINE_CACHE=1".to_owned());
+            [from].into_iter().chain(inline).collect()
+        }
     }
 }
 

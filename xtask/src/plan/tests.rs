@@ -27,6 +27,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         ca_bundle: None,
         proxies: Vec::new(),
         index_variable: None,
+        layer_cache: None,
         top: Path::new("/top"),
         cache: (PathBuf::from("/cache"), 1000),
     }
@@ -260,4 +261,31 @@ fn the_budget_is_that_of_the_whole_production_image() {
     );
     assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
     assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
+}
+
+#[test]
+fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
+    let config = config();
+    let words = |kind, writes, plain, no_cache| {
+        let engine = Engine::assumed(kind);
+        let cache = cache::Cache { repository: "r.example/cache".into(), writes, plain };
+        let facts = Facts { layer_cache: Some(cache), ..facts(&engine, &config) };
+        let wishes = Wishes { no_cache, ..Wishes::default() };
+        let plan = build(&wishes, &facts).unwrap();
+        let all = words::build(&engine, &plan).words;
+        let about = ["--layers", "--cache", "--tls", "--build-arg=BUILDKIT"];
+        let ours = all.into_iter().filter(|word| about.iter().any(|start| word.starts_with(start)));
+        ours.collect::<Vec<_>>().join(" ")
+    };
+    let (podman, docker) = (Kind::Podman, Kind::Docker);
+    let from = "--layers --cache-from=r.example/cache";
+    assert_eq!(words(podman, false, false, false), from);
+    let both = format!("{from} --cache-to=r.example/cache");
+    assert_eq!(words(podman, true, false, false), both);
+    assert_eq!(words(podman, true, true, false), format!("{both} --tls-verify=false"));
+    let from = "--cache-from=r.example/cache:cache";
+    assert_eq!(words(docker, false, false, false), from);
+    let both = format!("{from} --build-arg=BUILDKIT_INLINE_CACHE=1");
+    assert_eq!(words(docker, true, true, false), both);
+    assert_eq!(words(podman, true, true, true), "");
 }

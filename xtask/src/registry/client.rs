@@ -4,7 +4,7 @@ use super::http::{Request, Response, Trouble, Wire, origin, refusal, refused, re
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
 use super::places::{insecure, loopback};
-use super::retry::{PATIENCE, passing, retry_after};
+use super::retry::{ATTEMPTS, PATIENCE, passing, retry_after};
 use super::token::{Challenge, basic, bearer, challenge, token_request};
 use super::trust;
 use crate::engine::Engine;
@@ -87,6 +87,7 @@ impl Client {
             runner: (*runner).clone(),
             environment: world.environment.clone(),
             limit: *limit,
+            attempts: ATTEMPTS,
             name,
         };
         let mut client = Client {
@@ -111,6 +112,12 @@ impl Client {
             client.base = format!("http://{host}");
         }
         Ok(client)
+    }
+
+    /// The same, with one attempt for each request.
+    pub fn once(mut self) -> Client {
+        self.wire.attempts = 1;
+        self
     }
 
     /// Where the login comes from.

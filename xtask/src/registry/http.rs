@@ -1,7 +1,7 @@
 //! One request to a registry: with a deadline, tried again where that can help, ended by a signal.
 
 use super::proxy::proxy;
-use super::retry::{ATTEMPTS, PATIENCE, passing, pause, retry_after};
+use super::retry::{PATIENCE, passing, pause, retry_after};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::run::{Runner, say, shortened};
 use std::collections::BTreeMap;
@@ -78,21 +78,19 @@ pub(super) struct Wire {
     pub(super) environment: BTreeMap<String, String>,
     /// The longest that one request may take.
     pub(super) limit: Duration,
+    /// How often a request is tried in all.
+    pub(super) attempts: u32,
     /// What is asked, for messages.
     pub(super) name: String,
 }
 
 impl Wire {
-    /// Sends `request` until there is an answer that stays, at most [`ATTEMPTS`] times.
+    /// Sends `request` until there is an answer that stays, at most `attempts` times.
     ///
     /// # Errors
     /// [`Exit::RegistryFailed`] when it fails to the end; [`Exit::RegistryRefused`] for what can't
     /// pass; 130 or 143 after a signal.
     pub(super) fn send(&self, request: &Request) -> anyhow::Result<Response> {
-        self.send_while(request, ATTEMPTS)
-    }
-
-    fn send_while(&self, request: &Request, attempts: u32) -> anyhow::Result<Response> {
         let mut attempt = 1;
         loop {
             let (why, wait) = match self.once(request)? {
@@ -112,8 +110,9 @@ impl Wire {
                 let help = format!("it asks to be left alone for {} s; try then", wait.as_secs());
                 return Err(failure_help(Exit::RegistryFailed, message, help));
             }
-            if attempt >= attempts {
-                let message = format!("{doing}: {why}, {attempt} times");
+            if attempt >= self.attempts {
+                let times = if attempt > 1 { format!(", {attempt} times") } else { String::new() };
+                let message = format!("{doing}: {why}{times}");
                 let help = "try again later: what is done stays done, and only the rest is left";
                 return Err(failure_help(Exit::RegistryFailed, message, help));
             }

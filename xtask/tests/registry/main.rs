@@ -7,6 +7,7 @@ mod cases;
 mod ended;
 mod faults;
 mod interleaved;
+mod layers;
 mod logins;
 mod place;
 mod proxy;

@@ -4,7 +4,7 @@
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -70,7 +70,7 @@ pub enum Fault {
     Status(u16, Option<u32>),
     /// The connection is reset after a part of the request.
     Reset,
-    /// There is never an answer.
+    /// There is no answer until the rules change.
     Silence,
     /// The answer names another digest.
     WrongDigest,
@@ -106,6 +106,7 @@ pub struct Proxy {
     pub address: String,
     rules: Arc<Mutex<Vec<Rule>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    changes: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
 }
 
@@ -115,6 +116,8 @@ struct Shared {
     tls: Arc<ServerConfig>,
     rules: Arc<Mutex<Vec<Rule>>>,
     requests: Arc<Mutex<Vec<String>>>,
+    /// How often the rules were replaced.
+    changes: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
     /// `Basic …`, where the proxy hands out tokens for it instead.
     tokens: Option<String>,
@@ -131,12 +134,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (rules, requests) = (Arc::default(), Arc::default());
-        let ended = Arc::new(AtomicBool::new(false));
+        let (changes, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
             tls,
             rules: Arc::clone(&rules),
             requests: Arc::clone(&requests),
+            changes: Arc::clone(&changes),
             ended: Arc::clone(&ended),
             tokens,
             address: address.clone(),
@@ -151,12 +155,13 @@ impl Proxy {
                 std::thread::spawn(move || shared.serve(stream));
             }
         });
-        Proxy { address, rules, requests, ended }
+        Proxy { address, rules, requests, changes, ended }
     }
 
     /// Replaces the rules.
     pub fn rules(&self, rules: Vec<Rule>) {
         *self.rules.lock().unwrap() = rules;
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was asked since the last call, `WHO METHOD PATH`.
@@ -234,11 +239,16 @@ impl Shared {
     fn broken(&self, stream: &TcpStream, fault: &Fault) -> Option<()> {
         match fault {
             Fault::Silence => {
-                // Until the other side has had enough.
+                // Until the other side has had enough; Docker's daemon never has.
+                let before = self.changes.load(Ordering::Relaxed);
+                let over = || {
+                    self.ended.load(Ordering::Relaxed)
+                        || self.changes.load(Ordering::Relaxed) != before
+                };
                 stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
                 let mut stream = stream;
                 let mut bytes = [0; 4096];
-                while !self.ended.load(Ordering::Relaxed) {
+                while !over() {
                     match stream.read(&mut bytes) {
                         Ok(0) => break,
                         Ok(_) => {}

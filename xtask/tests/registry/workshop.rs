@@ -115,7 +115,7 @@ impl Workshop {
         self.folder.path().join(file)
     }
 
-    fn write(&self, file: &str, text: &str) {
+    pub fn write(&self, file: &str, text: &str) {
         fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
         fs::write(self.path(file), text).unwrap();
     }
@@ -129,16 +129,23 @@ impl Workshop {
 
     /// The engine itself, as the user of `home`.
     pub fn engine(&self, words: &[&str], home: Option<&Path>) -> Ended {
+        let mut command = self.engine_command(words);
+        if let Some(home) = home {
+            as_user(&mut command, home);
+        }
+        command.output().unwrap().into()
+    }
+
+    /// The engine itself, with the settings that our commands use.
+    pub fn engine_command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         let settings = self.path("target/xtask/containers.conf");
         if settings.is_file() {
             command.env("CONTAINERS_CONF", settings);
         }
-        if let Some(home) = home {
-            as_user(&mut command, home);
-        }
         command.env("DOCKER_BUILDKIT", "1").args(words).stdin(Stdio::null());
-        command.current_dir(self.folder.path()).output().unwrap().into()
+        command.current_dir(self.folder.path());
+        command
     }
 
     /// Our program, as the user of `home`.
