@@ -110,6 +110,15 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!(
+            "{REQUIRED}[push]\nregistries = [\"team/app\", \"r.example\"]\n[cache]\nregistry = \"r.example/a:b\"\n"
+        ),
+        expect![[r#"
+            15: push.registries: pushing to "team/app": it names no registry
+            17: cache.registry: reading the layer cache "r.example/a:b": pushing to "r.example/a:b": it names more than a repository
+        "#]],
+    );
+    check(
         "[image\nname = \n",
         expect![[r#"
             1: app.module: is required and not there
