@@ -112,6 +112,14 @@ pub enum Command {
     /// The result is NAME:TAG-squashed, `NAME:prod-squashed` of the production image; the image
     /// itself stays, as it is the layer cache.
     Squash(Squash),
+    /// List the images that are here of this project, their sizes and what uses them
+    Images,
+    /// Remove the images of this project that nothing uses, and what killed runs left
+    ///
+    /// What goes is shown first. Images stay that have another's name, that a container was made
+    /// from or that the last release uses; without --all also those that are current, that you
+    /// named, or that another checkout made.
+    Clean(Clean),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
     /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
@@ -243,6 +251,14 @@ pub struct Squash {
     /// Local tag or reference of the result, instead of NAME:TAG-squashed (repeatable)
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<String>,
+}
+
+/// `cargo xtask clean`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Clean {
+    /// Also NAME:prod and NAME:dev, images named by --tag, and those of other checkouts
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `cargo xtask test`

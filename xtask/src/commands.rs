@@ -12,6 +12,7 @@ pub mod bench;
 pub mod build;
 pub mod context_list;
 pub mod doctor;
+pub mod images;
 pub mod label;
 pub mod setup;
 pub mod smoke_test;

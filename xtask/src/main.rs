@@ -37,6 +37,7 @@ mod platform;
 mod smoke;
 mod squash;
 mod standin;
+mod stored;
 mod tags;
 // How it is done.
 mod base;
@@ -104,6 +105,8 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Setup(args) => commands::setup::run(world, *args),
         cli::Command::SmokeTest(args) => commands::smoke_test::run(world, args),
         cli::Command::Squash(args) => commands::squash::run(world, args),
+        cli::Command::Images => commands::images::list(world),
+        cli::Command::Clean(args) => commands::images::clean(world, *args),
         cli::Command::Test(args) => commands::test::run(world, args),
         cli::Command::Bench(args) => commands::bench::run(world, args),
     }

@@ -71,6 +71,8 @@ pub fn build(
     check_layers(plan, &image)?;
     let (size_bytes, config_digest) = size(&workflow.state, engine, &image, runner)?;
     check_budget(plan, size_bytes)?;
+    // Before it has a name: whatever happens then, it is known to be ours.
+    workflow.state.note_made(&image.id)?;
     for naming in words::tag(engine, &image.id, &plan.references) {
         let answer = runner.ask(&naming, QUESTION)?;
         if !answer.good() {

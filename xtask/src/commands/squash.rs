@@ -98,6 +98,7 @@ pub fn squash(
             return Err(error);
         }
     };
+    state.note_made(&id)?;
     for naming in words::tag(engine, &id, &plan.references) {
         let answer = runner.ask(&naming, QUESTION)?;
         if !answer.good() {

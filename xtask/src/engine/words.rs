@@ -166,6 +166,17 @@ pub fn images_with(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["images", "--all", "--format", "json", "--filter", filter.as_str()])
 }
 
+/// The image IDs of all images that have the label `name`, one a line.
+pub fn ids_with(engine: &Engine, name: &str) -> Invocation {
+    let filter = format!("label={name}");
+    call(engine, ["images", "--quiet", "--no-trunc", "--filter", filter.as_str()])
+}
+
+/// Everything about several local images.
+pub fn inspect_all(engine: &Engine, ids: &[String]) -> Invocation {
+    call(engine, ["image", "inspect"].into_iter().chain(ids.iter().map(String::as_str)))
+}
+
 /// Removes an image that nothing uses.
 pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["image", "rm", id])

@@ -6,6 +6,7 @@ mod broken;
 #[cfg(feature = "browser")]
 mod browser;
 mod build;
+mod clean;
 mod context;
 mod dependencies;
 #[path = "../it/ended.rs"]

@@ -5,6 +5,7 @@ mod ci;
 mod command_line;
 mod ended;
 mod fake_engine;
+mod images;
 mod lint;
 mod no_engine;
 mod readme;
