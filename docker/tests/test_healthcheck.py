@@ -163,4 +163,4 @@ def test_it_only_reads(check, tmp_path):
 def test_it_starts_lightly(check):
     start = time.monotonic()
     check("worker", heartbeat_age=1)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5

@@ -103,7 +103,7 @@ def test_a_signal_rolls_a_migration_back(start, slow, tmp_path):
     container = start(slow, "migrate")
     container.read_until("half")
     code, seconds = container.stop()
-    assert code == 143 and seconds < 2
+    assert code == 143 and seconds < 10
     assert container.process.stderr.read().splitlines()[-1] == (
         "entrypoint: the migration was interrupted; what it had not committed is rolled back"
     )
@@ -118,8 +118,9 @@ def test_a_service_is_refused_while_migrations_are_missing(serve, server, role, 
     assert (result.returncode, result.stdout) == (1, "")
     *waiting, gave_up, help = result.stderr.splitlines()
     missing = "contenttypes.0001_initial and 1 more to be applied"
-    assert waiting[0].startswith("entrypoint: waiting for the migrations, ")
-    assert waiting[0].endswith(missing)
+    for line in waiting:
+        assert line.startswith("entrypoint: waiting for the migrations, ")
+        assert line.endswith(missing)
     assert gave_up == f"entrypoint: gave up waiting for the migrations after 0.3 s: {missing}"
     assert help == "entrypoint: migrate with the role 'migrate', or a web container"
 

@@ -8,9 +8,10 @@ use crate::invocation::Invocation;
 use crate::network::{self, Network};
 use crate::plan::Base;
 use crate::platform;
-use crate::reference::{self, Reference};
+use crate::reference;
+use crate::registry;
 use crate::run::{self, QUESTION, Runner, say};
-use crate::standin;
+use crate::standin::{self, Recipe};
 use crate::state::State;
 use crate::world::World;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,16 @@ impl Source<'_> {
                 Vec::new(),
             ));
         }
-        let stored = self.inspect(text)?;
+        let recipe = standin::recipe(&wanted);
+        let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
+        let (known, here) = run::both(
+            || {
+                let Source { engine, world, runner, state, .. } = self;
+                registry::known_unreachable(&wanted, engine, world, runner, state)
+            },
+            || self.here(text, own.as_ref()),
+        );
+        let (stored, standin) = here?;
         // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
         let local = wanted.registry == "localhost";
         let own = Some(self.engine.platform.as_str()).filter(|own| !own.is_empty() && !local);
@@ -81,20 +91,39 @@ impl Source<'_> {
             let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
             return Err(failure_help(Exit::Usage, message, help));
         }
-        match crate::registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?
-        {
+        let reachable = match known? {
+            Some(why) => Err(why),
+            None => registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?,
+        };
+        match reachable {
             // Where another platform's is stored, its own must be asked for.
             Ok(()) => self.pull(text, platform.or(needed.filter(|_| stored.is_some()))),
             Err(why) if pull => {
                 Err(unreachable(text, &why, "leave out --pull to use what is here"))
             }
-            Err(why) => self.stand_in(text, &wanted, platform, &why),
+            Err(why) => self.stand_in(text, recipe, standin, platform, &why),
         }
     }
 
-    fn inspect(&self, text: &str) -> anyhow::Result<Option<Image>> {
-        let answer = self.runner.ask(&words::inspect(self.engine, text), QUESTION)?;
-        if answer.good() { inspect::image(&answer.stdout).map(Some) } else { Ok(None) }
+    /// The image `text` and the stand-in of `recipe`, where they are in the local store.
+    fn here(
+        &self,
+        text: &str,
+        recipe: Option<&Recipe>,
+    ) -> anyhow::Result<(Option<Image>, Option<Image>)> {
+        let standin = recipe.map(|recipe| recipe.reference);
+        let names: Vec<&str> = [text].into_iter().chain(standin).collect();
+        Ok(told_apart(self.inspect(&names)?, standin))
+    }
+
+    fn inspect(&self, names: &[&str]) -> anyhow::Result<Vec<Image>> {
+        let answer = self.runner.ask(&words::inspect_all(self.engine, names), QUESTION)?;
+        let images = inspect::images(&answer.stdout);
+        if answer.good() { images } else { Ok(images.unwrap_or_default()) }
+    }
+
+    fn inspect_one(&self, name: &str) -> anyhow::Result<Image> {
+        Ok(self.inspect(&[name])?.pop().unwrap_or_default())
     }
 
     fn pull(&self, text: &str, platform: Option<&str>) -> anyhow::Result<(Base, Vec<Invocation>)> {
@@ -108,18 +137,19 @@ impl Source<'_> {
         if ended.code != Some(0) {
             return Err(pull_failed(text, &ended, &self.log).into());
         }
-        let image = self.inspect(text)?.unwrap_or_default();
+        let image = self.inspect_one(text)?;
         Ok((found(text, &image, "pulled"), Vec::new()))
     }
 
     fn stand_in(
         &self,
         text: &str,
-        wanted: &Reference,
+        recipe: Option<Recipe>,
+        here: Option<Image>,
         platform: Option<&str>,
         why: &str,
     ) -> anyhow::Result<(Base, Vec<Invocation>)> {
-        let Some(recipe) = standin::recipe(wanted) else {
+        let Some(recipe) = recipe else {
             return Err(unreachable(
                 text,
                 why,
@@ -135,7 +165,8 @@ impl Source<'_> {
         let reference = making.reference.as_str();
         let why = format!("stand-in for {text}: {why}");
         let base = |image: &Image| Base { standin: true, ..found(reference, image, &why) };
-        let here = self.inspect(reference)?;
+        // Only its own platform's was asked for with the image itself.
+        let here = if foreign.is_some() { self.inspect(&[reference])?.pop() } else { here };
         let current = |image: &&Image| image.labels.get(standin::LABEL) == Some(&making.recipe);
         if let Some(image) = here.as_ref().filter(current) {
             return Ok((base(image), Vec::new()));
@@ -159,7 +190,18 @@ impl Source<'_> {
                 return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());
             }
         }
-        Ok((base(&self.inspect(reference)?.unwrap_or_default()), Vec::new()))
+        Ok((base(&self.inspect_one(reference)?), Vec::new()))
+    }
+}
+
+/// The engines leave out what isn't there: which of the two is `images`, when it is only one?
+fn told_apart(images: Vec<Image>, standin: Option<&str>) -> (Option<Image>, Option<Image>) {
+    let mut images = images.into_iter();
+    let is_standin =
+        |image: &Image| standin.is_some_and(|name| image.references.iter().any(|own| own == name));
+    match (images.next(), images.next()) {
+        (Some(only), None) if is_standin(&only) => (None, Some(only)),
+        both => both,
     }
 }
 
@@ -200,6 +242,23 @@ fn pull_failed(text: &str, ended: &run::Ended, log: &Path) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_answer_for_two_questions_is_known_by_its_name() {
+        let image = |name: &str| Image { references: vec![name.to_owned()], ..Image::default() };
+        let (asked, standin) = (image("python:3.12"), image("localhost/standin"));
+        let check = |images: &[&Image], name, expected: (Option<&Image>, Option<&Image>)| {
+            let images = images.iter().map(|image| (*image).clone()).collect();
+            let expected = (expected.0.cloned(), expected.1.cloned());
+            assert_eq!(told_apart(images, name), expected);
+        };
+        let name = Some("localhost/standin");
+        check(&[&asked, &standin], name, (Some(&asked), Some(&standin)));
+        check(&[&asked], name, (Some(&asked), None));
+        check(&[&standin], name, (None, Some(&standin)));
+        check(&[&standin], None, (Some(&standin), None));
+        check(&[], name, (None, None));
+    }
 
     #[test]
     fn what_a_registry_refuses_is_told_from_what_may_pass() {

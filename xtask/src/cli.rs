@@ -202,6 +202,9 @@ pub struct Setup {
     /// Also install what `test --all` needs
     #[arg(long)]
     pub for_tests: bool,
+    /// Also install what `test --browser` needs
+    #[arg(long)]
+    pub for_browser: bool,
     /// Make sure that the PostgreSQL and Redis images are here, and print their references
     #[arg(long)]
     pub services: bool,
@@ -267,10 +270,18 @@ pub struct Test {
     /// Everything that CI runs, on real Podman and Docker
     #[arg(long)]
     pub all: bool,
+    /// Drive the page of the production image in Debian's Chromium, on Podman
+    #[arg(long)]
+    pub browser: bool,
+    /// With --all: also the whole set on Podman 5, in a Debian 13 below target/, and the
+    /// production image for arm64 by QEMU. As root; gigabytes and half an hour more
+    #[arg(long, requires = "all")]
+    pub engines: bool,
     /// Install what is missing first, without asking
     #[arg(long)]
     pub setup: bool,
-    /// Only the groups whose name begins with this (repeatable)
+    /// Only the groups whose name begins with this; those of --engines by their whole name
+    /// (repeatable)
     #[arg(long, value_name = "GROUP")]
     pub only: Vec<String>,
 }
@@ -297,16 +308,22 @@ pub enum Row {
     Overhead,
     /// Bytes of the image
     Size,
-    /// One line of Python changed: the build, and the bytes to push
+    /// One line of Python changed
     Line,
+    /// Bytes to push after one line
+    Push,
     /// From `run` to an answer
     Ready,
+    /// Memory of each role, and how long it takes to stop
+    Roles,
     /// One dependency added
     Dependency,
     /// The labels of a large repository
     Git,
     /// The compilation of xtask itself
     Compile,
+    /// Other shapes of our own Dockerfile, only when named: its section of docs/benchmarks.md
+    Shapes,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

@@ -17,13 +17,17 @@ pub struct Lab {
     /// What the tests get in their environment.
     pub env: Vec<(String, String)>,
     state: State,
-    folder: PathBuf,
+    /// Its store and its logs; removed with it.
+    pub folder: PathBuf,
     /// Where file names are short enough for sockets (108 bytes, unix(7)).
     sockets: Option<PathBuf>,
 }
 
 /// How long the removal of a store may take.
 const LONG: Duration = Duration::from_secs(300);
+
+/// Who answers for names in a network of ours (slirp4netns(1)).
+pub const RESOLVER: &str = "10.0.2.3";
 
 /// The processes that a laboratory runs, for the next one to end when this one is killed.
 const PROCESSES: &str = "lab.json";
@@ -75,6 +79,22 @@ impl Lab {
         }
     }
 
+    /// A Podman in another root file system and a network namespace of its own; the second value
+    /// is the word by which nsenter(1) finds that.
+    ///
+    /// # Errors
+    /// When the namespace has no way out.
+    pub fn elsewhere(workflow: &Workflow, runner: &Runner) -> anyhow::Result<(Lab, String)> {
+        let lab = Lab::begin(workflow, runner, Kind::Podman)?;
+        match lab.start_network(runner) {
+            Ok(network) => Ok((lab, network)),
+            Err(error) => {
+                lab.end(runner)?;
+                Err(error)
+            }
+        }
+    }
+
     fn begin(workflow: &Workflow, runner: &Runner, kind: Kind) -> anyhow::Result<Lab> {
         let folder = workflow.state.folder.join(format!("lab-{kind}"));
         let lab = Lab {
@@ -102,40 +122,22 @@ impl Lab {
 
     fn start_docker(&self, sockets: &Path, runner: &Runner) -> anyhow::Result<()> {
         let path = |name: &str| sockets.join(name).display().to_string();
-        // The shell waits for its network before it becomes the daemon.
-        let script = format!(
-            "ip link set lo up; while [ ! -e {go} ]; do sleep 0.05; done; exec dockerd \
-             --data-root {data} --exec-root {exec} --host unix://{socket} --pidfile {pid} --dns 10.0.2.3",
-            go = path("go"),
-            data = self.folder.join("data").display(),
-            exec = path("exec"),
-            socket = path("docker.sock"),
-            pid = path("pid"),
-        );
+        let network = self.start_network(runner)?;
+        let host = format!("unix://{}", path("docker.sock"));
+        let words = [
+            network.clone(),
+            "dockerd".to_owned(),
+            format!("--data-root={}", self.folder.join("data").display()),
+            format!("--exec-root={}", path("exec")),
+            format!("--host={host}"),
+            format!("--pidfile={}", path("pid")),
+            format!("--dns={RESOLVER}"),
+        ];
         let log = self.folder.join("dockerd.log");
-        let mut daemon = Invocation::new("unshare", ["--net", "sh", "-c", &script]);
+        let mut daemon = Invocation::new("nsenter", words);
         daemon.env = self.env.iter().filter(|(name, _)| name == "PATH").cloned().collect();
-        let daemon = self.background(&daemon, &log, runner)?;
-        wait_until(runner, "the daemon's network", || in_other_network(daemon))?;
-        let words = ["--configure", "--mtu=65520", "--disable-host-loopback"];
-        let words =
-            words.map(String::from).into_iter().chain([daemon.to_string(), "tap0".to_owned()]);
-        self.background(
-            &Invocation::new("slirp4netns", words),
-            &self.folder.join("slirp.log"),
-            runner,
-        )?;
-        let up = Invocation::new(
-            "nsenter",
-            [format!("--net=/proc/{daemon}/ns/net"), "ip".into(), "route".into()],
-        );
-        wait_until(runner, "the way out of the daemon's network", || {
-            runner.ask(&up, QUESTION).is_ok_and(|answer| answer.stdout.contains("default"))
-        })?;
-        std::fs::write(sockets.join("go"), "").context("starting dockerd")?;
-        let words =
-            ["--host".to_owned(), format!("unix://{}", path("docker.sock")), "version".to_owned()];
-        let version = Invocation::new("docker", words);
+        self.background(&daemon, &log, runner)?;
+        let version = Invocation::new("docker", ["--host", &host, "version"]);
         wait_until(runner, "dockerd", || {
             runner.ask(&version, QUESTION).is_ok_and(|answer| answer.good())
         })
@@ -143,6 +145,29 @@ impl Lab {
             let help = format!("its log is {}", log.display());
             failure_help(Exit::Engine, format!("{error:#}"), help)
         })
+    }
+
+    /// Makes a network namespace with slirp4netns as its way out; the word by which nsenter(1)
+    /// finds it.
+    fn start_network(&self, runner: &Runner) -> anyhow::Result<String> {
+        let holder = Invocation::new("unshare", ["--net", "sleep", "infinity"]);
+        let holder = self.background(&holder, &self.folder.join("network.log"), runner)?;
+        wait_until(runner, "a network namespace", || in_other_network(holder))?;
+        let network = format!("--net=/proc/{holder}/ns/net");
+        let inside = |words: &[&str]| {
+            let words = [&[network.as_str()], words].concat();
+            runner.ask(&Invocation::new("nsenter", words), QUESTION)
+        };
+        inside(&["ip", "link", "set", "lo", "up"])?;
+        let words = ["--configure", "--mtu=65520", "--disable-host-loopback"];
+        let words =
+            words.map(String::from).into_iter().chain([holder.to_string(), "tap0".to_owned()]);
+        let slirp = Invocation::new("slirp4netns", words);
+        self.background(&slirp, &self.folder.join("slirp.log"), runner)?;
+        wait_until(runner, "the way out of a network namespace", || {
+            inside(&["ip", "route"]).is_ok_and(|answer| answer.stdout.contains("default"))
+        })?;
+        Ok(network)
     }
 
     /// Starts a process that goes on; it is recorded before anything else happens.
@@ -153,10 +178,18 @@ impl Lab {
         runner: &Runner,
     ) -> anyhow::Result<u32> {
         let id = runner.background(invocation, log)?;
+        self.record(id)?;
+        Ok(id)
+    }
+
+    /// Notes a process that ends with the laboratory, or at the start of the next.
+    ///
+    /// # Errors
+    /// When the note can't be written.
+    pub fn record(&self, id: u32) -> anyhow::Result<()> {
         let mut all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
         all.push(leftovers::running(id));
-        self.state.remember(PROCESSES, &all)?;
-        Ok(id)
+        self.state.remember(PROCESSES, &all)
     }
 
     /// The processes that run for this engine beside us.
@@ -177,8 +210,8 @@ impl Lab {
 
     fn clear(&self, runner: &Runner) -> anyhow::Result<()> {
         let all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
-        // The daemon before its network: it needs no network to end.
-        for process in &all {
+        // The network last: what is in it may need it to end.
+        for process in all.iter().rev() {
             leftovers::end(process, Duration::from_secs(20));
         }
         self.state.remember(PROCESSES, &Vec::<Running>::new())?;

@@ -43,6 +43,7 @@ mod tags;
 mod base;
 mod dockerfile;
 mod engine;
+mod files;
 mod invocation;
 mod lab;
 mod leftovers;

@@ -20,6 +20,9 @@ const PODMAN: [&str; 9] = [
 const TESTS: [&str; 6] =
     ["docker.io", "mmdebstrap", "python3-venv", "git", "iproute2", "slirp4netns"];
 
+/// What `test --browser` drives.
+const BROWSER: [&str; 2] = ["chromium", "chromium-driver"];
+
 /// Subordinate ids, which a rootless Podman maps its users to (subuid(5)), where there are none.
 const SUBORDINATE: &str = "grep -q \"^$USER:\" /etc/subuid || sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"";
 
@@ -62,6 +65,8 @@ pub struct Missing {
     pub standins: bool,
     /// The tests are to run.
     pub tests: bool,
+    /// The test in a browser is to run.
+    pub browser: bool,
 }
 
 /// The packages that serve `missing`, each once; those that `installed` says are here are left out.
@@ -75,6 +80,9 @@ pub fn wanted(missing: Missing, installed: &dyn Fn(&str) -> bool) -> Vec<&'stati
     }
     if missing.tests {
         all.extend(TESTS);
+    }
+    if missing.browser {
+        all.extend(BROWSER);
     }
     let mut seen = std::collections::BTreeSet::new();
     all.retain(|name| seen.insert(*name) && !installed(name));
@@ -122,7 +130,7 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_wanted_and_once() {
-        let all = Missing { engine: true, standins: true, tests: true };
+        let all = Missing { engine: true, standins: true, tests: true, browser: false };
         let wanted_all = wanted(all, &|_| false);
         assert_eq!(wanted_all.iter().filter(|name| **name == "mmdebstrap").count(), 1);
         assert!(wanted_all.contains(&"podman") && wanted_all.contains(&"docker.io"));

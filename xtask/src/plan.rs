@@ -6,8 +6,8 @@ use crate::config::{App, Config, Variant};
 use crate::dockerfile;
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
-use crate::invocation::Invocation;
-use crate::labels::{FROM_GIT, MERGE, OCI};
+use crate::files::Step;
+use crate::labels::{self, FROM_GIT, MERGE, OCI};
 use crate::network;
 use crate::reference;
 use crate::state::State;
@@ -90,9 +90,12 @@ pub struct Build {
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
-    /// The file that the engine is given: the Dockerfile, its first stages, or for a squash one whose
-    /// last stage has the instructions of those that it is made from.
+    /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
+    /// the labels as a last instruction; for a squash the target's stage has the instructions of
+    /// those that it is made from.
     pub file: String,
+    /// Whether that file has the labels.
+    pub labels_in_file: bool,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,
     /// What it starts from.
@@ -118,8 +121,11 @@ pub struct Build {
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
-    /// Folders and files that must be there first, as the commands that make them.
-    pub prepare: Vec<Invocation>,
+    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
+    /// which is a developer's and is never released.
+    pub exact_size: bool,
+    /// Folders and files that must be there first.
+    pub prepare: Vec<Step>,
     /// Where the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
@@ -143,30 +149,38 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = State::of(facts.top);
     let target = wishes.target.clone().or_else(|| settings.target.clone());
-    let cut = cut(facts, target.as_deref(), &settings.dockerfile)?;
+    let end = end(facts, target.as_deref(), &settings.dockerfile)?;
+    let labels = labels(wishes, facts)?;
     let mut prepare = prepare(facts, &state);
-    let part = state.folder.join("Dockerfile").display().to_string();
+    let own = state.folder.join("Dockerfile");
+    let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
+    let last = labels_in_file.then(|| labels::instruction(&labels));
     let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
-    let file = if let Some(lines) = flat.filter(|_| wishes.squash) {
-        let words = ["-c", r#"printf '%s\n' "$@" >"$0""#, part.as_str()].map(str::to_owned);
-        prepare.push(Invocation::new("sh", words.into_iter().chain(lines)));
-        part
-    } else if let Some(line) = cut {
-        // `w` writes what is printed: a redirection would need a shell.
-        let words = ["-n".to_owned(), format!("1,{line}w {part}"), settings.dockerfile.clone()];
-        prepare.push(Invocation::new("sed", words));
-        part
-    } else {
-        settings.dockerfile.clone()
+    let whole = settings.dockerfile.clone();
+    let change = match (flat.filter(|_| wishes.squash), last) {
+        (Some(mut lines), last) => {
+            lines.extend(last);
+            Some(Step::Lines { lines, file: own.clone() })
+        }
+        (None, Some(last)) => Some(Step::Ending { whole, count: end, last, file: own.clone() }),
+        (None, None) => None,
+    };
+    let file = match change {
+        Some(step) => {
+            prepare.push(step);
+            own.display().to_string()
+        }
+        None => settings.dockerfile.clone(),
     };
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
         file,
+        labels_in_file,
         target,
         base: facts.base.clone(),
         references: references(wishes, facts, variant, stage.as_deref())?,
-        labels: labels(wishes, facts)?,
+        labels,
         build_args: build_args(wishes, &config.app, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().collect(),
@@ -175,24 +189,23 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         squash: wishes.squash,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
+        exact_size: !facts.changed,
         prepare,
         iidfile: state.iidfile(),
         tmp: state.tmp(),
     })
 }
 
-/// The last line of the target's stage, where the engine must not see more of the Dockerfile.
-fn cut(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<Option<usize>> {
-    let Some(target) = target else { return Ok(None) };
+/// The last line of the target's stage, or else of the file.
+fn end(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
     let stages = dockerfile::stage_ends(&facts.dockerfile);
-    let Some(index) = stages.iter().position(|(name, _)| name == target) else {
+    let Some(target) = target else { return Ok(stages.last().map_or(0, |stage| stage.1)) };
+    let stage = stages.iter().find(|(name, _)| name == target);
+    stage.map(|stage| stage.1).ok_or_else(|| {
         let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
         let message = format!("building the stage {target}: {dockerfile} has none of that name");
-        return Err(failure_help(Exit::Usage, message, format!("one of {}", names.join(", "))));
-    };
-    let last = index + 1 == stages.len();
-    let labelled = capability::has(facts.engine, capability::Capability::LabelsAnyStage);
-    Ok((!last && !labelled).then(|| stages[index].1))
+        failure_help(Exit::Usage, message, format!("one of {}", names.join(", ")))
+    })
 }
 
 /// The budget is that of the variant's own image, not of one of its stages.
@@ -344,19 +357,15 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<
 
 /// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
 /// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
-fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Invocation> {
-    let path = |path: &Path| path.display().to_string();
+fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Step> {
     let (cache, uid) = &facts.cache;
     let tmp = state.tmp();
-    let mut steps = vec![
-        Invocation::new("mkdir", ["-p".into(), path(&tmp), path(cache)]),
-        Invocation::new("rm", ["-f".into(), path(&state.iidfile())]),
-    ];
+    let mut steps =
+        vec![Step::Folders(vec![tmp.clone(), cache.clone()]), Step::Gone(state.iidfile())];
     if facts.engine.kind == Kind::Podman {
-        steps.push(Invocation::new("touch", [path(&state.marker())]));
+        steps.push(Step::Present(state.marker()));
         for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
-            let words = ["-sfn".to_owned(), path(cache), path(&tmp.join(link))];
-            steps.push(Invocation::new("ln", words));
+            steps.push(Step::Link { target: cache.clone(), place: tmp.join(link) });
         }
     }
     steps

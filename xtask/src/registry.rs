@@ -38,19 +38,35 @@ pub fn reachable(
     state: &State,
 ) -> anyhow::Result<Result<(), String>> {
     let hosts = hosts(reference, engine, world, runner)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    if let Some(known) = state.remembered::<Unreachable>("unreachable.json")
-        && known.hosts == hosts
-        && now.saturating_sub(known.at) < MEMORY
-    {
-        return Ok(Err(known.why));
-    }
     let outcome = connect(&hosts, LIMIT);
     if let Err(why) = &outcome {
-        state.remember("unreachable.json", &Unreachable { hosts, at: now, why: why.clone() })?;
+        state.remember("unreachable.json", &Unreachable { hosts, at: now(), why: why.clone() })?;
     }
     runner.check_signal()?;
     Ok(outcome)
+}
+
+/// Why nobody answered for `reference` a short while ago; asks nothing unless that is remembered.
+///
+/// # Errors
+/// 130 or 143 after a signal.
+pub fn known_unreachable(
+    reference: &Reference,
+    engine: &Engine,
+    world: &World,
+    runner: &Runner,
+    state: &State,
+) -> anyhow::Result<Option<String>> {
+    let known = state.remembered::<Unreachable>("unreachable.json");
+    let Some(known) = known.filter(|known| now().saturating_sub(known.at) < MEMORY) else {
+        return Ok(None);
+    };
+    let hosts = hosts(reference, engine, world, runner)?;
+    Ok((known.hosts == hosts).then_some(known.why))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 /// `host:port` of everything that could answer for `reference`, sorted.

@@ -27,8 +27,12 @@ pub struct Build {
     pub dirty: Vec<Change>,
     /// Files of the build context that differ from HEAD or aren't in it.
     pub context_changes: Vec<Change>,
-    /// Sum of the uncompressed layer bytes.
+    /// Sum of the uncompressed layer bytes, the same on every engine and store.
     pub size_bytes: u64,
+    /// Whether `size_bytes` is exact. Where a small new layer of a changed checkout could be
+    /// measured only in seconds, it is counted by the sizes of its files: under 5 % of the image, and not
+    /// near the budget. Images of an unchanged checkout, the only ones to release, are exact.
+    pub size_exact: bool,
     /// Sum of the compressed layer bytes; `None` until something was pushed or saved.
     pub compressed_bytes: Option<u64>,
     /// Upper limit of `size_bytes`.
@@ -105,7 +109,9 @@ impl fmt::Display for Build {
         let budget =
             self.size_budget.map_or(String::new(), |limit| format!(" of {}", megabytes(limit)));
         let layers = if self.layers == 1 { "layer" } else { "layers" };
-        row("size", &format!("{}{budget}, {} {layers}", megabytes(self.size_bytes), self.layers))?;
+        let about = if self.size_exact { "" } else { "about " };
+        let size = megabytes(self.size_bytes);
+        row("size", &format!("{about}{size}{budget}, {} {layers}", self.layers))?;
         row("labels", &format!("{}, as asked for", self.labels.len()))?;
         row("time", &format!("{:.1} s, {} steps from the cache", self.seconds, self.cached_steps))?;
         row("engine", &format!("{} {}", self.engine, self.engine_version))?;

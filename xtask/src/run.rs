@@ -2,7 +2,7 @@
 //! passes signals on, and turns how it ended into one line.
 
 use crate::ci::form::Form;
-use crate::failure::{Exit, Failure, failure};
+use crate::failure::{Exit, failure};
 use crate::invocation::Invocation;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,8 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
+
+mod said;
+mod together;
+pub use said::{shortened, step_failed, tail};
+pub use together::{all, both};
 
 /// How often a running child and the signals are looked at.
 const TICK: Duration = Duration::from_millis(15);
@@ -118,19 +123,21 @@ impl Runner {
         let mut command = self.command(invocation)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
-        let stdout = collect(child.stdout.take());
-        let stderr = collect(child.stderr.take());
-        let code = self.wait(&mut child, Some(limit)).map_err(|problem| match problem {
-            Problem::Signal(error) => error,
-            Problem::TooLong => failure(
-                Exit::Engine,
-                format!(
-                    "asking {}: no answer in {} s: {invocation}",
-                    invocation.program,
-                    limit.as_secs()
+        let (open, closed) = channel();
+        let stdout = collect(child.stdout.take(), open.clone());
+        let stderr = collect(child.stderr.take(), open);
+        let code =
+            self.wait(&mut child, &closed, Some(limit)).map_err(|problem| match problem {
+                Problem::Signal(error) => error,
+                Problem::TooLong => failure(
+                    Exit::Engine,
+                    format!(
+                        "asking {}: no answer in {} s: {invocation}",
+                        invocation.program,
+                        limit.as_secs()
+                    ),
                 ),
-            ),
-        })?;
+            })?;
         // A grandchild may hold the pipe; the answer is complete when the child has ended.
         let text = |from: Receiver<Vec<u8>>| {
             let bytes = from.recv_timeout(GRACE).unwrap_or_default();
@@ -155,12 +162,13 @@ impl Runner {
         let mut command = self.command(invocation)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
-        let stderr = collect(child.stderr.take());
+        let (open, closed) = channel();
+        let stderr = collect(child.stderr.take(), open);
         let mut stdout = child.stdout.take().context("reading a pipe")?;
         let outcome = read(&mut stdout);
         // What is left unread would end the command with a broken pipe.
         let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-        let code = match self.wait(&mut child, None) {
+        let code = match self.wait(&mut child, &closed, None) {
             Ok(code) => code,
             Err(Problem::Signal(error)) => return Err(error),
             Err(Problem::TooLong) => None,
@@ -218,8 +226,11 @@ impl Runner {
         let mut child = child.map_err(|error| not_started(invocation, &error))?;
         started(child.id())?;
         let (sender, lines) = channel();
+        let (open, closed) = channel();
         let progress = self.progress;
         std::thread::spawn(move || {
+            // Dropped when nothing more can come.
+            let _open: Sender<()> = open;
             let mut reader = BufReader::new(reader);
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
@@ -234,7 +245,7 @@ impl Runner {
                 }
             }
         });
-        let code = match self.wait(&mut child, None) {
+        let code = match self.wait(&mut child, &closed, None) {
             Ok(code) => code,
             Err(Problem::Signal(error)) => return Err(error),
             Err(Problem::TooLong) => None,
@@ -277,16 +288,25 @@ impl Runner {
         // stdout is for our own result alone.
         command.stdout(std::io::stderr());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
-        match self.wait(&mut child, None) {
+        // It has our own streams: nothing tells that it is about to end.
+        let (_open, closed) = channel();
+        match self.wait(&mut child, &closed, None) {
             Ok(code) => Ok(code),
             Err(Problem::Signal(error)) => Err(error),
             Err(Problem::TooLong) => Ok(None),
         }
     }
 
-    fn wait(&self, child: &mut Child, limit: Option<Duration>) -> Result<Option<i32>, Problem> {
+    /// Waits until `child` has ended; `closed` is disconnected when its output is, which is
+    /// when it is about to end.
+    fn wait(
+        &self,
+        child: &mut Child,
+        closed: &Receiver<()>,
+        limit: Option<Duration>,
+    ) -> Result<Option<i32>, Problem> {
         let start = Instant::now();
-        let mut pause = Duration::from_millis(1);
+        let (mut pause, mut ending) = (Duration::from_millis(1), false);
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return match self.check_signal() {
@@ -302,7 +322,11 @@ impl Runner {
                 end(child);
                 return Err(Problem::TooLong);
             }
-            std::thread::sleep(pause);
+            if ending {
+                std::thread::sleep(pause);
+            } else if closed.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+                (pause, ending) = (Duration::from_micros(200), true);
+            }
             pause = (pause * 2).min(TICK);
         }
     }
@@ -351,9 +375,11 @@ fn not_started(invocation: &Invocation, error: &std::io::Error) -> anyhow::Error
     failure(Exit::Engine, format!("starting {}: {what}", invocation.program))
 }
 
-fn collect(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
+/// Reads all of a pipe beside us; `open` is dropped when it is closed.
+fn collect(pipe: Option<impl Read + Send + 'static>, open: Sender<()>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
+        let _open = open;
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
             let _ = pipe.read_to_end(&mut bytes);
@@ -368,84 +394,5 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// The failure of a step that ended badly: its name, how it ended, its last lines, the log.
-pub fn step_failed(exit: Exit, step: &str, ended: &Ended, log: &Path) -> Failure {
-    let how = match ended.code {
-        Some(code) => format!("exit status {code}"),
-        None => "ended by a signal".to_owned(),
-    };
-    let mut help = vec![format!("the whole log is {}; its last lines:", log.display())];
-    help.extend(tail(&ended.lines, 8).iter().map(|line| format!("  {}", shortened(line, 160))));
-    Failure { exit, message: format!("{step}: {how}"), help }
-}
-
-/// `text` cut to `most` characters, with a sign where something is missing.
-pub fn shortened(text: &str, most: usize) -> String {
-    let cut: String = text.chars().take(most).collect();
-    if cut.len() == text.len() { cut } else { format!("{cut}…") }
-}
-
-/// The last `count` lines that hold text.
-pub fn tail(lines: &[String], count: usize) -> Vec<String> {
-    let text: Vec<&String> = lines.iter().filter(|line| !line.trim().is_empty()).collect();
-    text[text.len().saturating_sub(count)..].iter().map(|line| (*line).clone()).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runner() -> Runner {
-        Runner {
-            folder: std::env::temp_dir(),
-            progress: false,
-            verbose: false,
-            form: Form::Plain,
-            signal: Arc::new(AtomicUsize::new(0)),
-        }
-    }
-
-    #[test]
-    fn an_answer_has_both_streams_and_the_status() {
-        let script = "echo out; echo err >&2; exit 3";
-        let answer = runner().ask(&Invocation::new("sh", ["-c", script]), QUESTION).unwrap();
-        assert_eq!(
-            answer,
-            Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() }
-        );
-        assert_eq!(answer.last_line(), "err");
-    }
-
-    #[test]
-    fn a_missing_program_and_a_hanging_one_are_engine_failures() {
-        let check = |words: &[&str], limit, expected: &str| {
-            let invocation = Invocation::new(words[0], words[1..].iter().copied());
-            let error = runner().ask(&invocation, limit).unwrap_err();
-            assert_eq!(crate::failure::describe(&error).0, Exit::Engine);
-            assert!(error.to_string().starts_with(expected), "{error}");
-        };
-        check(&["no-such-engine"], QUESTION, "starting no-such-engine: no such program on PATH");
-        check(&["sleep", "600"], Duration::from_millis(50), "asking sleep: no answer in 0 s");
-    }
-
-    #[test]
-    fn a_stream_is_logged_whole_and_a_grandchild_does_not_hold_it_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let invocation = Invocation::new("sh", ["-c", "sleep 600 & echo $!; echo two >&2; exit 7"]);
-        let ended = runner().stream(&invocation, &log).unwrap();
-        assert_eq!(ended.code, Some(7));
-        assert_eq!(ended.lines.len(), 2);
-        kill(ended.lines[0].parse().unwrap());
-        let logged = std::fs::read_to_string(&log).unwrap();
-        assert!(logged.starts_with("$ sh -c ") && logged.ends_with("\ntwo\n"), "{logged}");
-    }
-
-    #[test]
-    fn a_signal_ends_the_child_and_is_the_exit_code() {
-        let runner = runner();
-        runner.signal.store(usize::try_from(SIGTERM).unwrap(), Ordering::Relaxed);
-        let error = runner.ask(&Invocation::new("sleep", ["600"]), QUESTION).unwrap_err();
-        assert_eq!(crate::failure::describe(&error).0, Exit::Terminated);
-    }
-}
+mod tests;

@@ -2,29 +2,28 @@
 //! the labels, the health check and the size are each looked at before the image gets its names.
 
 use crate::dockerfile;
-use crate::engine::capability::{Capability, has};
 use crate::engine::inspect::{self, Image};
-use crate::engine::{Engine, layers, words};
+use crate::engine::{Engine, words};
 use crate::failure::{Exit, Failure, failure_help};
+use crate::invocation::Invocation;
 use crate::leftovers;
 use crate::plan::Build;
 use crate::report::megabytes;
 use crate::run::{self, Ended, QUESTION, Runner, say};
-use crate::state::State;
 use crate::world::Workflow;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::path::Path;
+
+mod size;
+pub use size::{Precision, Size};
 
 /// A verified image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Made {
     /// What the engine says about it.
     pub image: Image,
-    /// Sum of the uncompressed layer bytes.
-    pub size_bytes: u64,
-    /// Digest of the config, where it is known.
-    pub config_digest: Option<String>,
+    /// How large it is.
+    pub size: Size,
     /// Steps that came from the layer cache.
     pub cached_steps: usize,
 }
@@ -51,9 +50,9 @@ pub fn build(
         [] => made,
         _ if plan.no_cache => return Err(too_many_labels(&stale)),
         _ => {
-            // Podman 4.3.1 stores --label in the last layer of each stage, for whoever comes next.
+            // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
             say(&format!(
-                "building anew: the layer cache adds the labels of an older build: {}",
+                "building anew: the layer cache adds the labels of another build: {}",
                 stale.join(", ")
             ));
             let anew = Build { no_cache: true, ..plan.clone() };
@@ -69,20 +68,32 @@ pub fn build(
     check_health(plan, &instructions, &image)?;
     check_platform(plan, &image)?;
     check_layers(plan, &image)?;
-    let (size_bytes, config_digest) = size(&workflow.state, engine, &image, runner)?;
-    check_budget(plan, size_bytes)?;
+    let precision =
+        if plan.exact_size { Precision::Exact } else { Precision::Cheap(plan.size_budget) };
+    let size = size::measure(&workflow.state, engine, &image, precision, runner)?;
+    check_budget(plan, size.bytes)?;
     // Before it has a name: whatever happens then, it is known to be ours.
     workflow.state.note_made(&image.id)?;
-    for naming in words::tag(engine, &image.id, &plan.references) {
-        let answer = runner.ask(&naming, QUESTION)?;
-        if !answer.good() {
-            let message = format!("naming the image: {}", answer.last_line());
-            return Err(failure_help(Exit::Build, message, format!("try it yourself: {naming}")));
-        }
-    }
+    // What has its name already, because nothing changed, needs no new one.
+    let missing = plan.references.iter().filter(|name| !image.references.contains(name));
+    name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
     leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
-    Ok(Made { image, size_bytes, config_digest, cached_steps: cached_steps(&ended.lines) })
+    Ok(Made { image, size, cached_steps: cached_steps(&ended.lines) })
+}
+
+/// Gives an image its names, on Docker each by a process of its own, at the same time.
+fn name(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<()> {
+    let steps = words::tag(engine, id, names);
+    let run = |step: &Invocation| {
+        let answer = runner.ask(step, QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        let message = format!("naming the image: {}", answer.last_line());
+        Err(failure_help(Exit::Build, message, format!("try it yourself: {step}")))
+    };
+    run::all(&steps, |step| run(step)).into_iter().collect()
 }
 
 /// One run of the engine: the image that it says it made.
@@ -95,10 +106,10 @@ fn once(
     log: &Path,
 ) -> anyhow::Result<(Image, Ended)> {
     for step in &plan.prepare {
-        let answer = runner.ask(step, QUESTION)?;
-        if !answer.good() {
-            anyhow::bail!("preparing the build: {step}: {}", answer.last_line());
+        if runner.verbose {
+            say(&format!("$ {step}"));
         }
+        step.run(&workflow.top).context("preparing the build")?;
     }
     let invocation = words::build(engine, plan);
     let ended = runner
@@ -250,42 +261,6 @@ fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
     }
 }
 
-/// Uncompressed bytes of the layers and the config's digest, the same on every engine.
-fn size(
-    state: &State,
-    engine: &Engine,
-    image: &Image,
-    runner: &Runner,
-) -> anyhow::Result<(u64, Option<String>)> {
-    if has(engine, Capability::ExactHistory) {
-        let answer = runner.ask(&words::history(engine, &image.id), QUESTION)?;
-        return Ok((inspect::history_bytes(&answer.stdout)?, Some(image.id.clone())));
-    }
-    // A layer's bytes never change: what was measured once is remembered by its digest.
-    let mut known: BTreeMap<String, u64> = state.remembered("layers.json").unwrap_or_default();
-    let sum = |known: &BTreeMap<String, u64>| {
-        image.layers.iter().map(|layer| known.get(layer).copied()).sum::<Option<u64>>()
-    };
-    let config_digest = image.config_is_id.then(|| image.id.clone());
-    if let Some(bytes) = sum(&known) {
-        return Ok((bytes, config_digest));
-    }
-    let archive =
-        runner.read(&words::save(engine, &image.id), |stream| layers::read(stream, |_| Ok(())))?;
-    if archive.layers.len() != image.layers.len() {
-        anyhow::bail!(
-            "measuring the layers: {} in the archive, {} in the image",
-            archive.layers.len(),
-            image.layers.len()
-        );
-    }
-    let bytes = archive.layers.iter().map(|layer| layer.bytes);
-    known.extend(image.layers.iter().cloned().zip(bytes));
-    state.remember("layers.json", &known)?;
-    let bytes = sum(&known).context("measuring the layers: one is missing")?;
-    Ok((bytes, config_digest.or(archive.config_digest)))
-}
-
 /// Steps that the engine says it took from its layer cache.
 fn cached_steps(lines: &[String]) -> usize {
     let podman = |line: &str| line.trim_start().starts_with("--> Using cache");
@@ -296,6 +271,7 @@ fn cached_steps(lines: &[String]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn cache_hits_are_counted_in_both_engines_words() {

@@ -10,17 +10,20 @@ use crate::run::{Answer, Runner, say, shortened};
 use crate::state::{State, make_folder, write_whole};
 use crate::world::{Workflow, World};
 use anyhow::Context as _;
-use measure::{Pair, time};
-use sides::{BOTH, Side, Sides};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod containers;
 mod design;
+mod goals;
 mod images;
 mod measure;
 mod programs;
 mod ready;
 mod report;
+mod roles;
+mod rows;
+mod shapes;
 mod sides;
 mod table;
 
@@ -109,47 +112,83 @@ impl Bench<'_> {
             say("compiling xtask");
             report.compile = Some(programs::compile(self)?);
         }
+        if self.wants(Row::Shapes) {
+            return self.all_shapes(args.quick);
+        }
         let engine_rows = [
             Row::Cold,
             Row::Nothing,
             Row::Overhead,
             Row::Size,
             Row::Line,
+            Row::Push,
             Row::Ready,
+            Row::Roles,
             Row::Dependency,
         ];
         if !engine_rows.into_iter().any(|row| self.wants(row)) {
             return Ok(report.text());
         }
-        let asked = self.world.common.engine;
-        for kind in [Kind::Podman, Kind::Docker] {
-            let here = !find::on_path(self.world.path(), kind.program()).is_empty();
-            if !here || asked.is_some_and(|asked| asked != kind) {
-                continue;
-            }
-            report.engines.push(self.engine(kind)?);
+        for kind in self.engines()? {
+            report.engines.push(self.in_lab(kind, |lab| self.rows(lab, kind))?);
             // After each engine: what fails on the second doesn't lose the first one's numbers.
             self.keep(&report)?;
         }
-        if report.engines.is_empty() {
+        Ok(report.text())
+    }
+
+    /// The engines to measure.
+    fn engines(&self) -> anyhow::Result<Vec<Kind>> {
+        let asked = self.world.common.engine;
+        let here = |kind: &Kind| {
+            let found = find::on_path(self.world.path(), kind.program());
+            !found.is_empty() && asked.is_none_or(|asked| asked == *kind)
+        };
+        let engines: Vec<Kind> = [Kind::Podman, Kind::Docker].into_iter().filter(here).collect();
+        if engines.is_empty() {
             let message = "measuring: there is neither Podman nor Docker here";
             return Err(failure_help(Exit::Engine, message, "`cargo xtask setup` installs one"));
         }
-        Ok(report.text())
+        Ok(engines)
+    }
+
+    /// The shapes of the Dockerfile, whose section is the only one that they write.
+    fn all_shapes(&self, quick: bool) -> anyhow::Result<String> {
+        let (mut tables, mut edits) = (String::new(), String::new());
+        for kind in self.engines()? {
+            let [table, same] = self.in_lab(kind, |lab| self.shapes(lab, kind))?;
+            tables += &table;
+            edits = same;
+        }
+        let (warm, cold) = (self.rounds.warm, self.rounds.cold);
+        let section = shapes::section(quick, warm, cold, &tables, &edits);
+        let (file, old) = self.written();
+        let others = old.replace(shapes::kept(&old), "");
+        write_whole(&file, &(others + &section))?;
+        say(&format!("wrote {}", file.display()));
+        Ok(section)
+    }
+
+    /// The documentation's file and what is in it.
+    fn written(&self) -> (PathBuf, String) {
+        let file = self.workflow.top.join("docs/benchmarks.md");
+        let old = std::fs::read_to_string(&file).unwrap_or_default();
+        (file, old)
     }
 
     /// Writes the documentation, unless only some rows were asked for.
     fn keep(&self, report: &report::Report) -> anyhow::Result<()> {
         if self.only.is_empty() {
-            let file = self.workflow.top.join("docs/benchmarks.md");
-            write_whole(&file, &report.text())?;
+            let (file, old) = self.written();
+            write_whole(&file, &(report.text() + shapes::kept(&old)))?;
             say(&format!("wrote {}", file.display()));
         }
         Ok(())
     }
 
     fn wants(&self, row: Row) -> bool {
-        self.only.is_empty() || self.only.contains(&row)
+        // The shapes take as long as all other rows: they are measured by themselves.
+        if self.only.is_empty() { row != Row::Shapes } else { self.only.contains(&row) }
     }
 
     /// uv, and a cache folder with nothing in it but the user's stand-ins.
@@ -171,126 +210,21 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// All rows of one engine, in a laboratory that is taken down whatever happens.
-    fn engine(&self, kind: Kind) -> anyhow::Result<report::EngineReport> {
+    /// Measures in a laboratory that is taken down whatever happens.
+    fn in_lab<T>(
+        &self,
+        kind: Kind,
+        measure: impl FnOnce(&Lab) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         say(&format!("=== {}", kind.title()));
         let workflow = Workflow { state: self.state.clone(), ..self.workflow.clone() };
-        let make = |workflow: &Workflow, runner: &Runner| match kind {
-            Kind::Podman => Lab::podman(workflow, runner),
-            Kind::Docker => Lab::docker(workflow, runner, &[]),
-        };
-        let lab = make(&workflow, &self.runner)?;
-        let outcome = self.rows(&lab, kind);
+        let lab = match kind {
+            Kind::Podman => Lab::podman(&workflow, &self.runner),
+            Kind::Docker => Lab::docker(&workflow, &self.runner, &[]),
+        }?;
+        let outcome = measure(&lab);
         lab.end(&self.runner)?;
         outcome
-    }
-
-    fn rows(&self, lab: &Lab, kind: Kind) -> anyhow::Result<report::EngineReport> {
-        say("making both sides, their bases and the services");
-        let sides = Sides::new(self, lab, kind)?;
-        let mut lines = Vec::new();
-        let podman = kind == Kind::Podman;
-        // On Docker the design is only not to be slower.
-        let goal = |text: &'static str| if podman { text } else { "≤ 1" };
-        if self.wants(Row::Cold) {
-            let pair = self.pair(&sides, "cold", self.rounds.cold, |side, _| {
-                sides.forget()?;
-                time(&sides.daemons(), || sides.build(side))
-            })?;
-            lines.extend(table::seconds("cold", goal("≤ 0.40"), &pair, true));
-        }
-        // The last cold build forgot the other side.
-        BOTH.into_iter().try_for_each(|side| sides.build(side))?;
-        let timed = |side, _| time(&sides.daemons(), || sides.build(side));
-        if self.wants(Row::Nothing) {
-            let pair = self.pair(&sides, "nothing changed", self.rounds.warm, timed)?;
-            lines.extend(table::seconds("nothing changed", goal("≤ 0.17"), &pair, true));
-        }
-        let overhead = if self.wants(Row::Overhead) { Some(self.overhead(&sides)?) } else { None };
-        if self.wants(Row::Ready) {
-            let pair = self.pair(&sides, "run to ready", self.rounds.warm, |side, _| {
-                ready::once(&sides, side)
-            })?;
-            lines.extend(table::seconds("run → ready", goal(""), &pair, false));
-        }
-        let bytes = self.wants(Row::Size) || self.wants(Row::Line);
-        let before = if bytes { Some(self.layers(&sides)?) } else { None };
-        if let (Some([ours, other]), true) = (&before, self.wants(Row::Size)) {
-            let size = images::size;
-            lines.push(table::bytes("size, all layers", goal(""), size(ours), size(other)));
-            let above = images::above_base;
-            let what = "layers above the base, compressed";
-            lines.push(table::bytes(what, goal("≤ 0.75"), above(ours), above(other)));
-        }
-        if self.wants(Row::Line) {
-            let pair = self.pair(&sides, "one line", self.rounds.warm, |side, round| {
-                if side == Side::Ours {
-                    sides.change_line(round)?;
-                }
-                timed(side, round)
-            })?;
-            lines.extend(table::seconds("one line of Python", goal("≤ 0.25"), &pair, true));
-            let ([ours, other], after) = (before.unwrap_or_default(), self.layers(&sides)?);
-            let push = images::to_push;
-            let (ours, other) = (push(&ours, &after[0]), push(&other, &after[1]));
-            lines.push(table::bytes("to push after one line", goal("≤ 0.50"), ours, other));
-        }
-        if self.wants(Row::Dependency) {
-            let rounds = self.rounds.warm.min(PACKAGES.len());
-            let pair = self.pair(&sides, "one dependency", rounds, |side, round| {
-                if side == Side::Ours {
-                    sides.add_dependency(PACKAGES[round])?;
-                }
-                timed(side, round)
-            })?;
-            lines.extend(table::seconds("one dependency added", goal(""), &pair, true));
-        }
-        let Sides { version, base, patch, .. } = &sides;
-        Ok(report::EngineReport {
-            name: format!("{} {version}", kind.title()),
-            base: base.clone(),
-            patch: patch.clone(),
-            lines,
-            overhead,
-            load: report::load(),
-        })
-    }
-
-    /// Both sides in turns.
-    fn pair(
-        &self,
-        sides: &Sides<'_>,
-        what: &str,
-        rounds: usize,
-        measure: impl Fn(Side, usize) -> anyhow::Result<measure::Sample>,
-    ) -> anyhow::Result<Pair> {
-        let mut pair = Pair::default();
-        for round in 0..rounds {
-            for side in BOTH {
-                let sample = measure(side, round)?;
-                let name = sides.folder(side);
-                let name = name.file_name().unwrap_or_default().display();
-                say(&format!("{what}, {} of {rounds}, {name}: {:.2} s", round + 1, sample.wall));
-                if side == Side::Ours { &mut pair.ours } else { &mut pair.other }.push(sample);
-            }
-        }
-        Ok(pair)
-    }
-
-    /// `xtask build` against the command that it prints.
-    fn overhead(&self, sides: &Sides<'_>) -> anyhow::Result<Pair> {
-        let mut pair = Pair::default();
-        for round in 0..self.rounds.warm {
-            pair.ours.push(time(&sides.daemons(), || sides.build(Side::Ours))?);
-            pair.other.push(time(&sides.daemons(), || sides.build_directly())?);
-            say(&format!("overhead, {} of {}", round + 1, self.rounds.warm));
-        }
-        Ok(pair)
-    }
-
-    fn layers(&self, sides: &Sides<'_>) -> anyhow::Result<[Vec<images::Layer>; 2]> {
-        say("saving and compressing the layers");
-        Ok([images::layers(self, sides, Side::Ours)?, images::layers(self, sides, Side::Design)?])
     }
 
     /// Runs a step in the top folder of the workflow.

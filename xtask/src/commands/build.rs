@@ -10,7 +10,7 @@ use crate::locate::Search;
 use crate::machine::{self, Machine};
 use crate::plan::{self, Base, Facts, Wishes};
 use crate::report::{self, STANDIN};
-use crate::run::{Runner, say};
+use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
 use crate::{ci, cli, labels, leftovers, network, platform, secrets, tags};
@@ -33,22 +33,23 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
-    let checkout = super::checkout_with(&workflow.top, &ignore, &files)?;
-    let identity = ci::identity(world.ci.as_ref(), &checkout);
-    let warnings = checkout.warnings.iter().chain(&identity.warnings);
-    warnings.for_each(|warning| say(&format!("warning: {warning}")));
+    let read = || super::checkout_with(&workflow.top, &ignore, &files);
     let dry_run = world.common.dry_run;
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let machine = machine::read(world);
+    let mut early = None;
     if args.setup {
-        super::setup::ensure(
-            world,
-            &workflow,
-            &machine,
-            cli::Setup { yes: true, ..cli::Setup::default() },
-        )?;
+        // Nothing is installed for a checkout that can't be built.
+        early = Some(read()?);
+        let setup = cli::Setup { yes: true, ..cli::Setup::default() };
+        super::setup::ensure(world, &workflow, &machine, setup)?;
     }
-    let (engine, assumed) = engine(world, &workflow, &machine, &runner)?;
+    let (checkout, engine) =
+        run::both(|| early.map_or_else(read, Ok), || engine(world, &workflow, &machine, &runner));
+    let (checkout, (engine, assumed)) = (checkout?, engine?);
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    let warnings = checkout.warnings.iter().chain(&identity.warnings);
+    warnings.for_each(|warning| say(&format!("warning: {warning}")));
     if !dry_run {
         leftovers::clean(&workflow.state, &engine, &runner)?;
     }
@@ -231,13 +232,14 @@ fn report(
         reference: plan.references.first().cloned().unwrap_or_default(),
         references: plan.references.clone(),
         image_id: made.image.id,
-        config_digest: made.config_digest,
+        config_digest: made.size.config_digest,
         version: label("version").unwrap_or_default(),
         revision: label("revision").unwrap_or_default(),
         created: label("created").unwrap_or_default(),
         dirty: checkout.dirty.clone(),
         context_changes: checkout.context_changes.clone(),
-        size_bytes: made.size_bytes,
+        size_bytes: made.size.bytes,
+        size_exact: made.size.exact,
         compressed_bytes: None,
         size_budget: plan.size_budget,
         layers: made.image.layers.len(),

@@ -1,13 +1,13 @@
 //! `doctor`: whether `build` would work here; each finding with its remedy.
 
 use crate::base::Source;
-use crate::engine::{Kind, capability, find};
+use crate::engine::{Engine, Kind, capability, find, words};
 use crate::failure::{Exit, Failure};
 use crate::locate::Search;
 use crate::machine;
 use crate::network;
 use crate::reference;
-use crate::run::QUESTION;
+use crate::run::{QUESTION, Runner};
 use crate::standin;
 use crate::world::World;
 use serde::Serialize;
@@ -50,18 +50,8 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         for candidate in candidates {
             match candidate.outcome {
                 Ok(engine) => {
-                    let prefix: Vec<String> =
-                        engine.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    let with = if prefix.is_empty() {
-                        String::new()
-                    } else {
-                        format!(", with {}", prefix.join(" "))
-                    };
-                    let place = engine.place.map(|place| format!("; {place}")).unwrap_or_default();
-                    let found = format!("{} {} works{with}{place}", kind.title(), engine.version);
-                    add(&candidate.program, None, found, None);
-                    for warning in engine.warnings {
-                        add(&candidate.program, None, warning, None);
+                    for found in about(&engine, &runner)? {
+                        add(&candidate.program, None, found, None);
                     }
                 }
                 // One engine is enough: what the other lacks is information.
@@ -95,7 +85,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             network: &workflow.config.network,
             dry_run: true,
         };
-        let here = runner.ask(&crate::engine::words::inspect(engine, base), QUESTION)?.good();
+        let here = runner.ask(&words::inspect(engine, base), QUESTION)?.good();
         if here {
             add("base", Some(true), format!("{base} is in the local store"), None);
         } else {
@@ -169,6 +159,26 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let message = format!("looking at this machine: build would not work: {}", names.join(", "));
     Err(Failure { exit: Exit::Engine, message, help }.into())
 }
+
+/// The lines about an engine that works.
+fn about(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<String>> {
+    let prefix: Vec<String> =
+        engine.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let with =
+        if prefix.is_empty() { String::new() } else { format!(", with {}", prefix.join(" ")) };
+    let place = engine.place.iter().map(|place| format!("; {place}")).collect::<String>();
+    let mut lines = vec![format!("{} {} works{with}{place}", engine.kind.title(), engine.version)];
+    if engine.kind == Kind::Docker {
+        let status = runner.ask(&words::driver_status(engine), QUESTION)?;
+        lines.extend(find::containerd(&status.stdout).then(|| CONTAINERD.to_owned()));
+    }
+    lines.extend(engine.warnings.iter().cloned());
+    Ok(lines)
+}
+
+/// What is different about Docker's newer store.
+const CONTAINERD: &str = "its images are in containerd's store: an image ID there is the digest of the manifest; the \
+                          report has that of the config beside it";
 
 fn line(finding: &Finding) -> String {
     let mark = match finding.good {

@@ -101,7 +101,8 @@ fn look(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let images = stored::read(&ask(runner, &words::inspect_all(engine, &ids))?)?;
+    let found: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let images = stored::read(&ask(runner, &words::inspect_all(engine, &found))?)?;
     let containers = all_containers(engine, runner)?;
     let release = workflow.state.last_release()?;
     let release = release.map(|(id, record)| {

@@ -76,7 +76,7 @@ pub fn missing(
     world: &World,
     workflow: &Workflow,
     machine: &Machine,
-    for_tests: bool,
+    setup: cli::Setup,
 ) -> anyhow::Result<Missing> {
     let runner = world.runner(&workflow.top);
     let engine = search(world, workflow, machine, &runner).engine();
@@ -94,7 +94,8 @@ pub fn missing(
         let known = if engine.is_ok() { known } else { &assumed };
         crate::registry::reachable(&wanted, known, world, &runner, &workflow.state)?.is_ok()
     };
-    Ok(Missing { engine: engine.is_err(), standins: !reachable, tests: for_tests })
+    let (tests, browser) = (setup.for_tests, setup.for_browser);
+    Ok(Missing { engine: engine.is_err(), standins: !reachable, tests, browser })
 }
 
 /// Installs what is missing; does nothing, and says nothing, when nothing is.
@@ -108,7 +109,7 @@ pub fn ensure(
     setup: cli::Setup,
 ) -> anyhow::Result<()> {
     let runner = world.runner(&workflow.top);
-    let missing = missing(world, workflow, machine, setup.for_tests)?;
+    let missing = missing(world, workflow, machine, setup)?;
     if missing == Missing::default() {
         return Ok(());
     }

@@ -5,7 +5,6 @@ use crate::engine::inspect::{self, Image};
 use crate::engine::one_layer::{self, Steps};
 use crate::engine::{Engine, Kind, words};
 use crate::failure::{Exit, Failure, failure_help};
-use crate::invocation::Invocation;
 use crate::locate::Search;
 use crate::report;
 use crate::run::{self, QUESTION, Runner, say};
@@ -153,7 +152,8 @@ fn decide(
 /// `--dry-run`: the script, or with `--format json` its lines.
 fn show(world: &World, engine: &Engine, plan: &Squash, top: &Path) -> anyhow::Result<()> {
     let steps = one_layer::steps(engine, plan);
-    let first: Vec<Invocation> = steps.prepare.into_iter().chain(steps.make).collect();
+    let mut first: Vec<String> = steps.prepare.iter().map(ToString::to_string).collect();
+    first.extend(steps.make.iter().map(ToString::to_string));
     let script =
         words::script_of(engine, &first, &plan.iidfile, &plan.references, &steps.tidy, top);
     let commands: Vec<&str> = script.lines().collect();
@@ -172,10 +172,7 @@ fn make(
     steps: &Steps,
     log: &Path,
 ) -> anyhow::Result<String> {
-    for step in &steps.prepare {
-        let answer = runner.ask(step, QUESTION)?;
-        anyhow::ensure!(answer.good(), "preparing the squash: {step}: {}", answer.last_line());
-    }
+    steps.prepare.iter().try_for_each(|step| step.run(&runner.folder))?;
     for step in &steps.make {
         let ended = runner.stream_recorded(step, log, &mut |id| leftovers::record(state, id))?;
         if ended.code != Some(0) {

@@ -10,9 +10,11 @@ use crate::world::{Workflow, World};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-mod docker26;
+mod arm64;
+mod podman5;
 mod rootless;
 mod suite;
+mod trixie;
 
 /// What the groups share.
 struct Bench<'a> {
@@ -24,36 +26,51 @@ struct Bench<'a> {
     log: PathBuf,
 }
 
-/// One group: its name, whether only `--all` runs it, and what it does.
+/// Who runs a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// `--all`: CI.
+    All,
+    /// `--browser`.
+    Browser,
+    /// `--all --engines`.
+    Engines,
+}
+
+/// One group: its name, who runs it, and what it does.
 struct Group {
     name: &'static str,
-    all: bool,
+    when: When,
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 14] = [
-    Group { name: "format", all: false, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
-    Group { name: "clippy", all: false, run: |b| b.cargo(CLIPPY) },
-    Group { name: "unit", all: false, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
-    Group { name: "lint", all: false, run: lint },
-    Group { name: "tools", all: true, run: tools },
-    Group { name: "hadolint", all: true, run: hadolint },
-    Group { name: "shellcheck", all: true, run: shellcheck },
-    Group { name: "lock", all: true, run: lock },
-    Group { name: "payload", all: true, run: payload },
-    Group { name: "entrypoint", all: true, run: entrypoint },
+const GROUPS: [Group; 17] = [
+    Group { name: "format", when: When::Always, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
+    Group { name: "clippy", when: When::Always, run: |b| b.cargo(CLIPPY) },
+    Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
+    Group { name: "lint", when: When::Always, run: lint },
+    Group { name: "tools", when: When::All, run: tools },
+    Group { name: "hadolint", when: When::All, run: hadolint },
+    Group { name: "shellcheck", when: When::All, run: shellcheck },
+    Group { name: "lock", when: When::All, run: lock },
+    Group { name: "payload", when: When::All, run: payload },
+    Group { name: "entrypoint", when: When::All, run: entrypoint },
     Group {
         name: "podman",
-        all: true,
+        when: When::All,
         run: |b| b.engine(&[], |b| Lab::podman(b.workflow, &b.runner)),
     },
-    Group { name: "rootless", all: true, run: rootless::run },
+    Group { name: "rootless", when: When::All, run: rootless::run },
     Group {
         name: "docker",
-        all: true,
+        when: When::All,
         run: |b| b.engine(&[], |b| Lab::docker(b.workflow, &b.runner, &[])),
     },
-    Group { name: "docker26", all: true, run: docker26 },
+    Group { name: "docker26", when: When::All, run: docker26 },
+    Group { name: "browser", when: When::Browser, run: browser },
+    Group { name: "podman5", when: When::Engines, run: podman5::run },
+    Group { name: "arm64", when: When::Engines, run: arm64::run },
 ];
 
 /// With the real-engine tests, which are compiled only for `--all`.
@@ -83,7 +100,8 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
             .result(&names, &serde_json::json!({ "groups": names.lines().collect::<Vec<_>>() }));
     }
     if args.setup {
-        let setup = cli::Setup { yes: true, for_tests: true, ..cli::Setup::default() };
+        let for_browser = args.browser;
+        let setup = cli::Setup { yes: true, for_tests: true, for_browser, ..cli::Setup::default() };
         super::setup::ensure(world, &workflow, &machine, setup)?;
     }
     let bench = Bench {
@@ -108,9 +126,17 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
 }
 
 fn wanted(args: &cli::Test, group: &Group) -> bool {
-    let named =
-        |group: &Group| args.only.iter().any(|start| group.name.starts_with(start.as_str()));
-    if args.only.is_empty() { args.all || !group.all } else { named(group) }
+    let named = |start: &String| match group.when {
+        When::Engines => group.name == start,
+        _ => group.name.starts_with(start.as_str()),
+    };
+    match group.when {
+        _ if !args.only.is_empty() => args.only.iter().any(named),
+        When::Always => !args.browser,
+        When::All => args.all,
+        When::Browser => args.browser,
+        When::Engines => args.engines,
+    }
 }
 
 fn summary(world: &World, outcomes: &[(&str, bool, Duration)]) -> anyhow::Result<()> {
@@ -144,7 +170,17 @@ impl Bench<'_> {
 
     /// As [`Bench::step`], in another folder.
     fn step_with(&self, runner: &Runner, invocation: &Invocation) -> anyhow::Result<()> {
-        let ended = runner.stream(invocation, &self.log)?;
+        self.step_recorded(runner, invocation, &mut |_| Ok(()))
+    }
+
+    /// As [`Bench::step_with`]; `started` is called with the process's id.
+    fn step_recorded(
+        &self,
+        runner: &Runner,
+        invocation: &Invocation,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let ended = runner.stream_recorded(invocation, &self.log, started)?;
         if ended.code == Some(0) {
             return Ok(());
         }
@@ -185,10 +221,30 @@ impl Bench<'_> {
     }
 }
 
+/// The page in a real browser; `XTASK_TEST_SCREENSHOT` names a file for a picture of it.
+fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let lab = Lab::podman(bench.workflow, &bench.runner)?;
+    let cargo = bench.world.variable("CARGO").unwrap_or("cargo");
+    let words = ["test", "--locked", "--features", "browser", "--test", "engine", "browser::"];
+    let mut invocation = Invocation::new(cargo, words);
+    invocation.env.clone_from(&lab.env);
+    let outcome = bench.step(&invocation);
+    lab.end(&bench.runner)?;
+    outcome
+}
+
+/// Refuses what only root can do.
+fn needs_root(bench: &Bench<'_>, what: &str) -> anyhow::Result<()> {
+    if machine::read(bench.world).uid == 0 {
+        return Ok(());
+    }
+    Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))
+}
+
 /// The same tests on a Docker whose client builds with buildx.
 fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let root = docker26::unpacked(bench)?;
-    let environment = docker26::environment(&root, bench.world.path());
+    let root = trixie::docker26(bench)?;
+    let environment = trixie::docker_environment(&root, bench.world.path());
     bench.engine(&[], |bench| Lab::docker(bench.workflow, &bench.runner, &environment))
 }
 

@@ -76,8 +76,6 @@ enum Works {
     Always,
     /// On none that was looked at.
     Never,
-    /// Not on this version; nothing is known about newer ones.
-    NotOn(Version),
     /// The last version that was seen to fail, and the first that was seen to work.
     Between(Version, Version),
 }
@@ -88,7 +86,6 @@ impl Works {
         match self {
             Works::Always => None,
             Works::Never => Some(format!("every {}", kind.title())),
-            Works::NotOn(version) => Some(format!("{} {version}", kind.title())),
             Works::Between(last, first) => Some(format!("{} {last} ({first} works)", kind.title())),
         }
     }
@@ -128,7 +125,6 @@ fn known(engine: &Engine, capability: Capability) -> Option<bool> {
     match row(capability).on(engine.kind) {
         Works::Always => (engine.version >= oldest).then_some(true),
         Works::Never => Some(false),
-        Works::NotOn(last) => (engine.version <= last).then_some(false),
         Works::Between(last, _) if engine.version <= last => Some(false),
         Works::Between(_, first) => (engine.version >= first).then_some(true),
     }

@@ -3,14 +3,14 @@
 use super::{Engine, Kind, Version, capability};
 use crate::failure::{Exit, Failure};
 use crate::invocation::Invocation;
-use crate::run::{Answer, Runner};
+use crate::run::{self, Answer, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod place;
 mod trouble;
-pub use place::Environment;
+pub use place::{Environment, containerd};
 pub use trouble::{Trouble, said};
 
 /// How long a program gets to say what it is: a remote one may have to connect first.
@@ -67,18 +67,20 @@ pub fn look(
     environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let mut candidates = Vec::new();
     let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-    for (index, file) in on_path(path, kind.program()).iter().enumerate() {
+    let files = on_path(path, kind.program());
+    let candidate = |index: usize, file: &Path| {
         let program =
             if index == 0 { kind.program().to_owned() } else { file.display().to_string() };
         let outcome = match kind {
             Kind::Podman => podman(&program, environment, runner)?,
             Kind::Docker => docker(&program, environment, runner)?,
         };
-        candidates.push(Candidate { kind, program, outcome });
-    }
-    Ok(candidates)
+        Ok(Candidate { kind, program, outcome })
+    };
+    // All at once: one that hangs or answers slowly doesn't hold up the others.
+    let files: Vec<(usize, PathBuf)> = files.into_iter().enumerate().collect();
+    run::all(&files, |(index, file)| candidate(*index, file)).into_iter().collect()
 }
 
 type Outcome = Result<Engine, Trouble>;
@@ -124,20 +126,23 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
 
 fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
     let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
-    let name = ask(&["--version"])?;
-    if name.code.is_none() {
-        return Ok(Err(trouble::silent(said(&name))));
-    }
-    if name.stdout.to_lowercase().contains("podman") {
-        let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
-        let remedy = match on_path(path, "podman").is_empty() {
-            false => "use --engine podman, or install Docker",
-            true => "install Podman under its own name, or Docker",
-        };
-        return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
-    }
     let version = ask(&["version", "--format", "{{json .}}"])?;
     let json: Value = serde_json::from_str(&version.stdout).unwrap_or_default();
+    // Docker alone spells it so: anything else has to say what it is.
+    if json["Client"]["ApiVersion"].is_null() {
+        let name = ask(&["--version"])?;
+        if name.code.is_none() {
+            return Ok(Err(trouble::silent(said(&name))));
+        }
+        if name.stdout.to_lowercase().contains("podman") {
+            let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+            let remedy = match on_path(path, "podman").is_empty() {
+                false => "use --engine podman, or install Docker",
+                true => "install Podman under its own name, or Docker",
+            };
+            return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
+        }
+    }
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
     let buildx = match client {
         // From 23.0 on the client has no builder of its own.

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// A local image, as its engine describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -33,6 +34,8 @@ pub struct Image {
     pub platform: String,
     /// Whether the image ID is the config's digest: Docker's containerd store has the manifest's.
     pub config_is_id: bool,
+    /// The folder in which the last layer is unpacked, where the engine's overlay driver says it.
+    pub unpacked: Option<PathBuf>,
     /// Made by `import`, so that no digest of it is a registry's.
     pub imported: bool,
 }
@@ -40,10 +43,22 @@ pub struct Image {
 /// Reads the answer of `image inspect` for one image.
 ///
 /// # Errors
-/// When it is no JSON, or not of an image.
+/// When it is no JSON, or of no image.
 pub fn image(text: &str) -> anyhow::Result<Image> {
+    let none = || failure(Exit::Engine, "reading what `image inspect` printed: no image");
+    images(text)?.pop().ok_or_else(none)
+}
+
+/// Reads the answer of `image inspect`: the images that are there, in the order asked for.
+///
+/// # Errors
+/// When it is no JSON, or not of images.
+pub fn images(text: &str) -> anyhow::Result<Vec<Image>> {
     let all: Value = serde_json::from_str(text).context("reading what `image inspect` printed")?;
-    let image = &all[0];
+    all.as_array().into_iter().flatten().map(described).collect()
+}
+
+fn described(image: &Value) -> anyhow::Result<Image> {
     let config = &image["Config"];
     let id = image["Id"].as_str().unwrap_or_default();
     if id.is_empty() {
@@ -82,6 +97,7 @@ pub fn image(text: &str) -> anyhow::Result<Image> {
         // The stores whose image ID is the config's digest name their driver and its folders;
         // containerd's snapshotters have none to name.
         config_is_id: image["GraphDriver"]["Data"].is_object(),
+        unpacked: image["GraphDriver"]["Data"]["UpperDir"].as_str().map(PathBuf::from),
         imported: comments
             .chain([&image["Comment"]])
             .filter_map(Value::as_str)
@@ -101,6 +117,16 @@ pub fn history_bytes(text: &str) -> anyhow::Result<u64> {
         .iter()
         .map(|step| step["size"].as_u64().context("reading what `history` printed: no size"))
         .sum()
+}
+
+/// The sizes of an image's steps in bytes, the newest first, as `docker history` prints them: sums
+/// of file sizes, 0 for steps without a layer and for layers without a file.
+///
+/// # Errors
+/// When a line is no number.
+pub fn step_sizes(text: &str) -> anyhow::Result<Vec<u64>> {
+    let number = |line: &str| line.trim().parse().context("reading what `history` printed");
+    text.lines().map(number).collect()
 }
 
 /// The registry's digest of `reference` among an image's `repository@digest` names. An imported
@@ -145,7 +171,8 @@ mod tests {
 
     #[test]
     fn both_engines_describe_the_same_image() {
-        let (podman, docker) = (image(PODMAN).unwrap(), image(DOCKER).unwrap());
+        let one = |text: &str| image(text).unwrap();
+        let (podman, docker) = (one(PODMAN), one(DOCKER));
         assert_eq!(
             Image { digests: Vec::new(), ..podman.clone() },
             Image { digests: Vec::new(), ..docker.clone() }
@@ -164,6 +191,10 @@ mod tests {
         assert_eq!(history_bytes(r#"[{"size":5},{"size":0},{"size":7}]"#).unwrap(), 12);
         assert!(history_bytes("{}").is_err());
         assert!(history_bytes(r#"[{"size":"5MB"}]"#).is_err());
+        assert_eq!(step_sizes("58744\n0\n172310206\n").unwrap(), [58_744, 0, 172_310_206]);
+        assert!(step_sizes("58.7kB\n").is_err());
+        assert_eq!(images("[]").unwrap(), []);
         assert!(image("[]").is_err());
+        assert!(image("[{}]").is_err());
     }
 }

@@ -2,9 +2,12 @@
 //! wants to look into it while it passes. Nothing is stored on the way.
 
 use anyhow::Context as _;
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
+
+pub mod records;
 
 const DOING: &str = "reading the image's archive";
 
@@ -63,8 +66,15 @@ pub fn read<T: Clone>(
         if is_archive(&start) {
             let found = look(&mut start.chain(&mut entry))?;
             layers.insert(path, Layer { bytes, found });
-        } else if is_compressed(&start) {
-            anyhow::bail!("{DOING}: the layer {path} is compressed");
+        } else if start.starts_with(ZSTD) {
+            anyhow::bail!("{DOING}: the layer {path} is compressed with zstd");
+        } else if start.starts_with(GZIP) {
+            // Docker's containerd store keeps layers as a registry would.
+            let inside = MultiGzDecoder::new(start.chain(&mut entry));
+            let mut inside = Counted { inside, bytes: 0 };
+            let found = look(&mut inside)?;
+            std::io::copy(&mut inside, &mut std::io::sink()).context(DOING)?;
+            layers.insert(path, Layer { bytes: inside.bytes, found });
         } else if bytes <= DOCUMENT {
             start
                 .chain(&mut entry)
@@ -112,14 +122,29 @@ fn is_archive(block: &[u8]) -> bool {
         && (block[257..].starts_with(b"ustar") || block.iter().all(|&byte| byte == 0))
 }
 
-/// True for the beginning of gzip's or zstd's format.
-fn is_compressed(start: &[u8]) -> bool {
-    start.starts_with(&[0x1f, 0x8b]) || start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
+/// What the two formats of compression begin with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Counts what is read.
+struct Counted<R> {
+    inside: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inside.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
 
     /// An archive of regular files and symbolic links, as `save` writes it.
     pub fn archive(files: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
@@ -209,6 +234,32 @@ pub mod tests {
     }
 
     #[test]
+    fn a_compressed_layer_is_looked_into_as_it_was() {
+        let compressed = |bytes: &[u8]| {
+            let mut layer = GzEncoder::new(Vec::new(), Compression::fast());
+            layer.write_all(bytes).unwrap();
+            layer.finish().unwrap()
+        };
+        let layer = archive(&[("a", &[7; 70_000])], &[]);
+        // In one piece, and in several, as those that can be read before all of it is there.
+        let pieces = [compressed(&layer[..9_000]), compressed(&layer[9_000..])].concat();
+        let manifest = br#"[{"Config":"c","Layers":["one","pieces"]}]"#;
+        let files: [(&str, &[u8]); 4] = [
+            ("one", &compressed(&layer)),
+            ("pieces", &pieces),
+            ("c", b"{}"),
+            ("manifest.json", manifest),
+        ];
+        let bytes = layer.len() as u64;
+        let found = read(&archive(&files, &[])[..], count).unwrap();
+        assert_eq!(found.layers, [Layer { bytes, found: bytes }, Layer { bytes, found: bytes }]);
+        let sizes = read(&archive(&files, &[])[..], |_| Ok(())).unwrap();
+        assert_eq!(sizes.layers, [Layer { bytes, found: () }, Layer { bytes, found: () }]);
+        let cut = [("one", &pieces[..30])];
+        assert!(read(&archive(&cut, &[])[..], count).is_err());
+    }
+
+    #[test]
     fn what_would_be_read_wrong_is_refused() {
         let manifest: &[u8] = br#"[{"Config":"c","Layers":["a"]}]"#;
         let check = |files: &[(&str, &[u8])], expected: &str| {
@@ -216,9 +267,7 @@ pub mod tests {
             assert_eq!(format!("{error:#}"), format!("reading the image's archive: {expected}"));
         };
         let layer = archive(&[("x", b"1")], &[]);
-        let (gzip, zstd): (&[u8], &[u8]) = (&[0x1f, 0x8b, 8, 0], &[0x28, 0xb5, 0x2f, 0xfd]);
-        check(&[("a", gzip)], "the layer a is compressed");
-        check(&[("a", zstd)], "the layer a is compressed");
+        check(&[("a", ZSTD)], "the layer a is compressed with zstd");
         check(&[("c", b"{}"), ("manifest.json", manifest)], "no layer a");
         check(&[("a", &layer), ("manifest.json", manifest)], "no c");
         check(&[("a", &layer)], "no manifest.json");

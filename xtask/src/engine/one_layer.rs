@@ -6,6 +6,7 @@
 
 use super::words::call;
 use super::{Engine, Kind};
+use crate::files::Step;
 use crate::invocation::Invocation;
 use crate::squash::Squash;
 
@@ -13,7 +14,7 @@ use crate::squash::Squash;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps {
     /// Folders and files that must be there first.
-    pub prepare: Vec<Invocation>,
+    pub prepare: Vec<Step>,
     /// What the engine is told; the last one writes the image ID.
     pub make: Vec<Invocation>,
     /// What takes the intermediate names away, whether it went well or not.
@@ -25,22 +26,16 @@ pub fn steps(engine: &Engine, plan: &Squash) -> Steps {
     let path = |file: &str| plan.folder.join(file).display().to_string();
     let context = path("context");
     let mut prepare = vec![
-        Invocation::new(
-            "mkdir",
-            ["-p".to_owned(), context.clone(), plan.tmp.display().to_string()],
-        ),
-        Invocation::new("rm", ["-f".to_owned(), plan.iidfile.display().to_string()]),
+        Step::Folders(vec![plan.folder.join("context"), plan.tmp.clone()]),
+        Step::Gone(plan.iidfile.clone()),
     ];
-    let write = |file: &str, lines: &[String]| {
-        let first = ["-c".to_owned(), r#"printf '%s\n' "$@" >"$0""#.to_owned(), path(file)];
-        Invocation::new("sh", first.into_iter().chain(lines.iter().cloned()))
-    };
+    let write =
+        |file: &str, lines: Vec<String>| Step::Lines { lines, file: plan.folder.join(file) };
     match engine.kind {
         Kind::Podman => {
-            let marker = plan.marker.display().to_string();
-            prepare.push(Invocation::new("touch", [marker.as_str()]));
+            prepare.push(Step::Present(plan.marker.clone()));
             let image = plan.image.trim_start_matches("sha256:");
-            prepare.push(write("Dockerfile", &[format!("FROM {image}")]));
+            prepare.push(write("Dockerfile", vec![format!("FROM {image}")]));
             Steps {
                 prepare,
                 make: vec![podman(engine, plan, &path("Dockerfile"), &context)],
@@ -50,10 +45,10 @@ pub fn steps(engine: &Engine, plan: &Squash) -> Steps {
         Kind::Docker => {
             let [source, tree, folder] = ["source", "tree", "folder"].map(|what| plan.name(what));
             let copy = format!("COPY --from={source} / /");
-            prepare.push(write("tree", &["FROM scratch".to_owned(), copy]));
+            prepare.push(write("tree", vec!["FROM scratch".to_owned(), copy]));
             let base = plan.workdir.as_ref().map_or(&tree, |_| &folder);
             let lines = [&[format!("FROM {base}")], plan.lines.as_slice()].concat();
-            prepare.push(write("config", &lines));
+            prepare.push(write("config", lines));
             let mut make = vec![
                 call(engine, ["tag", plan.image.as_str(), source.as_str()]),
                 docker(engine, &path("tree"), &context, &["--tag", tree.as_str()]),

@@ -67,7 +67,7 @@ pub fn prove(
     let something = something(state)?;
     let run = |engine: &Engine| ask(runner, &words::call(engine, something.clone()), QUESTION);
     let first = run(&engine)?;
-    if first.good() {
+    if first.good() && !builds_need_limits(machine) {
         return proved(false);
     }
     let runc = !super::find::on_path(world.path(), "runc").is_empty();
@@ -86,6 +86,9 @@ pub fn prove(
             return proved(true);
         }
     }
+    if first.good() {
+        return proved(false);
+    }
     let what = format!("it can't run a process here: {}", said(&first));
     let remedy = if machine.cgroups != Cgroups::V2 && !runc {
         "install runc: this machine mounts control groups in a way that crun refuses".to_owned()
@@ -93,6 +96,18 @@ pub fn prove(
         format!("repair it until this works: {}", words::call(&engine, something))
     };
     Ok(Err(Trouble { what, remedy }))
+}
+
+/// The limit that Buildah sets for root's steps where no settings name another
+/// (`define.RLimitDefaultValue`).
+const LIMIT: i64 = 1_048_576;
+
+/// Whether root's builds may fail where a container runs: Podman 5.4.2 runs a container within the
+/// limits that it has, but raises those of a build's steps (`error setting rlimit type 7`).
+fn builds_need_limits(machine: &Machine) -> bool {
+    let low = |limit: &str| limit.parse().is_ok_and(|limit: i64| (0..LIMIT).contains(&limit));
+    let (files, processes) = &machine.limits;
+    machine.uid == 0 && !machine.sys_resource && (low(files) || low(processes))
 }
 
 /// What runs `true` of the machine itself in a container: needs no image, and fails where a
@@ -261,6 +276,20 @@ mod tests {
         .assert_eq(&text);
         let without_runc = needed(&vm, false).unwrap();
         assert!(without_runc["engine"].get("runtime").is_none());
+    }
+
+    #[test]
+    fn root_s_builds_need_limits_where_they_can_t_be_raised() {
+        let check = |uid, sys_resource, files: &str, expected| {
+            let limits = (files.to_owned(), "-1".to_owned());
+            let machine = Machine { uid, sys_resource, limits, ..Machine::default() };
+            assert_eq!(builds_need_limits(&machine), expected, "{uid} {sys_resource} {files}");
+        };
+        check(0, false, "20000", true);
+        check(0, true, "20000", false);
+        check(0, false, "1048576", false);
+        check(0, false, "-1", false);
+        check(1000, false, "20000", false);
     }
 
     #[test]

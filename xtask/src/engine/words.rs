@@ -5,6 +5,7 @@ use super::capability::{Capability, has};
 use super::{Engine, Kind};
 use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
+use crate::labels;
 use crate::plan::Build;
 use std::path::Path;
 
@@ -42,9 +43,10 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     for name in &plan.passed {
         option("--build-arg", name);
     }
-    // Sorted: the order is part of the image ID. On the command line: Podman's layer cache serves
-    // `LABEL name=$ARG` stale, and a label here costs no layer.
-    for (name, value) in &plan.labels {
+    // Sorted: the order is part of the image ID. A label here, or by its value at the end of the
+    // file, costs no layer; `LABEL name=$ARG` is served stale from Podman's layer cache.
+    let in_file = |name, value| plan.labels_in_file && labels::literal(name, value).is_some();
+    for (name, value) in plan.labels.iter().filter(|(name, value)| !in_file(name, value)) {
         option("--label", &format!("{name}={value}"));
     }
     for secret in &plan.secrets {
@@ -75,7 +77,7 @@ fn secret_words(secret: &SecretMount) -> String {
 
 /// Gives `image` (an image ID) the local names `references`.
 pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocation> {
-    if has(engine, Capability::TagsAtOnce) {
+    if has(engine, Capability::TagsAtOnce) && !references.is_empty() {
         let words = ["tag", image].into_iter().chain(references.iter().map(String::as_str));
         return vec![call(engine, words)];
     }
@@ -84,15 +86,16 @@ pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocatio
 
 /// The whole of a plan as a script for `sh`.
 pub fn script(engine: &Engine, plan: &Build, top: &Path, first: &[Invocation]) -> String {
-    let mut steps: Vec<Invocation> = first.iter().chain(&plan.prepare).cloned().collect();
-    steps.push(build(engine, plan));
+    let mut steps: Vec<String> = first.iter().map(ToString::to_string).collect();
+    steps.extend(plan.prepare.iter().map(ToString::to_string));
+    steps.push(build(engine, plan).to_string());
     script_of(engine, &steps, &plan.iidfile, &plan.references, &[], top)
 }
 
 /// A script that runs `steps`, names the image that they made, and then runs `last`.
 pub fn script_of(
     engine: &Engine,
-    steps: &[Invocation],
+    steps: &[String],
     iidfile: &Path,
     references: &[String],
     last: &[Invocation],
@@ -100,7 +103,7 @@ pub fn script_of(
 ) -> String {
     let mut lines =
         vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
-    lines.extend(steps.iter().map(ToString::to_string));
+    lines.extend_from_slice(steps);
     lines.push(format!("image=$(cat {})", quoted(&iidfile.display().to_string())));
     for invocation in tag(engine, IMAGE, references) {
         lines.push(invocation.to_string().replace(IMAGE, "\"$image\""));
@@ -114,12 +117,22 @@ const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
 /// Everything about a local image.
 pub fn inspect(engine: &Engine, image: &str) -> Invocation {
-    call(engine, ["image", "inspect", image])
+    inspect_all(engine, &[image])
 }
 
-/// The history of a local image with the bytes of its layers.
+/// Everything about those of `images` that are in the local store.
+pub fn inspect_all(engine: &Engine, images: &[&str]) -> Invocation {
+    call(engine, ["image", "inspect"].iter().chain(images).copied())
+}
+
+/// The history of a local image with the bytes of its layers (Podman).
 pub fn history(engine: &Engine, image: &str) -> Invocation {
     call(engine, ["history", "--format", "json", "--no-trunc", image])
+}
+
+/// The bytes of the files of each step of a local image, one a line (Docker).
+pub fn step_sizes(engine: &Engine, image: &str) -> Invocation {
+    call(engine, ["history", "--human=false", "--format", "{{.Size}}", image])
 }
 
 /// The image as an archive on standard output.
@@ -172,11 +185,6 @@ pub fn ids_with(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["images", "--quiet", "--no-trunc", "--filter", filter.as_str()])
 }
 
-/// Everything about several local images.
-pub fn inspect_all(engine: &Engine, ids: &[String]) -> Invocation {
-    call(engine, ["image", "inspect"].into_iter().chain(ids.iter().map(String::as_str)))
-}
-
 /// Removes an image that nothing uses.
 pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["image", "rm", id])
@@ -201,6 +209,11 @@ pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
 pub fn remove_in_namespace(engine: &Engine, folder: &Path) -> Invocation {
     let folder = folder.display().to_string();
     call(engine, ["unshare", "rm", "-r", "-f", "--one-file-system", "--", folder.as_str()])
+}
+
+/// How images are stored (Docker): pairs of a name and a value, as JSON.
+pub fn driver_status(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .DriverStatus}}"])
 }
 
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).

@@ -57,7 +57,8 @@ fn the_production_image_on_podman() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
+            { head -n 151 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
         "#]],
@@ -134,8 +135,8 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            sed -n '1,95w /top/target/xtask/Dockerfile' docker/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --label org.opencontainers.image.base.digest=sha256:12 --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --label 'team=it'\''s ours' --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
+            { head -n 95 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
         "#]],
@@ -154,17 +155,18 @@ fn a_closed_network() {
         &Wishes::default(),
         change,
         &expect![[r#"
-        set -eu
-        cd /top
-        mkdir -p /top/target/xtask/tmp /cache
-        rm -f /top/target/xtask/image-id
-        touch /top/target/xtask/checkout
-        ln -sfn /cache /top/target/xtask/tmp/buildah-cache
-        ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-        TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
-        image=$(cat /top/target/xtask/image-id)
-        podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
-    "#]],
+            set -eu
+            cd /top
+            mkdir -p /top/target/xtask/tmp /cache
+            rm -f /top/target/xtask/image-id
+            touch /top/target/xtask/checkout
+            ln -sfn /cache /top/target/xtask/tmp/buildah-cache
+            ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
+            { head -n 151 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
+            image=$(cat /top/target/xtask/image-id)
+            podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
+        "#]],
     );
     check(
         Kind::Docker,
@@ -276,9 +278,19 @@ fn only_podman_makes_one_layer_above_the_base() {
     // Podman squashes one stage at a time: the last one is made from no other.
     assert!(script.contains(" --file /top/target/xtask/Dockerfile "), "{script}");
     assert_eq!(script.matches("'FROM ${BASE_IMAGE} AS ").count(), 2, "{script}");
+    assert!(script.contains(" 'LABEL \"org.opencontainers.image.base.name\"="), "{script}");
     let error = squash(Kind::Docker).unwrap_err();
     assert!(error.to_string().starts_with("build --squash: Docker 20.10.0 can't: "), "{error}");
     let (exit, help) = crate::failure::describe(&error);
     assert_eq!((exit, help.len()), (Exit::Usage, 1));
     assert!(help[0].contains("`cargo xtask squash`"), "{help:?}");
+}
+
+#[test]
+fn what_can_be_released_is_measured_exactly() {
+    let (engine, config) = (Engine::assumed(Kind::Docker), config());
+    for changed in [false, true] {
+        let facts = Facts { changed, ..facts(&engine, &config) };
+        assert_eq!(build(&Wishes::default(), &facts).unwrap().exact_size, !changed);
+    }
 }

@@ -15,7 +15,8 @@ fn check(kind: Kind, config: &Value, expected: &Expect) {
     let plan = plan(&engine, &image, &inspected, vec!["a:b".into()], &state, 7).unwrap();
     let steps = one_layer::steps(&engine, &plan);
     let mut text = String::new();
-    for invocation in steps.prepare.iter().chain(&steps.make).chain(&steps.tidy) {
+    steps.prepare.iter().for_each(|step| text += &format!("{step}\n"));
+    for invocation in steps.make.iter().chain(&steps.tidy) {
         text += &format!("{invocation}\n");
     }
     expected.assert_eq(&text);
@@ -30,7 +31,7 @@ fn podman_squashes_itself() {
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
             rm -f /top/target/xtask/squash/image-id
             touch /top/target/xtask/checkout
-            sh -c 'printf '\''%s\n'\'' "$@" >"$0"' /top/target/xtask/squash/Dockerfile 'FROM 1234'
+            printf '%s\n' 'FROM 1234' >/top/target/xtask/squash/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --squash-all --file /top/target/xtask/squash/Dockerfile --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/squash/image-id /top/target/xtask/squash/context
         "#]],
     );
@@ -46,8 +47,8 @@ fn docker_copies_everything_into_nothing_and_restores_the_config() {
         &expect![[r#"
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
             rm -f /top/target/xtask/squash/image-id
-            sh -c 'printf '\''%s\n'\'' "$@" >"$0"' /top/target/xtask/squash/tree 'FROM scratch' 'COPY --from=xtask/squash:7-source / /'
-            sh -c 'printf '\''%s\n'\'' "$@" >"$0"' /top/target/xtask/squash/config 'FROM xtask/squash:7-folder' 'ENV A="\$b"' 'ENTRYPOINT []' 'CMD ["web"]' 'SHELL ["/bin/sh"]'
+            printf '%s\n' 'FROM scratch' 'COPY --from=xtask/squash:7-source / /' >/top/target/xtask/squash/tree
+            printf '%s\n' 'FROM xtask/squash:7-folder' 'ENV A="\$b"' 'ENTRYPOINT []' 'CMD ["web"]' 'SHELL ["/bin/sh"]' >/top/target/xtask/squash/config
             DOCKER_BUILDKIT=1 docker tag sha256:1234 xtask/squash:7-source
             DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/squash/tree --tag xtask/squash:7-tree /top/target/xtask/squash/context
             DOCKER_BUILDKIT=1 docker create --network none --name xtask-7-squash xtask/squash:7-tree /
@@ -65,8 +66,8 @@ fn docker_copies_everything_into_nothing_and_restores_the_config() {
         &expect![[r#"
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
             rm -f /top/target/xtask/squash/image-id
-            sh -c 'printf '\''%s\n'\'' "$@" >"$0"' /top/target/xtask/squash/tree 'FROM scratch' 'COPY --from=xtask/squash:7-source / /'
-            sh -c 'printf '\''%s\n'\'' "$@" >"$0"' /top/target/xtask/squash/config 'FROM xtask/squash:7-tree' 'ENTRYPOINT []' 'CMD []'
+            printf '%s\n' 'FROM scratch' 'COPY --from=xtask/squash:7-source / /' >/top/target/xtask/squash/tree
+            printf '%s\n' 'FROM xtask/squash:7-tree' 'ENTRYPOINT []' 'CMD []' >/top/target/xtask/squash/config
             DOCKER_BUILDKIT=1 docker tag sha256:1234 xtask/squash:7-source
             DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/squash/tree --tag xtask/squash:7-tree /top/target/xtask/squash/context
             DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/squash/config --iidfile /top/target/xtask/squash/image-id --label 'title=it'\''s ours' /top/target/xtask/squash/context

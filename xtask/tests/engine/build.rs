@@ -116,7 +116,7 @@ fn a_commit_that_changes_no_file_of_the_image_costs_no_layer() {
     assert_eq!(label(&second, "revision"), repository.git(&["rev-parse", "HEAD"]));
     assert_ne!(label(&second, "revision"), label(&first, "revision"));
     assert_eq!(layers(&second), layers(&first));
-    // Nothing but labels was made anew (Podman makes each label as a step of its own).
+    // Nothing but labels was made anew (Podman makes them in a step of their own).
     let log = std::fs::read_to_string(second["log"].as_str().unwrap()).unwrap();
     let steps = log.lines().filter(|line| line.contains("STEP ") && !line.contains(": LABEL "));
     let steps = steps.filter(|line| !line.contains(": FROM ")).count().max(9);
@@ -161,23 +161,49 @@ fn a_changed_tree_is_labelled_and_listed_and_builds_the_same_twice() {
     assert!(!label(&repository.build(&[]), "version").ends_with("-dirty"));
 }
 
-/// Podman 4.3.1's layer cache gives an image the labels of an older build.
+/// A `--label` stays in Podman 4.3.1's layer cache, for whoever builds the same steps without it.
 #[test]
-fn a_label_that_is_no_longer_asked_for_is_gone() {
+fn a_label_that_nobody_asks_for_is_gone() {
     let repository = Repository::new();
     repository.edit("docker/Dockerfile", "WORKDIR /app\n", "WORKDIR /app\nENV ANOTHER=1\n");
-    let with = repository.build(&["--target", "dependencies", "--label", "team=blue"]);
+    let target = ["--target", "dependencies"];
+    let build = |words: &[&str]| repository.build(&[&target, words].concat());
+    let with = build(&["--label", "team=blue"]);
     assert_eq!(with["labels"]["team"], "blue");
-    let without = repository.build(&["--target", "dependencies"]);
+    let without = build(&[]);
     assert_eq!(without["labels"].get("team"), None);
-    // The cache may offer an older chain of layers once more, but without that label; then all
-    // of it is cached again.
-    let again = repository.build(&["--target", "dependencies"]);
-    assert_eq!(again["labels"].get("team"), None);
-    let third = repository.build(&["--target", "dependencies"]);
-    assert_eq!(third["image_id"], again["image_id"]);
-    let with = repository.build(&["--target", "dependencies", "--label", "team=red"]);
-    assert_eq!(with["labels"]["team"], "red");
+    assert_eq!(build(&[])["image_id"], without["image_id"]);
+    assert_eq!(build(&["--label", "team=red"])["labels"]["team"], "red");
+    // The same steps with a label by somebody else's hand.
+    repository.edit("docker/Dockerfile", "ENV ANOTHER=1", "ENV ANOTHER=2");
+    let script = repository.xtask(&[&["build", "--dry-run"], &target[..]].concat()).good();
+    let script = script.replace(" --iidfile ", " --label team=theirs --iidfile ");
+    assert!(script.contains("team=theirs"), "{script}");
+    let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let ours = build(&[]);
+    assert_eq!(ours["labels"].get("team"), None);
+    // Then all of it is cached again.
+    build(&[]);
+    assert_eq!(build(&[])["image_id"], build(&[])["image_id"]);
+}
+
+/// Podman gets the labels in a Dockerfile, where each of these means something.
+#[test]
+fn labels_come_as_they_were_given() {
+    let repository = Repository::new();
+    let values =
+        [r#"it's "quoted""#, "$HOME ${PATH} $$", r"back\ \n slash\", "# no comment", "é=ü", ""];
+    let given: Vec<String> =
+        values.iter().enumerate().map(|(index, value)| format!("label.{index}={value}")).collect();
+    let words = given.iter().flat_map(|given| ["--label", given]);
+    let words: Vec<&str> = ["--target", "base"].into_iter().chain(words).collect();
+    let report = repository.build(&words);
+    for (index, value) in values.iter().enumerate() {
+        assert_eq!(report["labels"][format!("label.{index}")], json!(value));
+    }
+    let several = repository.build(&["--target", "base", "--label", "several=two\nlines"]);
+    assert_eq!(several["labels"]["several"], "two\nlines");
 }
 
 #[test]

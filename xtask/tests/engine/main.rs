@@ -9,12 +9,13 @@ mod build;
 mod clean;
 mod context;
 mod dependencies;
+mod design;
 #[path = "../it/ended.rs"]
 mod ended;
 mod killed;
 mod network;
+mod platform;
 mod readme;
-mod serve;
 mod size;
 mod smoke;
 mod squash;

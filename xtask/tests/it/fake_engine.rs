@@ -18,11 +18,10 @@ case "$1 $2" in
     "history "*) echo '[{"size":5000000},{"size":0}]' ;;
     "build "*)
         shift
-        labels= comma=
         while [ $# -gt 0 ]; do
             case $1 in
+                --file) labels=$(sed -n 's/^LABEL //; T; s/"="/":"/g; s/" "/","/g; p' "$2") ;;
                 --iidfile) file=$2 ;;
-                --label) labels="$labels$comma\"${2%%=*}\":\"${2#*=}\""; comma=, ;;
             esac
             shift
         done

@@ -1,4 +1,4 @@
-//! What is found in a project's own Dockerfiles, as a user sees it; and where engines are said to be.
+//! What is found in a project's own Dockerfiles, as a user sees it.
 
 use super::checkout::{Checkout, source};
 
@@ -46,26 +46,6 @@ fn doctor_says_it_and_calls_it_bad_only_where_it_breaks_the_engine_of_this_machi
     check("podman", r#"{"Client":{"Version":"4.3.1"}}"#, "BAD dockerfile");
     let docker = r#"{"Client":{"Version":"28.5.2"},"Server":{"Version":"28.5.2"}}"#;
     check("docker", docker, "    dockerfile");
-}
-
-#[test]
-fn doctor_names_a_remote_engine_and_what_points_there() {
-    let checkout = Checkout::new();
-    let version = r#"{"Client":{"Version":"28.5.2","Context":"box"},"Server":{"Version":"28.5.2","Platform":{"Name":"Docker Engine - Community"}}}"#;
-    let more = "--version) echo Docker version ;;\n\"context inspect box \"*) echo ssh://me@box ;;";
-    checkout.program("docker", &answering(version, more));
-    let ended = checkout.run(&["doctor"]);
-    let place = "a remote Docker of the context box (ssh://me@box)";
-    assert!(ended.out.contains(&format!("Docker 28.5.2: it works; {place}\n")), "{}", ended.out);
-    assert!(
-        ended.out.contains(&format!("Docker 28.5.2 works, with DOCKER_BUILDKIT=1; {place}\n")),
-        "{}",
-        ended.out
-    );
-    let mut command = checkout.command(&["doctor"]);
-    let output = command.env("DOCKER_HOST", "tcp://box:2376").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("a remote Docker, tcp://box:2376 by DOCKER_HOST"), "{text}");
 }
 
 #[test]

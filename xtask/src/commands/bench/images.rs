@@ -1,6 +1,6 @@
 //! Bytes of images: of all layers, of those above the base when compressed, of those that changed.
 
-use super::sides::{Side, Sides, remove};
+use super::sides::{Sides, remove};
 use super::{Bench, failed};
 use crate::invocation::Invocation;
 use crate::run::QUESTION;
@@ -17,34 +17,56 @@ pub struct Layer {
     pub digest: String,
     /// Uncompressed bytes.
     pub size: u64,
-    /// Bytes as `gzip -6` makes them; 0 for a layer of the base.
+    /// Bytes as `gzip -6` makes them; 0 for a layer that nobody asked for.
     pub compressed: u64,
 }
 
-/// The layers of a side's image, from the bottom.
+/// Which layers are compressed: to do that takes a second for every 20 MB.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// Those that this base hasn't.
+    AboveBase(&'a str),
+    /// Those that weren't there before.
+    NewTo(&'a [Layer]),
+    /// None.
+    None,
+}
+
+/// The layers of an image, from the bottom.
 ///
 /// # Errors
 /// When the image can't be saved or read.
-pub fn layers(bench: &Bench<'_>, sides: &Sides<'_>, side: Side) -> anyhow::Result<Vec<Layer>> {
-    let image = sides.image(side);
-    let digests = digests(sides, &image)?;
-    let base = digests_shared(&digests, &self::digests(sides, sides.base_of(side))?);
+pub fn layers(
+    bench: &Bench<'_>,
+    sides: &Sides<'_>,
+    image: &str,
+    which: Which<'_>,
+) -> anyhow::Result<Vec<Layer>> {
+    let digests = digests(sides, image)?;
+    let without = match which {
+        Which::AboveBase(base) => {
+            let shared = digests_shared(&digests, &self::digests(sides, base)?);
+            digests[..shared].to_vec()
+        }
+        Which::NewTo(before) => before.iter().map(|layer| layer.digest.clone()).collect(),
+        Which::None => digests.clone(),
+    };
     let folder = bench.state.folder.join("saved");
     remove(&folder)?;
     make_folder(&folder)?;
     let archive = folder.join("image.tar").display().to_string();
-    sides.engine(&["save", "-o", &archive, &image])?;
+    sides.engine(&["save", "-o", &archive, image])?;
     let target = folder.display().to_string();
     bench.ask(&Invocation::new("tar", ["-xf", &archive, "-C", &target]))?;
     let manifest = fs::read(folder.join("manifest.json")).context("reading manifest.json")?;
     let manifest: Value = serde_json::from_slice(&manifest).context("reading manifest.json")?;
     let files = manifest[0]["Layers"].as_array().context("reading manifest.json: no layers")?;
     let mut layers = Vec::new();
-    for (index, (digest, file)) in digests.into_iter().zip(files).enumerate() {
+    for (digest, file) in digests.into_iter().zip(files) {
         // Where a layer stands twice, the second is a link, which is followed.
         let path = folder.join(file.as_str().unwrap_or_default());
         let size = path.metadata().with_context(|| format!("reading {}", path.display()))?.len();
-        let compressed = if index < base { 0 } else { compressed(bench, &path)? };
+        let compressed = if without.contains(&digest) { 0 } else { compressed(bench, &path)? };
         layers.push(Layer { digest, size, compressed });
     }
     remove(&folder)?;

@@ -41,20 +41,35 @@ pub fn time(daemons: &[u32], what: impl FnOnce() -> anyhow::Result<()>) -> anyho
 fn cpu(daemons: &[u32]) -> f64 {
     let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let children = stat(&own).map_or(0, |stat| stat.children);
-    let mut all = HashMap::new();
-    if !daemons.is_empty() {
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let id = entry.file_name().to_string_lossy().parse::<u32>();
-            let text = fs::read_to_string(entry.path().join("stat"));
-            if let (Ok(id), Some(stat)) = (id, text.ok().as_deref().and_then(stat)) {
-                all.insert(id, stat);
-            }
-        }
-    }
+    let all = if daemons.is_empty() { HashMap::new() } else { processes() };
     // Ticks below 2^53 are exact.
     #[allow(clippy::cast_precision_loss)]
     let ticks = (children + tree(&all, daemons)) as f64;
     ticks / TICKS
+}
+
+/// All processes of the machine.
+fn processes() -> HashMap<u32, Stat> {
+    let mut all = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let id = entry.file_name().to_string_lossy().parse::<u32>();
+        let text = fs::read_to_string(entry.path().join("stat"));
+        if let (Ok(id), Some(stat)) = (id, text.ok().as_deref().and_then(stat)) {
+            all.insert(id, stat);
+        }
+    }
+    all
+}
+
+/// The memory of a process and all below it in bytes, what several share divided among them
+/// (proportional set size, proc(5)).
+pub fn memory(root: u32) -> u64 {
+    let kilobytes = |id: u32| {
+        let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
+    };
+    inside(&processes(), &[root]).into_iter().filter_map(kilobytes).sum::<u64>() * 1024
 }
 
 /// What `/proc/ID/stat` says (proc(5)).
@@ -79,6 +94,11 @@ fn stat(text: &str) -> Option<Stat> {
 
 /// The ticks of `roots` and of all processes below them, ended ones included.
 fn tree(all: &HashMap<u32, Stat>, roots: &[u32]) -> u64 {
+    inside(all, roots).iter().map(|id| all[id].own + all[id].children).sum()
+}
+
+/// Those of `roots` that are there, and all processes below them.
+fn inside(all: &HashMap<u32, Stat>, roots: &[u32]) -> HashSet<u32> {
     let mut inside: HashSet<u32> =
         roots.iter().copied().filter(|id| all.contains_key(id)).collect();
     loop {
@@ -88,7 +108,7 @@ fn tree(all: &HashMap<u32, Stat>, roots: &[u32]) -> u64 {
             .map(|(id, _)| *id)
             .collect();
         if more.is_empty() {
-            return inside.iter().map(|id| all[id].own + all[id].children).sum();
+            return inside;
         }
         inside.extend(more);
     }
@@ -151,6 +171,13 @@ mod tests {
         assert_eq!(tree(&all, &[2]), 110);
         assert_eq!(tree(&all, &[5]), 0);
         assert_eq!(tree(&all, &[]), 0);
+    }
+
+    #[test]
+    fn memory_is_that_of_a_process_and_those_below_it() {
+        let own = memory(std::process::id());
+        assert!(own > 1_000_000, "{own}");
+        assert_eq!(memory(u32::MAX), 0);
     }
 
     #[test]

@@ -211,11 +211,19 @@ impl<'a> Sides<'a> {
     /// # Errors
     /// When it fails, with its last line.
     pub fn engine(&self, words: &[&str]) -> anyhow::Result<Answer> {
+        self.engine_in(Side::Design, words)
+    }
+
+    /// As [`Sides::engine`], in the folder of a side.
+    ///
+    /// # Errors
+    /// When it fails, with its last line.
+    pub fn engine_in(&self, side: Side, words: &[&str]) -> anyhow::Result<Answer> {
         // The prefix is a shell's own words; ours are given to it as they are.
         let script = format!("{} \"$@\"", self.prefix);
         let words = ["-c", script.as_str(), "sh"].into_iter().chain(words.iter().copied());
         let tmp = self.design_tmp().display().to_string();
-        self.ask(Invocation::new("sh", words).with_env("TMPDIR", tmp), Side::Design)
+        self.ask(Invocation::new("sh", words).with_env("TMPDIR", tmp), side)
     }
 
     /// The bench's processes that work for the engine.

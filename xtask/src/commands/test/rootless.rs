@@ -3,7 +3,7 @@
 //! checkout's, so that what a killed run left is found at the next start.
 
 use super::Bench;
-use super::suite::{self, CORE, Suite};
+use super::suite::{self, CORE, SETTINGS, Suite};
 use crate::engine::rootless::{OVERLAY, free_ids};
 use crate::failure::{Exit, failure_help};
 use crate::invocation::Invocation;
@@ -44,7 +44,7 @@ pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// The name of the user of the checkout at `top`: its own, so that two checkouts can be tested at
 /// once.
-fn name_for(top: &Path) -> anyhow::Result<String> {
+pub(super) fn name_for(top: &Path) -> anyhow::Result<String> {
     let text = top.display().to_string();
     let hash = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
     Ok(format!("xtask-{}", &hash.context("hashing a path")?.to_string()[..8]))
@@ -71,11 +71,7 @@ fn made(bench: &Bench<'_>, name: &str) -> anyhow::Result<(User, Suite)> {
     // As `setup --write-user-config` writes it.
     let storage = user.home.join(".config/containers/storage.conf");
     fs::write(&storage, OVERLAY).with_context(|| format!("writing {}", storage.display()))?;
-    let standins = bench.workflow.state.folder.join("test-cache/senex-xtask/standins");
-    if standins.is_dir() {
-        let to = user.home.join(".cache/senex-xtask").display().to_string();
-        root("cp", &["--recursive", &standins.display().to_string(), &to])?;
-    }
+    suite::copy_standins(bench, &user.home.join(".cache/senex-xtask"))?;
     let owner = format!("{}:{}", user.uid, user.gid);
     root("chown", &["--recursive", &owner, &user.home.display().to_string()])?;
     let run = user.home.join("run").display().to_string();
@@ -89,7 +85,7 @@ fn tests(bench: &Bench<'_>, user: &User, suite: &Suite) -> anyhow::Result<()> {
         let message = "looking for the network device of rootless containers: no /dev/net/tun";
         return Err(failure_help(Exit::Engine, message, "as root: modprobe tun"));
     }
-    for test in [suite.engine_tests(true), suite.context_proof()] {
+    for test in [suite.engine_tests(true), suite.proofs()] {
         bench.step_with(&runner, &as_user(&test, user))?;
     }
     Ok(())
@@ -99,19 +95,6 @@ fn tests(bench: &Bench<'_>, user: &User, suite: &Suite) -> anyhow::Result<()> {
 /// and becomes the user there: the words are the folder for the device and those of setpriv(1).
 const ENTER: &str = "mount -t tmpfs -o mode=755 tmpfs \"$1\" && mknod -m 666 \"$1/tun\" c 10 200 && \
                      mount --bind \"$1/tun\" /dev/net/tun && shift && exec setpriv \"$@\"";
-
-/// Root's own settings, which another user can't read or must not write to.
-const ROOTS: [&str; 9] = [
-    "CONTAINERS_CONF",
-    "CONTAINERS_STORAGE_CONF",
-    "CONTAINERS_REGISTRIES_CONF",
-    "CONTAINER_HOST",
-    "CONTAINER_CONNECTION",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "REGISTRY_AUTH_FILE",
-    "XDG_DATA_HOME",
-    "XTASK_ENGINE",
-];
 
 /// `invocation` run by `user`, without a login.
 fn as_user(invocation: &Invocation, user: &User) -> Invocation {
@@ -124,7 +107,7 @@ fn as_user(invocation: &Invocation, user: &User) -> Invocation {
         "--init-groups".to_owned(),
         "env".to_owned(),
     ]);
-    words.extend(ROOTS.iter().flat_map(|name| ["-u".to_owned(), (*name).to_owned()]));
+    words.extend(SETTINGS.iter().flat_map(|name| ["-u".to_owned(), (*name).to_owned()]));
     words.push(invocation.program.clone());
     words.extend(invocation.words.iter().cloned());
     let own = [

@@ -27,6 +27,19 @@ pub(super) const CORE: [&str; 7] = [
     "proxies_and_the_index_reach_a_step_and_neither_the_image_nor_the_cache",
 ];
 
+/// Settings of whoever runs the tests, which another user can't read and another system hasn't.
+pub(super) const SETTINGS: [&str; 9] = [
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINER_HOST",
+    "CONTAINER_CONNECTION",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "REGISTRY_AUTH_FILE",
+    "XDG_DATA_HOME",
+    "XTASK_ENGINE",
+];
+
 /// Where the copies are, below one folder.
 pub(super) struct Suite {
     pub folder: PathBuf,
@@ -40,8 +53,8 @@ impl Suite {
         self.with_places(Invocation::new(self.file("engine"), words))
     }
 
-    /// The proof that the engine copies what `context` lists.
-    pub fn context_proof(&self) -> Invocation {
+    /// The proofs that the engine copies what `context` lists, and can what the table says.
+    pub fn proofs(&self) -> Invocation {
         self.with_places(Invocation::new(self.file("unit"), ["engine_proof"]))
     }
 
@@ -91,6 +104,16 @@ fn executables(json: &str) -> Vec<(&'static str, String)> {
             Some((name, file))
         })
         .collect()
+}
+
+/// Copies what stand-ins were made of, where any were, into a user's cache.
+pub(super) fn copy_standins(bench: &Bench<'_>, to: &Path) -> anyhow::Result<()> {
+    let standins = bench.workflow.state.folder.join("test-cache/senex-xtask/standins");
+    if !standins.is_dir() {
+        return Ok(());
+    }
+    let words = ["--recursive".into(), standins.display().to_string(), to.display().to_string()];
+    bench.step(&Invocation::new("cp", words))
 }
 
 /// The files of the checkout as they are now, committed or not, in a repository of their own.

@@ -57,12 +57,14 @@ const TRIALS: [(Capability, Trial); 24] = [
     }),
     (Capability::HereDocuments, |e| e.good(&[], "FROM scratch\nCOPY <<END /x\nhello\nEND\n")),
     (Capability::MountFromStage, |e| {
-        let file = |word: &str| {
+        let file = |stage: &str, word: &str| {
             format!(
-                "FROM BASE AS one\nRUN echo one >/x\nFROM BASE\nRUN --mount=type=bind,from=one,target=/m test -s /m/x && echo {word}\n"
+                "FROM BASE AS one\nRUN echo {stage} >/x\nFROM BASE\nRUN --mount=type=bind,from=one,target=/m cp /m/x /y && test -s /y && echo {word}\n"
             )
         };
-        e.good(&[], &file("first")) && e.good(&[], &file("second"))
+        // A cached stage must be there for a new step, and a new stage for a cached step.
+        let built = e.good(&[], &file("first", "one")) && e.good(&[], &file("first", "two"));
+        built && e.build(&[], &file("second", "two")).1 != e.build(&[], &file("first", "two")).1
     }),
     (Capability::BindMountFresh, |e| {
         let file = "FROM BASE\nRUN --mount=type=bind,source=fresh,target=/m cp /m /x\n";
@@ -82,7 +84,11 @@ const TRIALS: [(Capability, Trial); 24] = [
     }),
     (Capability::CopyLink, |e| e.good(&[], "FROM scratch\nCOPY --link a /\n")),
     (Capability::CopyExclude, |e| {
-        e.good(&[], "FROM BASE\nCOPY --exclude=a . /m/\nRUN test -e /m/b && test ! -e /m/a\n")
+        // The pattern is meant from the folder that is copied.
+        e.write("folder/a", "yes");
+        e.write("folder/not.md", "no");
+        let test = "RUN test -e /m/a && test ! -e /m/not.md";
+        e.good(&[], &format!("FROM BASE\nCOPY --exclude=*.md folder /m/\n{test}\n"))
     }),
     (Capability::CopyParents, |e| e.good(&[], "FROM scratch\nCOPY --parents a /\n")),
     // Where nobody serves the file: an engine that knows the option tries to fetch it.

@@ -1,6 +1,6 @@
 //! The rows of the table: each was measured, not read from documentation.
 
-use super::Works::{Always, Between, Never, NotOn};
+use super::Works::{Always, Between, Never};
 use super::{Capability, Row, Works};
 use crate::engine::Version;
 
@@ -64,16 +64,16 @@ pub(super) const TABLE: [Row; 26] = [
         breaks: false,
         what: "layer sizes from history",
         why: "Podman records the bytes of each layer's archive; Docker adds up file sizes",
-        instead: "the layers are measured from `docker save`",
+        instead: "the layers are measured by the daemon's records or from `docker save`",
     },
     Row {
         capability: Capability::LabelsAnyStage,
-        podman: NotOn(Version(4, 3, 1)),
+        podman: PODMAN_5,
         docker: Always,
         breaks: false,
-        what: "labels on a stage in the middle",
-        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none",
-        instead: "the file that Podman is given ends with the target's stage",
+        what: "labels on any stage by --label",
+        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none, and makes a step of each",
+        instead: "the file that Podman is given ends with the target's stage and one LABEL with the values themselves",
     },
     Row {
         capability: Capability::ProxiesPassed,
@@ -113,11 +113,11 @@ pub(super) const TABLE: [Row; 26] = [
     },
     Row {
         capability: Capability::MountFromStage,
-        podman: NotOn(Version(4, 3, 1)),
+        podman: Never,
         docker: Always,
         breaks: true,
         what: "a RUN --mount from another stage",
-        why: "empty when that stage came from the layer cache",
+        why: "Podman 4.3.1: empty when that stage came from the layer cache; 5.4.2: the step is served stale when the stage has changed",
         instead: "COPY --from=STAGE",
     },
     Row {
@@ -162,7 +162,7 @@ pub(super) const TABLE: [Row; 26] = [
         docker: DOCKER_28,
         breaks: true,
         what: "COPY --exclude",
-        why: "refused; Podman 5.4.2 accepts it and copies the files all the same",
+        why: "refused; Podman 5.4.2 takes its patterns from the context's top, so that `*.md` misses those of a folder that is copied",
         instead: "the ignore file, or `rm` in a stage before",
     },
     Row {

@@ -12,12 +12,10 @@ pub(super) fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a st
     environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
 }
 
-/// Whether the program must be asked for its connections: a remote Podman that no variable names.
+/// Whether the program must be asked for its connections: a remote Podman whose address no variable
+/// holds.
 pub fn asks_connections(version: &Value, environment: &Environment) -> bool {
-    version["Server"].is_object()
-        && ["CONTAINER_HOST", "CONTAINER_CONNECTION"]
-            .iter()
-            .all(|name| set(environment, name).is_none())
+    version["Server"].is_object() && set(environment, "CONTAINER_HOST").is_none()
 }
 
 /// Where a Podman's builds run; `None`: here. `connections` is the answer of
@@ -81,6 +79,13 @@ pub fn docker(version: &Value, host: &str, environment: &Environment) -> Option<
         (true, None) => Some(format!("the virtual machine of {platform}")),
         (false, named) => named,
     }
+}
+
+/// Whether Docker keeps images in containerd's store, as `docker info --format
+/// '{{json .DriverStatus}}'` tells: an image ID is the manifest's digest there.
+pub fn containerd(status: &str) -> bool {
+    let pairs: Vec<(String, String)> = serde_json::from_str(status).unwrap_or_default();
+    pairs.iter().any(|(name, value)| name == "driver-type" && value.starts_with("io.containerd."))
 }
 
 fn text(value: &Value) -> &str {
@@ -218,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn the_store_of_containerd_says_so() {
+        let check = |status: &str, expected| assert_eq!(containerd(status), expected, "{status}");
+        check(r#"[["driver-type","io.containerd.snapshotter.v1"]]"#, true);
+        check(r#"[["Backing Filesystem","extfs"],["Supports d_type","true"]]"#, false);
+        check("null", false);
+        check("", false);
+    }
+
+    #[test]
     fn only_what_is_not_known_already_is_asked() {
         let version = serde_json::json!({ "Client": { "Context": "box" }, "Server": {} });
         let none = environment(&[]);
@@ -225,6 +239,7 @@ mod tests {
         assert_eq!(context(&version, &environment(&[("DOCKER_HOST", "tcp://x")])), None);
         assert!(asks_connections(&version, &none));
         assert!(!asks_connections(&version, &environment(&[("CONTAINER_HOST", "tcp://x")])));
+        assert!(asks_connections(&version, &environment(&[("CONTAINER_CONNECTION", "box")])));
         assert!(!asks_connections(&serde_json::json!({ "Client": {} }), &none));
     }
 }

@@ -1,5 +1,5 @@
-//! Docker 26 with buildx, from Debian 13's packages unpacked beside everything else: nothing is
-//! installed, and no source is added to apt's.
+//! Packages of Debian 13, unpacked beside everything else: nothing is installed, and no source is
+//! added to apt's.
 
 use super::Bench;
 use crate::invocation::Invocation;
@@ -8,17 +8,20 @@ use crate::state::make_folder;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
-/// The daemon, the client and its plugin for BuildKit.
-const PACKAGES: [&str; 3] = ["docker.io", "docker-cli", "docker-buildx"];
-
-/// The folder that Docker 26 is unpacked in; fetched once for a checkout.
-pub(super) fn unpacked(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
-    let folder = bench.workflow.state.folder.join("docker26");
+/// Where `packages` are unpacked: fetched once for a checkout, as long as the file `sign` of theirs
+/// is there.
+pub(super) fn unpacked(
+    bench: &Bench<'_>,
+    name: &str,
+    packages: &[&str],
+    sign: &str,
+) -> anyhow::Result<PathBuf> {
+    let folder = bench.workflow.state.folder.join(name);
     let root = folder.join("root");
-    if root.join("usr/sbin/dockerd").is_file() {
+    if root.join(sign).is_file() {
         return Ok(root);
     }
-    for part in ["lists/partial", "cache/archives/partial", "root", "config/cli-plugins"] {
+    for part in ["lists/partial", "cache/archives/partial", "root"] {
         make_folder(&folder.join(part))?;
     }
     let sources = folder.join("sources.list");
@@ -27,7 +30,7 @@ pub(super) fn unpacked(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
     std::fs::write(&sources, line).with_context(|| format!("writing {}", sources.display()))?;
     let inside = Runner { folder: folder.clone(), ..bench.runner.clone() };
     bench.step_with(&inside, &apt(&folder, &["update", "--quiet"]))?;
-    bench.step_with(&inside, &apt(&folder, &[&["download", "--quiet"], &PACKAGES[..]].concat()))?;
+    bench.step_with(&inside, &apt(&folder, &[&["download", "--quiet"], packages].concat()))?;
     for entry in std::fs::read_dir(&folder).context("reading the packages")?.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|end| end == "deb") {
@@ -35,9 +38,6 @@ pub(super) fn unpacked(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
             bench.step_with(&inside, &Invocation::new("dpkg-deb", words))?;
         }
     }
-    let plugin = root.join("usr/libexec/docker/cli-plugins/docker-buildx");
-    let link = ["-sfn".to_owned(), plugin.display().to_string(), "config/cli-plugins/".to_owned()];
-    inside.ask(&Invocation::new("ln", link), QUESTION)?;
     Ok(root)
 }
 
@@ -55,8 +55,20 @@ fn apt(folder: &Path, words: &[&str]) -> Invocation {
     Invocation::new("apt-get", options.chain(words.iter().map(ToString::to_string)))
 }
 
+/// The folder of Docker 26 with its plugin for BuildKit where its client looks for it.
+pub(super) fn docker26(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
+    let packages = ["docker.io", "docker-cli", "docker-buildx"];
+    let root = unpacked(bench, "docker26", &packages, "usr/sbin/dockerd")?;
+    let plugins = root.with_file_name("config").join("cli-plugins");
+    make_folder(&plugins)?;
+    let plugin = root.join("usr/libexec/docker/cli-plugins/docker-buildx");
+    let link = ["-sfn", &plugin.display().to_string(), &plugins.display().to_string()];
+    bench.runner.ask(&Invocation::new("ln", link), QUESTION)?;
+    Ok(root)
+}
+
 /// What makes a process use this Docker instead of the machine's.
-pub(super) fn environment(root: &Path, path: &str) -> Vec<(String, String)> {
+pub(super) fn docker_environment(root: &Path, path: &str) -> Vec<(String, String)> {
     let bin = |name: &str| root.join("usr").join(name).display().to_string();
     let config = root.with_file_name("config").display().to_string();
     vec![

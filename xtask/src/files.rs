@@ -1,0 +1,192 @@
+//! Small changes of files, decided as data: done here, and shown as the command that does the same.
+//! To start that command would take longer than what it does.
+
+use crate::invocation::{Invocation, quoted};
+use crate::state::{make_folder, write_whole};
+use anyhow::Context as _;
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// One change. [`fmt::Display`] is the command for a shell in the top folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// These folders are there, and those above them.
+    Folders(Vec<PathBuf>),
+    /// There is no such file.
+    Gone(PathBuf),
+    /// There is such a file, whatever is in it.
+    Present(PathBuf),
+    /// The place is a link to the target.
+    Link {
+        /// What it leads to.
+        target: PathBuf,
+        /// Where it stands.
+        place: PathBuf,
+    },
+    /// A file holds the first lines of another one, and a last line of its own.
+    Ending {
+        /// The other file, below the top folder.
+        whole: String,
+        /// How many of its lines.
+        count: usize,
+        /// The last line.
+        last: String,
+        /// The file that is written.
+        file: PathBuf,
+    },
+    /// A file holds these lines.
+    Lines {
+        /// The lines.
+        lines: Vec<String>,
+        /// The file that is written.
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |path: &PathBuf| path.display().to_string();
+        let invocation = match self {
+            Step::Folders(folders) => {
+                let words = ["-p".to_owned()].into_iter().chain(folders.iter().map(path));
+                Invocation::new("mkdir", words)
+            }
+            Step::Gone(file) => Invocation::new("rm", ["-f".to_owned(), path(file)]),
+            Step::Present(file) => Invocation::new("touch", [path(file)]),
+            Step::Link { target, place } => {
+                Invocation::new("ln", ["-sfn".to_owned(), path(target), path(place)])
+            }
+            Step::Ending { whole, count, last, file } => {
+                // The empty line is there for a file whose last line isn't ended.
+                let [whole, last, file] = [whole, last, &path(file)].map(|word| quoted(word));
+                return write!(
+                    f,
+                    "{{ head -n {count} {whole}; printf '\\n%s\\n' {last}; }} >{file}"
+                );
+            }
+            Step::Lines { lines, file } => {
+                let words = ["%s\\n"].map(str::to_owned).into_iter().chain(lines.iter().cloned());
+                return write!(f, "{} >{}", Invocation::new("printf", words), quoted(&path(file)));
+            }
+        };
+        invocation.fmt(f)
+    }
+}
+
+impl Step {
+    /// Makes the change; `top` is the top folder of the workflow.
+    ///
+    /// # Errors
+    /// When the file system refuses, naming the file.
+    pub fn run(&self, top: &Path) -> anyhow::Result<()> {
+        match self {
+            Step::Folders(folders) => folders.iter().try_for_each(|folder| make_folder(folder)),
+            Step::Gone(file) => gone(file),
+            Step::Present(file) => {
+                let opened = File::options().create(true).append(true).open(file);
+                opened.map(drop).with_context(|| format!("making {}", file.display()))
+            }
+            Step::Link { target, place } => {
+                if fs::read_link(place).is_ok_and(|there| there == *target) {
+                    return Ok(());
+                }
+                gone(place)?;
+                std::os::unix::fs::symlink(target, place)
+                    .with_context(|| format!("making the link {}", place.display()))
+            }
+            Step::Ending { whole, count, last, file } => {
+                let text = fs::read_to_string(top.join(whole));
+                let text = text.with_context(|| format!("reading {whole}"))?;
+                let first: String = text.split_inclusive('\n').take(*count).collect();
+                write_whole(file, &format!("{first}\n{last}\n"))
+            }
+            Step::Lines { lines, file } => write_whole(file, &(lines.join("\n") + "\n")),
+        }
+    }
+}
+
+fn gone(file: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Every file below `folder` with what is in it, or where it leads to.
+    fn tree(folder: &Path) -> Vec<String> {
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.display().to_string();
+            match path.read_link() {
+                Ok(target) => all.push(format!("{name} -> {}", target.display())),
+                Err(_) if path.is_dir() => {
+                    all.push(name);
+                    all.extend(tree(&path));
+                }
+                Err(_) => all.push(format!("{name}: {}", fs::read_to_string(path).unwrap())),
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// What `--dry-run` prints does what a build does, twice in a row and over what was there.
+    #[test]
+    fn each_step_does_what_its_command_does() {
+        let made = |by_command: bool| {
+            let folder = tempfile::tempdir().unwrap();
+            let top = folder.path();
+            for (name, text) in [("old", "text\n"), ("kept", "1"), ("three", "a\nb\nc\n")] {
+                fs::write(top.join(name), text).unwrap();
+            }
+            std::os::unix::fs::symlink("elsewhere", top.join("link")).unwrap();
+            let link = |name: &str| Step::Link { target: top.join("one"), place: top.join(name) };
+            let ending = |whole: &str, count, last: &str, file: &str| Step::Ending {
+                whole: whole.to_owned(),
+                count,
+                last: last.to_owned(),
+                file: top.join(file),
+            };
+            let steps = [
+                Step::Folders(vec![top.join("one/two"), top.join("o'ne")]),
+                Step::Gone(top.join("old")),
+                Step::Gone(top.join("never")),
+                Step::Present(top.join("kept")),
+                Step::Present(top.join("new")),
+                link("link"),
+                link("other"),
+                ending("three", 2, "d", "two lines"),
+                ending("three", 9, r#"it's "$HOME" \n %s \\"#, "all"),
+                ending("kept", 1, "", "not ended"),
+                Step::Lines {
+                    lines: ["it's", "", "$x \\n %s"].map(str::to_owned).to_vec(),
+                    file: top.join("lines"),
+                },
+            ];
+            for step in steps.iter().chain(&steps) {
+                if by_command {
+                    let script = step.to_string();
+                    let status =
+                        Command::new("sh").args(["-c", &script]).current_dir(top).status().unwrap();
+                    assert!(status.success(), "{script}");
+                } else {
+                    step.run(top).unwrap();
+                }
+            }
+            let root = top.display().to_string();
+            tree(top).iter().map(|line| line.replace(&root, "")).collect::<Vec<_>>()
+        };
+        let ours = made(false);
+        assert_eq!(ours, made(true));
+        assert!(ours.contains(&"/two lines: a\nb\n\nd\n".to_owned()), "{ours:?}");
+    }
+}

@@ -1,0 +1,52 @@
+use super::*;
+
+fn runner() -> Runner {
+    Runner {
+        folder: std::env::temp_dir(),
+        progress: false,
+        verbose: false,
+        form: Form::Plain,
+        signal: Arc::new(AtomicUsize::new(0)),
+    }
+}
+
+#[test]
+fn an_answer_has_both_streams_and_the_status() {
+    let script = "echo out; echo err >&2; exit 3";
+    let answer = runner().ask(&Invocation::new("sh", ["-c", script]), QUESTION).unwrap();
+    assert_eq!(answer, Answer { code: Some(3), stdout: "out\n".into(), stderr: "err\n".into() });
+    assert_eq!(answer.last_line(), "err");
+}
+
+#[test]
+fn a_missing_program_and_a_hanging_one_are_engine_failures() {
+    let check = |words: &[&str], limit, expected: &str| {
+        let invocation = Invocation::new(words[0], words[1..].iter().copied());
+        let error = runner().ask(&invocation, limit).unwrap_err();
+        assert_eq!(crate::failure::describe(&error).0, Exit::Engine);
+        assert!(error.to_string().starts_with(expected), "{error}");
+    };
+    check(&["no-such-engine"], QUESTION, "starting no-such-engine: no such program on PATH");
+    check(&["sleep", "600"], Duration::from_millis(50), "asking sleep: no answer in 0 s");
+}
+
+#[test]
+fn a_stream_is_logged_whole_and_a_grandchild_does_not_hold_it_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let invocation = Invocation::new("sh", ["-c", "sleep 600 & echo $!; echo two >&2; exit 7"]);
+    let ended = runner().stream(&invocation, &log).unwrap();
+    assert_eq!(ended.code, Some(7));
+    assert_eq!(ended.lines.len(), 2);
+    kill(ended.lines[0].parse().unwrap());
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.starts_with("$ sh -c ") && logged.ends_with("\ntwo\n"), "{logged}");
+}
+
+#[test]
+fn a_signal_ends_the_child_and_is_the_exit_code() {
+    let runner = runner();
+    runner.signal.store(usize::try_from(SIGTERM).unwrap(), Ordering::Relaxed);
+    let error = runner.ask(&Invocation::new("sleep", ["600"]), QUESTION).unwrap_err();
+    assert_eq!(crate::failure::describe(&error).0, Exit::Terminated);
+}

@@ -1,0 +1,97 @@
+//! A Docker that is played by a script: what it is asked for, and what is made of its answers.
+
+use super::checkout::Checkout;
+use std::fs;
+
+/// A Docker of version 20.10 whose store can't be looked into: an ordinary user's. The layers of
+/// what it builds stand in the file `layers`, its ID in `id`, what `save` gives in the file `archive`.
+const DOCKER: &str = r#"#!/bin/sh
+echo "$*" >>"$HOME/../calls"
+case "$1 $2" in
+    "--version ") echo "Docker version 20.10.24" ;;
+    "version "*) echo '{"Client":{"Version":"20.10.24","ApiVersion":"1.41"},"Server":{"Version":"20.10.24"}}' ;;
+    "image inspect") cat "$HOME/../image.json" ;;
+    "history "*) printf '0\n20000\n0\n3000000\n' ;;
+    "save "*) cat "$HOME/../archive" ;;
+    "build "*)
+        labels= comma=
+        while [ $# -gt 0 ]; do
+            case $1 in
+                --iidfile) file=$2 ;;
+                --label) labels="$labels$comma\"${2%%=*}\":\"${2#*=}\""; comma=, ;;
+            esac
+            shift
+        done
+        echo "[{\"Id\":\"$(cat "$HOME/../id")\",\"Config\":{\"Labels\":{$labels},\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}},
+            \"GraphDriver\":{\"Data\":{\"UpperDir\":\"$HOME/no/overlay2/12/diff\"}},
+            \"RootFS\":{\"Layers\":[$(cat "$HOME/../layers")]}}]" >"$HOME/../image.json"
+        cat "$HOME/../id" >"$file" ;;
+    *) ;;
+esac
+"#;
+
+fn with_docker() -> Checkout {
+    let checkout = Checkout::new();
+    checkout
+        .write(".git/info/exclude", "/bin/\n/home/\n/calls\n/image.json\n/id\n/layers\n/archive\n");
+    checkout.write("home/.keep", "");
+    checkout.write("image.json", r#"[{"Id":"sha256:ab","Config":{}}]"#);
+    checkout.program("docker", DOCKER);
+    checkout
+}
+
+/// What `docker save` gives for two layers of these bytes.
+fn archive(base: usize, top: usize) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let manifest = br#"[{"Config":"c","Layers":["a","b"]}]"#;
+    let files: [(&str, &[u8]); 4] =
+        [("a", &vec![0; base]), ("b", &vec![0; top]), ("c", b"{}"), ("manifest.json", manifest)];
+    for (name, data) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(data.len() as u64);
+        header.set_cksum();
+        archive.append_data(&mut header, name, data).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+/// Reading the whole image takes seconds: a developer's edit doesn't, what can be released does.
+#[test]
+fn a_small_edit_is_not_measured_and_a_commit_is() {
+    let checkout = with_docker();
+    let build = |words: &[&str]| {
+        let ended = checkout.run(&[&["build"], words].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended.out
+    };
+    let saved = || {
+        let calls = fs::read_to_string(checkout.path("calls")).unwrap();
+        calls.lines().filter(|call| call.starts_with("save ")).count()
+    };
+    let makes = |id: &str, top: &str| {
+        checkout.write("id", &format!("sha256:{id}"));
+        checkout.write("layers", &format!("\"sha256:base\",\"sha256:{top}\""));
+    };
+    makes("1", "first");
+    fs::write(checkout.path("archive"), archive(3_000_000, 30_000)).unwrap();
+    let first = build(&[]);
+    assert!(first.contains("  size      3.0 MB of 500.0 MB, 2 layers\n"), "{first}");
+    assert_eq!(saved(), 1);
+    build(&[]);
+    assert_eq!(saved(), 1);
+    checkout.write("app/manage.py", "one = 2\n");
+    makes("2", "edited");
+    let edited = build(&[]);
+    assert!(edited.contains("  size      about 3.0 MB of 500.0 MB, 2 layers\n"), "{edited}");
+    let edited: serde_json::Value = serde_json::from_str(&build(&["--format", "json"])).unwrap();
+    assert_eq!(edited["size_bytes"], 3_020_000);
+    assert_eq!(edited["size_exact"], false);
+    assert_eq!(saved(), 1);
+    makes("3", "edited");
+    fs::write(checkout.path("archive"), archive(3_000_000, 32_768)).unwrap();
+    checkout.git(&["commit", "--quiet", "--all", "--message", "second"]);
+    let second: serde_json::Value = serde_json::from_str(&build(&["--format", "json"])).unwrap();
+    assert_eq!(second["size_bytes"], 3_032_768);
+    assert_eq!(second["size_exact"], true);
+    assert_eq!(saved(), 2);
+}
