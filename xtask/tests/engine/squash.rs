@@ -101,8 +101,14 @@ fn one_layer_shows_a_container_the_same_image() {
         let differing: Vec<_> = other.lines().zip(files.lines()).filter(|(a, b)| a != b).collect();
         panic!("{:#?}", &differing[..differing.len().min(20)]);
     }
-    // The image that was squashed is still there; the second time nothing is left either.
+    // The image that was squashed is still there. What a killed squash left goes with the next one:
+    // no process has this id (proc(5), pid_max).
     assert_eq!(layers(&repository, &name), before);
+    if !on_podman() {
+        repository.engine(&["tag", &name, "xtask/squash:4194305-tree"]).good();
+        let create = ["create", "--network", "none", "--name", "xtask-4194305-squash"];
+        repository.engine(&[&create[..], &["xtask/squash:4194305-tree", "/"]].concat()).good();
+    }
     let again = squash(&repository, &[&name, "--tag", "flat"]);
     assert_eq!(again["reference"], json!(Repository::local("flat")));
     let left = repository.engine(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).good();
@@ -174,7 +180,7 @@ fn what_can_not_be_squashed_is_said_and_gets_no_name() {
     if on_podman() {
         return;
     }
-    // Docker copies no pipe, which only a comparison shows.
+    // Docker 20.10 copies no pipe, which only a comparison shows; 26 does.
     repository.write(
         "target/odd/Dockerfile",
         &format!("FROM {}\nUSER 0\nRUN mkfifo /pipe\n", Repository::local("base")),
@@ -182,6 +188,10 @@ fn what_can_not_be_squashed_is_said_and_gets_no_name() {
     let words = ["build", "--file", "target/odd/Dockerfile", "--tag", "pipe:1", "target/odd"];
     repository.engine(&words).good();
     let ended = repository.xtask(&["squash", "pipe:1"]);
+    if ended.code == Some(0) {
+        repository.run("pipe:1-squashed", &["test", "-p", "/pipe"]).good();
+        return;
+    }
     assert_eq!(ended.code, Some(10), "{}", ended.err);
     assert!(ended.err.contains("help: pipe: is missing"), "{}", ended.err);
     assert_ne!(repository.engine(&["image", "inspect", "pipe:1-squashed"]).code, Some(0));
