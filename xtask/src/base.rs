@@ -209,6 +209,7 @@ fn found(reference: &str, image: &Image, why: &str) -> Base {
     Base {
         reference: reference.to_owned(),
         digest: inspect::registry_digest(image, reference),
+        layers: image.layers.clone(),
         labels: image.labels.clone(),
         standin: false,
         why: why.to_owned(),

@@ -107,6 +107,19 @@ pub enum Command {
     /// Everything that it starts is in a network of its own and is removed at the end, also after
     /// Ctrl-C. Exit code 8 when a check fails.
     SmokeTest(SmokeTest),
+    /// Make one layer of all layers of an image, and check that it is the same image
+    ///
+    /// The result is NAME:TAG-squashed, `NAME:prod-squashed` of the production image; the image
+    /// itself stays, as it is the layer cache.
+    Squash(Squash),
+    /// List the images that are here of this project, their sizes and what uses them
+    Images,
+    /// Remove the images of this project that nothing uses, and what killed runs left
+    ///
+    /// What goes is shown first. Images stay that have another's name, that a container was made
+    /// from or that the last release uses; without --all also those that are current, that you
+    /// named, or that another checkout made.
+    Clean(Clean),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
     /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
@@ -152,6 +165,9 @@ pub struct Build {
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,
+    /// Make one layer of ours above the base; every layer is built anew (Podman only)
+    #[arg(long)]
+    pub squash: bool,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,
@@ -227,6 +243,25 @@ pub struct SmokeTest {
     /// Also write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// `cargo xtask squash`
+#[derive(Args, Clone, Debug)]
+pub struct Squash {
+    /// The image [default: the production image that was built last]
+    #[arg(value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Local tag or reference of the result, instead of NAME:TAG-squashed (repeatable)
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+}
+
+/// `cargo xtask clean`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Clean {
+    /// Also NAME:prod and NAME:dev, images named by --tag, and those of other checkouts
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `cargo xtask test`

@@ -12,9 +12,11 @@ pub mod bench;
 pub mod build;
 pub mod context_list;
 pub mod doctor;
+pub mod images;
 pub mod label;
 pub mod setup;
 pub mod smoke_test;
+pub mod squash;
 pub mod test;
 
 /// The build context of the workflow at `top`.

@@ -117,6 +117,43 @@ pub fn stage_ends(text: &str) -> Vec<(String, usize)> {
     stages(&instructions).into_iter().zip(ends).collect()
 }
 
+/// The text up to the end of the stage `target` (`None`: the last one), in which that stage begins
+/// with the image that the first of the stages it is made from begins with, and has all their
+/// instructions. An engine squashes one stage at a time. `None` when it is made from no stage.
+pub fn flattened(text: &str, target: Option<&str>) -> Option<Vec<String>> {
+    let instructions = instructions(text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from: Vec<&Instruction> =
+        instructions.iter().filter(|instruction| instruction.keyword == "FROM").collect();
+    let image = |from: &Instruction| {
+        from.text.split_whitespace().find(|word| !word.starts_with("--")).map(str::to_owned)
+    };
+    let last = match target {
+        Some(target) => from.iter().position(|stage| stage.stage == target)?,
+        None => from.len().checked_sub(1)?,
+    };
+    let mut chain = vec![last];
+    while let Some(first) = chain.first().copied()
+        && let Some(name) = image(from[first])
+        && let Some(parent) = from[..first].iter().rposition(|stage| stage.stage == name)
+    {
+        chain.insert(0, parent);
+    }
+    let root = from[*chain.first().filter(|_| chain.len() > 1)?];
+    let until = |line: usize| lines[..line - 1].iter().map(ToString::to_string);
+    let mut flat: Vec<String> = until(from[last].line).collect();
+    let options = root.text.split_whitespace().take_while(|word| !word.eq_ignore_ascii_case("as"));
+    flat.push(format!("FROM {} AS {}", options.collect::<Vec<_>>().join(" "), from[last].stage));
+    for stage in chain {
+        // A `FROM` may go on over several lines.
+        let next = |line: usize| instructions.iter().map(|one| one.line).find(|one| *one > line);
+        let start = next(from[stage].line).unwrap_or(lines.len() + 1);
+        let end = from.get(stage + 1).map_or(lines.len() + 1, |next| next.line);
+        flat.extend(lines[start - 1..end - 1].iter().map(ToString::to_string));
+    }
+    Some(flat)
+}
+
 /// The names that `LABEL` instructions set, in all stages.
 pub fn label_names(instructions: &[Instruction]) -> Vec<String> {
     let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
@@ -189,6 +226,20 @@ mod tests {
         assert_eq!(stages(&instructions(TEXT)), ["one", "two", "2"]);
         let ends = stage_ends(TEXT);
         assert_eq!(ends, [("one".to_owned(), 8), ("two".to_owned(), 11), ("2".to_owned(), 12)]);
+    }
+
+    #[test]
+    fn a_stage_made_from_stages_is_made_of_their_instructions() {
+        let text = "ARG B=x\nFROM --platform=p ${B} AS one\nRUN a\n\nFROM y AS other\nRUN o\nFROM one \\\n  AS two\nRUN b\nFROM two\nCOPY --from=other / /\nFROM z\nRUN z\n";
+        let flat = |target| flattened(text, target).map(|lines| lines.join("\n"));
+        let head = "ARG B=x\nFROM --platform=p ${B} AS one\nRUN a\n\nFROM y AS other\nRUN o\n";
+        let two = format!("{head}FROM --platform=p ${{B}} AS two\nRUN a\n\nRUN b");
+        assert_eq!(flat(Some("two")), Some(two));
+        let third = format!(
+            "{head}FROM one \\\n  AS two\nRUN b\nFROM --platform=p ${{B}} AS 3\nRUN a\n\nRUN b\nCOPY --from=other / /"
+        );
+        assert_eq!(flat(Some("3")), Some(third));
+        assert_eq!((flat(None), flat(Some("one")), flat(Some("none"))), (None, None, None));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod containers;
 pub mod find;
 pub mod inspect;
 pub mod layers;
+pub mod one_layer;
 pub mod rootless;
 pub mod settings;
 pub mod words;

@@ -35,6 +35,13 @@ pub enum Step {
         /// The file that is written.
         file: PathBuf,
     },
+    /// A file holds these lines.
+    Lines {
+        /// The lines.
+        lines: Vec<String>,
+        /// The file that is written.
+        file: PathBuf,
+    },
 }
 
 impl fmt::Display for Step {
@@ -57,6 +64,10 @@ impl fmt::Display for Step {
                     f,
                     "{{ head -n {count} {whole}; printf '\\n%s\\n' {last}; }} >{file}"
                 );
+            }
+            Step::Lines { lines, file } => {
+                let words = ["%s\\n"].map(str::to_owned).into_iter().chain(lines.iter().cloned());
+                return write!(f, "{} >{}", Invocation::new("printf", words), quoted(&path(file)));
             }
         };
         invocation.fmt(f)
@@ -90,6 +101,7 @@ impl Step {
                 let first: String = text.split_inclusive('\n').take(*count).collect();
                 write_whole(file, &format!("{first}\n{last}\n"))
             }
+            Step::Lines { lines, file } => write_whole(file, &(lines.join("\n") + "\n")),
         }
     }
 }
@@ -155,6 +167,10 @@ mod tests {
                 ending("three", 2, "d", "two lines"),
                 ending("three", 9, r#"it's "$HOME" \n %s \\"#, "all"),
                 ending("kept", 1, "", "not ended"),
+                Step::Lines {
+                    lines: ["it's", "", "$x \\n %s"].map(str::to_owned).to_vec(),
+                    file: top.join("lines"),
+                },
             ];
             for step in steps.iter().chain(&steps) {
                 if by_command {

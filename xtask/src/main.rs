@@ -35,7 +35,9 @@ mod packages;
 mod plan;
 mod platform;
 mod smoke;
+mod squash;
 mod standin;
+mod stored;
 mod tags;
 // How it is done.
 mod base;
@@ -103,6 +105,9 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Doctor => commands::doctor::run(world),
         cli::Command::Setup(args) => commands::setup::run(world, *args),
         cli::Command::SmokeTest(args) => commands::smoke_test::run(world, args),
+        cli::Command::Squash(args) => commands::squash::run(world, args),
+        cli::Command::Images => commands::images::list(world),
+        cli::Command::Clean(args) => commands::images::clean(world, *args),
         cli::Command::Test(args) => commands::test::run(world, args),
         cli::Command::Bench(args) => commands::bench::run(world, args),
     }

@@ -3,6 +3,7 @@
 
 use crate::cli::{SecretMount, SecretSource};
 use crate::config::{App, Config, Variant};
+use crate::dockerfile;
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
 use crate::files::Step;
@@ -20,6 +21,8 @@ pub struct Base {
     pub reference: String,
     /// The registry's digest, where it is known.
     pub digest: Option<String>,
+    /// The digests of its uncompressed layers, where it was inspected.
+    pub layers: Vec<String>,
     /// Its own labels, which every image made from it has, too.
     pub labels: BTreeMap<String, String>,
     /// Built from Debian packages because no registry could be reached.
@@ -45,6 +48,8 @@ pub struct Wishes {
     pub labels: Vec<(String, String)>,
     /// `--no-cache`.
     pub no_cache: bool,
+    /// `--squash`.
+    pub squash: bool,
     /// `--platform`.
     pub platform: Option<String>,
 }
@@ -62,8 +67,8 @@ pub struct Facts<'a> {
     pub revision: &'a str,
     /// Whether the image can differ from the commit.
     pub changed: bool,
-    /// The stages of the Dockerfile that is built, with the last line of each.
-    pub stages: Vec<(String, usize)>,
+    /// The text of the Dockerfile that is built.
+    pub dockerfile: String,
     /// The base image.
     pub base: Base,
     /// The certificates that the build is to trust, where the machine has them.
@@ -86,7 +91,8 @@ pub struct Build {
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
     /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
-    /// the labels as a last instruction.
+    /// the labels as a last instruction; for a squash the target's stage has the instructions of
+    /// those that it is made from.
     pub file: String,
     /// Whether that file has the labels.
     pub labels_in_file: bool,
@@ -109,6 +115,8 @@ pub struct Build {
     pub secrets: Vec<SecretMount>,
     /// Use no cached layer.
     pub no_cache: bool,
+    /// Make one layer above the base.
+    pub squash: bool,
     /// The platform asked for.
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
@@ -135,20 +143,35 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
         capability::require(facts.engine, capability::Capability::SeveralPlatforms)?;
     }
+    if wishes.squash {
+        capability::require(facts.engine, capability::Capability::SquashOwn)?;
+    }
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = State::of(facts.top);
     let target = wishes.target.clone().or_else(|| settings.target.clone());
     let end = end(facts, target.as_deref(), &settings.dockerfile)?;
     let labels = labels(wishes, facts)?;
     let mut prepare = prepare(facts, &state);
-    let mut file = settings.dockerfile.clone();
+    let own = state.folder.join("Dockerfile");
     let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
-    if labels_in_file {
-        let own = state.folder.join("Dockerfile");
-        let whole = std::mem::replace(&mut file, own.display().to_string());
-        let last = labels::instruction(&labels);
-        prepare.push(Step::Ending { whole, count: end, last, file: own });
-    }
+    let last = labels_in_file.then(|| labels::instruction(&labels));
+    let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
+    let whole = settings.dockerfile.clone();
+    let change = match (flat.filter(|_| wishes.squash), last) {
+        (Some(mut lines), last) => {
+            lines.extend(last);
+            Some(Step::Lines { lines, file: own.clone() })
+        }
+        (None, Some(last)) => Some(Step::Ending { whole, count: end, last, file: own.clone() }),
+        (None, None) => None,
+    };
+    let file = match change {
+        Some(step) => {
+            prepare.push(step);
+            own.display().to_string()
+        }
+        None => settings.dockerfile.clone(),
+    };
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
@@ -163,6 +186,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         env: index_of_file(facts).into_iter().collect(),
         secrets: secrets(wishes, facts, &state)?,
         no_cache: wishes.no_cache,
+        squash: wishes.squash,
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
         exact_size: !facts.changed,
@@ -174,10 +198,11 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
 
 /// The last line of the target's stage, or else of the file.
 fn end(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
-    let Some(target) = target else { return Ok(facts.stages.last().map_or(0, |stage| stage.1)) };
-    let stage = facts.stages.iter().find(|(name, _)| name == target);
+    let stages = dockerfile::stage_ends(&facts.dockerfile);
+    let Some(target) = target else { return Ok(stages.last().map_or(0, |stage| stage.1)) };
+    let stage = stages.iter().find(|(name, _)| name == target);
     stage.map(|stage| stage.1).ok_or_else(|| {
-        let names: Vec<&str> = facts.stages.iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
         let message = format!("building the stage {target}: {dockerfile} has none of that name");
         failure_help(Exit::Usage, message, format!("one of {}", names.join(", ")))
     })
@@ -206,23 +231,7 @@ fn references(
     let mut references: Vec<String> =
         tags.iter().map(|tag| local(facts.engine.kind, name, tag)).collect();
     for tag in &wishes.tags {
-        if reference::is_tag(tag) {
-            references.push(local(facts.engine.kind, name, tag));
-        } else {
-            let parsed = reference::parse(tag)?;
-            if parsed.digest.is_some() {
-                let message = format!("tagging the image {tag}: a digest can't be chosen");
-                return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
-            }
-            if parsed.tag.is_none() {
-                let message = format!("tagging the image {tag}: it names no tag");
-                return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
-            }
-            references.push(match (reference::is_short(tag), facts.engine.kind) {
-                (true, Kind::Podman) => format!("localhost/{tag}"),
-                _ => tag.clone(),
-            });
-        }
+        references.push(asked(facts.engine.kind, name, tag)?);
     }
     let mut unique = Vec::new();
     for reference in references {
@@ -231,6 +240,29 @@ fn references(
         }
     }
     Ok(unique)
+}
+
+/// The reference that `--tag` asks for: a tag of `name`, or a whole reference.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is neither, and for a reference without a tag or with a digest.
+pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
+    if reference::is_tag(tag) {
+        return Ok(local(kind, name, tag));
+    }
+    let parsed = reference::parse(tag)?;
+    if parsed.digest.is_some() {
+        let message = format!("tagging the image {tag}: a digest can't be chosen");
+        return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
+    }
+    if parsed.tag.is_none() {
+        let message = format!("tagging the image {tag}: it names no tag");
+        return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
+    }
+    Ok(match (reference::is_short(tag), kind) {
+        (true, Kind::Podman) => format!("localhost/{tag}"),
+        _ => tag.to_owned(),
+    })
 }
 
 /// A local image's name as the engine prints it: Podman puts `localhost/` before it.

@@ -123,6 +123,68 @@ impl fmt::Display for Build {
     }
 }
 
+/// A squashed image. The fields are the keys of `--format json` and `--metadata-file`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Squash {
+    /// Its first local name.
+    pub reference: String,
+    /// All local names that it was given.
+    pub references: Vec<String>,
+    /// Its image ID.
+    pub image_id: String,
+    /// What was squashed, as it was named.
+    pub source: String,
+    /// The image ID of that, which stays.
+    pub source_image_id: String,
+    /// Number of layers of what was squashed.
+    pub layers_before: usize,
+    /// Number of layers now.
+    pub layers_after: usize,
+    /// Sum of the uncompressed layer bytes of what was squashed.
+    pub bytes_before: u64,
+    /// Sum of the uncompressed layer bytes now.
+    pub bytes_after: u64,
+    /// The bytes of the layers above the base; `None` when the base isn't here.
+    pub bytes_above_base: Option<u64>,
+    /// How many files were compared.
+    pub files: usize,
+    /// `podman` or `docker`.
+    pub engine: String,
+    /// Version of the engine.
+    pub engine_version: String,
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// The whole log of the engine.
+    pub log: PathBuf,
+}
+
+impl fmt::Display for Squash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.reference)?;
+        let mut row = |name: &str, value: &str| writeln!(f, "  {name:<10}{value}");
+        for reference in self.references.iter().skip(1) {
+            row("also", reference)?;
+        }
+        row("image ID", &self.image_id)?;
+        row("from", &format!("{} ({}), which stays", self.source, self.source_image_id))?;
+        row("layers", &format!("{} before, {} now", self.layers_before, self.layers_after))?;
+        let (before, after) = (megabytes(self.bytes_before), megabytes(self.bytes_after));
+        row("size", &format!("{before} before, {after} now, uncompressed"))?;
+        row("a pull", &format!("by who has nothing of it: {before} before, {after} now"))?;
+        let shared = match self.bytes_above_base {
+            Some(bytes) => format!("{} before, {after} now", megabytes(bytes)),
+            None => "not known, its base isn't here".to_owned(),
+        };
+        row("", &format!("by who has its base: {shared}; no layer is shared any more"))?;
+        row(
+            "checked",
+            &format!("{} files, config, labels and health check are the same", self.files),
+        )?;
+        row("time", &format!("{:.1} s", self.seconds))?;
+        row("engine", &format!("{} {}", self.engine, self.engine_version))
+    }
+}
+
 /// The first and the last line of a build on a stand-in.
 pub const STANDIN: &str = "The base is a stand-in made from Debian packages, because no registry \
                            could be reached: good for work, not for release.";

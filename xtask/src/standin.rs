@@ -72,6 +72,11 @@ const REDIS: Recipe = Recipe {
 /// The folder of the hook and the scripts, below the top folder.
 const FOLDER: &str = "docker/base";
 
+/// Whether a local name is that of a stand-in.
+pub fn is_reference(name: &str) -> bool {
+    name.starts_with("localhost/xtask/") && name.contains("-standin")
+}
+
 /// What can stand in for `reference`: an official Python, PostgreSQL or Redis image. Of the two
 /// Pythons the newer Debian's serves where 3.13 or trixie is asked for.
 pub fn recipe(reference: &Reference) -> Option<Recipe> {

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 /// How many logs are kept.
 const LOGS: usize = 20;
 
+/// How many images of a checkout are remembered.
+const IMAGES: usize = 1000;
+/// Where they are.
+const MADE: &str = "made.json";
+
 /// The folder and the places in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -77,6 +82,47 @@ impl State {
         make_folder(&self.folder)?;
         let text = serde_json::to_string_pretty(value).context("writing JSON")?;
         write_whole(&self.folder.join(name), &(text + "\n"))
+    }
+
+    /// The image IDs that were made in this checkout, as far back as they are kept.
+    pub fn made(&self) -> Vec<String> {
+        self.remembered(MADE).unwrap_or_default()
+    }
+
+    /// Notes that an image was made in this checkout.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn note_made(&self, id: &str) -> anyhow::Result<()> {
+        let mut all = self.made();
+        all.retain(|other| other != id);
+        all.push(id.to_owned());
+        let old = all.len().saturating_sub(IMAGES);
+        self.remember(MADE, &all[old..].to_vec())
+    }
+
+    /// The image of the last release, and the record that says so: the newest file in `releases`.
+    ///
+    /// # Errors
+    /// [`Exit::Unexpected`] when that can't be read or names no image.
+    pub fn last_release(&self) -> anyhow::Result<Option<(String, PathBuf)>> {
+        let Ok(entries) = fs::read_dir(self.folder.join("releases")) else { return Ok(None) };
+        let records = entries.flatten().filter_map(|entry| {
+            let path = entry.path();
+            let time = entry.metadata().and_then(|meta| meta.modified()).ok()?;
+            path.extension().is_some_and(|end| end == "json").then_some((time, path))
+        });
+        let Some((_, path)) = records.max() else { return Ok(None) };
+        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let record: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let Some(id) = record["image_id"].as_str().filter(|id| !id.is_empty()) else {
+            return Err(failure_help(
+                Exit::Unexpected,
+                format!("reading {}: it names no image_id", path.display()),
+                "move that file away if it isn't the record of a release",
+            ));
+        };
+        Ok(Some((id.to_owned(), path)))
     }
 
     /// Takes the lock of the checkout, waiting up to `patience`; it is released when the result
@@ -169,6 +215,38 @@ mod tests {
         fs::write(state.folder.join("a.json"), "[1,").unwrap();
         assert_eq!(state.remembered::<Vec<u32>>("a.json"), None);
         assert_eq!(state.remembered::<Vec<u32>>("b.json"), None);
+    }
+
+    #[test]
+    fn the_images_of_a_checkout_are_remembered_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        assert_eq!(state.made(), [""; 0]);
+        ["a", "b", "a"].iter().for_each(|id| state.note_made(id).unwrap());
+        assert_eq!(state.made(), ["b", "a"]);
+        (0..IMAGES).for_each(|id| state.note_made(&id.to_string()).unwrap());
+        assert_eq!((state.made().len(), state.made()[0].as_str()), (IMAGES, "0"));
+    }
+
+    #[test]
+    fn the_last_release_is_the_newest_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        assert_eq!(state.last_release().unwrap(), None);
+        let write = |name: &str, text: &str, seconds: u64| {
+            let path = state.folder.join("releases").join(name);
+            make_folder(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::options().append(true).open(&path).unwrap().set_modified(time).unwrap();
+        };
+        write("2.json", r#"{"image_id":"sha256:2"}"#, 20);
+        write("10.json", r#"{"image_id":"sha256:10"}"#, 10);
+        write("note.txt", "", 30);
+        assert_eq!(state.last_release().unwrap().unwrap().0, "sha256:2");
+        write("broken.json", "{", 40);
+        let error = state.last_release().unwrap_err();
+        assert!(error.to_string().contains("broken.json: it names no image_id"), "{error}");
     }
 
     #[test]

@@ -67,10 +67,13 @@ pub fn build(
     check_labels(plan, &image)?;
     check_health(plan, &instructions, &image)?;
     check_platform(plan, &image)?;
+    check_layers(plan, &image)?;
     let precision =
         if plan.exact_size { Precision::Exact } else { Precision::Cheap(plan.size_budget) };
     let size = size::measure(&workflow.state, engine, &image, precision, runner)?;
     check_budget(plan, size.bytes)?;
+    // Before it has a name: whatever happens then, it is known to be ours.
+    workflow.state.note_made(&image.id)?;
     // What has its name already, because nothing changed, needs no new one.
     let missing = plan.references.iter().filter(|name| !image.references.contains(name));
     name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
@@ -229,6 +232,20 @@ fn check_platform(plan: &Build, image: &Image) -> anyhow::Result<()> {
     Err(mismatch(&what, vec!["is the base image here for another platform? add --pull".into()]))
 }
 
+/// A squashed image has the base's layers and one of ours.
+fn check_layers(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let base = &plan.base.layers;
+    let above = image.layers.strip_prefix(base.as_slice()).map(<[String]>::len);
+    if !plan.squash || base.is_empty() || above == Some(1) {
+        return Ok(());
+    }
+    let what = match above {
+        Some(count) => format!("it has {count} layers above its base, and --squash asks for one"),
+        None => "its first layers are not its base's".to_owned(),
+    };
+    Err(mismatch(&what, vec!["leave out --squash, or use `cargo xtask squash`".into()]))
+}
+
 fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
     match plan.size_budget {
         Some(budget) if bytes > budget => Err(failure_help(
@@ -292,6 +309,14 @@ mod tests {
         check_budget(&plan, 10).unwrap();
         let error = check_budget(&plan, 11).unwrap_err();
         assert_eq!(crate::failure::describe(&error).0, Exit::Check);
+        let squashed = |layers: &[&str]| {
+            let layers = layers.iter().map(ToString::to_string).collect();
+            let base = crate::plan::Base { layers: vec!["1".into()], ..Default::default() };
+            let plan = Build { squash: true, base, ..Build::default() };
+            check_layers(&plan, &Image { layers, ..Image::default() }).is_ok()
+        };
+        assert!(squashed(&["1", "2"]));
+        assert!(!squashed(&["1", "2", "3"]) && !squashed(&["1"]) && !squashed(&["2", "3"]));
         let other = Build { platform: Some("linux/arm64/v8".into()), ..plan };
         image.platform = "linux/amd64".into();
         assert!(check_platform(&other, &image).is_err());

@@ -13,7 +13,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{ci, cli, dockerfile, labels, leftovers, network, platform, secrets, tags};
+use crate::{ci, cli, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -77,10 +77,14 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     say(&format!("base {}: {}", base.reference, base.why));
     let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
         .with_context(|| format!("reading {}", variant.dockerfile))?;
-    let stages = dockerfile::stage_ends(&dockerfile);
     let source = (&checkout, &identity);
-    let facts = Facts { stages, ..facts(world, &workflow, &machine, &engine, source, base)? };
+    let facts = Facts { dockerfile, ..facts(world, &workflow, &machine, &engine, source, base)? };
     let plan = plan::build(&wishes(args), &facts)?;
+    if plan.squash {
+        say(
+            "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
+        );
+    }
     if dry_run {
         return show(world, &engine, &plan, &workflow.top, &first);
     }
@@ -130,6 +134,7 @@ fn wishes(args: &cli::Build) -> Wishes {
         secrets: args.secret.clone(),
         labels: args.label.clone(),
         no_cache: args.no_cache,
+        squash: args.squash,
         platform: args.platform.clone(),
     }
 }
@@ -164,7 +169,7 @@ fn facts<'a>(
         config: &workflow.config,
         labels: all,
         revision: &checkout.revision,
-        stages: Vec::new(),
+        dockerfile: String::new(),
         changed: checkout.changed(),
         base,
         ca_bundle: machine.ca_bundle.clone(),

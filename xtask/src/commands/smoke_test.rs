@@ -231,7 +231,10 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
 }
 
 /// The layers of the image that `image` says it was made from.
-fn base_layers(
+///
+/// # Errors
+/// [`Exit::Engine`] when that one isn't here.
+pub fn base_layers(
     engine: &Engine,
     runner: &Runner,
     image: &inspect::Image,

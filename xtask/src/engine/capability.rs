@@ -21,6 +21,8 @@ pub enum Capability {
     PullNever,
     /// Several platforms in one build, as an image index.
     SeveralPlatforms,
+    /// `build --squash`: one layer above the base.
+    SquashOwn,
     /// `tag` takes several new names at once.
     TagsAtOnce,
     /// `history` gives the exact bytes of each layer.

@@ -146,6 +146,17 @@ pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["network", "rm", name])
 }
 
+/// The ids of all containers, one a line.
+pub fn all(engine: &Engine) -> Invocation {
+    call(engine, ["ps", "--all", "--no-trunc", "--quiet"])
+}
+
+/// What containers were made from: `IMAGE STATE NAME` a line.
+pub fn images(engine: &Engine, ids: &[String]) -> Invocation {
+    let form = ["container", "inspect", "--format", "{{.Image}} {{.State.Status}} {{.Name}}"];
+    call(engine, form.into_iter().chain(ids.iter().map(String::as_str)))
+}
+
 /// What can have a label of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Thing {

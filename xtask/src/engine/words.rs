@@ -1,5 +1,5 @@
 //! How each engine spells a plan. Every flag of Podman and Docker stands in this file and, for what
-//! runs, in [`super::containers`].
+//! runs, in [`super::containers`], for one layer of all in [`super::one_layer`].
 
 use super::capability::{Capability, has};
 use super::{Engine, Kind};
@@ -56,6 +56,9 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     if plan.no_cache {
         words.push("--no-cache".into());
     }
+    if plan.squash {
+        words.push("--squash".into());
+    }
     words.push(".".into());
     let mut invocation = call(engine, words);
     invocation.env.extend(plan.env.iter().cloned());
@@ -82,25 +85,34 @@ pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocatio
 }
 
 /// The whole of a plan as a script for `sh`.
-pub fn script(
+pub fn script(engine: &Engine, plan: &Build, top: &Path, first: &[Invocation]) -> String {
+    let mut steps: Vec<String> = first.iter().map(ToString::to_string).collect();
+    steps.extend(plan.prepare.iter().map(ToString::to_string));
+    steps.push(build(engine, plan).to_string());
+    script_of(engine, &steps, &plan.iidfile, &plan.references, &[], top)
+}
+
+/// A script that runs `steps`, names the image that they made, and then runs `last`.
+pub fn script_of(
     engine: &Engine,
-    plan: &Build,
-    top: &std::path::Path,
-    first: &[Invocation],
+    steps: &[String],
+    iidfile: &Path,
+    references: &[String],
+    last: &[Invocation],
+    top: &Path,
 ) -> String {
     let mut lines =
         vec!["set -eu".to_owned(), format!("cd {}", quoted(&top.display().to_string()))];
-    lines.extend(first.iter().map(ToString::to_string));
-    lines.extend(plan.prepare.iter().map(ToString::to_string));
-    lines.push(build(engine, plan).to_string());
-    lines.push(format!("image=$(cat {})", quoted(&plan.iidfile.display().to_string())));
-    for invocation in tag(engine, IMAGE, &plan.references) {
+    lines.extend_from_slice(steps);
+    lines.push(format!("image=$(cat {})", quoted(&iidfile.display().to_string())));
+    for invocation in tag(engine, IMAGE, references) {
         lines.push(invocation.to_string().replace(IMAGE, "\"$image\""));
     }
+    lines.extend(last.iter().map(ToString::to_string));
     lines.join("\n") + "\n"
 }
 
-/// Stands for the image ID in [`script`]; no character of it is quoted.
+/// Stands for the image ID in [`script_of`]; no character of it is quoted.
 const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
 /// Everything about a local image.
@@ -165,6 +177,12 @@ pub fn import(
 pub fn images_with(engine: &Engine, name: &str) -> Invocation {
     let filter = format!("label={name}");
     call(engine, ["images", "--all", "--format", "json", "--filter", filter.as_str()])
+}
+
+/// The image IDs of all images that have the label `name`, one a line.
+pub fn ids_with(engine: &Engine, name: &str) -> Invocation {
+    let filter = format!("label={name}");
+    call(engine, ["images", "--quiet", "--no-trunc", "--filter", filter.as_str()])
 }
 
 /// Removes an image that nothing uses.

@@ -22,7 +22,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         ]),
         revision: "0123456789abcdef0123456789abcdef01234567",
         changed: false,
-        stages: crate::dockerfile::stage_ends(include_str!("../../../docker/Dockerfile")),
+        dockerfile: include_str!("../../../docker/Dockerfile").to_owned(),
         base: base(),
         ca_bundle: None,
         proxies: Vec::new(),
@@ -262,6 +262,28 @@ fn the_budget_is_that_of_the_whole_production_image() {
     );
     assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
     assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
+}
+
+#[test]
+fn only_podman_makes_one_layer_above_the_base() {
+    let config = config();
+    let squash = |kind| {
+        let engine = Engine::assumed(kind);
+        let wishes = Wishes { squash: true, ..Wishes::default() };
+        let plan = build(&wishes, &facts(&engine, &config))?;
+        anyhow::Ok(words::script(&engine, &plan, Path::new("/top"), &[]))
+    };
+    let script = squash(Kind::Podman).unwrap();
+    assert!(script.contains(" --squash .\n"), "{script}");
+    // Podman squashes one stage at a time: the last one is made from no other.
+    assert!(script.contains(" --file /top/target/xtask/Dockerfile "), "{script}");
+    assert_eq!(script.matches("'FROM ${BASE_IMAGE} AS ").count(), 2, "{script}");
+    assert!(script.contains(" 'LABEL \"org.opencontainers.image.base.name\"="), "{script}");
+    let error = squash(Kind::Docker).unwrap_err();
+    assert!(error.to_string().starts_with("build --squash: Docker 20.10.0 can't: "), "{error}");
+    let (exit, help) = crate::failure::describe(&error);
+    assert_eq!((exit, help.len()), (Exit::Usage, 1));
+    assert!(help[0].contains("`cargo xtask squash`"), "{help:?}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+mod apart;
 mod merged;
 mod read;
 mod search;
 
-pub use merged::{Merged, split};
-pub use read::read;
+pub use apart::told_apart;
+pub use merged::{First, Merged, Placed, split};
+pub use read::{read, read_content};
 
 /// A whole image.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +30,8 @@ pub struct Layer {
     pub diff_id: String,
     /// Uncompressed bytes of the archive.
     pub bytes: u64,
+    /// Whether it is the base's part of the one layer of a squashed image, and no layer.
+    pub part: bool,
     /// Whether it was made by our Dockerfile, and not part of the base image.
     pub ours: bool,
     /// By path, without a `/` in front; a whiteout has its own name (`.wh.…`).
@@ -53,6 +57,13 @@ pub struct Entry {
     pub target: Option<String>,
     /// The capabilities that the file gives whoever runs it (`security.capability`).
     pub capabilities: Option<Vec<u8>>,
+    /// All extended attributes that the archive has, by name.
+    pub attributes: BTreeMap<String, Vec<u8>>,
+    /// Seconds of the last change.
+    pub mtime: u64,
+    /// What tells the content of a regular file from another one's (SipHash), where it was asked
+    /// for.
+    pub content: Option<u64>,
     /// Why a regular file looks like a secret to the gate of the build context.
     pub secret: Option<&'static str>,
 }

@@ -99,14 +99,24 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When the engine can't give the image's archive.
     pub fn picture(&self) -> anyhow::Result<&Picture> {
-        let subject = self.subject;
-        let read = || {
-            let save = words::save(self.engine, &subject.image.id);
-            self.runner
-                .read(&save, |stream| picture::read(stream, &subject.base_layers, &subject.absent))
-        };
-        let picture = self.picture.get_or_init(|| read().map_err(|error| format!("{error:#}")));
+        let read = || self.read_picture().map_err(|error| format!("{error:#}"));
+        let picture = self.picture.get_or_init(read);
         picture.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
+    }
+
+    fn read_picture(&self) -> anyhow::Result<Picture> {
+        let subject = self.subject;
+        let read = |image: &str, base: &[String], absent: &[(String, Vec<u8>)]| {
+            let save = words::save(self.engine, image);
+            self.runner.read(&save, |stream| picture::read(stream, base, absent))
+        };
+        let picture = read(&subject.image.id, &subject.base_layers, &subject.absent)?;
+        let squashed = matches!(picture.layers.as_slice(), [layer] if layer.ours);
+        let base = subject.image.labels.get(&format!("{}base.name", labels::OCI));
+        match base.filter(|_| squashed && !subject.base_layers.is_empty()) {
+            Some(base) => Ok(picture::told_apart(picture, &read(base, &[], &[])?)),
+            None => Ok(picture),
+        }
     }
 
     /// The name of a container or network of this run.

@@ -6,6 +6,7 @@ mod broken;
 #[cfg(feature = "browser")]
 mod browser;
 mod build;
+mod clean;
 mod context;
 mod dependencies;
 mod design;
@@ -17,5 +18,6 @@ mod platform;
 mod readme;
 mod size;
 mod smoke;
+mod squash;
 #[path = "../it/transcript.rs"]
 mod transcript;

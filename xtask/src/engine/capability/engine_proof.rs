@@ -23,9 +23,13 @@ use tempfile::TempDir;
 type Trial = fn(&Engines) -> bool;
 
 /// The rows that a Dockerfile can show without a registry.
-const TRIALS: [(Capability, Trial); 23] = [
+const TRIALS: [(Capability, Trial); 24] = [
     (Capability::FormatOption, |e| e.good(&["--format=docker"], EMPTY)),
     (Capability::PullNever, |e| e.good(&["--pull=never"], EMPTY)),
+    (Capability::SquashOwn, |e| {
+        let (answer, image) = e.build(&["--squash"], "FROM BASE\nCOPY a /\nCOPY b /\n");
+        answer.good() && e.layers(&image) == e.layers(&e.base) + 1
+    }),
     (Capability::TagsAtOnce, |e| {
         let image = e.image(&[], EMPTY);
         e.call(&["tag", &image, "xtask-proof:a", "xtask-proof:b"]).good()
@@ -199,6 +203,11 @@ impl Engines {
         let (answer, id) = self.build(words, dockerfile);
         assert!(answer.good(), "{dockerfile}\n{}", answer.stderr);
         id
+    }
+
+    fn layers(&self, image: &str) -> usize {
+        let answer = self.call(&["image", "inspect", "--format={{len .RootFS.Layers}}", image]);
+        answer.stdout.trim().parse().unwrap()
     }
 
     fn label(&self, image: &str) -> String {

@@ -11,7 +11,7 @@ const DOCKER_26: Works = Between(Version(20, 10, 24), Version(26, 1, 5));
 /// Works with the BuildKit of Docker 28.5.2 and not with that of 26.1.5.
 const DOCKER_28: Works = Between(Version(26, 1, 5), Version(28, 5, 2));
 
-pub(super) const TABLE: [Row; 25] = [
+pub(super) const TABLE: [Row; 26] = [
     Row {
         capability: Capability::FormatOption,
         podman: Always,
@@ -38,6 +38,15 @@ pub(super) const TABLE: [Row; 25] = [
         what: "several platforms in one build",
         why: "the image that was tested must be the one that is tagged, and an index has no image ID",
         instead: "build each platform by itself, with --tag",
+    },
+    Row {
+        capability: Capability::SquashOwn,
+        podman: Always,
+        docker: Never,
+        breaks: false,
+        what: "build --squash",
+        why: "BuildKit accepts the option and makes every layer all the same",
+        instead: "`cargo xtask squash`, which makes one layer of all",
     },
     Row {
         capability: Capability::TagsAtOnce,

@@ -37,7 +37,7 @@ pub fn size(picture: &Picture, expected: &Expected) -> Verdict {
 
 /// The number of layers against the most.
 pub fn layers(picture: &Picture, expected: &Expected) -> Verdict {
-    let count = picture.layers.len();
+    let count = picture.layers.iter().filter(|layer| !layer.part).count();
     let ours = picture.layers.iter().filter(|layer| layer.ours).count();
     let fact = format!("{count} layers, {ours} of them ours");
     match expected.max_layers {

@@ -72,6 +72,26 @@ impl Picture {
     }
 }
 
+/// The layer of a file and its first name there.
+pub type First<'p> = (usize, &'p str);
+
+impl Picture {
+    /// The first name of a file in its layer, and what stands there: the other names are only
+    /// links to it, and which is the first depends on who wrote the archive.
+    pub fn first<'p>(&'p self, path: &'p str, placed: Placed<'p>) -> (First<'p>, &'p Entry) {
+        let files = self.layers.get(placed.layer).map(|layer| &layer.files);
+        let (mut path, mut entry) = (path, placed.entry);
+        // A link to a link is rare, and a circle is in no archive.
+        for _ in 0..8 {
+            let target = entry.target.as_deref().filter(|_| entry.kind == EntryKind::HardLink);
+            let Some(target) = target else { break };
+            let Some(next) = files.and_then(|files| files.get(target)) else { break };
+            (path, entry) = (target, next);
+        }
+        ((placed.layer, path), entry)
+    }
+}
+
 impl<'p> Merged<'p> {
     /// What is at `path`.
     pub fn get(&self, path: &str) -> Option<Placed<'p>> {

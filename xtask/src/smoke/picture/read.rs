@@ -7,6 +7,7 @@ use crate::secrets::Question;
 use anyhow::Context as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Read;
 
 const DOING: &str = "reading a layer";
@@ -31,8 +32,25 @@ pub fn read(
     base_layers: &[String],
     absent: &[(String, Vec<u8>)],
 ) -> anyhow::Result<Picture> {
+    read_with(stream, base_layers, absent, false)
+}
+
+/// As [`read`], with what tells the content of each file, to compare two images.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Picture> {
+    read_with(stream, base_layers, &[], true)
+}
+
+fn read_with(
+    stream: impl Read,
+    base_layers: &[String],
+    absent: &[(String, Vec<u8>)],
+    content: bool,
+) -> anyhow::Result<Picture> {
     let texts = Texts::new(absent)?;
-    let archive = layers::read(stream, |layer| look(layer, &texts))?;
+    let archive = layers::read(stream, |layer| look(layer, &texts, content))?;
     let diff_ids = archive.config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
     let (ids, all) = (diff_ids.len(), archive.layers.len());
     anyhow::ensure!(ids == all, "reading the image: {all} layers, and {ids} in its config");
@@ -49,6 +67,7 @@ pub fn read(
         picture.layers.push(Layer {
             diff_id,
             bytes: layer.bytes,
+            part: false,
             ours: !of_base,
             files: layer.found.files,
             texts: layer.found.texts,
@@ -58,7 +77,7 @@ pub fn read(
 }
 
 /// Reads the archive of one layer.
-fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>) -> anyhow::Result<Seen<'t>> {
+fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>, content: bool) -> anyhow::Result<Seen<'t>> {
     let mut seen = Seen::default();
     let (mut start, mut buffer) = (Vec::new(), Vec::new());
     let mut archive = tar::Archive::new(layer);
@@ -74,8 +93,10 @@ fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>) -> anyhow::Result<Seen<'t>>
         if note.kind == EntryKind::File {
             let question = Question::about(&path, note.size);
             let keep = if is_kept(&path) { u64::MAX } else { question.needed() };
-            names
-                .extend(texts.in_stream(&mut entry, keep, &mut start, &mut buffer).context(DOING)?);
+            let mut stream = Hashing { stream: &mut entry, hash: content.then(DefaultHasher::new) };
+            let found = texts.in_stream(&mut stream, keep, &mut start, &mut buffer);
+            note.content = stream.hash.map(|hash| hash.finish());
+            names.extend(found.context(DOING)?);
             note.secret = question.answer(&start);
             if is_kept(&path) {
                 seen.texts.insert(path.clone(), String::from_utf8_lossy(&start).into_owned());
@@ -93,6 +114,22 @@ fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>) -> anyhow::Result<Seen<'t>>
         }
     }
     Ok(seen)
+}
+
+/// Hashes what is read, where that is asked for.
+struct Hashing<'s> {
+    stream: &'s mut dyn Read,
+    hash: Option<DefaultHasher>,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        if let Some(hash) = &mut self.hash {
+            hash.write(&buffer[..count]);
+        }
+        Ok(count)
+    }
 }
 
 /// What the header of an entry tells, and the extended header before it.
@@ -115,6 +152,7 @@ fn described<'t>(
         mode: header.mode().context(DOING)? & 0o7777,
         uid: header.uid().context(DOING)?,
         gid: header.gid().context(DOING)?,
+        mtime: header.mtime().context(DOING)?,
         ..Entry::default()
     };
     if let Some(target) = entry.link_name_bytes() {
@@ -127,9 +165,12 @@ fn described<'t>(
     for extension in entry.pax_extensions().context(DOING)?.into_iter().flatten() {
         let extension = extension.context(DOING)?;
         names.extend(texts.in_bytes(extension.value_bytes()));
-        if extension.key_bytes() == b"SCHILY.xattr.security.capability" {
+        let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
+        if name == b"security.capability" {
             note.capabilities = Some(extension.value_bytes().to_vec());
         }
+        let name = String::from_utf8_lossy(name).into_owned();
+        note.attributes.insert(name, extension.value_bytes().to_vec());
     }
     Ok(note)
 }

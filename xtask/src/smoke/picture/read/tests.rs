@@ -61,10 +61,11 @@ fn every_kind_of_entry_is_seen_in_every_format() {
             |kind, size| Entry { kind, size, mode: 0o4755, uid: 1000, gid: 7, ..Entry::default() };
         let link = |kind, target: &str| Entry { target: Some(target.into()), ..note(kind, 0) };
         let capabilities = Some(b"\x01\0\0\x02".to_vec());
+        let attributes = [("security.capability".to_owned(), b"\x01\0\0\x02".to_vec())].into();
         let expected = [
             ("app", note(EntryKind::Folder, 0)),
             ("app/.wh.old", note(EntryKind::File, 0)),
-            ("app/a.py", Entry { capabilities, ..note(EntryKind::File, 4) }),
+            ("app/a.py", Entry { capabilities, attributes, ..note(EntryKind::File, 4) }),
             ("app/b.py", link(EntryKind::HardLink, "app/a.py")),
             ("app/c.py", link(EntryKind::Link, "/usr/lib/c.py")),
             (&long, note(EntryKind::File, 1)),
@@ -72,6 +73,18 @@ fn every_kind_of_entry_is_seen_in_every_format() {
         ];
         let expected = expected.into_iter().map(|(path, note)| (path.to_owned(), note));
         assert_eq!(ours.files, expected.collect(), "{format}");
+    }
+}
+
+#[test]
+fn content_is_told_from_other_content_where_that_is_asked_for() {
+    let layers = [archive(&[("a", b"one"), ("b", b"two"), ("c", b"one")], &[])];
+    for (format, bytes) in images(&layers, &config(1).to_string()) {
+        let plain = read(&bytes[..], &[], &[]).unwrap();
+        assert_eq!(plain.layers[0].files["a"].content, None);
+        let files = &read_content(&bytes[..], &[]).unwrap().layers[0].files;
+        assert_eq!(files["a"].content, files["c"].content, "{format}");
+        assert_ne!(files["a"].content, files["b"].content, "{format}");
     }
 }
 
