@@ -1,10 +1,7 @@
-import os
-import signal
 import time
 from datetime import timedelta
 
 import pytest
-from celery.signals import worker_shutting_down
 
 from senex_trader.celery import application
 from senex_trader.encryption import Secret
@@ -93,22 +90,11 @@ def test_beat_schedules_tasks_that_exist_and_expire():
         assert entry["options"]["expires"] == entry["schedule"] == 30
 
 
-def test_no_task_is_lost_with_its_worker(settings):
+def test_no_task_is_lost_with_its_worker():
     conf = application.conf
     assert conf.task_acks_late and conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     # No task runs twice at once because it takes long.
     assert conf.task_time_limit < conf.broker_transport_options["visibility_timeout"]
     # Engines kill after ten seconds.
-    assert 0 < settings.WORKER_STOP_SECONDS + conf.worker_soft_shutdown_timeout < 8
-
-
-@pytest.mark.parametrize(("how", "expected"), [("Warm", [signal.SIGQUIT]), ("Cold", [])])
-def test_a_worker_that_waits_too_long_puts_its_tasks_back(settings, monkeypatch, how, expected):
-    settings.WORKER_STOP_SECONDS = 0.1
-    sent = []
-    monkeypatch.setattr(os, "kill", lambda process, number: sent.append((process, number)))
-    worker_shutting_down.send(sender="worker", sig="SIGTERM", how=how, exitcode=0)
-    assert sent == []
-    time.sleep(0.4)
-    assert sent == [(os.getpid(), number) for number in expected]
+    assert 0 < conf.worker_soft_shutdown_timeout < 8

@@ -104,9 +104,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 # No task is lost. A message leaves the queue when its task is done, and goes back when the worker
 # dies under it; so every task may run twice, and must not mind. A worker holds no messages but
-# those it works on. SIGTERM gives it this many seconds to finish them, and the soft shutdown one
-# more; what is left goes back. Engines kill a container after ten.
-WORKER_STOP_SECONDS = number("WORKER_STOP_SECONDS", 5)
+# those it works on. At SIGTERM the image's entrypoint gives it STOP_GRACE_PERIOD to finish them;
+# started otherwise, SIGQUIT gives it this many seconds. What is left goes back.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -14,6 +14,9 @@ from celery.signals import heartbeat_sent, worker_ready, worker_shutting_down
 from entrypoint.heartbeat import touch
 from entrypoint.messages import finishing_seconds, say
 
+# A byte through this pipe wakes the main loop.
+pipe = []
+
 # To end its processes takes Celery up to two seconds.
 PUTTING_BACK_SECONDS = 1
 
@@ -25,9 +28,25 @@ def end_in_time(how, **_):
     about a consumer that has vanished.
     """
     if how == "Warm":
+        wake()
         handler = signal.getsignal(signal.SIGQUIT)
         signal.signal(signal.SIGALRM, lambda *_: put_back(handler))
         signal.setitimer(signal.ITIMER_REAL, max(finishing_seconds() - PUTTING_BACK_SECONDS, 0.1))
+
+
+def wake():
+    """The main loop sees that it is to end when it turns next, and a signal doesn't turn it: Python
+    goes on waiting for messages (PEP 475), for up to two seconds."""
+    if pipe:
+        os.write(pipe[1], b"\0")
+
+
+def listen(sender, **_):
+    """Lets the main loop hear `wake`; again after a lost broker, for the loop forgets its readers."""
+    hub = getattr(sender, "hub", None)
+    if hub is not None:
+        pipe[:] = pipe or os.pipe()
+        hub.add_reader(pipe[0], os.read, pipe[0], 1)
 
 
 def put_back(handler):
@@ -43,5 +62,6 @@ def put_back(handler):
 
 # Not weakly: nothing else holds on to the functions by itself.
 worker_ready.connect(touch, weak=False)
+worker_ready.connect(listen, weak=False)
 heartbeat_sent.connect(touch, weak=False)
 worker_shutting_down.connect(end_in_time, weak=False)
