@@ -5,6 +5,9 @@ use crate::engine::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod push;
+pub mod release;
+
 /// Build container images of this Django project that say truthfully what they are.
 ///
 /// Start with `cargo xtask build`. It finds Podman or Docker (`doctor` says what it found and
@@ -55,7 +58,7 @@ pub struct Common {
     /// Form of the result on stdout
     #[arg(long, value_enum, value_name = "FORM", default_value = "text", global = true)]
     pub format: Format,
-    /// Also write the result as JSON to this file
+    /// Also write the result to this file: as JSON, or as KEY=VALUE lines when it ends in .env
     #[arg(long, value_name = "FILE", env = "XTASK_METADATA_FILE", global = true)]
     pub metadata_file: Option<PathBuf>,
     /// Whose pipeline this is
@@ -120,6 +123,20 @@ pub enum Command {
     /// from or that the last release uses; without --all also those that are current, that you
     /// named, or that another checkout made.
     Clean(Clean),
+    /// Push an image to registries, and see that they have it
+    ///
+    /// The login is that of the engine (`podman login`, `docker login`) and is asked for first. Tags
+    /// that name one image for ever come first and `latest` last; a tag of a newer commit stays.
+    /// With --dry-run the registries are read, and what would move from which digest to which is
+    /// said. A rerun does only what is left.
+    Push(push::Push),
+    /// Release this commit: build, squash if asked, smoke-test, push
+    ///
+    /// The image that was tested is the one that is pushed, under the names that `label` says
+    /// (docs/releases.md). Refuses, before any work, what is no release: a changed checkout, a
+    /// commit without a version's git tag, a stand-in base. The record of it is below
+    /// target/xtask/releases; a rerun does only what is left.
+    Release(release::Release),
     /// Test the workflow: without an engine, or with --all everything that CI runs
     Test(Test),
     /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
@@ -130,7 +147,7 @@ pub enum Command {
 }
 
 /// `cargo xtask build`
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct Build {
     /// Build the production image [default]
     #[arg(long, conflicts_with = "dev")]
@@ -168,6 +185,9 @@ pub struct Build {
     /// Make one layer of ours above the base; every layer is built anew (Podman only)
     #[arg(long)]
     pub squash: bool,
+    /// Keep the layer cache in this repository, too, or `none` [default: that of docker/image.toml]
+    #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
+    pub cache: Option<String>,
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,
@@ -214,7 +234,7 @@ pub struct Setup {
 }
 
 /// `cargo xtask smoke-test`
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct SmokeTest {
     /// The image [default: the production image that was built last]
     #[arg(value_name = "IMAGE")]

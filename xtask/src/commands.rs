@@ -14,6 +14,8 @@ pub mod context_list;
 pub mod doctor;
 pub mod images;
 pub mod label;
+pub mod push;
+pub mod release;
 pub mod setup;
 pub mod smoke_test;
 pub mod squash;

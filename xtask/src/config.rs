@@ -8,6 +8,7 @@ use crate::tags::Rules;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
+pub mod push;
 mod raw;
 pub mod smoke;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub tags: Rules,
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
+    /// Where `push` pushes to, and where layers are kept.
+    pub push: push::Push,
 }
 
 /// `[image]`: the repository name and the labels that don't come from git.
@@ -159,6 +162,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
+        "push", "cache",
     ]);
     file.only_keys(
         "image",
@@ -208,6 +212,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             None
         }
     });
+    let push = push::push(file, &image.name);
     Config {
         image,
         app,
@@ -225,6 +230,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
         tags: tags(file),
         smoke: smoke::read(file),
+        push,
     }
 }
 

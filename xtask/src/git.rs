@@ -1,5 +1,6 @@
 //! Git identity: which version, revision and state the checkout has that an image is built from.
 
+pub mod ancestry;
 mod changes;
 mod describe;
 mod native;

@@ -136,11 +136,17 @@ fn limits(text: &str, pid_max: &str) -> (String, String) {
 }
 
 fn ca_bundle(world: &World) -> Option<PathBuf> {
+    named_bundle(world).or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| filled(path)))
+}
+
+/// The bundle that a variable names: what a program of the machine doesn't know by itself.
+pub fn named_bundle(world: &World) -> Option<PathBuf> {
     let named = BUNDLE_VARIABLES.iter().filter_map(|name| world.variable(name)).map(PathBuf::from);
-    let known = BUNDLES.iter().map(PathBuf::from);
-    named
-        .chain(known)
-        .find(|path| path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
+    named.into_iter().find(|path| filled(path))
+}
+
+fn filled(path: &Path) -> bool {
+    path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ mod stored;
 mod tags;
 // How it is done.
 mod base;
+mod cache;
 mod dockerfile;
 mod engine;
 mod files;
@@ -48,6 +49,7 @@ mod invocation;
 mod lab;
 mod leftovers;
 mod locate;
+mod push;
 mod registry;
 mod run;
 mod state;
@@ -108,6 +110,8 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Squash(args) => commands::squash::run(world, args),
         cli::Command::Images => commands::images::list(world),
         cli::Command::Clean(args) => commands::images::clean(world, *args),
+        cli::Command::Push(args) => commands::push::run(world, args),
+        cli::Command::Release(args) => commands::release::run(world, args),
         cli::Command::Test(args) => commands::test::run(world, args),
         cli::Command::Bench(args) => commands::bench::run(world, args),
     }

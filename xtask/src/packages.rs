@@ -17,8 +17,18 @@ const PODMAN: [&str; 9] = [
     "catatonit",
 ];
 /// What `test --all` needs to prove the other engine.
-const TESTS: [&str; 6] =
-    ["docker.io", "mmdebstrap", "python3-venv", "git", "iproute2", "slirp4netns"];
+const TESTS: [&str; 9] = [
+    "docker.io",
+    "mmdebstrap",
+    "python3-venv",
+    "git",
+    "iproute2",
+    "slirp4netns",
+    // The registry of the tests, its password file and its certificates.
+    "docker-registry",
+    "apache2-utils",
+    "openssl",
+];
 
 /// What `test --browser` drives.
 const BROWSER: [&str; 2] = ["chromium", "chromium-driver"];

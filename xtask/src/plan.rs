@@ -14,6 +14,10 @@ use crate::state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub mod cache;
+pub mod push;
+pub mod release;
+
 /// The image that a build starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {
@@ -77,6 +81,8 @@ pub struct Facts<'a> {
     pub proxies: Vec<String>,
     /// The variable that names an index of Python packages, where one does.
     pub index_variable: Option<&'static str>,
+    /// The layer cache in a registry, where one can be used.
+    pub layer_cache: Option<cache::Cache>,
     /// Top folder of the workflow.
     pub top: &'a Path,
     /// The folder that keeps cache mounts over all checkouts, and the user's id.
@@ -117,6 +123,8 @@ pub struct Build {
     pub no_cache: bool,
     /// Make one layer above the base.
     pub squash: bool,
+    /// The layer cache in a registry.
+    pub layer_cache: Option<cache::Cache>,
     /// The platform asked for.
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
@@ -187,6 +195,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         secrets: secrets(wishes, facts, &state)?,
         no_cache: wishes.no_cache,
         squash: wishes.squash,
+        layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),
         platform: wishes.platform.clone(),
         size_budget: budget(wishes, settings, stage.as_deref()),
         exact_size: !facts.changed,

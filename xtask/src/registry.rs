@@ -1,207 +1,22 @@
-//! Whether a registry can be reached at all: one TCP connection decides between a pull and a
-//! stand-in. What the registry then answers never counts as its absence.
+//! What is asked of registries, and what engines don't show of them: whether one can be reached,
+//! which digest a name has, and a second name for a manifest that is already there (OCI
+//! distribution specification 1.1).
+//!
+//! Logins come from the engines' own files and helper programs, certificates from their folders
+//! and the machine, proxies from the environment: a user sets up the engine and nothing else.
 
-use crate::engine::{Engine, Kind, words};
-use crate::reference::Reference;
-use crate::run::{QUESTION, Runner};
-use crate::state::State;
-use crate::world::World;
-use serde::{Deserialize, Serialize};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::sync::mpsc::channel;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod client;
+mod http;
+mod login;
+mod manifest;
+mod places;
+mod proxy;
+mod reach;
+mod retry;
+mod token;
+mod trust;
 
-/// How long a connection may take, over all names and addresses (they are tried at once).
-const LIMIT: Duration = Duration::from_secs(10);
-/// How long "nobody there" is believed.
-const MEMORY: u64 = 15 * 60;
-
-/// The answer for one set of hosts, remembered when it was no.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Unreachable {
-    hosts: Vec<String>,
-    at: u64,
-    why: String,
-}
-
-/// Whether any of the hosts that would serve `reference` takes a connection; else why none does.
-///
-/// Its own registry, its mirrors and, where one is set, the proxy that stands before it are asked.
-///
-/// # Errors
-/// 130 or 143 after a signal.
-pub fn reachable(
-    reference: &Reference,
-    engine: &Engine,
-    world: &World,
-    runner: &Runner,
-    state: &State,
-) -> anyhow::Result<Result<(), String>> {
-    let hosts = hosts(reference, engine, world, runner)?;
-    let outcome = connect(&hosts, LIMIT);
-    if let Err(why) = &outcome {
-        state.remember("unreachable.json", &Unreachable { hosts, at: now(), why: why.clone() })?;
-    }
-    runner.check_signal()?;
-    Ok(outcome)
-}
-
-/// Why nobody answered for `reference` a short while ago; asks nothing unless that is remembered.
-///
-/// # Errors
-/// 130 or 143 after a signal.
-pub fn known_unreachable(
-    reference: &Reference,
-    engine: &Engine,
-    world: &World,
-    runner: &Runner,
-    state: &State,
-) -> anyhow::Result<Option<String>> {
-    let known = state.remembered::<Unreachable>("unreachable.json");
-    let Some(known) = known.filter(|known| now().saturating_sub(known.at) < MEMORY) else {
-        return Ok(None);
-    };
-    let hosts = hosts(reference, engine, world, runner)?;
-    Ok((known.hosts == hosts).then_some(known.why))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-/// `host:port` of everything that could answer for `reference`, sorted.
-fn hosts(
-    reference: &Reference,
-    engine: &Engine,
-    world: &World,
-    runner: &Runner,
-) -> anyhow::Result<Vec<String>> {
-    let mut hosts = vec![reference.registry_host()];
-    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
-        hosts.extend(world.variable(name).and_then(host_of_url));
-    }
-    match engine.kind {
-        Kind::Docker => {
-            let answer = runner.ask(&words::mirrors(engine), QUESTION)?;
-            let mirrors: Vec<String> = serde_json::from_str(&answer.stdout).unwrap_or_default();
-            hosts.extend(mirrors.iter().filter_map(|url| host_of_url(url)));
-        }
-        Kind::Podman => {
-            let file = world.variable("CONTAINERS_REGISTRIES_CONF");
-            let file = file.unwrap_or("/etc/containers/registries.conf");
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            hosts.extend(mirrors(&text, &reference.registry));
-        }
-    }
-    hosts.sort();
-    hosts.dedup();
-    Ok(hosts)
-}
-
-/// The places that a `registries.conf` (version 2) names instead of `registry`.
-fn mirrors(text: &str, registry: &str) -> Vec<String> {
-    let table: toml::Table = text.parse().unwrap_or_default();
-    let all = table.get("registry").and_then(|all| all.as_array()).into_iter().flatten();
-    let mut found = Vec::new();
-    for entry in all {
-        let text = |value: &toml::Value, key: &str| Some(value.get(key)?.as_str()?.to_owned());
-        let prefix = text(entry, "prefix").or_else(|| text(entry, "location")).unwrap_or_default();
-        if prefix.split('/').next() != Some(registry) {
-            continue;
-        }
-        found.extend(text(entry, "location"));
-        let mirrors = entry.get("mirror").and_then(|all| all.as_array()).into_iter().flatten();
-        found.extend(mirrors.filter_map(|mirror| text(mirror, "location")));
-    }
-    let host = |place: &String| {
-        let host = place.split('/').next().unwrap_or_default().to_owned();
-        let host = if host == "docker.io" { "registry-1.docker.io".to_owned() } else { host };
-        if host.contains(':') { host } else { format!("{host}:443") }
-    };
-    found.iter().map(host).collect()
-}
-
-/// `host:port` of a URL, with the port of its scheme where it names none.
-fn host_of_url(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let host = rest.split('/').next()?.rsplit('@').next()?;
-    if host.is_empty() {
-        return None;
-    }
-    let port = if scheme == "https" { 443 } else { 80 };
-    let named = host.rfind(':').is_some_and(|colon| !host[colon..].contains(']'));
-    Some(if named { host.to_owned() } else { format!("{host}:{port}") })
-}
-
-/// Connects to all `hosts` at once; the first that answers is enough.
-fn connect(hosts: &[String], limit: Duration) -> Result<(), String> {
-    let (sender, answers) = channel();
-    for host in hosts {
-        let (host, sender) = (host.clone(), sender.clone());
-        std::thread::spawn(move || {
-            let outcome = match host.to_socket_addrs() {
-                Err(error) => Err(format!("{host}: {error}")),
-                Ok(addresses) => addresses
-                    .map(|address| TcpStream::connect_timeout(&address, limit))
-                    .reduce(|first, next| first.or(next))
-                    .unwrap_or_else(|| Err(std::io::Error::other("no address")))
-                    .map(drop)
-                    .map_err(|error| format!("{host}: {error}")),
-            };
-            let _ = sender.send(outcome);
-        });
-    }
-    drop(sender);
-    let mut why = Vec::new();
-    let end = std::time::Instant::now() + limit;
-    while let Some(left) = end.checked_duration_since(std::time::Instant::now()) {
-        match answers.recv_timeout(left) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(reason)) => why.push(reason),
-            Err(_) => break,
-        }
-    }
-    if why.len() < hosts.len() {
-        why.push(format!("no connection within {} s", limit.as_secs()));
-    }
-    Err(why.join("; "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::TcpListener;
-
-    #[test]
-    fn one_listening_host_is_enough_and_none_says_why() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = listener.local_addr().unwrap().to_string();
-        let closed = {
-            let gone = TcpListener::bind("127.0.0.1:0").unwrap();
-            gone.local_addr().unwrap().to_string()
-        };
-        assert_eq!(connect(&[closed.clone(), open], LIMIT), Ok(()));
-        let why = connect(std::slice::from_ref(&closed), LIMIT).unwrap_err();
-        assert!(why.starts_with(&closed) && why.contains("refused"), "{why}");
-        let why = connect(&["no-such-host.invalid:443".to_owned()], LIMIT).unwrap_err();
-        assert!(why.starts_with("no-such-host.invalid:443: "), "{why}");
-    }
-
-    #[test]
-    fn urls_and_mirrors_become_hosts() {
-        let check = |url: &str, expected: Option<&str>| {
-            assert_eq!(host_of_url(url).as_deref(), expected, "{url}");
-        };
-        check("http://user:word@proxy.example:3128/", Some("proxy.example:3128"));
-        check("https://mirror.example", Some("mirror.example:443"));
-        check("proxy.example", Some("proxy.example:80"));
-        check("http://[::1]", Some("[::1]:80"));
-        check("", None);
-        let text = "[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n\
-                    [[registry.mirror]]\nlocation = \"mirror.example:5000/hub\"\n\
-                    [[registry]]\nlocation = \"quay.io\"\n";
-        let expected = ["registry-1.docker.io:443", "mirror.example:5000"];
-        assert_eq!(mirrors(text, "docker.io"), expected);
-        assert!(mirrors("no toml", "docker.io").is_empty());
-    }
-}
+pub use client::{Client, Surroundings};
+pub use manifest::Manifest;
+pub use reach::{known_unreachable, reachable};
+pub use retry::{ATTEMPTS, pause};

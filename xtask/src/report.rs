@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+pub mod push;
+pub mod release;
+
 /// A finished build. The fields are the keys of `--format json` and `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Build {
@@ -213,6 +216,37 @@ fn changes(f: &mut fmt::Formatter<'_>, dirty: &[Change], context: &[Change]) -> 
         )?;
     }
     Ok(())
+}
+
+/// A result as `KEY=VALUE` lines: the way to a value through the JSON, in capitals, with `_` between
+/// and for what a variable's name can't have; lists count from 0. Line feeds in a value become
+/// blanks, because no reader of such files agrees with another on quotes.
+pub fn variables(json: &serde_json::Value) -> String {
+    let mut lines = String::new();
+    variable(&mut lines, "", json);
+    lines
+}
+
+fn variable(lines: &mut String, name: &str, value: &serde_json::Value) {
+    use serde_json::Value;
+    let below = |key: &str| {
+        let legal = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+        let key: String = key.chars().map(legal).collect();
+        if name.is_empty() { key } else { format!("{name}_{key}") }
+    };
+    match value {
+        Value::Object(all) => {
+            all.iter().for_each(|(key, value)| variable(lines, &below(key), value))
+        }
+        Value::Array(all) => {
+            for (index, value) in all.iter().enumerate() {
+                variable(lines, &below(&index.to_string()), value);
+            }
+        }
+        Value::Null => *lines += &format!("{name}=\n"),
+        Value::String(text) => *lines += &format!("{name}={}\n", text.replace(['\n', '\r'], " ")),
+        other => *lines += &format!("{name}={other}\n"),
+    }
 }
 
 /// Bytes as megabytes (10^6), one digit after the point.

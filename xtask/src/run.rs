@@ -111,18 +111,49 @@ impl Runner {
         Ok(command.envs(shown.chain(hidden)).into())
     }
 
+    /// Waits, unless a signal asks us to end.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn sleep(&self, time: Duration) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
+            self.check_signal()?;
+            std::thread::sleep(left.min(TICK));
+        }
+        self.check_signal()
+    }
+
     /// Runs a command that only asks, and gives what it printed, whatever its exit status.
     ///
     /// # Errors
     /// [`Exit::Engine`] when it can't be started or takes longer than `limit`; 130 or 143 after a
     /// signal.
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        self.ask_with(invocation, "", limit)
+    }
+
+    /// As [`Runner::ask`], with `input` on the command's standard input.
+    ///
+    /// # Errors
+    /// Those of [`Runner::ask`].
+    pub fn ask_with(
+        &self,
+        invocation: &Invocation,
+        input: &str,
+        limit: Duration,
+    ) -> anyhow::Result<Answer> {
         if self.verbose {
             say(&format!("$ {invocation}"));
         }
         let mut command = self.command(invocation)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            // A line fits into any pipe; one that ended without reading says why itself.
+            let _ = writeln!(pipe, "{input}");
+        }
         let (open, closed) = channel();
         let stdout = collect(child.stdout.take(), open.clone());
         let stderr = collect(child.stderr.take(), open);
@@ -200,6 +231,30 @@ impl Runner {
         log: &Path,
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ended> {
+        self.streamed(invocation, log, None, started).map(|(ended, _)| ended)
+    }
+
+    /// As [`Runner::stream`], for a command that is ended after `limit`; whether it was comes
+    /// beside how it ended.
+    ///
+    /// # Errors
+    /// Those of [`Runner::stream`].
+    pub fn stream_within(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        limit: Duration,
+    ) -> anyhow::Result<(Ended, bool)> {
+        self.streamed(invocation, log, Some(limit), &mut |_| Ok(()))
+    }
+
+    fn streamed(
+        &self,
+        invocation: &Invocation,
+        log: &Path,
+        limit: Option<Duration>,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Ended, bool)> {
         self.check_signal()?;
         let title = format!("$ {invocation}");
         let _folded = if self.progress {
@@ -245,10 +300,10 @@ impl Runner {
                 }
             }
         });
-        let code = match self.wait(&mut child, &closed, None) {
-            Ok(code) => code,
+        let (code, late) = match self.wait(&mut child, &closed, limit) {
+            Ok(code) => (code, false),
             Err(Problem::Signal(error)) => return Err(error),
-            Err(Problem::TooLong) => None,
+            Err(Problem::TooLong) => (None, true),
         };
         // A killed engine can leave a grandchild that holds the pipe open for ever.
         let mut all = Vec::new();
@@ -256,7 +311,7 @@ impl Runner {
         while let Ok(line) = lines.recv_timeout(patience) {
             all.push(line);
         }
-        Ok(Ended { code, lines: all })
+        Ok((Ended { code, lines: all }, late))
     }
 
     /// Starts a command that goes on beside us, with its output in `log`; gives its id.

@@ -131,41 +131,54 @@ impl State {
     /// # Errors
     /// [`Exit::Locked`], naming the process that holds it.
     pub fn lock(&self, patience: Duration) -> anyhow::Result<File> {
-        make_folder(&self.folder)?;
-        let path = self.folder.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .with_context(|| format!("opening {}", path.display()))?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    let holder = fs::read_to_string(self.folder.join("lock-holder"));
-                    let who = holder.unwrap_or_else(|_| "a process".to_owned());
-                    let who = who.trim();
-                    return Err(failure_help(
-                        Exit::Locked,
-                        format!("taking the lock of this checkout: {who} holds it"),
-                        "wait until that run has ended, or end it",
-                    ));
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).context(format!("locking {}", path.display()));
-                }
+        let holder = format!("process {}", std::process::id());
+        lock(&self.folder, "lock", "of this checkout", &holder, patience)
+    }
+}
+
+/// Takes the lock `name` in `folder`, as [`State::lock`] does; `holder` is what others are told who
+/// have to wait for the lock `what`.
+///
+/// # Errors
+/// [`Exit::Locked`], naming who holds it.
+pub fn lock(
+    folder: &Path,
+    name: &str,
+    what: &str,
+    holder: &str,
+    patience: Duration,
+) -> anyhow::Result<File> {
+    make_folder(folder)?;
+    let (path, who) = (folder.join(name), folder.join(format!("{name}-holder")));
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let text = fs::read_to_string(who).unwrap_or_else(|_| "a process".to_owned());
+                return Err(failure_help(
+                    Exit::Locked,
+                    format!("taking the lock {what}: {} holds it", text.trim()),
+                    "wait until that run has ended, or end it",
+                ));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context(format!("locking {}", path.display()));
             }
         }
-        let text = format!("process {}\n", std::process::id());
-        write_whole(&self.folder.join("lock-holder"), &text)?;
-        Ok(file)
     }
+    write_whole(&who, &format!("{holder}\n"))?;
+    Ok(file)
 }
 
 /// Makes a folder and those above it.

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use std::path::Path;
 
 mod size;
-pub use size::{Precision, Size};
+pub use size::{Precision, Size, measure};
 
 /// A verified image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,6 +114,14 @@ fn once(
     let invocation = words::build(engine, plan);
     let ended = runner
         .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
+    if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.trouble(&ended.lines))
+        && ended.code != Some(0)
+    {
+        // Podman fails a build whose layers can't be sent; what is made stays in its own store.
+        say(&format!("building on without the layer cache, which wasn't written: {why}"));
+        let without = Build { layer_cache: None, ..plan.clone() };
+        return once(workflow, engine, &without, instructions, runner, log);
+    }
     let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
     if ended.code != Some(0) || id.trim().is_empty() {
         let failure = build_failed(plan, instructions, &ended, log);

@@ -144,16 +144,39 @@ impl World {
     /// # Errors
     /// [`Exit::Usage`] when neither `XDG_CACHE_HOME` nor `HOME` is set.
     pub fn cache(&self) -> anyhow::Result<PathBuf> {
-        let home = || self.variable("HOME").map(|home| Path::new(home).join(".cache"));
-        let base = self.variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+        self.user_folder("XDG_CACHE_HOME", ".cache")
+    }
+
+    /// The user's folder for what outlives a checkout (XDG Base Directory Specification),
+    /// `senex-xtask` in it.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when neither `XDG_STATE_HOME` nor `HOME` is set.
+    pub fn state(&self) -> anyhow::Result<PathBuf> {
+        self.user_folder("XDG_STATE_HOME", ".local/state")
+    }
+
+    fn user_folder(&self, variable: &str, below_home: &str) -> anyhow::Result<PathBuf> {
+        let home = || self.variable("HOME").map(|home| Path::new(home).join(below_home));
+        let base = self.variable(variable).map(PathBuf::from).or_else(home);
         let base = base.ok_or_else(|| {
-            failure_help(
-                Exit::Usage,
-                "looking for the cache folder: neither XDG_CACHE_HOME nor HOME is set",
-                "set HOME",
-            )
+            let what = format!("looking for a folder: neither {variable} nor HOME is set");
+            failure_help(Exit::Usage, what, "set HOME")
         })?;
         Ok(base.join("senex-xtask"))
+    }
+
+    /// Writes `json` to `--metadata-file`, where one is asked for.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn metadata(&self, json: &serde_json::Value) -> anyhow::Result<()> {
+        let Some(path) = &self.common.metadata_file else { return Ok(()) };
+        let text = match path.to_string_lossy().ends_with(".env") {
+            true => crate::report::variables(json),
+            false => serde_json::to_string_pretty(json).context("writing JSON")? + "\n",
+        };
+        crate::state::write_whole(path, &text)
     }
 
     /// Writes a result: `json` to `--metadata-file`, and `json` or `text` to stdout.
@@ -163,9 +186,7 @@ impl World {
     pub fn result(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         use std::io::Write as _;
         let pretty = serde_json::to_string_pretty(json).context("writing JSON")? + "\n";
-        if let Some(path) = &self.common.metadata_file {
-            crate::state::write_whole(path, &pretty)?;
-        }
+        self.metadata(json)?;
         let json = self.common.format == crate::cli::Format::Json;
         let text = if json { pretty.as_str() } else { text };
         match std::io::stdout().lock().write_all(text.as_bytes()) {

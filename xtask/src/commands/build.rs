@@ -2,7 +2,7 @@
 
 use crate::base::Source;
 use crate::ci::Identity;
-use crate::engine::{Engine, words};
+use crate::engine::{Engine, Kind, words};
 use crate::failure::Exit;
 use crate::git::Checkout;
 use crate::invocation::Invocation;
@@ -13,15 +13,15 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{ci, cli, labels, leftovers, network, platform, secrets, tags};
+use crate::{cache, ci, cli, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 /// How long a build waits for another one of the same checkout.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The command.
 ///
@@ -30,28 +30,69 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
+    let _lock = if world.common.dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
+    let ready = prepare(world, &workflow, &runner, args, None)?;
+    if world.common.dry_run {
+        return show(world, &ready, &workflow.top);
+    }
+    let report = make(world, &workflow, &runner, &ready)?;
+    let facts = tags::Facts::of(&ready.checkout, &ready.identity, None);
+    let names = tags::names(&workflow.config.tags, &facts)?;
+    let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
+    world.hand_over(&report.outputs(&names), &report.markdown())?;
+    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+}
+
+/// A build that was decided and hasn't begun.
+pub struct Ready {
+    /// What builds.
+    pub engine: Engine,
+    /// What git says of what is built.
+    pub checkout: Checkout,
+    /// What the pipeline says of it.
+    pub identity: Identity,
+    /// The build.
+    pub plan: plan::Build,
+    /// What a dry run would do before it.
+    first: Vec<Invocation>,
+    log: PathBuf,
+}
+
+/// Reads the world and decides, on the engine that was `found` already or the one there is; finds, pulls or makes the base. The caller holds the lock of the
+/// checkout, but for a dry run.
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    args: &cli::Build,
+    found: Option<(Engine, bool)>,
+) -> anyhow::Result<Ready> {
     world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
     let read = || super::checkout_with(&workflow.top, &ignore, &files);
     let dry_run = world.common.dry_run;
-    let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let machine = machine::read(world);
     let mut early = None;
     if args.setup {
         // Nothing is installed for a checkout that can't be built.
         early = Some(read()?);
         let setup = cli::Setup { yes: true, ..cli::Setup::default() };
-        super::setup::ensure(world, &workflow, &machine, setup)?;
+        super::setup::ensure(world, workflow, &machine, setup)?;
     }
-    let (checkout, engine) =
-        run::both(|| early.map_or_else(read, Ok), || engine(world, &workflow, &machine, &runner));
+    let (checkout, engine) = run::both(
+        || early.map_or_else(read, Ok),
+        || found.map_or_else(|| engine(world, workflow, &machine, runner), Ok),
+    );
     let (checkout, (engine, assumed)) = (checkout?, engine?);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let warnings = checkout.warnings.iter().chain(&identity.warnings);
     warnings.for_each(|warning| say(&format!("warning: {warning}")));
     if !dry_run {
-        leftovers::clean(&workflow.state, &engine, &runner)?;
+        leftovers::clean(&workflow.state, &engine, runner)?;
     }
     if let Some(platform) = &args.platform
         && let Some(warning) = platform::warning(platform, &engine, &machine)
@@ -61,7 +102,7 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let log = workflow.state.new_log("build")?;
     let source = Source {
         world,
-        runner: &runner,
+        runner,
         state: &workflow.state,
         engine: &engine,
         assumed,
@@ -77,26 +118,45 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     say(&format!("base {}: {}", base.reference, base.why));
     let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
         .with_context(|| format!("reading {}", variant.dockerfile))?;
+    let layer_cache =
+        cache::find(world, workflow, &machine, &engine, runner, args.cache.as_deref())?;
     let source = (&checkout, &identity);
-    let facts = Facts { dockerfile, ..facts(world, &workflow, &machine, &engine, source, base)? };
+    let facts = facts(world, workflow, &machine, &engine, source, base)?;
+    let facts = Facts { dockerfile, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
     if plan.squash {
         say(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
-    if dry_run {
-        return show(world, &engine, &plan, &workflow.top, &first);
-    }
-    let made = build(&workflow, &engine, &plan, &runner, &log)?;
-    let report = report(world, &engine, &plan, &checkout, made, log);
-    let names = tags::names(&workflow.config.tags, &tags::Facts::of(&checkout, &identity, None))?;
-    let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
-    world.hand_over(&report.outputs(&names), &report.markdown())?;
-    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+    Ok(Ready { engine, checkout, identity, plan, first, log })
 }
 
-fn engine(
+/// Builds what was decided.
+///
+/// # Errors
+/// As [`run`].
+pub fn make(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    ready: &Ready,
+) -> anyhow::Result<report::Build> {
+    let Ready { engine, plan, log, .. } = ready;
+    let made = build(workflow, engine, plan, runner, log)?;
+    // Podman has sent each layer as it was made.
+    let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
+    if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
+        cache::keep(cache, engine, &made.image.id, runner, log)?;
+    }
+    Ok(report(world, ready, made))
+}
+
+/// The engine, and whether it was only assumed for a dry run.
+///
+/// # Errors
+/// [`Exit::Engine`] where none works.
+pub fn engine(
     world: &World,
     workflow: &Workflow,
     machine: &Machine,
@@ -175,20 +235,15 @@ fn facts<'a>(
         ca_bundle: machine.ca_bundle.clone(),
         proxies: network::proxies(&world.environment),
         index_variable: network::index_variable(&world.environment),
+        layer_cache: None,
         top: &workflow.top,
         cache: (world.cache()?.join("cache-mounts"), machine.uid),
     })
 }
 
 /// `--dry-run`: the script, or with `--format json` the plan and its commands.
-fn show(
-    world: &World,
-    engine: &Engine,
-    plan: &plan::Build,
-    top: &Path,
-    first: &[Invocation],
-) -> anyhow::Result<()> {
-    let script = words::script(engine, plan, top, first);
+fn show(world: &World, ready: &Ready, top: &Path) -> anyhow::Result<()> {
+    let (plan, script) = (&ready.plan, ready.script(top));
     let commands: Vec<&str> = script.lines().collect();
     let json = serde_json::json!({
         "reference": plan.references.first(),
@@ -200,6 +255,13 @@ fn show(
         "commands": commands,
     });
     world.result(&script, &json)
+}
+
+impl Ready {
+    /// What would run, as a script for sh.
+    pub fn script(&self, top: &Path) -> String {
+        words::script(&self.engine, &self.plan, top, &self.first)
+    }
 }
 
 /// Runs the build, and removes what it left behind when it did not end well.
@@ -219,14 +281,8 @@ fn build(
     made
 }
 
-fn report(
-    world: &World,
-    engine: &Engine,
-    plan: &plan::Build,
-    checkout: &Checkout,
-    made: Made,
-    log: std::path::PathBuf,
-) -> report::Build {
+fn report(world: &World, ready: &Ready, made: Made) -> report::Build {
+    let Ready { engine, plan, checkout, log, .. } = ready;
     let label = |name: &str| plan.labels.get(&format!("{}{name}", labels::OCI)).cloned();
     report::Build {
         reference: plan.references.first().cloned().unwrap_or_default(),
@@ -251,6 +307,6 @@ fn report(
         standin: plan.base.standin,
         cached_steps: made.cached_steps,
         seconds: world.start.elapsed().as_secs_f64(),
-        log,
+        log: log.clone(),
     }
 }

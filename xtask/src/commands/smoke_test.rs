@@ -44,28 +44,72 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
         Some(image) => image.clone(),
         None => plan::local(engine.kind, &workflow.config.image.name, "prod"),
     };
-    let subject = subject(world, &workflow, &engine, &runner, &reference, args, &chosen)?;
+    let testing = Testing { world, workflow: &workflow, engine: &engine, runner: &runner };
+    let subject = testing.subject(&reference, args, &chosen)?;
     if world.common.dry_run {
         return show(world, &engine, &subject, &chosen);
     }
-    stage::clear(&engine, &runner, None)?;
-    let stage = Stage::new(&engine, &runner, &subject);
-    let outcomes = run_checks(&runner, &stage, args, &chosen);
-    // Also after a signal: what was started is removed.
-    let calm = Runner { signal: Arc::default(), ..runner.clone() };
-    if args.keep {
-        say(&format!("left running for you to look at: containers xtask-{}-…", std::process::id()));
-        say("the next `smoke-test` removes them");
-    } else {
-        stage::clear(&engine, &calm, Some(&stage.run))?;
-    }
-    runner.check_signal()?;
+    let outcomes = testing.run(&subject, args, &chosen)?;
     if let Some(path) = &args.junit {
         write_whole(path, &report::junit(&reference, &outcomes))?;
     }
     let text = report::text(&reference, &outcomes);
     world.result(&text, &report::json(&reference, &outcomes))?;
     verdict(&chosen, &outcomes)
+}
+
+/// What a smoke test needs beside the image.
+pub struct Testing<'a> {
+    /// The surroundings.
+    pub world: &'a World,
+    /// The checkout.
+    pub workflow: &'a Workflow,
+    /// What runs the containers.
+    pub engine: &'a Engine,
+    /// Starts it.
+    pub runner: &'a Runner,
+}
+
+impl Testing<'_> {
+    /// Tests an image as `args` say, for another command: the outcomes, and what the whole comes to.
+    ///
+    /// # Errors
+    /// When a check can't be chosen or nothing can be started; 130 or 143 after a signal.
+    pub fn outcome(
+        &self,
+        image: &str,
+        args: &cli::SmokeTest,
+    ) -> anyhow::Result<(Vec<Outcome>, anyhow::Result<()>)> {
+        let chosen = choose(args)?;
+        let subject = self.subject(image, args, &chosen)?;
+        let outcomes = self.run(&subject, args, &chosen)?;
+        let verdict = verdict(&chosen, &outcomes);
+        Ok((outcomes, verdict))
+    }
+
+    /// Runs the checks; whatever ends them, what was started is removed.
+    fn run(
+        &self,
+        subject: &Subject,
+        args: &cli::SmokeTest,
+        chosen: &[&'static Check],
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let (engine, runner) = (self.engine, self.runner);
+        stage::clear(engine, runner, None)?;
+        let stage = Stage::new(engine, runner, subject);
+        let outcomes = run_checks(runner, &stage, args, chosen);
+        // Also after a signal: what was started is removed.
+        let calm = Runner { signal: Arc::default(), ..runner.clone() };
+        if args.keep {
+            let id = std::process::id();
+            say(&format!("left running for you to look at: containers xtask-{id}-…"));
+            say("the next `smoke-test` removes them");
+        } else {
+            stage::clear(engine, &calm, Some(&stage.run))?;
+        }
+        runner.check_signal()?;
+        Ok(outcomes)
+    }
 }
 
 fn run_checks(
@@ -149,65 +193,65 @@ fn choose(args: &cli::SmokeTest) -> anyhow::Result<Vec<&'static Check>> {
     Ok(chosen)
 }
 
-/// The image, and what the configuration says of the project in it.
-fn subject(
-    world: &World,
-    workflow: &Workflow,
-    engine: &Engine,
-    runner: &Runner,
-    reference: &str,
-    args: &cli::SmokeTest,
-    chosen: &[&'static Check],
-) -> anyhow::Result<Subject> {
-    let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
-    if !answer.good() {
-        return Err(failure_help(
-            Exit::Usage,
-            format!("looking for the image {reference}: {} has none", engine.kind.title()),
-            "build it with `cargo xtask build`, or name another",
-        ));
-    }
-    let config = &workflow.config;
-    let mut services = [config.services.postgres.clone(), config.services.redis.clone()];
-    if chosen.iter().any(|check| check.lane != Lane::Image) {
-        let source = Source {
-            world,
-            runner,
-            state: &workflow.state,
-            engine,
-            assumed: false,
-            top: &workflow.top,
-            log: workflow.state.new_log("services")?,
-            network: &config.network,
-            dry_run: world.common.dry_run,
-        };
-        for service in &mut services {
-            let (base, _) = source.resolve(service, false, None)?;
-            *service = base.reference;
+impl Testing<'_> {
+    /// The image, and what the configuration says of the project in it.
+    fn subject(
+        &self,
+        reference: &str,
+        args: &cli::SmokeTest,
+        chosen: &[&'static Check],
+    ) -> anyhow::Result<Subject> {
+        let Testing { world, workflow, engine, runner } = *self;
+        let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
+        if !answer.good() {
+            return Err(failure_help(
+                Exit::Usage,
+                format!("looking for the image {reference}: {} has none", engine.kind.title()),
+                "build it with `cargo xtask build`, or name another",
+            ));
         }
+        let config = &workflow.config;
+        let mut services = [config.services.postgres.clone(), config.services.redis.clone()];
+        if chosen.iter().any(|check| check.lane != Lane::Image) {
+            let source = Source {
+                world,
+                runner,
+                state: &workflow.state,
+                engine,
+                assumed: false,
+                top: &workflow.top,
+                log: workflow.state.new_log("services")?,
+                network: &config.network,
+                dry_run: world.common.dry_run,
+            };
+            for service in &mut services {
+                let (base, _) = source.resolve(service, false, None)?;
+                *service = base.reference;
+            }
+        }
+        let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+        let image = inspect::image(&answer.stdout)?;
+        let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
+        let expected = expected(world, workflow, engine)?;
+        let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
+        let lock = std::fs::read_to_string(workflow.top.join(LOCK));
+        Ok(Subject {
+            image,
+            expected,
+            base_layers,
+            absent: absent(args)?,
+            lock: lock.with_context(|| format!("reading {LOCK}"))?,
+            services,
+            module: config.app.module.clone(),
+            queues: config.app.queues.clone(),
+            required_environment: config.app.required_environment.clone().unwrap_or_else(default),
+            smoke: config.smoke.clone(),
+        })
     }
-    let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
-    let image = inspect::image(&answer.stdout)?;
-    let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
-    let expected = expected(world, workflow, engine)?;
-    let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
-    let lock = std::fs::read_to_string(workflow.top.join(LOCK));
-    Ok(Subject {
-        image,
-        expected,
-        base_layers,
-        absent: absent(args)?,
-        lock: lock.with_context(|| format!("reading {LOCK}"))?,
-        services,
-        module: config.app.module.clone(),
-        queues: config.app.queues.clone(),
-        required_environment: config.app.required_environment.clone().unwrap_or_else(default),
-        smoke: config.smoke.clone(),
-    })
 }
 
 /// The lock of the packages that an image has.
-const LOCK: &str = "app/uv.lock";
+pub const LOCK: &str = "app/uv.lock";
 
 /// What the image alone must be, as this checkout and its configuration have it.
 fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {

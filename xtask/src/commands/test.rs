@@ -45,7 +45,7 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 17] = [
+const GROUPS: [Group; 19] = [
     Group { name: "format", when: When::Always, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", when: When::Always, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
@@ -68,6 +68,16 @@ const GROUPS: [Group; 17] = [
         run: |b| b.engine(&[], |b| Lab::docker(b.workflow, &b.runner, &[])),
     },
     Group { name: "docker26", when: When::All, run: docker26 },
+    Group {
+        name: "registry",
+        when: When::All,
+        run: |b| b.registry(|b| Lab::podman(b.workflow, &b.runner)),
+    },
+    Group {
+        name: "registry-docker",
+        when: When::All,
+        run: |b| b.registry(|b| Lab::docker(b.workflow, &b.runner, &[])),
+    },
     Group { name: "browser", when: When::Browser, run: browser },
     Group { name: "podman5", when: When::Engines, run: podman5::run },
     Group { name: "arm64", when: When::Engines, run: arm64::run },
@@ -216,6 +226,33 @@ impl Bench<'_> {
             invocation.env.push(uv);
             outcome = outcome.and_then(|()| self.step(&invocation));
         }
+        lab.end(&self.runner)?;
+        outcome
+    }
+}
+
+impl Bench<'_> {
+    /// Pushing to a registry that fails. A Docker daemon of the tests has a network of its own: the
+    /// registry is where its loopback address is.
+    fn registry(&self, build: impl Fn(&Self) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
+        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        let words = ["test", "--locked", "--features", "engine", "--test", "registry"];
+        // Compiled first: inside there may be no way out.
+        self.step(&Invocation::new(cargo, words.into_iter().chain(["--no-run"])))?;
+        let lab = build(self)?;
+        let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
+        let inside = network.map(|(_, network)| vec![format!("--net={network}"), "--".into()]);
+        // The table of the cases is shown. They mostly wait.
+        let all = [&words[..], &["--", "--test-threads=3", "--nocapture"]].concat();
+        let mut invocation = match inside {
+            None => Invocation::new(cargo, all),
+            Some(inside) => {
+                let words = all.into_iter().map(String::from);
+                Invocation::new("nsenter", inside.into_iter().chain([cargo.into()]).chain(words))
+            }
+        };
+        invocation.env.clone_from(&lab.env);
+        let outcome = self.step(&invocation);
         lab.end(&self.runner)?;
         outcome
     }

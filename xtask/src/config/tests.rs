@@ -82,7 +82,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -133,6 +133,15 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!(
+            "{REQUIRED}[push]\nregistries = [\"team/app\", \"r.example\"]\n[cache]\nregistry = \"r.example/a:b\"\n"
+        ),
+        expect![[r#"
+            15: push.registries: pushing to "team/app": it names no registry
+            17: cache.registry: reading the layer cache "r.example/a:b": pushing to "r.example/a:b": it names more than a repository
+        "#]],
+    );
+    check(
         "[image\nname = \n",
         expect![[r#"
             1: app.module: is required and not there
@@ -146,7 +155,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache
         "#]],
     );
 }

@@ -7,6 +7,7 @@ use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
 use crate::labels;
 use crate::plan::Build;
+use crate::plan::cache::Cache;
 use std::path::Path;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
@@ -55,6 +56,8 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     option("--iidfile", &plan.iidfile.display().to_string());
     if plan.no_cache {
         words.push("--no-cache".into());
+    } else if let Some(cache) = &plan.layer_cache {
+        words.extend(cache_words(engine.kind, cache));
     }
     if plan.squash {
         words.push("--squash".into());
@@ -65,6 +68,25 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     match engine.kind {
         Kind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
         Kind::Docker => invocation,
+    }
+}
+
+/// Podman keeps each layer under its own tag of a bare repository. The builder inside Docker's
+/// daemon keeps a cache only in the image itself (measured: `--cache-to type=registry` needs the
+/// containerd store), which is pushed after the build.
+fn cache_words(kind: Kind, cache: &Cache) -> Vec<String> {
+    match kind {
+        Kind::Podman => {
+            let from = format!("--cache-from={}", cache.repository);
+            let to = cache.writes.then(|| format!("--cache-to={}", cache.repository));
+            let tls = cache.plain.then(|| "--tls-verify=false".to_owned());
+            ["--layers".to_owned(), from].into_iter().chain(to).chain(tls).collect()
+        }
+        Kind::Docker => {
+            let from = format!("--cache-from={}", cache.image());
+            let inline = cache.writes.then(|| "--build-arg=BUILDKIT_INLINE_CACHE=1".to_owned());
+            [from].into_iter().chain(inline).collect()
+        }
     }
 }
 
@@ -219,4 +241,30 @@ pub fn driver_status(engine: &Engine) -> Invocation {
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
 pub fn mirrors(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])
+}
+
+/// Sends a local image to its name in a registry; Podman writes the digest that it sent to
+/// `digest_file`. `plain`: the registry is this machine's and speaks no TLS, which Docker takes
+/// unasked.
+pub fn push(
+    engine: &Engine,
+    image: &str,
+    reference: &str,
+    digest_file: &str,
+    plain: bool,
+) -> Invocation {
+    match engine.kind {
+        Kind::Podman => {
+            let words = ["push", "--digestfile", digest_file].into_iter();
+            let tls = plain.then_some("--tls-verify=false");
+            let place = format!("docker://{reference}");
+            call(engine, words.chain(tls).chain([image, place.as_str()]))
+        }
+        Kind::Docker => call(engine, ["push", reference]),
+    }
+}
+
+/// What the daemon knows of registries: those that it calls insecure among them (Docker).
+pub fn registry_config(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .RegistryConfig}}"])
 }

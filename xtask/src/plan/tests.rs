@@ -27,6 +27,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         ca_bundle: None,
         proxies: Vec::new(),
         index_variable: None,
+        layer_cache: None,
         top: Path::new("/top"),
         cache: (PathBuf::from("/cache"), 1000),
     }
@@ -57,7 +58,7 @@ fn the_production_image_on_podman() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 151 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            { head -n 164 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
@@ -135,7 +136,7 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 95 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
+            { head -n 108 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
@@ -162,7 +163,7 @@ fn a_closed_network() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 151 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            { head -n 164 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
@@ -293,4 +294,31 @@ fn what_can_be_released_is_measured_exactly() {
         let facts = Facts { changed, ..facts(&engine, &config) };
         assert_eq!(build(&Wishes::default(), &facts).unwrap().exact_size, !changed);
     }
+}
+
+#[test]
+fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
+    let config = config();
+    let words = |kind, writes, plain, no_cache| {
+        let engine = Engine::assumed(kind);
+        let cache = cache::Cache { repository: "r.example/cache".into(), writes, plain };
+        let facts = Facts { layer_cache: Some(cache), ..facts(&engine, &config) };
+        let wishes = Wishes { no_cache, ..Wishes::default() };
+        let plan = build(&wishes, &facts).unwrap();
+        let all = words::build(&engine, &plan).words;
+        let about = ["--layers", "--cache", "--tls", "--build-arg=BUILDKIT"];
+        let ours = all.into_iter().filter(|word| about.iter().any(|start| word.starts_with(start)));
+        ours.collect::<Vec<_>>().join(" ")
+    };
+    let (podman, docker) = (Kind::Podman, Kind::Docker);
+    let from = "--layers --cache-from=r.example/cache";
+    assert_eq!(words(podman, false, false, false), from);
+    let both = format!("{from} --cache-to=r.example/cache");
+    assert_eq!(words(podman, true, false, false), both);
+    assert_eq!(words(podman, true, true, false), format!("{both} --tls-verify=false"));
+    let from = "--cache-from=r.example/cache:cache";
+    assert_eq!(words(docker, false, false, false), from);
+    let both = format!("{from} --build-arg=BUILDKIT_INLINE_CACHE=1");
+    assert_eq!(words(docker, true, true, false), both);
+    assert_eq!(words(podman, true, true, true), "");
 }

@@ -50,3 +50,24 @@ fn a_signal_ends_the_child_and_is_the_exit_code() {
     let error = runner.ask(&Invocation::new("sleep", ["600"]), QUESTION).unwrap_err();
     assert_eq!(crate::failure::describe(&error).0, Exit::Terminated);
 }
+
+#[test]
+fn a_silent_command_is_ended_at_its_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let invocation = Invocation::new("sh", ["-c", "echo one; exec sleep 600"]);
+    let limit = Duration::from_millis(300);
+    let (ended, late) = runner().stream_within(&invocation, &log, limit).unwrap();
+    assert_eq!((ended.code, ended.lines, late), (None, vec!["one".to_owned()], true));
+    let quick = Invocation::new("true", [""; 0]);
+    let (ended, late) = runner().stream_within(&quick, &log, QUESTION).unwrap();
+    assert_eq!((ended.code, late), (Some(0), false));
+}
+
+#[test]
+fn a_question_can_have_an_input() {
+    let answer = runner().ask_with(&Invocation::new("cat", [""; 0]), "name", QUESTION).unwrap();
+    assert_eq!(answer.stdout, "name\n");
+    let deaf = runner().ask_with(&Invocation::new("true", [""; 0]), "name", QUESTION).unwrap();
+    assert!(deaf.good());
+}

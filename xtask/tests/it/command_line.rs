@@ -189,3 +189,20 @@ fn label_says_what_the_image_would_be_called_and_why() {
     let third = checkout.git(&["rev-parse", "--short=12", "HEAD"]);
     assert_eq!(names(&[]).out, format!("3.0.0 sha-{third} 3.0 3 latest\n"));
 }
+
+#[test]
+fn a_push_without_a_registry_or_with_a_wrong_tag_is_exit_2_before_any_engine_is_asked() {
+    let checkout = Checkout::new();
+    let help = "help: name one with --registry registry.example/team/NAME";
+    check(&checkout, &["push"], 2, &["error: pushing: no registry is named", help]);
+    let place = ["push", "--registry", "registry.example/team/app"];
+    let wrong = [&place[..], &["--tag", "a/b"]].concat();
+    check(&checkout, &wrong, 2, &["error: pushing as \"a/b\": it is no tag"]);
+    check(&checkout, &["push", "--registry", "team/app"], 2, &["it names no registry"]);
+    check(&checkout, &place, 4, &["no Podman or Docker on PATH"]);
+    let cached = ["build", "--dry-run", "--cache", "registry.example/team/cache"];
+    let ended = checkout.run(&cached);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let words = "--cache-from=registry.example/team/cache --cache-to=registry.example/team/cache";
+    assert!(ended.out.contains(words), "{}", ended.out);
+}

@@ -20,7 +20,14 @@ fn instructions(file: &str) -> Vec<String> {
 /// dependencies, the settings and the server differ (C15).
 #[test]
 fn the_development_image_is_in_step_with_production() {
-    let prod = instructions("docker/Dockerfile");
+    let mut prod = instructions("docker/Dockerfile");
+    for line in &mut prod {
+        // Only a release brings Debian's fixes.
+        if let Some((refresh, rest)) = line.split_once(" fi; groupadd ") {
+            assert!(refresh.contains("DEBIAN_REFRESH"), "{line}");
+            *line = format!("RUN groupadd {rest}");
+        }
+    }
     let own = [
         "FROM ${BASE_IMAGE} AS development",
         "CMD [\"python\", \"manage.py\", \"runserver\", \"0.0.0.0:8000\"]",
