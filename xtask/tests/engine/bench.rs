@@ -135,13 +135,19 @@ impl Repository {
 
     /// The engine itself, with the settings that our commands use.
     pub fn engine(&self, words: &[&str]) -> Ended {
+        self.engine_command(words).output().unwrap().into()
+    }
+
+    /// As [`Repository::engine`], not yet started.
+    pub fn engine_command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         let settings = self.path("target/xtask/containers.conf");
         if settings.is_file() {
             command.env("CONTAINERS_CONF", settings);
         }
         command.env("DOCKER_BUILDKIT", "1").args(words).current_dir(self.folder.path());
-        command.stdin(Stdio::null()).output().unwrap().into()
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Runs a command in an image, without a network.

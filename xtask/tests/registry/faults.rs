@@ -1,8 +1,9 @@
 //! Every fault on every kind of request, once and always.
 
+use super::bench::on_podman;
 use super::cases::{ALWAYS, Case, Stage, check, rule};
 use super::proxy::{Fault, Kind, Rule, Who};
-use super::workshop::{Watch, holds_secret, on_podman};
+use super::workshop::{Watch, holds_secret};
 
 fn status(status: u16) -> Fault {
     Fault::Status(status, None)

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// One of the two: what it stops at, in its order.
-struct Push {
-    child: Child,
+pub struct Push {
+    pub child: Child,
     /// It has come to a step.
-    arrived: Vec<Receiver<()>>,
+    pub arrived: Vec<Receiver<()>>,
     /// It may go on.
-    go: Vec<Sender<()>>,
-    step: usize,
+    pub go: Vec<Sender<()>>,
+    pub step: usize,
 }
 
 /// The steps that are put in order: reading before the decision, writing, reading again.
@@ -25,7 +25,7 @@ const STEPS: [(Kind, usize); 3] =
     [(Kind::ManifestRead, 1), (Kind::ManifestPut, 0), (Kind::ManifestRead, 0)];
 
 /// A rule for each step, and the other ends of their gates.
-fn gates() -> (Vec<Rule>, Vec<Receiver<()>>, Vec<Sender<()>>) {
+pub fn gates() -> (Vec<Rule>, Vec<Receiver<()>>, Vec<Sender<()>>) {
     let (mut rules, mut arrived, mut go) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, skip) in STEPS {
         let (at, came) = channel();
@@ -42,7 +42,7 @@ fn gates() -> (Vec<Rule>, Vec<Receiver<()>>, Vec<Sender<()>>) {
 
 impl Push {
     /// Waits until it stands at a step, or has ended.
-    fn settle(&mut self) -> bool {
+    pub fn settle(&mut self) -> bool {
         let start = Instant::now();
         loop {
             assert!(start.elapsed() < Duration::from_secs(60), "it stands still");
@@ -60,7 +60,7 @@ impl Push {
     }
 
     /// Lets it take its next step, where it still has one, and waits for what comes of it.
-    fn go(&mut self) {
+    pub fn go(&mut self) {
         if self.go.get(self.step).is_some_and(|go| go.send(()).is_ok()) {
             self.step += 1;
             self.settle();
@@ -69,7 +69,7 @@ impl Push {
 }
 
 /// All orders of three steps of each.
-fn orders() -> Vec<Vec<usize>> {
+pub fn orders() -> Vec<Vec<usize>> {
     let mut all = Vec::new();
     for bits in 0..64_u32 {
         if bits.count_ones() == 3 {

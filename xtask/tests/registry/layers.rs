@@ -1,9 +1,10 @@
 //! The layer cache in a registry: what one machine has built, another one needn't.
 
+use super::bench::on_podman;
 use super::cases::Stage;
 use super::place::CANARY;
 use super::proxy::{Fault, Kind, Rule, Who};
-use super::workshop::{Workshop, holds_secret, on_podman};
+use super::workshop::{Workshop, holds_secret};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

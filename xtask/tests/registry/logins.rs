@@ -1,9 +1,10 @@
 //! Logins, certificates, and what is refused before anything moves.
 
+use super::bench::on_podman;
 use super::cases::{ALWAYS, Stage, rule};
 use super::place::{CANARY, Registry, USER};
 use super::proxy::{Fault, Kind, Who};
-use super::workshop::{holds_secret, on_podman};
+use super::workshop::holds_secret;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

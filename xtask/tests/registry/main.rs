@@ -2,6 +2,9 @@
 //! own, named by `XTASK_TEST_ENGINE`. The registry is Debian's docker-registry on the loopback
 //! address, with a login, behind a proxy with TLS that breaks one thing at a time.
 
+#[path = "../engine/bench.rs"]
+#[allow(dead_code, reason = "the tests on an engine use the rest")]
+mod bench;
 mod cases;
 #[path = "../it/ended.rs"]
 mod ended;
@@ -11,4 +14,5 @@ mod layers;
 mod logins;
 mod place;
 mod proxy;
+mod release;
 mod workshop;

@@ -171,6 +171,16 @@ impl Registry {
         (response.status() == 200).then(|| digest.to_str().unwrap().to_owned())
     }
 
+    /// The names that a repository has, as the registry lists them; nothing where it has none.
+    pub fn tags(&self, repository: &str) -> String {
+        let request = ureq::get(format!("http://{}/v2/{repository}/tags/list", self.address));
+        let request = request.header("authorization", format!("Basic {}", basic(CANARY)));
+        let request = request.config().http_status_as_error(false).proxy(None);
+        let mut response = request.build().call().unwrap();
+        let text = response.body_mut().read_to_string().unwrap();
+        if response.status() == 404 { String::new() } else { text }
+    }
+
     fn manifest(&self, repository: &str, tag: &str) -> Response {
         let request = ureq::get(self.url(repository, tag)).header("accept", TYPE);
         let request = request.header("authorization", format!("Basic {}", basic(CANARY)));

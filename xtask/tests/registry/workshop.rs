@@ -1,6 +1,7 @@
 //! A checkout to push from, the images to push, and what is looked for in everything that a push
 //! leaves behind.
 
+use super::bench::{engine, on_podman};
 use super::ended::Ended;
 use super::place::{CANARY, basic};
 use std::fs;
@@ -10,24 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// Podman or Docker.
-pub fn engine() -> String {
-    std::env::var("XTASK_TEST_ENGINE").expect("XTASK_TEST_ENGINE; `cargo xtask test --all` sets it")
-}
-
-pub fn on_podman() -> bool {
-    engine() == "podman"
-}
-
-impl Ended {
-    /// The standard output of a command that went well.
-    #[track_caller]
-    pub fn good(self) -> String {
-        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
-        self.out.trim_end().to_owned()
-    }
-}
 
 /// A small repository with two commits, and an image of each.
 pub struct Workshop {
@@ -181,7 +164,8 @@ impl Workshop {
     }
 }
 
-fn as_user(command: &mut Command, home: &Path) {
+/// Makes a command that of the user whose home folder this is.
+pub fn as_user(command: &mut Command, home: &Path) {
     for name in ["REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"] {
         command.env_remove(name);
     }
