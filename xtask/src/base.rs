@@ -91,7 +91,8 @@ impl Source<'_> {
             let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
             return Err(failure_help(Exit::Usage, message, help));
         }
-        let reachable = match known? {
+        // Who asks for a newer one doesn't want to hear what was true a while ago.
+        let reachable = match known?.filter(|_| !pull) {
             Some(why) => Err(why),
             None => registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?,
         };

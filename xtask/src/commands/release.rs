@@ -20,7 +20,7 @@ use crate::run::{QUESTION, Runner, say};
 use crate::smoke;
 use crate::tags::{self, Names};
 use crate::world::{Workflow, World};
-use crate::{ci, labels, state};
+use crate::{ci, labels, reference, registry, state};
 use anyhow::Context as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -234,9 +234,29 @@ impl Releasing<'_> {
     /// What will be built; refused on a stand-in.
     fn prepare(&self, engine: (Engine, bool)) -> anyhow::Result<Ready> {
         let options = self.options();
+        self.reach_base(&engine.0)?;
         let ready = build::prepare(self.world, self.workflow, self.runner, &options, Some(engine))?;
         push::check_base(&ready.plan.labels, self.args.allow_standin)?;
         Ok(ready)
+    }
+
+    /// Refuses before any work where the base could only be a stand-in.
+    fn reach_base(&self, engine: &Engine) -> anyhow::Result<()> {
+        let base = &self.workflow.config.prod.base;
+        let parsed = reference::parse(base)?;
+        if self.args.allow_standin || parsed.registry == "localhost" {
+            return Ok(());
+        }
+        let (world, runner, state) = (self.world, self.runner, &self.workflow.state);
+        let Err(why) = registry::reachable(&parsed, engine, world, runner, state)? else {
+            return Ok(());
+        };
+        let message = format!(
+            "releasing on {base}: the base could only be a stand-in, because no registry can be \
+             reached: {why}"
+        );
+        let help = "release where it can be fetched, or say --allow-standin";
+        Err(failure_help(Exit::Git, message, help))
     }
 
     fn build(

@@ -45,7 +45,10 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
-const GROUPS: [Group; 19] = [
+/// The pushes of small images. They mostly wait.
+const PUSHES: &[&str] = &["--skip=release::", "--test-threads=3"];
+
+const GROUPS: [Group; 21] = [
     Group { name: "format", when: When::Always, run: |b| b.cargo(&["fmt", "--all", "--check"]) },
     Group { name: "clippy", when: When::Always, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
@@ -71,12 +74,29 @@ const GROUPS: [Group; 19] = [
     Group {
         name: "registry",
         when: When::All,
-        run: |b| b.registry(|b| Lab::podman(b.workflow, &b.runner)),
+        run: |b| b.registry(PUSHES, |b| Lab::podman(b.workflow, &b.runner)),
     },
     Group {
         name: "registry-docker",
         when: When::All,
-        run: |b| b.registry(|b| Lab::docker(b.workflow, &b.runner, &[])),
+        run: |b| b.registry(PUSHES, |b| Lab::docker(b.workflow, &b.runner, &[])),
+    },
+    Group {
+        name: "release",
+        when: When::All,
+        run: |b| {
+            let words = ["release::", "--test-threads=1"];
+            b.registry(&words, |b| Lab::podman(b.workflow, &b.runner))
+        },
+    },
+    Group {
+        name: "release-docker",
+        when: When::All,
+        // What differs on an engine; the rest is the same code.
+        run: |b| {
+            let words = ["release::what_is", "--test-threads=1"];
+            b.registry(&words, |b| Lab::docker(b.workflow, &b.runner, &[]))
+        },
     },
     Group { name: "browser", when: When::Browser, run: browser },
     Group { name: "podman5", when: When::Engines, run: podman5::run },
@@ -234,7 +254,11 @@ impl Bench<'_> {
 impl Bench<'_> {
     /// Pushing to a registry that fails. A Docker daemon of the tests has a network of its own: the
     /// registry is where its loopback address is.
-    fn registry(&self, build: impl Fn(&Self) -> anyhow::Result<Lab>) -> anyhow::Result<()> {
+    fn registry(
+        &self,
+        wanted: &[&str],
+        build: impl Fn(&Self) -> anyhow::Result<Lab>,
+    ) -> anyhow::Result<()> {
         let cargo = self.world.variable("CARGO").unwrap_or("cargo");
         let words = ["test", "--locked", "--features", "engine", "--test", "registry"];
         // Compiled first: inside there may be no way out.
@@ -242,8 +266,8 @@ impl Bench<'_> {
         let lab = build(self)?;
         let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
         let inside = network.map(|(_, network)| vec![format!("--net={network}"), "--".into()]);
-        // The table of the cases is shown. They mostly wait.
-        let all = [&words[..], &["--", "--test-threads=3", "--nocapture"]].concat();
+        // The table of the cases is shown.
+        let all = [&words[..], &["--"], wanted, &["--nocapture"]].concat();
         let mut invocation = match inside {
             None => Invocation::new(cargo, all),
             Some(inside) => {

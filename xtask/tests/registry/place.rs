@@ -192,6 +192,13 @@ impl Registry {
         format!("http://{}/v2/{repository}/manifests/{tag}", self.address)
     }
 
+    /// Takes a tag away, which no request of this registry can (only whole manifests).
+    pub fn forget(&self, repository: &str, tag: &str) {
+        let folder = self.config.with_extension("");
+        let tags = format!("docker/registry/v2/repositories/{repository}/_manifests/tags/{tag}");
+        fs::remove_dir_all(folder.join(tags)).unwrap();
+    }
+
     /// Gives what one tag names to another, past every check of ours.
     pub fn copy(&self, repository: &str, from: &str, to: &str) {
         let body = self.manifest(repository, from).body_mut().read_to_vec().unwrap();
