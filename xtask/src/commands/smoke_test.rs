@@ -222,6 +222,7 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
         labels: all,
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
+        hashed_static: config.smoke.hashed_static,
         platform: Some(world.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned()),
         writable: smoke::image::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
