@@ -2,13 +2,15 @@
 
 use crate::base::Source;
 use crate::ci::Identity;
+use crate::context::ContextFile;
 use crate::engine::{Engine, words};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::git::Checkout;
 use crate::invocation::Invocation;
 use crate::locate::Search;
 use crate::machine::{self, Machine};
 use crate::plan::{self, Base, Facts, Wishes};
+use crate::project::Lack;
 use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
@@ -33,6 +35,7 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
+    look_at_project(&workflow, &files)?;
     let read = || super::checkout_with(&workflow.top, &ignore, &files);
     let dry_run = world.common.dry_run;
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
@@ -94,6 +97,22 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
     world.hand_over(&report.outputs(&names), &report.markdown())?;
     world.result(&report.to_string(), &serde_json::to_value(&report)?)
+}
+
+/// Refuses a project that can't be built, before anything runs; what else it lacks is said.
+fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<()> {
+    let (certain, rest): (Vec<Lack>, _) =
+        super::lacks(workflow, files)?.into_iter().partition(|lack| lack.certain);
+    for lack in rest {
+        say(&format!("warning: {}: {}", lack.what, lack.remedy));
+    }
+    if certain.is_empty() {
+        return Ok(());
+    }
+    let plural = if certain.len() == 1 { "thing is" } else { "things are" };
+    let message = format!("looking at the project in app/: {} {plural} missing", certain.len());
+    let help = certain.iter().map(|lack| format!("{}: {}", lack.what, lack.remedy)).collect();
+    Err(Failure { exit: Exit::Usage, message, help }.into())
 }
 
 fn engine(

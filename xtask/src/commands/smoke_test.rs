@@ -6,6 +6,7 @@ use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::locate::Search;
+use crate::project::LOCK;
 use crate::run::{QUESTION, Runner, say};
 use crate::smoke::checks::{self, Check};
 use crate::smoke::image::Expected;
@@ -205,9 +206,6 @@ fn subject(
         smoke: config.smoke.clone(),
     })
 }
-
-/// The lock of the packages that an image has.
-const LOCK: &str = "app/uv.lock";
 
 /// What the image alone must be, as this checkout and its configuration have it.
 fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {

@@ -250,7 +250,9 @@ pub(super) fn queues(stage: &Stage<'_>) -> Found {
     let limit = (stage.subject.smoke.start.as_secs() / 2).to_string();
     let answer = stage.exec(&name, &["python", "-c", QUEUES, &limit])?;
     if answer.good() {
-        return Ok(Verdict::Passed(format!("{} queues", answer.stdout.trim())));
+        let count = answer.stdout.trim();
+        let plural = if count == "1" { "queue" } else { "queues" };
+        return Ok(Verdict::Passed(format!("{count} {plural}")));
     }
     Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
 }
