@@ -150,12 +150,16 @@ mod tests {
             expected.assert_eq(&lines.collect::<String>());
         };
         check(|_| (), "", expect![""]);
-        check(|p| p.paths = BTreeSet::new(), "", expect![[r#"
+        check(
+            |p| p.paths = BTreeSet::new(),
+            "",
+            expect![[r#"
             BAD app/pyproject.toml isn't in the build context: uv init --bare app
             BAD app/uv.lock isn't in the build context: uv lock --project app
             BAD app/manage.py isn't in the build context: the Django project belongs into app/
             BAD app/shop/ isn't there: name the project's package in [app] module
-        "#]]);
+        "#]],
+        );
         check(
             |p| {
                 p.lock.clear();
