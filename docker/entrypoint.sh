@@ -134,6 +134,12 @@ choose_settings() {
         development | dev) settings=development ;;
         *) refuse "unknown ENVIRONMENT '$ENVIRONMENT'; known: production (prod), development (dev)" ;;
     esac
+    if [ -f "$APP_MODULE/settings.py" ]; then
+        # The project's only ones; they may read ENVIRONMENT themselves.
+        SETTINGS_FROM="$APP_MODULE/settings.py"
+        export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings"
+        return 0
+    fi
     SETTINGS_FROM="ENVIRONMENT=${ENVIRONMENT:-production}"
     export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings.$settings"
 }

@@ -54,7 +54,7 @@ def image(tmp_path):
 
 
 @pytest.fixture
-def enter(image):
+def enter(image, tmp_path):
     """Runs the entrypoint; a variable that is None is left out."""
 
     def run(*words, **environment):
@@ -62,6 +62,7 @@ def enter(image):
         return subprocess.run(
             ["sh", str(DOCKER / "entrypoint.sh"), *words],
             env={name: value for name, value in merged.items() if value is not None},
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=20,

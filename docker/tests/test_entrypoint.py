@@ -141,6 +141,16 @@ def test_environment_chooses_the_settings(enter, word, environment, settings):
     assert f"settings={settings}\n" in enter(word, ENVIRONMENT=environment).stdout
 
 
+@pytest.mark.parametrize("environment", ["production", "dev", None])
+def test_the_only_settings_serve_every_environment(enter, tmp_path, environment):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "settings.py").touch()
+    result = enter("web", ENVIRONMENT=environment)
+    assert "settings=shop.settings\n" in result.stdout
+    assert "web with shop.settings (from shop/settings.py)" in result.stderr
+    assert enter("web", ENVIRONMENT="staging").returncode == 64
+
+
 def test_a_settings_module_wins_and_is_said(enter):
     result = enter("web", ENVIRONMENT="nonsense", DJANGO_SETTINGS_MODULE="mine")
     assert "settings=mine\n" in result.stdout

@@ -52,6 +52,14 @@ def test_a_wrong_url_is_refused_without_its_password(serve):
     assert (result.returncode, result.stderr) == (64, "entrypoint: REDIS_URL is no Redis URL\n")
 
 
+def test_a_redis_without_its_library_is_refused(serve, tmp_path):
+    # Found before the library itself.
+    (tmp_path / "redis.py").write_text("raise ModuleNotFoundError(name='redis')")
+    result = serve(SQLITE + redis(1, "CELERY_BROKER_URL"), "worker", *COMMAND)
+    expected = "entrypoint: CELERY_BROKER_URL is a Redis URL, and redis isn't installed\n"
+    assert (result.returncode, result.stderr) == (64, expected)
+
+
 def serve_redis(answers, name="REDIS_URL"):
     """A Redis that greets each client and gives its PING the next of the answers."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ use crate::context::{self, ContextFile};
 use crate::git::{self, Checkout};
 use crate::ignore::Ignore;
 use crate::lint::{self, Finding};
+use crate::project::{self, Lack};
 use crate::world::Workflow;
 use anyhow::Context as _;
 use std::path::Path;
@@ -54,6 +55,18 @@ pub fn checkout_with(
     let includes = |path: &str| ignore.verdict(path).included;
     let context = git::Context { root: top, files: &paths, includes: &includes };
     git::read(top, Some(&context))
+}
+
+/// What the project in `app/` lacks for its production image.
+///
+/// # Errors
+/// When the Dockerfile can't be read.
+pub fn lacks(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Lack>> {
+    let file = &workflow.config.prod.dockerfile;
+    let text = std::fs::read_to_string(workflow.top.join(file));
+    let text = text.with_context(|| format!("reading {file}"))?;
+    let project = project::read(&workflow.top, &workflow.config.app.module, files);
+    Ok(project::lacks(&project, &workflow.config, &text))
 }
 
 /// What an engine would do differently in the Dockerfiles of the workflow, each with its file.

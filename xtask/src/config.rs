@@ -113,28 +113,35 @@ pub fn find_top(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(|above| above.join(PATH).is_file()).map(Path::to_path_buf)
 }
 
-/// Reads and checks `top`/docker/image.toml.
+/// Reads and checks `top`/docker/image.toml, and what the project asks of a smoke test.
 ///
 /// # Errors
-/// [`Exit::Usage`] with one help line for every mistake in the file, in the order of its lines.
+/// [`Exit::Usage`] with one help line for every mistake in a file, in the order of its lines.
 pub fn read(top: &Path) -> anyhow::Result<Config> {
-    let path = top.join(PATH);
-    let text = std::fs::read_to_string(&path)
+    let mut config = parse(&text_of(&top.join(PATH))?).map_err(|found| mistakes(PATH, found))?;
+    let own = top.join(smoke::PATH);
+    if own.is_file() {
+        let added = smoke::add(config.smoke, &text_of(&own)?);
+        config.smoke = added.map_err(|found| mistakes(smoke::PATH, found))?;
+    }
+    Ok(config)
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
         .with_context(|| format!("reading {}", path.display()))
-        .map_err(|error| error.context(crate::failure::failure(Exit::Usage, "configuration")))?;
-    parse(&text).map_err(|mistakes| {
-        let count = mistakes.len();
-        let plural = if count == 1 { "mistake" } else { "mistakes" };
-        Failure {
-            exit: Exit::Usage,
-            message: format!("reading {PATH}: {count} {plural}"),
-            help: mistakes
-                .into_iter()
-                .map(|mistake| format!("{PATH}:{}: {}", mistake.line, mistake.message))
-                .collect(),
-        }
-        .into()
-    })
+        .map_err(|error| error.context(crate::failure::failure(Exit::Usage, "configuration")))
+}
+
+fn mistakes(file: &str, found: Vec<Mistake>) -> Failure {
+    let count = found.len();
+    let plural = if count == 1 { "mistake" } else { "mistakes" };
+    let help = found.into_iter().map(|one| format!("{file}:{}: {}", one.line, one.message));
+    Failure {
+        exit: Exit::Usage,
+        message: format!("reading {file}: {count} {plural}"),
+        help: help.collect(),
+    }
 }
 
 /// A mistake in the file.
@@ -150,13 +157,7 @@ pub struct Mistake {
 pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
     let mut file = raw::File::parse(text);
     let config = resolve(&mut file);
-    if file.mistakes.is_empty() {
-        Ok(config)
-    } else {
-        file.mistakes.sort();
-        file.mistakes.dedup();
-        Err(file.mistakes)
-    }
+    file.into_result(config)
 }
 
 fn resolve(file: &mut raw::File<'_>) -> Config {

@@ -25,6 +25,7 @@ mod git;
 mod ignore;
 mod machine;
 mod network;
+mod project;
 mod reference;
 mod secrets;
 mod world;

@@ -20,6 +20,7 @@ mod endings;
 mod entry;
 mod http;
 pub mod image;
+mod needs;
 pub mod picture;
 pub mod report;
 mod roles;

@@ -32,7 +32,10 @@ def wait(patience):
 
 
 def wait_for(patience, name, url):
-    import redis
+    try:
+        import redis
+    except ModuleNotFoundError:
+        raise Refusal(f"{name} is a Redis URL, and redis isn't installed", code=64) from None
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 

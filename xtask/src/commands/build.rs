@@ -2,13 +2,15 @@
 
 use crate::base::Source;
 use crate::ci::Identity;
+use crate::context::ContextFile;
 use crate::engine::{Engine, Kind, words};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::git::Checkout;
 use crate::invocation::Invocation;
 use crate::locate::Search;
 use crate::machine::{self, Machine};
 use crate::plan::{self, Base, Facts, Wishes};
+use crate::project::Lack;
 use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
@@ -58,8 +60,8 @@ pub struct Ready {
     log: PathBuf,
 }
 
-/// Reads the world and decides, on the engine that was `found` already or the one there is; finds, pulls or makes the base. The caller holds the lock of the
-/// checkout, but for a dry run.
+/// Reads the world and decides, on the engine that was `found` already or the one there is; finds,
+/// pulls or makes the base. The caller holds the lock of the checkout, but for a dry run.
 ///
 /// # Errors
 /// As [`run`].
@@ -73,6 +75,7 @@ pub fn prepare(
     world.mask(&secret_values(world, &workflow.top, args));
     let (ignore, files) = super::build_context(&workflow.top)?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
+    look_at_project(workflow, &files)?;
     let read = || super::checkout_with(&workflow.top, &ignore, &files);
     let dry_run = world.common.dry_run;
     let machine = machine::read(world);
@@ -150,6 +153,22 @@ pub fn make(
         cache::keep(cache, engine, &made.image.id, runner, log)?;
     }
     Ok(report(world, ready, made))
+}
+
+/// Refuses a project that can't be built, before anything runs; what else it lacks is said.
+fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<()> {
+    let (certain, rest): (Vec<Lack>, _) =
+        super::lacks(workflow, files)?.into_iter().partition(|lack| lack.certain);
+    for lack in rest {
+        say(&format!("warning: {}: {}", lack.what, lack.remedy));
+    }
+    if certain.is_empty() {
+        return Ok(());
+    }
+    let plural = if certain.len() == 1 { "thing is" } else { "things are" };
+    let message = format!("looking at the project in app/: {} {plural} missing", certain.len());
+    let help = certain.iter().map(|lack| format!("{}: {}", lack.what, lack.remedy)).collect();
+    Err(Failure { exit: Exit::Usage, message, help }.into())
 }
 
 /// The engine, and whether it was only assumed for a dry run.

@@ -136,7 +136,17 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         );
     }
     match super::checkout(&workflow) {
-        Ok((checkout, _)) => add("git", Some(true), checkout.version, None),
+        Ok((checkout, files)) => {
+            add("git", Some(true), checkout.version, None);
+            let lacks = super::lacks(&workflow, &files)?;
+            if lacks.is_empty() {
+                let found = format!("app/{}: all that a build needs", workflow.config.app.module);
+                add("project", Some(true), found, None);
+            }
+            for lack in lacks {
+                add("project", lack.certain.then_some(false), lack.what, Some(lack.remedy));
+            }
+        }
         Err(error) => {
             let (_, help) = crate::failure::describe(&error);
             add("git", Some(false), format!("{error:#}"), Some(help.join("; ")));

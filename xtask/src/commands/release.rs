@@ -4,7 +4,7 @@
 use crate::cli::{self, release::Release};
 use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
-use crate::commands::smoke_test::{self, Testing};
+use crate::commands::smoke_test::Testing;
 use crate::commands::squash;
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, failure_help};
@@ -12,6 +12,7 @@ use crate::git::Checkout;
 use crate::machine::{self, Machine};
 use crate::plan::release::{self as planned, Rerun};
 use crate::plan::{self, push};
+use crate::project::LOCK;
 use crate::push::subject;
 use crate::reference::Reference;
 use crate::registry::Client;
@@ -275,8 +276,8 @@ impl Releasing<'_> {
         let made = build::make(self.world, self.workflow, self.runner, &ready)?;
         let (now, _) = super::checkout(self.workflow)?;
         unchanged(checkout, &now)?;
-        let lock = std::fs::read(self.workflow.top.join(smoke_test::LOCK));
-        let lock = lock.with_context(|| format!("reading {}", smoke_test::LOCK))?;
+        let lock = std::fs::read(self.workflow.top.join(LOCK));
+        let lock = lock.with_context(|| format!("reading {}", LOCK))?;
         record.lock_sha256 = hex(ring::digest::digest(&ring::digest::SHA256, &lock).as_ref());
         record.debian_refresh = ready.plan.build_args.get(REFRESH).cloned();
         record.build_args = ready.plan.build_args.clone();

@@ -6,6 +6,7 @@ use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::locate::Search;
+use crate::project::LOCK;
 use crate::run::{QUESTION, Runner, say};
 use crate::smoke::checks::{self, Check};
 use crate::smoke::image::Expected;
@@ -250,9 +251,6 @@ impl Testing<'_> {
     }
 }
 
-/// The lock of the packages that an image has.
-pub const LOCK: &str = "app/uv.lock";
-
 /// What the image alone must be, as this checkout and its configuration have it.
 fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
     let config = &workflow.config;
@@ -266,6 +264,7 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
         labels: all,
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
+        hashed_static: config.smoke.hashed_static,
         platform: Some(world.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned()),
         writable: smoke::image::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),

@@ -28,6 +28,16 @@ impl<'t> File<'t> {
         File { text, top, mistakes }
     }
 
+    /// `value`, unless there are mistakes: then all of them, sorted by line.
+    pub(super) fn into_result<T>(mut self, value: T) -> Result<T, Vec<Mistake>> {
+        if self.mistakes.is_empty() {
+            return Ok(value);
+        }
+        self.mistakes.sort();
+        self.mistakes.dedup();
+        Err(self.mistakes)
+    }
+
     fn table(&self, path: &str) -> Option<&DeTable<'t>> {
         let mut table = self.top.get_ref();
         for part in path.split('.') {

@@ -1,11 +1,17 @@
-//! `[smoke]`: what `smoke-test` asks of this project beside what it asks of every image.
+//! `[smoke]`: what `smoke-test` asks of this project beside what it asks of every image. The roles and
+//! the limits stand in `docker/image.toml`; what is the project's own stands beside its tests, so that
+//! another project copies the former as it is and brings the latter or none.
 
+use super::Mistake;
 use super::raw::File;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The resolved table.
+/// Where a project may say what it asks beside the rest, below the top folder of the workflow.
+pub const PATH: &str = "app/tests/smoke.toml";
+
+/// The resolved tables of both files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Smoke {
     /// The roles that the project has.
@@ -18,6 +24,10 @@ pub struct Smoke {
     pub start: Duration,
     /// How long a container may take to end after SIGTERM with work in flight.
     pub stop: Duration,
+    /// Whether the static files have names with a hash.
+    pub hashed_static: bool,
+    /// `[smoke.health]`.
+    pub health: Health,
     /// `[[smoke.http]]`.
     pub http: Vec<Http>,
     /// `[[smoke.exec]]`.
@@ -52,6 +62,21 @@ impl Role {
             Role::Beat => "beat",
         }
     }
+}
+
+/// What answers beside `HEALTHCHECK_PATH`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// A path that answers 200 as long as the process lives.
+    #[serde(default)]
+    pub live: Option<String>,
+    /// A path that answers 200 when requests may come.
+    #[serde(default)]
+    pub ready: Option<String>,
+    /// A text that each of the three answers must contain.
+    #[serde(default)]
+    pub contains: String,
 }
 
 /// A request to the web role.
@@ -119,33 +144,44 @@ pub struct Slow {
     pub environment: BTreeMap<String, String>,
 }
 
-const KEYS: [&str; 9] = [
-    "roles",
-    "environment",
-    "layers",
-    "start_seconds",
-    "stop_seconds",
-    "http",
-    "exec",
-    "websocket",
-    "slow",
-];
+/// What `docker/image.toml` has.
+const LIMITS: [&str; 4] = ["roles", "layers", "start_seconds", "stop_seconds"];
+/// What [`PATH`] has.
+const OWN: [&str; 7] =
+    ["hashed_static", "health", "environment", "http", "exec", "websocket", "slow"];
 
-/// Reads the table; mistakes are noted in `file`.
+/// Reads the table of `docker/image.toml`; mistakes are noted in `file`.
 pub(super) fn read(file: &mut File<'_>) -> Smoke {
-    file.only_keys("smoke", &KEYS);
+    file.only_keys("smoke", &LIMITS);
     let all = || vec![Role::Web, Role::Gunicorn, Role::Worker, Role::Beat];
     let seconds =
         |value: Option<u32>, default: u32| Duration::from_secs(u64::from(value.unwrap_or(default)));
     Smoke {
         roles: file.typed("smoke", "roles").unwrap_or_else(all),
-        environment: file.typed("smoke", "environment").unwrap_or_default(),
         layers: file.typed("smoke", "layers").unwrap_or(20),
         start: seconds(file.typed("smoke", "start_seconds"), 90),
         stop: seconds(file.typed("smoke", "stop_seconds"), 30),
+        ..Smoke::default()
+    }
+}
+
+/// Adds what the text of [`PATH`] asks for.
+///
+/// # Errors
+/// All mistakes at once, sorted by line.
+pub(super) fn add(smoke: Smoke, text: &str) -> Result<Smoke, Vec<Mistake>> {
+    let mut file = File::parse(text);
+    file.only_tables(&["smoke"]);
+    file.only_keys("smoke", &OWN);
+    let smoke = Smoke {
+        hashed_static: file.typed("smoke", "hashed_static").unwrap_or_default(),
+        health: file.typed("smoke", "health").unwrap_or_default(),
+        environment: file.typed("smoke", "environment").unwrap_or_default(),
         http: file.each("smoke", "http"),
         exec: file.each("smoke", "exec"),
         websocket: file.typed("smoke", "websocket"),
         slow: file.typed("smoke", "slow"),
-    }
+        ..smoke
+    };
+    file.into_result(smoke)
 }

@@ -19,11 +19,12 @@ queues = "celery"
 fn mistakes(text: &str) -> String {
     match parse(text) {
         Ok(_) => "none\n".into(),
-        Err(mistakes) => mistakes
-            .iter()
-            .map(|mistake| format!("{}: {}\n", mistake.line, mistake.message))
-            .collect(),
+        Err(mistakes) => shown(&mistakes),
     }
+}
+
+fn shown(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(|mistake| format!("{}: {}\n", mistake.line, mistake.message)).collect()
 }
 
 #[test]
@@ -52,7 +53,10 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.services, explicit.services);
     assert_eq!(written.allow_secrets, explicit.allow_secrets);
     assert_eq!(written.smoke, explicit.smoke);
-    assert_eq!(written.smoke.http.len(), 3);
+    let own = include_str!("../../../app/tests/smoke.toml");
+    let smoke = smoke::add(written.smoke.clone(), own).unwrap();
+    assert_eq!((smoke.http.len(), smoke.hashed_static), (3, true));
+    assert_eq!(smoke.roles, written.smoke.roles);
     assert_eq!(written.tags, explicit.tags);
     assert!(uncommented.contains("other_tags = true"), "{uncommented}");
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
@@ -114,14 +118,11 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
-        &format!(
-            "{REQUIRED}[smoke]\nlayers = \"many\"\n[[smoke.http]]\nname = \"a\"\n[[smoke.http]]\nname = \"b\"\npath = \"/\"\nstate = 1\n[smoke.slow]\nrequest = 1\n"
-        ),
+        &format!("{REQUIRED}[smoke]\nlayers = \"many\"\nroles = [\"wbe\"]\n[smoke.slow]\n"),
         expect![[r#"
             15: smoke.layers: invalid type: string "many", expected usize
-            16: smoke.http: missing field `path`
-            21: smoke.http: unknown field `state`, expected one of `name`, `path`, `status`, `contains`
-            23: smoke.slow: invalid type: integer `1`, expected a string
+            16: smoke.roles: unknown variant `wbe`, expected one of `web`, `gunicorn`, `worker`, `beat`
+            17: [smoke]: unknown key `slow`: known are roles, layers, start_seconds, stop_seconds
         "#]],
     );
     check(
@@ -158,6 +159,22 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache
         "#]],
     );
+}
+
+#[test]
+fn so_are_those_of_what_the_project_asks_of_a_smoke_test() {
+    let text = "[smoke]\nlayers = 3\n[[smoke.http]]\nname = \"a\"\n[[smoke.http]]\nname = \"b\"\n\
+                path = \"/\"\nstate = 1\n[smoke.slow]\nrequest = 1\n[smoke.health]\nlife = \"/\"\n[tags]\n";
+    let found = smoke::add(smoke::Smoke::default(), text).unwrap_err();
+    expect![[r#"
+        2: [smoke]: unknown key `layers`: known are hashed_static, health, environment, http, exec, websocket, slow
+        3: smoke.http: missing field `path`
+        8: smoke.http: unknown field `state`, expected one of `name`, `path`, `status`, `contains`
+        10: smoke.slow: invalid type: integer `1`, expected a string
+        12: smoke.health: unknown field `life`, expected one of `live`, `ready`, `contains`
+        13: unknown key `tags`: known are smoke
+    "#]]
+    .assert_eq(&shown(&found));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The table of all checks: their names are a contract, for `--only`, `--skip` and reports.
 
+use super::needs::{self, Need};
 use super::stage::Stage;
 use super::{Found, Lane, Verdict, endings, entry, image, roles};
+use crate::config::smoke::Role;
 use crate::smoke::image::Expected;
 use crate::smoke::picture::Picture;
 use std::sync::LazyLock;
@@ -19,6 +21,8 @@ pub struct Check {
     pub lane: Lane,
     /// Among the few that a second run needs: `--core`.
     pub core: bool,
+    /// What the project must have for it.
+    pub needs: &'static [Need],
     /// How it looks.
     pub run: Run,
 }
@@ -37,6 +41,9 @@ pub enum Run {
 /// # Errors
 /// When the test itself fails, and not the image.
 pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
+    if let Some(why) = needs::unmet(stage, check.needs)? {
+        return Ok(Verdict::NotAsked(why));
+    }
     match check.run {
         Run::Image(look) => Ok(look(stage.picture()?, &stage.subject.expected)),
         Run::Stage(look) => look(stage),
@@ -52,6 +59,7 @@ pub fn all() -> &'static [Check] {
             reason: check.reason,
             lane: Lane::Image,
             core: true,
+            needs: &[],
             run: Run::Image(check.run),
         });
         let at_work = AT_WORK.iter().map(|check| Check { ..*check });
@@ -67,12 +75,24 @@ const fn check(
     run: fn(&Stage<'_>) -> Found,
     reason: &'static str,
 ) -> Check {
-    Check { name, requirement, reason, lane, core: false, run: Run::Stage(run) }
+    Check { name, requirement, reason, lane, core: false, needs: &[], run: Run::Stage(run) }
+}
+
+const fn needs(needs: &'static [Need], check: Check) -> Check {
+    Check { needs, ..check }
 }
 
 const fn core(check: Check) -> Check {
     Check { core: true, ..check }
 }
+
+const POSTGRES: &[Need] = &[Need::Postgres];
+const SERVER: &[Need] = &[Need::Server];
+const BOTH: &[Need] = &[Need::Server, Need::Postgres];
+const WORKER: &[Need] = &[Need::Role(Role::Worker)];
+const BEAT: &[Need] = &[Need::Role(Role::Beat)];
+// Without PostgreSQL's lock nothing keeps a second one from sending.
+const BEATS: &[Need] = &[Need::Role(Role::Beat), Need::Postgres];
 
 /// The checks of the image at work.
 const AT_WORK: &[Check] = &[
@@ -132,26 +152,35 @@ const AT_WORK: &[Check] = &[
         entry::root_start,
         "a container that is started as root becomes somebody else for good",
     ),
-    check(
-        Lane::Entry,
-        "bounded-wait",
-        "B2",
-        entry::bounded_wait,
-        "a service that never comes is waited for as long as configured, and named",
+    needs(
+        POSTGRES,
+        check(
+            Lane::Entry,
+            "bounded-wait",
+            "B2",
+            entry::bounded_wait,
+            "a service that never comes is waited for as long as configured, and named",
+        ),
     ),
-    check(
-        Lane::Entry,
-        "stop-waiting",
-        "B7",
-        entry::stop_waiting,
-        "SIGTERM ends a container that still waits",
+    needs(
+        POSTGRES,
+        check(
+            Lane::Entry,
+            "stop-waiting",
+            "B7",
+            entry::stop_waiting,
+            "SIGTERM ends a container that still waits",
+        ),
     ),
-    check(
-        Lane::Entry,
-        "wrong-password",
-        "B2",
-        entry::wrong_password,
-        "what waiting can't mend fails at once, and no message shows the password",
+    needs(
+        POSTGRES,
+        check(
+            Lane::Entry,
+            "wrong-password",
+            "B2",
+            entry::wrong_password,
+            "what waiting can't mend fails at once, and no message shows the password",
+        ),
     ),
     check(
         Lane::Entry,
@@ -160,12 +189,15 @@ const AT_WORK: &[Check] = &[
         entry::migrate_role,
         "migrations can be a job of their own",
     ),
-    check(
-        Lane::Entry,
-        "waits-for-migrations",
-        "B4",
-        entry::waits_for_migrations,
-        "a worker never works on a database that isn't migrated",
+    needs(
+        POSTGRES,
+        check(
+            Lane::Entry,
+            "waits-for-migrations",
+            "B4",
+            entry::waits_for_migrations,
+            "a worker never works on a database that isn't migrated",
+        ),
     ),
     core(check(
         Lane::Web,
@@ -181,20 +213,26 @@ const AT_WORK: &[Check] = &[
         roles::engine_health,
         "the engine itself calls the container healthy",
     )),
-    core(check(
-        Lane::Web,
-        "health-pages",
-        "B11",
-        roles::health_pages,
-        "the health pages answer 200 without TLS: a redirect is no answer",
-    )),
-    core(check(
-        Lane::Web,
-        "http",
-        "C7",
-        roles::http,
-        "the project's own pages answer: [[smoke.http]]",
-    )),
+    needs(
+        SERVER,
+        core(check(
+            Lane::Web,
+            "health-pages",
+            "B11",
+            roles::health_pages,
+            "the health pages answer 200 without TLS: a redirect is no answer",
+        )),
+    ),
+    needs(
+        SERVER,
+        core(check(
+            Lane::Web,
+            "http",
+            "C7",
+            roles::http,
+            "the project's own pages answer: [[smoke.http]]",
+        )),
+    ),
     check(
         Lane::Web,
         "gunicorn",
@@ -202,12 +240,15 @@ const AT_WORK: &[Check] = &[
         roles::gunicorn,
         "gunicorn turns healthy, hardened as web is",
     ),
-    check(
-        Lane::Web,
-        "migrate-once",
-        "B4",
-        roles::migrate_once,
-        "replicas that start at once migrate once",
+    needs(
+        BOTH,
+        check(
+            Lane::Web,
+            "migrate-once",
+            "B4",
+            roles::migrate_once,
+            "replicas that start at once migrate once",
+        ),
     ),
     check(
         Lane::Web,
@@ -224,20 +265,29 @@ const AT_WORK: &[Check] = &[
         "worker turns healthy, hardened as web is",
     )),
     core(check(Lane::Celery, "beat", "A6", roles::beat, "beat turns healthy, hardened as web is")),
-    core(check(
-        Lane::Celery,
-        "queues",
-        "C7",
-        roles::queues,
-        "the worker role does the tasks of every queue",
-    )),
-    core(check(Lane::Celery, "beat-tick", "C7", roles::beat_tick, "beat sends what is due")),
-    check(
-        Lane::Celery,
-        "websocket",
-        "C7",
-        roles::websocket,
-        "a message comes through the WebSocket: [smoke.websocket]",
+    needs(
+        WORKER,
+        core(check(
+            Lane::Celery,
+            "queues",
+            "C7",
+            roles::queues,
+            "the worker role does the tasks of every queue",
+        )),
+    ),
+    needs(
+        BEAT,
+        core(check(Lane::Celery, "beat-tick", "C7", roles::beat_tick, "beat sends what is due")),
+    ),
+    needs(
+        SERVER,
+        check(
+            Lane::Celery,
+            "websocket",
+            "C7",
+            roles::websocket,
+            "a message comes through the WebSocket: [smoke.websocket]",
+        ),
     ),
     check(
         Lane::Celery,
@@ -253,12 +303,15 @@ const AT_WORK: &[Check] = &[
         roles::command_lines,
         "the services have the design's flags",
     ),
-    check(
-        Lane::Celery,
-        "two-beats",
-        "B8",
-        endings::two_beats,
-        "two beats never send one schedule twice, and one takes over from the other",
+    needs(
+        BEATS,
+        check(
+            Lane::Celery,
+            "two-beats",
+            "B8",
+            endings::two_beats,
+            "two beats never send one schedule twice, and one takes over from the other",
+        ),
     ),
     check(
         Lane::Celery,
@@ -296,12 +349,15 @@ const AT_WORK: &[Check] = &[
         endings::stopped_loops,
         "the health check fails for a role whose loop stands still",
     ),
-    check(
-        Lane::Last,
-        "database-gone",
-        "B11",
-        endings::database_gone,
-        "without the database web is unhealthy, and says no more than that",
+    needs(
+        BOTH,
+        check(
+            Lane::Last,
+            "database-gone",
+            "B11",
+            endings::database_gone,
+            "without the database web is unhealthy, and says no more than that",
+        ),
     ),
 ];
 

@@ -2,7 +2,7 @@
 //! their own, because they don't outlive the check.
 
 use super::http::BEHIND_TLS;
-use super::roles::{DUE, schedule};
+use super::roles::{DUE, health_path, schedule, server};
 use super::stage::{Ended, Stage, set};
 use super::{Found, Verdict};
 use crate::config::smoke::{Role, Slow};
@@ -254,24 +254,27 @@ pub(super) fn corrupt_schedule(stage: &Stage<'_>) -> Found {
     Ok(Verdict::Passed(format!("healthy after {:.1} s", time.as_secs_f64())))
 }
 
-/// With the database gone `/health/` answers 503, and the health check fails (B11). The last of
+/// With the database gone the health page answers 503, and the health check fails (B11). The last of
 /// all checks: nobody else can work after it.
 pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
-    let name = stage.role(Role::Web)?;
+    let name = server(stage)?;
     stage.stop(&stage.name("postgres"))?;
     let mut evidence = Vec::new();
-    let answer = stage.get(&name, "/health/", "")?;
+    let path = health_path(stage);
+    let answer = stage.get(&name, path, "")?;
     if answer.status != 503 {
-        evidence.push(format!("/health/: {}", answer.shown()));
+        evidence.push(format!("{path}: {}", answer.shown()));
     }
     for word in ["Traceback", "OperationalError", "psycopg", &stage.name("postgres")] {
         if answer.text.contains(word) {
-            evidence.push(format!("/health/ says `{word}`: {}", answer.shown()));
+            evidence.push(format!("{path} says `{word}`: {}", answer.shown()));
         }
     }
-    let live = stage.get(&name, "/health/live/", "")?;
-    if live.status != 200 {
-        evidence.push(format!("/health/live/: {}", live.shown()));
+    if let Some(live) = &stage.subject.smoke.health.live {
+        let answer = stage.get(&name, live, "")?;
+        if answer.status != 200 {
+            evidence.push(format!("{live}: {}", answer.shown()));
+        }
     }
     if stage.health(&name)?.good() {
         evidence.push("the health check passes without a database".into());

@@ -37,10 +37,13 @@ fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> V
 /// The design's own run test: `manage.py check` with no network and no valid key (B3).
 pub(super) fn run_test(stage: &Stage<'_>) -> Found {
     let mut container = stage.alone("run-test", &["python", "manage.py", "check"]);
-    container.env = vec![
-        ("SECRET_KEY".into(), "test-secret-key".into()),
-        ("FIELD_ENCRYPTION_KEY".into(), "test-encryption-key".into()),
-    ];
+    // The design's values; `check` needs no key that could be used.
+    let value = |name: &str| match name {
+        "SECRET_KEY" => "test-secret-key",
+        _ => "test-encryption-key",
+    };
+    let names = stage.subject.required_environment.iter();
+    container.env = names.map(|name| (name.clone(), value(name).to_owned())).collect();
     let (answer, time) = stage.run(&container)?;
     if answer.good() {
         return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
@@ -108,7 +111,12 @@ pub(super) fn environment(stage: &Stage<'_>) -> Found {
         .collect();
     let mut evidence = Vec::new();
     let print = ["sh", "-c", "echo \"$DJANGO_SETTINGS_MODULE\""];
-    let settings = |name: &str| format!("{}.settings.{name}", stage.subject.module);
+    let only = ["sh", "-c", "test -f \"$APP_MODULE/settings.py\""];
+    let (only, _) = stage.run(&stage.alone("settings", &only))?;
+    let settings = |name: &str| match only.good() {
+        true => format!("{}.settings", stage.subject.module),
+        false => format!("{}.settings.{name}", stage.subject.module),
+    };
     for (variable, value, wanted) in [
         ("ENVIRONMENT", "prod", settings("production")),
         ("ENVIRONMENT", "dev", settings("development")),
@@ -129,7 +137,11 @@ pub(super) fn environment(stage: &Stage<'_>) -> Found {
     let (answer, _) = stage.run(&container)?;
     let says = ["production", "development"];
     evidence.extend(refusal("an unknown ENVIRONMENT", &answer, Some(WRONG), &says));
-    Ok(Verdict::from_evidence(evidence, "aliases, an explicit module, an unknown value"))
+    let fact = match only.good() {
+        true => "the project's only settings, an explicit module, an unknown value",
+        false => "aliases, an explicit module, an unknown value",
+    };
+    Ok(Verdict::from_evidence(evidence, fact))
 }
 
 /// `NAME_FILE` gives a secret, for every command (B12).

@@ -29,6 +29,8 @@ pub struct Expected {
     pub max_layers: Option<usize>,
     /// `os/arch`, where one was asked for.
     pub platform: Option<String>,
+    /// Whether the static files have names with a hash.
+    pub hashed_static: bool,
     /// Folders that the application writes, with `/` in front.
     pub writable: Vec<String>,
     /// Patterns of files that look like secrets and are meant to be in the image.

@@ -2,7 +2,7 @@
 
 use super::http::{self, BEHIND_TLS};
 use super::stage::{Stage, set};
-use super::{Found, Verdict, image};
+use super::{Found, Verdict, image, needs};
 use crate::config::smoke::Role;
 use crate::engine::{Kind, containers};
 use crate::run::QUESTION;
@@ -111,26 +111,42 @@ fn design_words(role: Role, module: &str, queues: &str) -> Vec<String> {
     words.into_iter().map(str::to_owned).collect()
 }
 
-/// `/health/` and its two halves answer 200, without TLS too, and say nothing but a status (B11).
+/// The container that answers HTTP. The checks that use it need a role that does.
+pub(super) fn server(stage: &Stage<'_>) -> anyhow::Result<String> {
+    stage.role(needs::server(stage).unwrap_or(Role::Web))
+}
+
+/// The path that the image's health check asks for.
+pub(super) fn health_path<'a>(stage: &'a Stage<'_>) -> &'a str {
+    stage.subject.smoke.environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str)
+}
+
+/// The health pages answer 200, without TLS too (B11).
 pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
-    let name = stage.role(Role::Web)?;
+    let health = &stage.subject.smoke.health;
+    let name = server(stage)?;
+    let paths: Vec<&str> =
+        [Some(health_path(stage)), health.live.as_deref(), health.ready.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
     let mut evidence = Vec::new();
-    for path in ["/health/", "/health/live/", "/health/ready/"] {
+    for path in &paths {
         let answer = stage.get(&name, path, "")?;
-        if answer.status != 200 || !answer.text.contains("\"status\"") {
+        if answer.status != 200 || !answer.text.contains(&health.contains) {
             evidence.push(format!("{path}: {}", answer.shown()));
         }
     }
-    Ok(Verdict::from_evidence(evidence, "200, each with a status"))
+    Ok(Verdict::from_evidence(evidence, format!("200: {}", paths.join(", "))))
 }
 
 /// `[[smoke.http]]`.
 pub(super) fn http(stage: &Stage<'_>) -> Found {
     let asked = &stage.subject.smoke.http;
     if asked.is_empty() {
-        return Ok(Verdict::NotAsked("docker/image.toml has no [[smoke.http]]".into()));
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.http]]".into()));
     }
-    let name = stage.role(Role::Web)?;
+    let name = server(stage)?;
     let mut evidence = Vec::new();
     for request in asked {
         let answer = stage.get(&name, &request.path, BEHIND_TLS)?;
@@ -151,7 +167,7 @@ pub(super) fn http(stage: &Stage<'_>) -> Found {
 pub(super) fn exec(stage: &Stage<'_>) -> Found {
     let asked = &stage.subject.smoke.exec;
     if asked.is_empty() {
-        return Ok(Verdict::NotAsked("docker/image.toml has no [[smoke.exec]]".into()));
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.exec]]".into()));
     }
     let mut evidence = Vec::new();
     for command in asked {
@@ -173,9 +189,9 @@ pub(super) fn exec(stage: &Stage<'_>) -> Found {
 /// `[smoke.websocket]`.
 pub(super) fn websocket(stage: &Stage<'_>) -> Found {
     let Some(asked) = &stage.subject.smoke.websocket else {
-        return Ok(Verdict::NotAsked("docker/image.toml has no [smoke.websocket]".into()));
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [smoke.websocket]".into()));
     };
-    let name = stage.role(Role::Web)?;
+    let name = server(stage)?;
     // Whatever sends the message may come from a task on the schedule.
     for role in [Role::Worker, Role::Beat] {
         if stage.subject.smoke.roles.contains(&role) {
@@ -234,7 +250,9 @@ pub(super) fn queues(stage: &Stage<'_>) -> Found {
     let limit = (stage.subject.smoke.start.as_secs() / 2).to_string();
     let answer = stage.exec(&name, &["python", "-c", QUEUES, &limit])?;
     if answer.good() {
-        return Ok(Verdict::Passed(format!("{} queues", answer.stdout.trim())));
+        let count = answer.stdout.trim();
+        let plural = if count == "1" { "queue" } else { "queues" };
+        return Ok(Verdict::Passed(format!("{count} {plural}")));
     }
     Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
 }
@@ -276,8 +294,9 @@ pub(super) fn migrate_once(stage: &Stage<'_>) -> Found {
     let mut names = Vec::new();
     // In a database of its own, which nobody has migrated.
     let database = "postgres";
+    let role = needs::server(stage).unwrap_or(Role::Web);
     for _ in 0..3 {
-        let mut container = stage.container("replica", &["web"]);
+        let mut container = stage.container("replica", &[role.word()]);
         set(&mut container.env, "DB_NAME", database);
         stage.start(&container)?;
         names.push(container.name);

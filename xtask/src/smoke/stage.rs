@@ -71,6 +71,8 @@ pub struct Stage<'a> {
     hosts: OnceLock<Vec<(String, String)>>,
     /// Every file of the image, once somebody asked.
     picture: OnceLock<Result<Picture, String>>,
+    /// The default database, where it is another than PostgreSQL and somebody asked.
+    pub(super) database: OnceLock<Option<String>>,
     count: AtomicUsize,
 }
 
@@ -90,8 +92,8 @@ impl<'a> Stage<'a> {
     /// An empty one.
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
         let (started, hosts, picture) = (Mutex::default(), OnceLock::new(), OnceLock::new());
-        let (run, count) = (this_run(), AtomicUsize::new(0));
-        Stage { engine, runner, subject, run, started, hosts, picture, count }
+        let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
+        Stage { engine, runner, subject, run, started, hosts, picture, database, count }
     }
 
     /// The image as a picture, read on the first call: it takes seconds.
@@ -149,7 +151,14 @@ impl<'a> Stage<'a> {
     }
 
     /// Does `make` once for each `name`, however many checks ask; the others wait for it.
-    fn once(&self, name: &str, make: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// What `make` failed with, for each who asks.
+    pub fn once(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let start = self.lock().entry(name.to_owned()).or_default().clone();
         let outcome = start
             .get_or_init(|| make().map_err(|error| (format!("{error:#}"), error.is::<Evidence>())));

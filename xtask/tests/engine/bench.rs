@@ -112,6 +112,11 @@ impl Repository {
         command
     }
 
+    /// A folder of its own for the same engine.
+    pub fn empty(&self, folder: TempDir) -> Repository {
+        Repository { folder, program: self.program.clone() }
+    }
+
     /// Another copy of the same commit, for changes that mustn't be seen here.
     pub fn twin(&self) -> Repository {
         let twin =

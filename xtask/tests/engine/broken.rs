@@ -12,7 +12,7 @@ enum How {
     Layer(&'static str),
     /// A script that stands before the entrypoint.
     Wrapper(&'static str),
-    /// An edit of docker/image.toml: what is replaced, by what; an empty text is the file's end.
+    /// An edit of the one file of `SETTINGS` that has the first text: what is replaced, by what.
     Setting(&'static str, &'static str),
     /// A variable in the environment of the smoke test.
     Variable(&'static str, &'static str),
@@ -134,6 +134,9 @@ const BROKEN: &[(&str, How)] = &[
     ("database-gone", Wrapper(PAGES)),
 ];
 
+/// Where a setting may stand.
+const SETTINGS: [&str; 2] = ["docker/image.toml", "app/tests/smoke.toml"];
+
 /// Limits that only catch a hang, and shorter ones for what must run into them.
 const LIMITS: (&str, &str) = ("[smoke]", "[smoke]\nstart_seconds = 45\nstop_seconds = 6");
 
@@ -220,9 +223,9 @@ fn try_one(
             image.clone_from(&broken);
         }
         Setting(from, to) => {
-            let text = copy.read("docker/image.toml");
-            assert!(text.contains(from), "{from:?} in docker/image.toml");
-            copy.write("docker/image.toml", &text.replacen(from, to, 1));
+            let has = |file: &&str| copy.read(file).contains(&format!("\n{from}"));
+            let file = SETTINGS.into_iter().find(has).expect(from);
+            copy.write(file, &copy.read(file).replacen(from, to, 1));
         }
         Variable(name, value) => variable = Some((*name, *value)),
     }

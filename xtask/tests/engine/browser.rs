@@ -141,7 +141,7 @@ fn somebody_logs_in_and_sees_positions_change() {
     let _kept = Kept(&repository);
     // No proxy ends TLS here.
     let more = "MARK_INTERVAL = \"2\"\nHTTPS_ONLY = \"0\"\nDEMO_PASSWORD = \"demo-password\"";
-    repository.edit("docker/image.toml", "MARK_INTERVAL = \"2\"", more);
+    repository.edit("app/tests/smoke.toml", "MARK_INTERVAL = \"2\"", more);
     repository.build(&[]);
     let words = ["smoke-test", "--keep", "--only", "web", "--only", "worker", "--only", "beat"];
     let mut started = repository.xtask_inside(&words).stderr(Stdio::piped()).spawn().unwrap();

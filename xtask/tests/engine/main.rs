@@ -1,6 +1,7 @@
 //! What only a real engine can show: `cargo xtask test --all` starts these with an engine of their
 //! own, named by `XTASK_TEST_ENGINE`. Each test works in a fresh copy of this repository.
 
+mod adopt;
 mod bench;
 mod broken;
 #[cfg(feature = "browser")]

@@ -33,6 +33,13 @@ impl Checkout {
             checkout.write(file, &fs::read_to_string(source(file)).unwrap());
         }
         checkout.write("app/manage.py", "one = 1\n");
+        checkout.write("app/pyproject.toml", "[project]\n");
+        let packages = ["celery", "daphne", "gunicorn"];
+        let lock = packages.map(|name| format!("[[package]]\nname = \"{name}\"\n")).concat();
+        checkout.write("app/uv.lock", &lock);
+        for file in ["asgi", "celery", "settings", "wsgi"] {
+            checkout.write(&format!("app/senex_trader/{file}.py"), "STATIC_ROOT = \"/\"\n");
+        }
         checkout.write("bin/.keep", "");
         checkout.link_programs();
         checkout.git(&["init", "--quiet", "--initial-branch=main", "."]);

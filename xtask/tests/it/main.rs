@@ -9,6 +9,7 @@ mod fake_engine;
 mod images;
 mod lint;
 mod no_engine;
+mod project;
 mod readme;
 mod recognition;
 mod rules;

@@ -107,6 +107,64 @@ fn name(text: &str) -> String {
     text.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect()
 }
 
+/// The files below a folder, at any depth, by their paths in this repository.
+fn files_below(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(source(folder)).unwrap().map(Result::unwrap) {
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        match entry.path().is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+/// The lines of a file that another project takes over as they are: neither those of our tests, nor
+/// the defaults of a Dockerfile's arguments, which its `docker/image.toml` overrides.
+fn lines_taken_over(text: &str) -> Vec<&str> {
+    let mut argument = false;
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+    lines
+        .filter(|line| {
+            let of_argument = argument || line.starts_with("ARG ");
+            argument = of_argument && line.ends_with('\\');
+            !of_argument
+        })
+        .collect()
+}
+
+/// What other projects copy knows nothing of this one (C14): not its module, not its applications.
+#[test]
+fn no_word_of_the_payload_is_in_what_other_projects_copy() {
+    let mut words = vec!["senex".to_owned(), "trader".to_owned()];
+    for entry in std::fs::read_dir(source("app")).unwrap().map(Result::unwrap) {
+        if entry.path().join("__init__.py").is_file() && entry.file_name() != "tests" {
+            words.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    assert!(words.contains(&"trading".to_owned()), "{words:?}");
+    // The tool's own names, on whatever it makes; `bench` compares this project with its design.
+    let own = ["dev.senex.xtask", "senex-xtask"];
+    let ours = |file: &str| {
+        ["image.toml", "tests.rs", ".pyc"].iter().any(|end| file.ends_with(end))
+            || ["/tests/", "/bench/", "/bench.rs"].iter().any(|part| file.contains(part))
+    };
+    let files: Vec<String> = ["docker", "xtask/src"].into_iter().flat_map(files_below).collect();
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| !ours(file)) {
+        for line in lines_taken_over(&read(file)) {
+            let text = own.iter().fold(line.to_lowercase(), |text, own| text.replace(own, ""));
+            if words.iter().any(|word| text.contains(word.as_str())) {
+                found.push(format!("{file}: {line}"));
+            }
+        }
+    }
+    assert!(files.len() > 100 && found.is_empty(), "{}", found.join("\n"));
+    let dockerfile = "# senex\nARG A=senex \\\n    B=senex\nRUN senex\n";
+    assert_eq!(lines_taken_over(dockerfile), ["# senex", "RUN senex"]);
+}
+
 #[test]
 fn the_files_that_run_in_the_image_are_executable() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -19,9 +19,19 @@ const COMPILED: [&str; 2] = [APP, "opt/venv"];
 /// syntax errors, that no Python compiles.
 const COMPILED_OF_1000: usize = 990;
 
-/// The list of hashed files, and each of them.
-pub fn static_files(picture: &Picture, _: &Expected) -> Verdict {
+/// The list of hashed files, and each of them; files at all where the project asks for no hashes.
+pub fn static_files(picture: &Picture, expected: &Expected) -> Verdict {
     let merged = picture.merged();
+    if !expected.hashed_static {
+        let files = merged.below(MADE).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
+        let fact = match files.count() {
+            0 => return Verdict::Failed(vec![format!("/{MADE} is empty: run collectstatic")]),
+            count => {
+                format!("{count} files; [smoke] hashed_static asks for no hashes in their names")
+            }
+        };
+        return Verdict::Passed(fact);
+    }
     let text = merged
         .get(STATIC_MANIFEST)
         .and_then(|placed| picture.layers[placed.layer].texts.get(STATIC_MANIFEST));

@@ -212,6 +212,10 @@ const BROKEN: &[Broken] = &[
     ("static-files", "staticfiles.json is missing", |p, _| {
         p.layers[4].files.remove(STATIC_MANIFEST);
     }),
+    ("static-files", "/app/staticfiles is empty", |p, e| {
+        e.hashed_static = false;
+        p.layers[4].files.retain(|path, _| !path.starts_with("app/staticfiles/"));
+    }),
     ("static-files", "names no files", |p, _| {
         p.layers[4].texts.insert(STATIC_MANIFEST.to_owned(), "{}".into());
     }),
@@ -271,6 +275,11 @@ fn what_is_right_in_an_odd_form_passes() {
         let name = format!("{OCI}base.digest");
         e.labels.remove(&name);
         p.config["config"]["Labels"].as_object_mut().unwrap().remove(&name);
+    });
+    // A project whose static files have their own names.
+    check("static-files", |p, e| {
+        e.hashed_static = false;
+        p.layers[4].files.remove(STATIC_MANIFEST);
     });
     check("platform", |p, e| {
         p.config["architecture"] = json!("arm64");

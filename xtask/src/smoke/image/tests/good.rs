@@ -131,6 +131,7 @@ pub fn good() -> (Picture, Expected) {
         labels: labels.map(|(name, value)| (name.clone(), text(value))).collect(),
         size_budget: Some(5_000_000),
         max_layers: Some(5),
+        hashed_static: true,
         platform: Some("linux/amd64".into()),
         writable: writable_folders("shop"),
         allow_secrets: vec!["app/public.key".into()],
