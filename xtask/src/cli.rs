@@ -344,6 +344,8 @@ pub enum Row {
     Compile,
     /// Other shapes of our own Dockerfile, only when named: its section of docs/benchmarks.md
     Shapes,
+    /// From one line to the tested image in a registry, only when named: its section, too
+    Pipeline,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

@@ -170,8 +170,12 @@ impl Lab {
         Ok(network)
     }
 
-    /// Starts a process that goes on; it is recorded before anything else happens.
-    fn background(
+    /// Starts a process that goes on until the laboratory ends; it is recorded before anything else
+    /// happens.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn background(
         &self,
         invocation: &Invocation,
         log: &Path,

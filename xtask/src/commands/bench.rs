@@ -18,6 +18,7 @@ mod design;
 mod goals;
 mod images;
 mod measure;
+mod pipeline;
 mod programs;
 mod ready;
 mod report;
@@ -61,6 +62,9 @@ const QUICK: Rounds = Rounds {
     warm: 2,
     repository: programs::Size { commits: 5_000, tags: 500, files: 2_000 },
 };
+
+/// The sections that are written by themselves.
+const SECTIONS: [&str; 2] = [shapes::HEAD, pipeline::HEAD];
 
 /// Small packages without dependencies of their own, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -115,6 +119,10 @@ impl Bench<'_> {
         if self.wants(Row::Shapes) {
             return self.all_shapes(args.quick);
         }
+        if self.wants(Row::Pipeline) {
+            let section = self.pipeline(args.quick)?;
+            return self.write_section(pipeline::HEAD, section);
+        }
         let engine_rows = [
             Row::Cold,
             Row::Nothing,
@@ -162,8 +170,14 @@ impl Bench<'_> {
         }
         let (warm, cold) = (self.rounds.warm, self.rounds.cold);
         let section = shapes::section(quick, warm, cold, &tables, &edits);
+        self.write_section(shapes::HEAD, section)
+    }
+
+    /// Writes a section in the place of the one with the same first line.
+    fn write_section(&self, head: &str, section: String) -> anyhow::Result<String> {
         let (file, old) = self.written();
-        let others = old.replace(shapes::kept(&old), "");
+        let kept = shapes::kept(&old, head);
+        let others = if kept.is_empty() { old.clone() } else { old.replace(kept, "") };
         write_whole(&file, &(others + &section))?;
         say(&format!("wrote {}", file.display()));
         Ok(section)
@@ -180,15 +194,22 @@ impl Bench<'_> {
     fn keep(&self, report: &report::Report) -> anyhow::Result<()> {
         if self.only.is_empty() {
             let (file, old) = self.written();
-            write_whole(&file, &(report.text() + shapes::kept(&old)))?;
+            write_whole(
+                &file,
+                &(report.text() + &SECTIONS.map(|head| shapes::kept(&old, head)).concat()),
+            )?;
             say(&format!("wrote {}", file.display()));
         }
         Ok(())
     }
 
     fn wants(&self, row: Row) -> bool {
-        // The shapes take as long as all other rows: they are measured by themselves.
-        if self.only.is_empty() { row != Row::Shapes } else { self.only.contains(&row) }
+        // These take as long as all other rows: they are measured by themselves.
+        if self.only.is_empty() {
+            !matches!(row, Row::Shapes | Row::Pipeline)
+        } else {
+            self.only.contains(&row)
+        }
     }
 
     /// uv, and a cache folder with nothing in it but the user's stand-ins.

@@ -247,10 +247,10 @@ pub fn section(quick: bool, warm: usize, cold: usize, tables: &str, edits: &str)
 /// The first line of the section.
 pub const HEAD: &str = "## Shapes of the Dockerfile";
 
-/// The section that an older report has, which other rows leave as it was.
-pub fn kept(old: &str) -> &str {
-    let Some(start) = old.find(&format!("\n{HEAD}\n")) else { return "" };
-    let after = start + 1 + HEAD.len();
+/// The section with this first line that an older report has, which other rows leave as it was.
+pub fn kept<'o>(old: &'o str, head: &str) -> &'o str {
+    let Some(start) = old.find(&format!("\n{head}\n")) else { return "" };
+    let after = start + 1 + head.len();
     let end = old[after..].find("\n## ").map_or(old.len(), |end| after + end);
     &old[start..end]
 }
@@ -285,8 +285,8 @@ mod tests {
     fn the_section_of_an_older_report_is_kept() {
         let section = format!("\n{HEAD}\n\ntext\n### Podman\n");
         let old = format!("# a\n\n## b\n{section}\n## c\n");
-        assert_eq!(kept(&old), section);
-        assert_eq!(kept(&format!("# a\n{section}")), section);
-        assert_eq!(kept("# a\n"), "");
+        assert_eq!(kept(&old, HEAD), section);
+        assert_eq!(kept(&format!("# a\n{section}"), HEAD), section);
+        assert_eq!(kept("# a\n", HEAD), "");
     }
 }

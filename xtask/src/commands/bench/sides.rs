@@ -306,7 +306,11 @@ impl<'a> Sides<'a> {
         self.ask(uv, Side::Ours)
     }
 
-    fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
+    /// What one of our commands answers in JSON.
+    ///
+    /// # Errors
+    /// When it fails or answers something else.
+    pub fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
         let answer = self.xtask(&[words, &["--format", "json", "--quiet"]].concat())?;
         serde_json::from_str(&answer.stdout).context("reading the answer of xtask")
     }
