@@ -135,6 +135,9 @@ fn adopted() -> Adopted {
     project.write("app/shop/__init__.py", LOADED);
     let guide = adopted.source.read("docs/adopting.md");
     let [script] = &blocks(&guide, "sh")[..] else { panic!("one block of sh") };
+    let readme = adopted.source.read("README.md");
+    let section = readme.split("\n## Use it in your project\n").nth(1).unwrap();
+    assert!(script.starts_with(&blocks(section, "sh")[0]), "the README copies something else");
     adopted.sh(script);
     let [edits] = &blocks(&guide, "toml")[..] else { panic!("one block of toml") };
     project.write("docker/image.toml", &merged(&project.read("docker/image.toml"), edits));
