@@ -65,7 +65,8 @@ fn linear(text: &str) -> Option<String> {
     let (head, rest) = text.split_once("# --- staticfiles")?;
     let (stage, rest) = rest.split_once("# --- runtime")?;
     let (_, steps) = stage.split_once("FROM dependencies AS staticfiles\n")?;
-    let steps = replaced(steps, "WORKDIR /build/app\n", "WORKDIR /app\n")?;
+    let steps = replaced(steps, "COPY app/ /build/app/\n", "COPY app/ /app/\n")?;
+    let steps = replaced(&steps, "    cd /build/app; \\\n", "")?;
     let steps = replaced(&steps, " -s /build ", " ")?;
     let steps = format!("USER 0\n{}\nUSER 1000:1000\n", steps.trim());
     let rest = replaced(rest, "COPY --from=staticfiles /build/app /app\n", &steps)?;
