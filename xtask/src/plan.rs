@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub mod cache;
+pub mod dev;
 pub mod push;
 pub mod release;
 
