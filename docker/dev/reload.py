@@ -2,7 +2,7 @@
 
 python reload.py [--when-ended] COMMAND WORD...
 
-With --when-ended the command loads saved files itself, and is started again only after it has ended.
+With --when-ended the command loads saved files itself, and is started again only once it ended.
 
 Times of files are compared, twice a second: events of the kernel don't cross into the virtual
 machine of Docker Desktop or `podman machine`. `cargo xtask dev` mounts this file; no image has it.
@@ -18,6 +18,8 @@ import time
 PAUSE = 0.5
 # Between SIGTERM and SIGKILL; the engine leaves 10 s for all.
 PATIENCE = 5
+# Web comes first, somebody waits for it; and a change of branch saves many files.
+QUIET = 1.5
 # A command that ended so soon after a file was saved may not have seen the last save.
 RECENT = 3
 SKIPPED = {"__pycache__", "logs", "media", "node_modules", "staticfiles"}
@@ -40,13 +42,15 @@ def times(folder="."):
     return found
 
 
-def settled():
-    """A change of branch saves many files: wait for the last of them."""
-    last, now = None, times()
-    while now != last:
-        time.sleep(PAUSE / 5)
-        last, now = now, times()
-    return now
+def settled(quiet):
+    """The times, once no file was saved for so long."""
+    known, since = times(), time.monotonic()
+    while time.monotonic() - since < quiet:
+        time.sleep(0.1)
+        now = times()
+        if now != known:
+            known, since = now, time.monotonic()
+    return known
 
 
 def until_due(process, known, when_ended):
@@ -57,9 +61,10 @@ def until_due(process, known, when_ended):
         ended = process.poll() is not None
         now = times()
         if now != known:
-            known, changed = settled(), time.monotonic()
+            changed = time.monotonic()
             if ended or not when_ended:
-                return known
+                return settled(0 if when_ended else QUIET)
+            known = now
         elif ended and when_ended and changed and time.monotonic() - changed < RECENT:
             return known
         elif ended and not told:
