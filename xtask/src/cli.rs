@@ -5,6 +5,7 @@ use crate::engine::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+pub mod dev;
 pub mod push;
 pub mod release;
 
@@ -110,6 +111,12 @@ pub enum Command {
     /// Everything that it starts is in a network of its own and is removed at the end, also after
     /// Ctrl-C. Exit code 8 when a check fails.
     SmokeTest(SmokeTest),
+    /// Run the site from this checkout: save a file, see it
+    ///
+    /// Builds the development image where it isn't there or is older than what it is made from,
+    /// starts PostgreSQL, Redis, web, worker and beat, and follows what they print. Ctrl-C stops
+    /// all of it; the database is kept. A saved file is loaded by web, worker and beat at once.
+    Dev(dev::Dev),
     /// Make one layer of all layers of an image, and check that it is the same image
     ///
     /// The result is NAME:TAG-squashed, `NAME:prod-squashed` of the production image; the image

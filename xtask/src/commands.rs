@@ -12,6 +12,7 @@ use std::path::Path;
 pub mod bench;
 pub mod build;
 pub mod context_list;
+pub mod dev;
 pub mod doctor;
 pub mod images;
 pub mod label;

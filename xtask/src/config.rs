@@ -8,6 +8,7 @@ use crate::tags::Rules;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
+pub mod dev;
 pub mod push;
 mod raw;
 pub mod smoke;
@@ -40,6 +41,8 @@ pub struct Config {
     pub smoke: smoke::Smoke,
     /// Where `push` pushes to, and where layers are kept.
     pub push: push::Push,
+    /// What `dev` runs with.
+    pub dev_site: dev::Dev,
 }
 
 /// `[image]`: the repository name and the labels that don't come from git.
@@ -163,7 +166,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
-        "push", "cache",
+        "push", "cache", "dev",
     ]);
     file.only_keys(
         "image",
@@ -232,6 +235,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         tags: tags(file),
         smoke: smoke::read(file),
         push,
+        dev_site: dev::read(file),
     }
 }
 

@@ -108,6 +108,7 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Doctor => commands::doctor::run(world),
         cli::Command::Setup(args) => commands::setup::run(world, *args),
         cli::Command::SmokeTest(args) => commands::smoke_test::run(world, args),
+        cli::Command::Dev(args) => commands::dev::run(world, args),
         cli::Command::Squash(args) => commands::squash::run(world, args),
         cli::Command::Images => commands::images::list(world),
         cli::Command::Clean(args) => commands::images::clean(world, *args),

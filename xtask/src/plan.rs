@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub mod cache;
+#[cfg(test)]
+pub mod compose;
+pub mod dev;
 pub mod push;
 pub mod release;
 

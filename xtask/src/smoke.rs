@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub mod checks;
 mod endings;
 mod entry;
-mod http;
+pub mod http;
 pub mod image;
 mod needs;
 pub mod picture;

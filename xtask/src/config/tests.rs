@@ -58,6 +58,7 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!((smoke.http.len(), smoke.hashed_static), (3, true));
     assert_eq!(smoke.roles, written.smoke.roles);
     assert_eq!(written.tags, explicit.tags);
+    assert_eq!(written.dev_site, explicit.dev_site);
     assert!(uncommented.contains("other_tags = true"), "{uncommented}");
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
 }
@@ -86,7 +87,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -156,7 +157,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev
         "#]],
     );
 }

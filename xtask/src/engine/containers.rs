@@ -22,14 +22,20 @@ pub struct Container {
     pub network: Option<String>,
     /// Names of other containers with their addresses, for `/etc/hosts`.
     pub hosts: Vec<(String, String)>,
-    /// The port that is published on a random port of the loopback address.
+    /// The port that is published on the loopback address.
     pub publish: Option<u16>,
+    /// The port there; `None`: a random one.
+    pub host_port: Option<u16>,
     /// Read-only root file system with a tmpfs on /tmp, no capability, no new privileges.
     pub hardened: bool,
-    /// Folders that are volumes without a name; they go with the container.
+    /// Folders that are volumes without a name and go with the container; also `FROM:TO[:OPTIONS]`.
     pub volumes: Vec<String>,
     /// `USER` instead of the image's own.
     pub user: Option<String>,
+    /// Give it our terminal.
+    pub terminal: bool,
+    /// How the user's numbers are mapped (`--userns`).
+    pub user_namespace: Option<String>,
     /// Its labels.
     pub labels: Vec<(String, String)>,
 }
@@ -38,6 +44,9 @@ pub struct Container {
 pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     let mut words: Vec<String> = vec!["run".into(), "--pull=never".into()];
     words.push(if detach { "--detach" } else { "--rm" }.into());
+    if container.terminal {
+        words.push("-it".into());
+    }
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     option("--name", &container.name);
     for (name, value) in &container.labels {
@@ -48,7 +57,8 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         option("--add-host", &format!("{name}:{address}"));
     }
     if let Some(port) = container.publish {
-        option("--publish", &format!("127.0.0.1::{port}"));
+        let host = container.host_port.map(|port| port.to_string()).unwrap_or_default();
+        option("--publish", &format!("127.0.0.1:{host}:{port}"));
     }
     for (name, value) in &container.env {
         option("--env", &format!("{name}={value}"));
@@ -58,6 +68,9 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     }
     if let Some(user) = &container.user {
         option("--user", user);
+    }
+    if let Some(namespace) = &container.user_namespace {
+        option("--userns", namespace);
     }
     if let Some(entrypoint) = &container.entrypoint {
         option("--entrypoint", entrypoint);
@@ -141,6 +154,40 @@ pub fn network_create(engine: &Engine, name: &str, labels: &[(String, String)]) 
     call(engine, words.chain([name.to_owned()]))
 }
 
+/// Makes a volume.
+pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
+    let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
+    let words = ["volume".to_owned(), "create".to_owned()].into_iter().chain(labels);
+    call(engine, words.chain([name.to_owned()]))
+}
+
+/// Removes a volume.
+pub fn volume_remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["volume", "rm", name])
+}
+
+/// Prints the last lines that a container printed, and what it prints from now on until it ends.
+pub fn follow(engine: &Engine, name: &str, last: &str) -> Invocation {
+    call(engine, ["logs", "--follow", "--tail", last, name])
+}
+
+/// Runs a command in a container, with our standard input, or our `terminal`.
+pub fn exec_attached(
+    engine: &Engine,
+    name: &str,
+    command: &[String],
+    terminal: bool,
+) -> Invocation {
+    let words = ["exec", if terminal { "-it" } else { "-i" }, name].into_iter();
+    call(engine, words.map(str::to_owned).chain(command.iter().cloned()))
+}
+
+/// The image that a container was made from, and its state: `sha256:… running`.
+pub fn made_from(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{.Image}} {{.State.Status}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
 /// Removes a network.
 pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["network", "rm", name])
@@ -164,6 +211,8 @@ pub enum Thing {
     Container,
     /// A network.
     Network,
+    /// A volume with a name.
+    Volume,
 }
 
 /// The ids of all things that have the label `label`.
@@ -172,6 +221,7 @@ pub fn labelled(engine: &Engine, thing: Thing, label: &str) -> Invocation {
     let words: &[&str] = match thing {
         Thing::Container => &["ps", "--all", "--no-trunc", "--quiet"],
         Thing::Network => &["network", "ls", "--quiet"],
+        Thing::Volume => &["volume", "ls", "--quiet"],
     };
     call(engine, words.iter().copied().chain(["--filter", filter.as_str()]))
 }
@@ -181,6 +231,7 @@ pub fn label_of(engine: &Engine, thing: Thing, id: &str, label: &str) -> Invocat
     let (kind, labels) = match thing {
         Thing::Container => ("container", ".Config.Labels"),
         Thing::Network => ("network", ".Labels"),
+        Thing::Volume => ("volume", ".Labels"),
     };
     let form = format!("{{{{index {labels} \"{label}\"}}}}");
     call(engine, [kind, "inspect", "--format", form.as_str(), id])

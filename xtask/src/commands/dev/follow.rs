@@ -1,0 +1,157 @@
+//! What the roles print, in one stream.
+
+use super::Site;
+use crate::engine::containers;
+use crate::failure::{Exit, failure_help};
+use crate::plan::dev;
+use crate::run::{QUESTION, Runner, say, tail};
+use crate::state;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Colours of the prefixes (ECMA-48): cyan, yellow, green, magenta, blue, red.
+const COLOURS: [u8; 5] = [35, 34, 36, 33, 32];
+/// Lines of a role that are told again when it has ended.
+const LAST: usize = 8;
+
+impl Site<'_> {
+    /// Without `--detach`: starts, follows, and stops at a signal.
+    pub(super) fn foreground(&self) -> anyhow::Result<()> {
+        let holder = format!("process {}", std::process::id());
+        let folder = &self.workflow.state.folder;
+        let what = "of the `dev` that runs";
+        let first = state::lock(folder, "dev", what, &holder, Duration::ZERO).ok();
+        let outcome = self.start().and_then(|port| self.follow(port));
+        if self.runner.check_signal().is_err() {
+            if first.is_none() {
+                say("left: another `cargo xtask dev` of this checkout goes on");
+            } else {
+                let calm = Runner { signal: Arc::default(), ..self.runner.clone() };
+                say("stopping");
+                Site { runner: &calm, ..*self }.stop(false)?;
+            }
+        }
+        outcome
+    }
+
+    fn follow(&self, port: u16) -> anyhow::Result<()> {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    if self.answers(port) {
+                        // A closed stdout ends nothing.
+                        let _ = self.print_url(port);
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            });
+            let roles: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
+            let outcome = self.stream(&roles);
+            done.store(true, Ordering::Relaxed);
+            outcome
+        })
+    }
+
+    /// Prints what `roles` print until all have ended.
+    fn stream(&self, roles: &[&str]) -> anyhow::Result<()> {
+        let all: Vec<_> = roles
+            .iter()
+            .map(|role| containers::follow(self.engine, &self.name(role), "50"))
+            .collect();
+        let prefix = self.prefixes();
+        let mut last = vec![Vec::new(); roles.len()];
+        self.runner.follow(&all, &mut |index, line| {
+            let role = roles[index];
+            match line {
+                Some(line) => {
+                    last[index].push(line.to_owned());
+                    let more = last[index].len().saturating_sub(LAST);
+                    last[index].drain(..more);
+                    print(&prefix(role), line);
+                }
+                None => self.ended(role, &last[index])?,
+            }
+            Ok(())
+        })
+    }
+
+    /// Says how a role has ended.
+    fn ended(&self, role: &str, last: &[String]) -> anyhow::Result<()> {
+        let answer =
+            self.runner.ask(&containers::state(self.engine, &self.name(role)), QUESTION)?;
+        let state = answer.stdout.trim();
+        match state.split_once(' ') {
+            _ if !answer.good() => say(&format!("{role} was removed")),
+            Some(("running", _)) => {}
+            Some((_, code)) => {
+                say(&format!("{role} has ended with exit status {code}; its last lines:"));
+                tail(last, LAST).iter().for_each(|line| say(&format!("  {line}")));
+                say("`cargo xtask dev` in another terminal starts it again");
+            }
+            None => say(&format!("{role} has ended")),
+        }
+        Ok(())
+    }
+
+    /// `logs`.
+    pub(super) fn print_logs(&self, asked: &[String]) -> anyhow::Result<()> {
+        let all: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
+        if let Some(wrong) = asked.iter().find(|role| !all.contains(&role.as_str())) {
+            return Err(failure_help(
+                Exit::Usage,
+                format!("choosing roles: there is no `{wrong}`"),
+                format!("the roles are {}", all.join(", ")),
+            ));
+        }
+        let prefix = self.prefixes();
+        for role in
+            all.iter().filter(|role| asked.is_empty() || asked.iter().any(|one| one == *role))
+        {
+            let answer =
+                self.runner.ask(&containers::logs(self.engine, &self.name(role)), QUESTION)?;
+            if !answer.good() {
+                say(&format!("{role} is not there"));
+                continue;
+            }
+            let lines = answer.stdout.lines().chain(answer.stderr.lines());
+            lines.for_each(|line| print(&prefix(role), line));
+        }
+        Ok(())
+    }
+
+    /// What stands before each line of a role; coloured on a terminal (no-color.org).
+    fn prefixes(&self) -> impl Fn(&str) -> String + use<> {
+        let colour = std::io::stdout().is_terminal() && self.world.variable("NO_COLOR").is_none();
+        move |role| shown(role, colour)
+    }
+}
+
+fn shown(role: &str, colour: bool) -> String {
+    let name = format!("{role:<8} | ");
+    let all = dev::SERVICES.iter().chain(&dev::ROLES);
+    match all.zip(COLOURS).find(|(other, _)| **other == role).filter(|_| colour) {
+        Some((_, number)) => format!("\x1b[{number}m{name}\x1b[0m"),
+        None => name,
+    }
+}
+
+/// A reader that went away is no reason to stop the site.
+fn print(prefix: &str, line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{prefix}{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_has_a_colour_only_where_it_is_wanted() {
+        assert_eq!(shown("web", false), "web      | ");
+        assert_eq!(shown("web", true), "\x1b[36mweb      | \x1b[0m");
+        assert_eq!(shown("worker", false).len(), shown("postgres", false).len());
+    }
+}

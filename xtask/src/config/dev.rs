@@ -1,0 +1,22 @@
+//! `[dev]`: what `cargo xtask dev` runs with.
+
+use super::raw::File;
+use std::collections::BTreeMap;
+
+/// `[dev]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dev {
+    /// The port of the site on this machine; where it is taken, the next free one.
+    pub port: u16,
+    /// More in the environment of web, worker and beat.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Reads `[dev]`; mistakes are noted in `file`.
+pub(super) fn read(file: &mut File<'_>) -> Dev {
+    file.only_keys("dev", &["port", "environment"]);
+    Dev {
+        port: file.typed("dev", "port").unwrap_or(8000),
+        environment: file.typed("dev", "environment").unwrap_or_default(),
+    }
+}
