@@ -136,6 +136,12 @@ fn a_killed_dev_is_taken_over_beside_another_checkout() {
     assert!(running.matches("running").count() == 5 && !running.contains(&other), "{running}");
     // The next one takes over, another attaches, and the one that was first stops it.
     let first = foreground(&repository);
+    // What the image is made from was saved: it is made again, and what runs is of it.
+    let file = "docker/healthcheck";
+    repository.write(file, &(repository.read(file) + "# changed\n"));
+    let place = "/usr/local/lib/container/healthcheck";
+    let changed = || dev(&repository, &["--", "grep", "-c", "^# changed", place]).code == Some(0);
+    wait("the new image", changed);
     assert_eq!(end(foreground(&repository), "INT"), Some(130));
     assert_eq!(dev(&repository, &["status"]).good(), running);
     assert_eq!(end(first, "INT"), Some(130));
