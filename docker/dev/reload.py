@@ -1,40 +1,48 @@
-"""Runs a command, and starts it again when a Python file below the current folder is saved.
+"""Runs a command, and starts it again when a file below the current folder is saved.
 
-python reload.py [--when-ended] COMMAND WORD...
+python reload.py [--web PORT] COMMAND WORD...
 
-With --when-ended the command loads saved files itself, and is started again only once it ended.
+With --web the command is a server on that port: it is started again at once, also for a template,
+and what it said last is shown there while it can't start.
 
-Times of files are compared, twice a second: events of the kernel don't cross into the virtual
-machine of Docker Desktop or `podman machine`. `cargo xtask dev` mounts this file; no image has it.
+Django's own reloading loses a file that is saved while it starts, and doesn't watch what it could
+not import. Times of files are compared, twice a second: events of the kernel don't cross into the
+virtual machine of Docker Desktop or `podman machine`. `cargo xtask dev` mounts this file; no image
+has it.
 """
 
+import collections
 import contextlib
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
-PAUSE = 0.5
-# Between SIGTERM and SIGKILL; the engine leaves 10 s for all.
-PATIENCE = 5
+PAUSE = 0.3
 # Web comes first, somebody waits for it; and a change of branch saves many files.
 QUIET = 1.5
-# A command that ended so soon after a file was saved may not have seen the last save.
-RECENT = 3
-SKIPPED = {"__pycache__", "logs", "media", "node_modules", "staticfiles"}
+QUIET_WEB = 0.1
+# Between SIGTERM and SIGKILL; the engine leaves 10 s for all.
+PATIENCE = 5
+SKIPPED = {"__pycache__", "logs", "media", "node_modules", "static", "staticfiles", "tests"}
+PYTHON = (".py",)
+# Django keeps what it has read of templates and translations.
+WEB = (".py", ".html", ".txt", ".xml", ".mo")
 
 
 def say(text):
     print(f"reload: {text}", file=sys.stderr, flush=True)
 
 
-def times(folder="."):
+def times(ends, folder="."):
     found = {}
     for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name[0] != "." and name not in SKIPPED]
         for name in files:
-            if name.endswith(".py"):
+            if name.endswith(ends):
                 # An editor may have it away for a moment.
                 with contextlib.suppress(OSError):
                     file = os.path.join(path, name)
@@ -42,63 +50,100 @@ def times(folder="."):
     return found
 
 
-def settled(quiet):
+def settled(ends, quiet):
     """The times, once no file was saved for so long."""
-    known, since = times(), time.monotonic()
+    known, since = times(ends), time.monotonic()
     while time.monotonic() - since < quiet:
-        time.sleep(0.1)
-        now = times()
+        time.sleep(0.05)
+        now = times(ends)
         if now != known:
             known, since = now, time.monotonic()
     return known
 
 
-def until_due(process, known, when_ended):
-    """Waits until the command is to be started again; gives the times that it will see."""
-    changed, told = None, False
-    while True:
-        time.sleep(PAUSE)
-        ended = process.poll() is not None
-        now = times()
-        if now != known:
-            changed = time.monotonic()
-            if ended or not when_ended:
-                return settled(0 if when_ended else QUIET)
-            known = now
-        elif ended and when_ended and changed and time.monotonic() - changed < RECENT:
-            return known
-        elif ended and not told:
-            told = True
-            say(f"ended with exit status {process.returncode}; save a file to start it again")
+class Page(http.server.BaseHTTPRequestHandler):
+    """What the server said last, and again until a save has mended it."""
+
+    def do_GET(self):
+        body = "\n".join(self.server.lines).encode(errors="replace")
+        self.send_response(500)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Refresh", "1")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
 
 
-def end(process):
-    """Its children first hear of it from itself; what is left of them then goes with it."""
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(PATIENCE)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    # As first process of the container we inherit them.
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+class Command:
+    """A process, with the last lines that it said where it is a server."""
+
+    def __init__(self, words, port):
+        self.port, self.page, self.lines = port, None, collections.deque(maxlen=60)
+        pipe = subprocess.PIPE if port else None
+        self.process = subprocess.Popen(words, start_new_session=True, stderr=pipe)
+        if port:
+            self.reader = threading.Thread(target=self.read, daemon=True)
+            self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            text = line.decode(errors="replace")
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            self.lines.append(text.rstrip("\n"))
+
+    def tell_end(self):
+        say(f"ended with exit status {self.process.returncode}; save a file to start it again")
+        if not self.port:
+            return
+        self.reader.join(1)
+        with contextlib.suppress(OSError):
+            self.page = http.server.ThreadingHTTPServer(("", self.port), Page)
+            self.page.lines = list(self.lines)
+            threading.Thread(target=self.page.serve_forever, args=(0.05,), daemon=True).start()
+
+    def end(self):
+        """Its children first hear of it from itself; what is left of them then goes with it."""
+        if self.page:
+            self.page.shutdown()
+            self.page.server_close()
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(PATIENCE)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        # As first process of the container we inherit them.
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
 
 def main(words):
-    when_ended = words[0] == "--when-ended"
-    command = words[when_ended:]
+    port, ends, quiet = 0, PYTHON, QUIET
+    if words[0] == "--web":
+        port, ends, quiet, words = int(words[1]), WEB, QUIET_WEB, words[2:]
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    known = times()
+    known = times(ends)
     while True:
-        process = subprocess.Popen(command, start_new_session=True)
+        command, told = Command(words, port), False
         try:
-            known = until_due(process, known, when_ended)
+            while times(ends) == known:
+                if not told and command.process.poll() is not None:
+                    told = True
+                    command.tell_end()
+                time.sleep(PAUSE)
+            known = settled(ends, quiet)
             say("a file was saved: starting again")
         finally:
-            end(process)
+            command.end()
 
 
 if __name__ == "__main__":

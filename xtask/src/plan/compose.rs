@@ -29,6 +29,14 @@ const DEVELOPMENT: &str = "\
 # Docker and root's Podman, where you aren't 1000:1000: DEV_USER=$(id -u):$(id -g), for root ALLOW_ROOT=1, too.
 ";
 
+/// What web, worker and beat come after. `migrate` comes after nothing and waits for PostgreSQL itself:
+/// Podman 4.3 starts no container that needs one which needs another.
+const ROLE: [(&str, &str); 3] = [
+    ("postgres", "service_healthy"),
+    ("redis", "service_healthy"),
+    ("migrate", "service_completed_successfully"),
+];
+
 /// Where Compose mounts secrets.
 const SECRETS: &str = "/run/secrets";
 
@@ -39,6 +47,15 @@ fn text(value: &str) -> String {
 
 fn list(values: &[&str]) -> String {
     format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
+}
+
+/// An image that a variable replaces, for machines without a registry.
+fn unquoted(variable: &str, reference: &str) -> String {
+    format!("${{{variable}:-{reference}}}")
+}
+
+fn service_image(variable: &str, reference: &str) -> String {
+    text(&unquoted(variable, reference))
 }
 
 /// The names that are secrets, and of their files.
@@ -83,13 +100,13 @@ pub fn production(config: &Config) -> String {
     let _ = write!(
         yaml,
         "  postgres:\n    image: {}\n    environment:\n      POSTGRES_USER: {project}\n      POSTGRES_DB: {project}\n      POSTGRES_PASSWORD_FILE: {SECRETS}/db-password\n    secrets: [db-password]\n    volumes: [\"database:/var/lib/postgresql/data\"]\n    security_opt: [\"no-new-privileges:true\"]\n    shm_size: 128m\n    mem_limit: 1g\n    stop_grace_period: 60s\n    restart: unless-stopped\n",
-        text(&config.services.postgres)
+        service_image("POSTGRES_IMAGE", &config.services.postgres)
     );
     health(&mut yaml, &["CMD", "pg_isready", "--username", project]);
     let _ = write!(
         yaml,
         "  redis:\n    image: {}\n    volumes: [\"redis:/data\"]\n    restart: unless-stopped\n",
-        text(&config.services.redis)
+        service_image("REDIS_IMAGE", &config.services.redis)
     );
     held(&mut yaml, "512m", &["/tmp"]);
     // The official image begins as root, to hand its volume over.
@@ -121,11 +138,9 @@ pub fn production(config: &Config) -> String {
         yaml.push_str("    stop_grace_period: 30s\n");
         if role == "migrate" {
             yaml.push_str("    restart: \"no\"\n");
-            after(&mut yaml, &[("postgres", "service_healthy")]);
         } else {
             yaml.push_str("    restart: unless-stopped\n");
-            let migrated = ("migrate", "service_completed_successfully");
-            after(&mut yaml, &[migrated, ("redis", "service_healthy")]);
+            after(&mut yaml, &ROLE);
         }
     }
     yaml.push_str("\nvolumes:\n  database:\n  redis:\n  media:\n  schedule:\n\nsecrets:\n");
@@ -142,7 +157,10 @@ pub fn development(config: &Config) -> String {
         config,
         top,
         image: format!("${{IMAGE:-{}:dev}}", config.image.name),
-        services: [config.services.postgres.clone(), config.services.redis.clone()],
+        services: [
+            unquoted("POSTGRES_IMAGE", &config.services.postgres),
+            unquoted("REDIS_IMAGE", &config.services.redis),
+        ],
         user: User::Numbers(1000, 1000),
         selinux: false,
         port: config.dev_site.port,
@@ -188,12 +206,11 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
     if let (Some(port), Some(host)) = (container.publish, container.host_port) {
         let _ = writeln!(yaml, "    ports: [\"127.0.0.1:${{PORT:-{host}}}:{port}\"]");
     }
-    let migrated = ("migrate", "service_completed_successfully");
     match name.as_str() {
         "postgres" => health(yaml, &["CMD", "pg_isready"]),
         "redis" => health(yaml, &["CMD", "redis-cli", "ping"]),
-        "migrate" => after(yaml, &[("postgres", "service_healthy")]),
-        _ => after(yaml, &[migrated, ("redis", "service_healthy")]),
+        "migrate" => {}
+        _ => after(yaml, &ROLE),
     }
 }
 

@@ -187,12 +187,11 @@ impl Facts<'_> {
         self.serving("migrate", &["migrate"])
     }
 
-    /// Web, worker and beat. Django's own server loads saved files itself, but ends where the
-    /// settings can't be read.
+    /// Web, worker and beat, each started again when a file is saved.
     pub fn roles(&self) -> [Container; 3] {
         let reload = format!("{TOOLS}/reload.py");
-        let server = ["python", "manage.py", "runserver", "0.0.0.0:8000"];
-        let web = [&["python", reload.as_str(), "--when-ended"], &server[..]].concat();
+        let server = ["python", "manage.py", "runserver", "--noreload", "0.0.0.0:8000"];
+        let web = [&["python", reload.as_str(), "--web", "8000"], &server[..]].concat();
         let role = |role| self.serving(role, &["python", reload.as_str(), ENTRYPOINT, role]);
         let web = self.serving("web", &web);
         [

@@ -6,11 +6,12 @@ use anyhow::Context as _;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 impl Runner {
     /// Runs `invocations` beside each other, and gives each line that one prints, by its index, and
-    /// then `None` for its end; until all have ended.
+    /// then `None` for its end; until all have ended, or are ended because `enough` is set.
     ///
     /// # Errors
     /// Those of `each`; [`crate::failure::Exit::Engine`] when one can't be started; 130 or 143
@@ -18,10 +19,11 @@ impl Runner {
     pub fn follow(
         &self,
         invocations: &[Invocation],
+        enough: &AtomicBool,
         each: &mut dyn FnMut(usize, Option<&str>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let mut children = Vec::new();
-        let outcome = self.follow_all(invocations, each, &mut children);
+        let outcome = self.follow_all(invocations, enough, each, &mut children);
         children.iter_mut().for_each(end);
         outcome
     }
@@ -29,6 +31,7 @@ impl Runner {
     fn follow_all(
         &self,
         invocations: &[Invocation],
+        enough: &AtomicBool,
         each: &mut dyn FnMut(usize, Option<&str>) -> anyhow::Result<()>,
         children: &mut Vec<Child>,
     ) -> anyhow::Result<()> {
@@ -64,6 +67,7 @@ impl Runner {
             self.check_signal()?;
             match lines.recv_timeout(TICK) {
                 Ok((index, line)) => each(index, line.as_deref())?,
+                Err(RecvTimeoutError::Timeout) if enough.load(Ordering::Relaxed) => return Ok(()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -103,8 +107,10 @@ mod tests {
             seen[index].push(line.map(str::to_owned));
             Ok(())
         };
-        runner.follow(&all, &mut each).unwrap();
+        runner.follow(&all, &AtomicBool::new(false), &mut each).unwrap();
         let line = |text: &str| Some(text.to_owned());
         assert_eq!(seen, [vec![line("a"), line("b"), None], vec![None]]);
+        let long = [Invocation::new("sleep", ["600"])];
+        runner.follow(&long, &AtomicBool::new(true), &mut |_, _| Ok(())).unwrap();
     }
 }

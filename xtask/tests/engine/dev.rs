@@ -31,7 +31,7 @@ fn detached(repository: &Repository) -> String {
 /// What the site answers, or why it doesn't.
 fn answer(repository: &Repository, path: &str) -> String {
     let script = format!(
-        "from urllib.request import urlopen\nprint(urlopen('http://127.0.0.1:8000{path}').read().decode())"
+        "from urllib.request import urlopen\nfrom urllib.error import HTTPError\ntry:\n  answer = urlopen('http://127.0.0.1:8000{path}')\nexcept HTTPError as error:\n  answer = error\nprint(answer.read().decode())"
     );
     let ended = dev(repository, &["--", "python", "-c", &script]);
     ended.out + &ended.err
@@ -71,18 +71,18 @@ fn a_saved_file_is_served_and_only_the_data_is_left() {
     wait("the first", || answer(&repository, "/saved/").contains("the first"));
     let logs = |role: &str| dev(&repository, &["logs", role]).good();
     wait("the worker", || logs("worker").contains("reload: a file was saved"));
-    // What can't be compiled is shown, and the next save is served: in a view, where Django waits,
-    // and in the settings, where its server ends.
-    repository.write("app/trading/views.py", &(repository.read("app/trading/views.py") + "\n(\n"));
-    wait("its error", || logs("web").contains("SyntaxError"));
-    repository.git(&["checkout", "--quiet", "app/trading/views.py"]);
-    view(&repository, "the second");
-    wait("the second", || answer(&repository, "/saved/").contains("the second"));
-    let settings = "app/senex_trader/settings/base.py";
-    repository.write(settings, &(repository.read(settings) + "\n(\n"));
-    wait("its end", || logs("web").contains("reload: ended with exit status"));
-    repository.git(&["checkout", "--quiet", settings]);
-    wait("again", || answer(&repository, "/saved/").contains("the second"));
+    // What can't be compiled is shown by the site and in the log, and the next save is served.
+    for (file, text) in
+        [("app/trading/views.py", "the second"), ("app/senex_trader/settings/base.py", "the third")]
+    {
+        let good = repository.read(file);
+        repository.write(file, &format!("{good}\n(\n"));
+        wait("its error", || answer(&repository, "/saved/").contains("SyntaxError"));
+        assert!(logs("web").contains("save a file to start it again"), "{file}");
+        repository.write(file, &good);
+        view(&repository, text);
+        wait(text, || answer(&repository, "/saved/").contains(text));
+    }
 
     // Files belong to the caller, and a command is the command.
     let owner = |file: &str| repository.path(file).metadata().unwrap().uid();
@@ -136,6 +136,12 @@ fn a_killed_dev_is_taken_over_beside_another_checkout() {
     assert!(running.matches("running").count() == 5 && !running.contains(&other), "{running}");
     // The next one takes over, another attaches, and the one that was first stops it.
     let first = foreground(&repository);
+    // What the image is made from was saved: it is made again, and what runs is of it.
+    let file = "docker/healthcheck";
+    repository.write(file, &(repository.read(file) + "# changed\n"));
+    let place = "/usr/local/lib/container/healthcheck";
+    let changed = || dev(&repository, &["--", "grep", "-c", "^# changed", place]).code == Some(0);
+    wait("the new image", changed);
     assert_eq!(end(foreground(&repository), "INT"), Some(130));
     assert_eq!(dev(&repository, &["status"]).good(), running);
     assert_eq!(end(first, "INT"), Some(130));

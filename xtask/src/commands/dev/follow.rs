@@ -2,7 +2,7 @@
 
 use super::Site;
 use crate::engine::containers;
-use crate::failure::{Exit, failure_help};
+use crate::failure::{Exit, failure_help, shown};
 use crate::plan::dev;
 use crate::run::{QUESTION, Runner, say, tail};
 use crate::state;
@@ -23,7 +23,7 @@ impl Site<'_> {
         let folder = &self.workflow.state.folder;
         let what = "of the `dev` that runs";
         let first = state::lock(folder, "dev", what, &holder, Duration::ZERO).ok();
-        let outcome = self.start().and_then(|port| self.follow(port));
+        let outcome = self.start().and_then(|port| self.follow_on(port));
         if self.runner.check_signal().is_err() {
             if first.is_none() {
                 say("left: another `cargo xtask dev` of this checkout goes on");
@@ -36,8 +36,30 @@ impl Site<'_> {
         outcome
     }
 
-    fn follow(&self, port: u16) -> anyhow::Result<()> {
-        let done = AtomicBool::new(false);
+    /// Follows the logs, and starts what another image needs once what it is made from was saved.
+    fn follow_on(&self, mut port: u16) -> anyhow::Result<()> {
+        let mut history = true;
+        loop {
+            let inputs = self.inputs()?;
+            if !self.follow(port, &inputs, history)? {
+                return Ok(());
+            }
+            history = false;
+            match self.start() {
+                Ok(new) => port = new,
+                Err(error) => {
+                    self.runner.check_signal()?;
+                    shown(&error).1.iter().for_each(|line| say(line));
+                    say("what ran goes on, until the next save");
+                }
+            }
+        }
+    }
+
+    /// Follows the logs until all roles have ended, or what the image is made from isn't `inputs`
+    /// any more: then it gives true.
+    fn follow(&self, port: u16, inputs: &str, history: bool) -> anyhow::Result<bool> {
+        let (done, other) = (AtomicBool::new(false), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -49,22 +71,37 @@ impl Site<'_> {
                     std::thread::sleep(Duration::from_millis(200));
                 }
             });
-            let roles: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
-            let outcome = self.stream(&roles);
+            scope.spawn(|| {
+                let mut last = inputs.to_owned();
+                while !done.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(500));
+                    // A file that is away for a moment is no other one.
+                    let Ok(now) = self.inputs() else { continue };
+                    if now != inputs && now == last {
+                        other.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    last = now;
+                }
+            });
+            let outcome = self.stream(history, &other);
             done.store(true, Ordering::Relaxed);
-            outcome
+            outcome.map(|()| other.load(Ordering::Relaxed))
         })
     }
 
-    /// Prints what `roles` print until all have ended.
-    fn stream(&self, roles: &[&str]) -> anyhow::Result<()> {
+    /// Prints what all print until they have ended, or `enough` is set.
+    fn stream(&self, history: bool, enough: &AtomicBool) -> anyhow::Result<()> {
+        let roles: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
+        // The second time, the services are those of the first time.
+        let lines = |role: &str| if history || dev::ROLES.contains(&role) { "50" } else { "0" };
         let all: Vec<_> = roles
             .iter()
-            .map(|role| containers::follow(self.engine, &self.name(role), "50"))
+            .map(|role| containers::follow(self.engine, &self.name(role), lines(role)))
             .collect();
         let prefix = self.prefixes();
         let mut last = vec![Vec::new(); roles.len()];
-        self.runner.follow(&all, &mut |index, line| {
+        self.runner.follow(&all, enough, &mut |index, line| {
             let role = roles[index];
             match line {
                 Some(line) => {
@@ -126,11 +163,11 @@ impl Site<'_> {
     /// What stands before each line of a role; coloured on a terminal (no-color.org).
     fn prefixes(&self) -> impl Fn(&str) -> String + use<> {
         let colour = std::io::stdout().is_terminal() && self.world.variable("NO_COLOR").is_none();
-        move |role| shown(role, colour)
+        move |role| prefixed(role, colour)
     }
 }
 
-fn shown(role: &str, colour: bool) -> String {
+fn prefixed(role: &str, colour: bool) -> String {
     let name = format!("{role:<8} | ");
     let all = dev::SERVICES.iter().chain(&dev::ROLES);
     match all.zip(COLOURS).find(|(other, _)| **other == role).filter(|_| colour) {
@@ -150,8 +187,8 @@ mod tests {
 
     #[test]
     fn a_prefix_has_a_colour_only_where_it_is_wanted() {
-        assert_eq!(shown("web", false), "web      | ");
-        assert_eq!(shown("web", true), "\x1b[36mweb      | \x1b[0m");
-        assert_eq!(shown("worker", false).len(), shown("postgres", false).len());
+        assert_eq!(prefixed("web", false), "web      | ");
+        assert_eq!(prefixed("web", true), "\x1b[36mweb      | \x1b[0m");
+        assert_eq!(prefixed("worker", false).len(), prefixed("postgres", false).len());
     }
 }
