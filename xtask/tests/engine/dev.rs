@@ -103,6 +103,41 @@ fn a_saved_file_is_served_and_only_the_data_is_left() {
     assert_eq!(things(&repository), before);
 }
 
+/// A command in a pseudo-terminal gets it.
+fn in_a_terminal(repository: &Repository, words: &[&str]) -> Option<i32> {
+    let plain = command(repository, words);
+    let all = std::iter::once(plain.get_program()).chain(plain.get_args());
+    let line: String = all.map(|word| format!("'{}' ", word.to_str().unwrap())).collect();
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+    script.current_dir(repository.path("")).env("XTASK_CI", "none").stdin(Stdio::null());
+    script.output().unwrap().status.code()
+}
+
+#[test]
+fn a_command_has_the_terminal_and_the_owner_of_the_checkout() {
+    let repository = Repository::new();
+    let before = things(&repository);
+    detached(&repository);
+    let terminal = "test -t 0 && test -t 1 && test -t 2 && exit 5";
+    assert_eq!(in_a_terminal(&repository, &["--", "sh", "-c", terminal]), Some(5));
+    assert_eq!(dev(&repository, &["--", "sh", "-c", terminal]).code, Some(1));
+    dev(&repository, &["stop"]).good();
+    let root = repository.path("app").metadata().unwrap().uid() == 0;
+    if root {
+        // Somebody else's checkout: the containers run as that one.
+        let top = repository.path("");
+        let words = ["--recursive", "1234:1234", top.to_str().unwrap()];
+        assert!(Command::new("chown").args(words).status().unwrap().success());
+        let made = dev(&repository, &["--", "sh", "-c", "id -u; id -g; echo >made"]).good();
+        assert_eq!(made, "1234\n1234");
+        assert_eq!(repository.path("app/made").metadata().unwrap().uid(), 1234);
+        wait("beat", || dev(&repository, &["logs", "beat"]).good().contains("beat: Starting"));
+    }
+    dev(&repository, &["stop", "--volumes"]).good();
+    assert_eq!(things(&repository), before);
+}
+
 /// Starts it in the foreground, and comes back when the site answers.
 fn foreground(repository: &Repository) -> Child {
     let mut command = command(repository, &[]);
