@@ -33,6 +33,10 @@ PYTHON = (".py",)
 WEB = (".py", ".html", ".txt", ".xml", ".mo")
 
 
+# The signals that asked us to end.
+asked_to_end = []
+
+
 def say(text):
     print(f"reload: {text}", file=sys.stderr, flush=True)
 
@@ -53,7 +57,7 @@ def times(ends, folder="."):
 def settled(ends, quiet):
     """The times, once no file was saved for so long."""
     known, since = times(ends), time.monotonic()
-    while time.monotonic() - since < quiet:
+    while time.monotonic() - since < quiet and not asked_to_end:
         time.sleep(0.05)
         now = times(ends)
         if now != known:
@@ -130,18 +134,20 @@ def main(words):
     if words[0] == "--web":
         port, ends, quiet, words = int(words[1]), WEB, QUIET_WEB, words[2:]
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        # Only noted: raised in the middle of a start, it would leave the command behind.
+        signal.signal(number, lambda number, _: asked_to_end.append(number))
     known = times(ends)
-    while True:
+    while not asked_to_end:
         command, told = Command(words, port), False
         try:
-            while times(ends) == known:
+            while times(ends) == known and not asked_to_end:
                 if not told and command.process.poll() is not None:
                     told = True
                     command.tell_end()
                 time.sleep(PAUSE)
-            known = settled(ends, quiet)
-            say("a file was saved: starting again")
+            if not asked_to_end:
+                known = settled(ends, quiet)
+                say("a file was saved: starting again")
         finally:
             command.end()
 
