@@ -37,6 +37,10 @@ const ROLE: [(&str, &str); 3] = [
     ("migrate", "service_completed_successfully"),
 ];
 
+/// Whether Django's own server answers.
+const ASK: &str =
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/', timeout=4)";
+
 /// Where Compose mounts secrets.
 const SECRETS: &str = "/run/secrets";
 
@@ -210,7 +214,13 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
         "postgres" => health(yaml, &["CMD", "pg_isready"]),
         "redis" => health(yaml, &["CMD", "redis-cli", "ping"]),
         "migrate" => {}
-        _ => after(yaml, &ROLE),
+        _ => {
+            after(yaml, &ROLE);
+            if name == "web" {
+                // The image's own check knows the roles of production alone.
+                health(yaml, &["CMD", "python", "-c", ASK]);
+            }
+        }
     }
 }
 
