@@ -107,6 +107,12 @@ pub enum Command {
     /// Everything that it starts is in a network of its own and is removed at the end, also after
     /// Ctrl-C. Exit code 8 when a check fails.
     SmokeTest(SmokeTest),
+    /// Run the site from the checkout, with PostgreSQL, Redis, worker and beat: save a file, see it
+    ///
+    /// Builds the development image where it isn't here or its files have changed, starts everything
+    /// and shows the logs. Ctrl-C stops all of it and keeps the data. A second `dev` in the same
+    /// checkout shows the logs of the first. docs/dev.md tells the rest.
+    Dev(Dev),
     /// Make one layer of all layers of an image, and check that it is the same image
     ///
     /// The result is NAME:TAG-squashed, `NAME:prod-squashed` of the production image; the image
@@ -130,7 +136,7 @@ pub enum Command {
 }
 
 /// `cargo xtask build`
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub struct Build {
     /// Build the production image [default]
     #[arg(long, conflicts_with = "dev")]
@@ -243,6 +249,52 @@ pub struct SmokeTest {
     /// Also write the result as JUnit XML to this file
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+}
+
+/// `cargo xtask dev`
+#[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Dev {
+    /// Come back once the site is healthy, and leave it running
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Run the payload's tests in the development image; what follows goes to pytest
+    #[arg(
+        long,
+        num_args = 0..,
+        allow_hyphen_values = true,
+        value_name = "ARGUMENTS",
+        conflicts_with_all = ["detach", "words"]
+    )]
+    pub test: Option<Vec<String>>,
+    /// Run this command beside the site, in a container of its own, and end as it ends
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "detach")]
+    pub words: Vec<String>,
+    /// What else there is to do.
+    #[command(subcommand)]
+    pub action: Option<DevAction>,
+}
+
+/// What `dev` does with what runs already.
+#[derive(Clone, Debug, Subcommand)]
+pub enum DevAction {
+    /// Say what runs, and where the site is
+    Status,
+    /// Show the logs, of some roles only where they are named
+    Logs {
+        /// web, worker, beat, migrate, postgres or redis
+        #[arg(value_name = "ROLE")]
+        roles: Vec<String>,
+        /// Go on until Ctrl-C; the site goes on, too
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Stop everything and keep the data
+    Stop {
+        /// Remove the data, too
+        #[arg(long)]
+        volumes: bool,
+    },
 }
 
 /// `cargo xtask squash`

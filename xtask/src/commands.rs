@@ -1,16 +1,21 @@
 //! One short driver for each command: reads the world, asks for a plan, runs it, reports.
 
+use crate::base::Source;
 use crate::context::{self, ContextFile};
+use crate::engine::Engine;
 use crate::git::{self, Checkout};
 use crate::ignore::Ignore;
+use crate::invocation::Invocation;
 use crate::lint::{self, Finding};
-use crate::world::Workflow;
+use crate::run::Runner;
+use crate::world::{Workflow, World};
 use anyhow::Context as _;
 use std::path::Path;
 
 pub mod bench;
 pub mod build;
 pub mod context_list;
+pub mod dev;
 pub mod doctor;
 pub mod images;
 pub mod label;
@@ -68,4 +73,38 @@ pub fn lint(workflow: &Workflow) -> anyhow::Result<Vec<(String, Finding)>> {
         all.extend(lint::lint(&text).into_iter().map(|finding| (file.clone(), finding)));
     }
     Ok(all)
+}
+
+/// The images of PostgreSQL and Redis, fetched or made where they aren't here; in a dry run with
+/// the commands that would do that.
+///
+/// # Errors
+/// As [`Source::resolve`].
+pub fn services(
+    world: &World,
+    workflow: &Workflow,
+    engine: &Engine,
+    assumed: bool,
+    runner: &Runner,
+) -> anyhow::Result<([String; 2], Vec<Invocation>)> {
+    let source = Source {
+        world,
+        runner,
+        state: &workflow.state,
+        engine,
+        assumed,
+        top: &workflow.top,
+        log: workflow.state.new_log("services")?,
+        network: &workflow.config.network,
+        dry_run: world.common.dry_run,
+    };
+    let services = &workflow.config.services;
+    let mut steps = Vec::new();
+    let mut resolve = |service: &str| {
+        let (base, first) = source.resolve(service, false, None)?;
+        steps.extend(first);
+        anyhow::Ok(base.reference)
+    };
+    let references = [resolve(&services.postgres)?, resolve(&services.redis)?];
+    Ok((references, steps))
 }

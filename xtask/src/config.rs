@@ -8,6 +8,7 @@ use crate::tags::Rules;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
+pub mod dev;
 mod raw;
 pub mod smoke;
 
@@ -37,6 +38,8 @@ pub struct Config {
     pub tags: Rules,
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
+    /// What `dev` runs.
+    pub development: dev::Dev,
 }
 
 /// `[image]`: the repository name and the labels that don't come from git.
@@ -158,7 +161,8 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
-        "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
+        "image", "app", "engine", "variant", "services", "network", "context", "tags", "dev",
+        "smoke",
     ]);
     file.only_keys(
         "image",
@@ -225,6 +229,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
         tags: tags(file),
         smoke: smoke::read(file),
+        development: dev::read(file),
     }
 }
 

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         }
     };
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let (code, lines) = failure::shown(&error);
             lines.iter().for_each(|line| run::say(line));
@@ -80,7 +80,7 @@ fn exit(code: failure::Exit) -> ExitCode {
     ExitCode::from(code as u8)
 }
 
-fn run(cli: cli::Cli) -> anyhow::Result<()> {
+fn run(cli: cli::Cli) -> anyhow::Result<ExitCode> {
     let env = cli.common.format == cli::Format::Env;
     if env && !matches!(cli.command, cli::Command::Label(_)) {
         let message = "printing in the form env: only `label` has it";
@@ -97,8 +97,10 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
     outcome
 }
 
-fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
+/// Only `dev` has an exit status of its own: that of the command which it ran.
+fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<ExitCode> {
     match command {
+        cli::Command::Dev(args) => return commands::dev::run(world, args),
         cli::Command::Build(args) => commands::build::run(world, args),
         cli::Command::Label(args) => commands::label::run(world, args),
         cli::Command::Context(args) => commands::context_list::run(world, args),
@@ -110,5 +112,6 @@ fn command(world: &world::World, command: &cli::Command) -> anyhow::Result<()> {
         cli::Command::Clean(args) => commands::images::clean(world, *args),
         cli::Command::Test(args) => commands::test::run(world, args),
         cli::Command::Bench(args) => commands::bench::run(world, args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

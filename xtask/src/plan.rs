@@ -14,6 +14,8 @@ use crate::state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub mod dev;
+
 /// The image that a build starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {

@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+mod follow;
 mod said;
 mod together;
+pub use follow::{Event, Following};
 pub use said::{shortened, step_failed, tail};
 pub use together::{all, both};
 
@@ -287,6 +289,26 @@ impl Runner {
         let mut command = self.command(invocation)?;
         // stdout is for our own result alone.
         command.stdout(std::io::stderr());
+        self.foreground(invocation, command)
+    }
+
+    /// Runs a command that has our own streams and whose output is our result.
+    ///
+    /// # Errors
+    /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal.
+    pub fn instead(&self, invocation: &Invocation) -> anyhow::Result<Option<i32>> {
+        self.check_signal()?;
+        if self.verbose {
+            say(&format!("$ {invocation}"));
+        }
+        self.foreground(invocation, self.command(invocation)?)
+    }
+
+    fn foreground(
+        &self,
+        invocation: &Invocation,
+        mut command: Command,
+    ) -> anyhow::Result<Option<i32>> {
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
         // It has our own streams: nothing tells that it is about to end.
         let (_open, closed) = channel();

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub mod checks;
 mod endings;
 mod entry;
-mod http;
+pub mod http;
 pub mod image;
 pub mod picture;
 pub mod report;
@@ -161,4 +161,11 @@ pub fn run_all(
         |outcome: &Outcome| checks::all().iter().position(|check| check.name == outcome.check.name);
     outcomes.sort_by_key(place);
     outcomes
+}
+
+/// What a service of the project refuses to start without: as the Dockerfiles have it, where
+/// `docker/image.toml` says nothing.
+pub fn required(app: &crate::config::App) -> Vec<String> {
+    let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+    app.required_environment.clone().unwrap_or_else(default)
 }

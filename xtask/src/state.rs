@@ -131,8 +131,16 @@ impl State {
     /// # Errors
     /// [`Exit::Locked`], naming the process that holds it.
     pub fn lock(&self, patience: Duration) -> anyhow::Result<File> {
+        self.lock_of("lock", patience)
+    }
+
+    /// As [`State::lock`], of something else than the build.
+    ///
+    /// # Errors
+    /// [`Exit::Locked`], naming the process that holds it.
+    pub fn lock_of(&self, name: &str, patience: Duration) -> anyhow::Result<File> {
         make_folder(&self.folder)?;
-        let path = self.folder.join("lock");
+        let path = self.folder.join(name);
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -148,7 +156,7 @@ impl State {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let holder = fs::read_to_string(self.folder.join("lock-holder"));
+                    let holder = fs::read_to_string(self.folder.join(format!("{name}-holder")));
                     let who = holder.unwrap_or_else(|_| "a process".to_owned());
                     let who = who.trim();
                     return Err(failure_help(
@@ -163,7 +171,7 @@ impl State {
             }
         }
         let text = format!("process {}\n", std::process::id());
-        write_whole(&self.folder.join("lock-holder"), &text)?;
+        write_whole(&self.folder.join(format!("{name}-holder")), &text)?;
         Ok(file)
     }
 }

@@ -28,6 +28,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// Every [`Exit`] but those of registries that are pushed to.
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
+    match make(world, args)? {
+        Done::Script(script, json) => world.result(&script, &json),
+        Done::Image(report, names) => {
+            world.hand_over(&report.outputs(&names), &report.markdown())?;
+            world.result(&report.to_string(), &serde_json::to_value(&report)?)
+        }
+    }
+}
+
+/// What a build comes to.
+pub enum Done {
+    /// `--dry-run`: the script, and its plan as JSON.
+    Script(String, serde_json::Value),
+    /// The image, and what it is called in a registry.
+    Image(Box<report::Build>, Vec<String>),
+}
+
+/// Builds, and prints no result.
+///
+/// # Errors
+/// As [`run`].
+pub fn make(world: &World, args: &cli::Build) -> anyhow::Result<Done> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
     world.mask(&secret_values(world, &workflow.top, args));
@@ -86,17 +108,21 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
         );
     }
     if dry_run {
-        return show(world, &engine, &plan, &workflow.top, &first);
+        let (script, json) = shown(&engine, &plan, &workflow.top, &first);
+        return Ok(Done::Script(script, json));
     }
     let made = build(&workflow, &engine, &plan, &runner, &log)?;
     let report = report(world, &engine, &plan, &checkout, made, log);
     let names = tags::names(&workflow.config.tags, &tags::Facts::of(&checkout, &identity, None))?;
     let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
-    world.hand_over(&report.outputs(&names), &report.markdown())?;
-    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+    Ok(Done::Image(Box::new(report), names))
 }
 
-fn engine(
+/// The engine, and whether it is only assumed: in a dry run where none works.
+///
+/// # Errors
+/// As [`Search::engine`].
+pub fn engine(
     world: &World,
     workflow: &Workflow,
     machine: &Machine,
@@ -181,13 +207,12 @@ fn facts<'a>(
 }
 
 /// `--dry-run`: the script, or with `--format json` the plan and its commands.
-fn show(
-    world: &World,
+fn shown(
     engine: &Engine,
     plan: &plan::Build,
     top: &Path,
     first: &[Invocation],
-) -> anyhow::Result<()> {
+) -> (String, serde_json::Value) {
     let script = words::script(engine, plan, top, first);
     let commands: Vec<&str> = script.lines().collect();
     let json = serde_json::json!({
@@ -199,7 +224,7 @@ fn show(
         "standin": plan.base.standin,
         "commands": commands,
     });
-    world.result(&script, &json)
+    (script, json)
 }
 
 /// Runs the build, and removes what it left behind when it did not end well.

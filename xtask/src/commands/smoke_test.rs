@@ -1,6 +1,5 @@
 //! `smoke-test`: runs an image with PostgreSQL and Redis beside it, and proves what it is.
 
-use crate::base::Source;
 use crate::ci;
 use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
@@ -168,25 +167,11 @@ fn subject(
         ));
     }
     let config = &workflow.config;
-    let mut services = [config.services.postgres.clone(), config.services.redis.clone()];
-    if chosen.iter().any(|check| check.lane != Lane::Image) {
-        let source = Source {
-            world,
-            runner,
-            state: &workflow.state,
-            engine,
-            assumed: false,
-            top: &workflow.top,
-            log: workflow.state.new_log("services")?,
-            network: &config.network,
-            dry_run: world.common.dry_run,
-        };
-        for service in &mut services {
-            let (base, _) = source.resolve(service, false, None)?;
-            *service = base.reference;
-        }
-    }
-    let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+    let services = if chosen.iter().any(|check| check.lane != Lane::Image) {
+        super::services(world, workflow, engine, false, runner)?.0
+    } else {
+        [config.services.postgres.clone(), config.services.redis.clone()]
+    };
     let image = inspect::image(&answer.stdout)?;
     let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
     let expected = expected(world, workflow, engine)?;
@@ -201,7 +186,7 @@ fn subject(
         services,
         module: config.app.module.clone(),
         queues: config.app.queues.clone(),
-        required_environment: config.app.required_environment.clone().unwrap_or_else(default),
+        required_environment: smoke::required(&config.app),
         smoke: config.smoke.clone(),
     })
 }

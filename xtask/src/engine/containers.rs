@@ -22,16 +22,37 @@ pub struct Container {
     pub network: Option<String>,
     /// Names of other containers with their addresses, for `/etc/hosts`.
     pub hosts: Vec<(String, String)>,
-    /// The port that is published on a random port of the loopback address.
+    /// The port that is published on the loopback address.
     pub publish: Option<u16>,
+    /// The port of the loopback address; `None`: a random one.
+    pub host_port: Option<u16>,
     /// Read-only root file system with a tmpfs on /tmp, no capability, no new privileges.
     pub hardened: bool,
-    /// Folders that are volumes without a name; they go with the container.
+    /// Folders that are volumes without a name, which go with the container; `NAME:FOLDER` is one
+    /// that stays, `/FOLDER:FOLDER` is a folder of this machine.
     pub volumes: Vec<String>,
     /// `USER` instead of the image's own.
     pub user: Option<String>,
+    /// Groups of that user beside its own.
+    pub groups: Vec<String>,
+    /// How the users inside are those of this machine.
+    pub user_namespace: Option<String>,
+    /// A terminal of its own, and our standard input.
+    pub terminal: Terminal,
     /// Its labels.
     pub labels: Vec<(String, String)>,
+}
+
+/// What a container that is waited for gets of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Terminal {
+    /// Nothing.
+    #[default]
+    None,
+    /// Standard input.
+    Input,
+    /// Standard input, and a terminal.
+    Whole,
 }
 
 /// Starts `container`; with `detach` it goes on, else it is waited for and removed.
@@ -48,7 +69,8 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         option("--add-host", &format!("{name}:{address}"));
     }
     if let Some(port) = container.publish {
-        option("--publish", &format!("127.0.0.1::{port}"));
+        let host = container.host_port.map(|port| port.to_string()).unwrap_or_default();
+        option("--publish", &format!("127.0.0.1:{host}:{port}"));
     }
     for (name, value) in &container.env {
         option("--env", &format!("{name}={value}"));
@@ -58,6 +80,12 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     }
     if let Some(user) = &container.user {
         option("--user", user);
+    }
+    for group in &container.groups {
+        option("--group-add", group);
+    }
+    if let Some(namespace) = &container.user_namespace {
+        option("--userns", namespace);
     }
     if let Some(entrypoint) = &container.entrypoint {
         option("--entrypoint", entrypoint);
@@ -76,6 +104,12 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         // Docker runs health checks itself; not before the first interval, which is 30 s.
         words.push("--health-interval=2s".into());
     }
+    let terminal: &[&str] = match container.terminal {
+        Terminal::None => &[],
+        Terminal::Input => &["--interactive"],
+        Terminal::Whole => &["--interactive", "--tty"],
+    };
+    words.extend(terminal.iter().map(ToString::to_string));
     words.push(container.image.clone());
     words.extend(container.words.iter().cloned());
     call(engine, words)
@@ -123,6 +157,12 @@ pub fn logs(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["logs", name])
 }
 
+/// What a container has printed last, and what it prints from now on.
+pub fn follow(engine: &Engine, name: &str, lines: usize) -> Invocation {
+    let lines = lines.to_string();
+    call(engine, ["logs", "--follow", "--tail", lines.as_str(), name])
+}
+
 /// The address that a port of a container is published on.
 pub fn port(engine: &Engine, name: &str, port: u16) -> Invocation {
     let port = format!("{port}/tcp");
@@ -146,6 +186,33 @@ pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["network", "rm", name])
 }
 
+/// Makes a volume with a name.
+pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
+    let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
+    let words = ["volume".to_owned(), "create".to_owned()].into_iter().chain(labels);
+    call(engine, words.chain([name.to_owned()]))
+}
+
+/// Removes a volume.
+pub fn volume_remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["volume", "rm", name])
+}
+
+/// Whether a network or a volume is there.
+pub fn exists(engine: &Engine, thing: Thing, name: &str) -> Invocation {
+    call(engine, [thing.word(), "inspect", name])
+}
+
+/// What is known about all containers with a label: name, state, exit status and the label
+/// `second`, with tabs.
+pub fn labelled_states(engine: &Engine, label: &str, second: &str) -> [Invocation; 2] {
+    let form = format!(
+        "{{{{.Name}}}}\t{{{{.State.Status}}}}\t{{{{.State.ExitCode}}}}\t{{{{index .Config.Labels \"{second}\"}}}}"
+    );
+    let ask = call(engine, ["container", "inspect", "--format", form.as_str()]);
+    [labelled(engine, Thing::Container, label), ask]
+}
+
 /// The ids of all containers, one a line.
 pub fn all(engine: &Engine) -> Invocation {
     call(engine, ["ps", "--all", "--no-trunc", "--quiet"])
@@ -164,6 +231,18 @@ pub enum Thing {
     Container,
     /// A network.
     Network,
+    /// A volume with a name.
+    Volume,
+}
+
+impl Thing {
+    fn word(self) -> &'static str {
+        match self {
+            Thing::Container => "container",
+            Thing::Network => "network",
+            Thing::Volume => "volume",
+        }
+    }
 }
 
 /// The ids of all things that have the label `label`.
@@ -172,16 +251,17 @@ pub fn labelled(engine: &Engine, thing: Thing, label: &str) -> Invocation {
     let words: &[&str] = match thing {
         Thing::Container => &["ps", "--all", "--no-trunc", "--quiet"],
         Thing::Network => &["network", "ls", "--quiet"],
+        Thing::Volume => &["volume", "ls", "--quiet"],
     };
     call(engine, words.iter().copied().chain(["--filter", filter.as_str()]))
 }
 
 /// The value of a label.
 pub fn label_of(engine: &Engine, thing: Thing, id: &str, label: &str) -> Invocation {
-    let (kind, labels) = match thing {
-        Thing::Container => ("container", ".Config.Labels"),
-        Thing::Network => ("network", ".Labels"),
+    let labels = match thing {
+        Thing::Container => ".Config.Labels",
+        Thing::Network | Thing::Volume => ".Labels",
     };
     let form = format!("{{{{index {labels} \"{label}\"}}}}");
-    call(engine, [kind, "inspect", "--format", form.as_str(), id])
+    call(engine, [thing.word(), "inspect", "--format", form.as_str(), id])
 }

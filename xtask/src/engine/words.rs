@@ -216,6 +216,12 @@ pub fn driver_status(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .DriverStatus}}"])
 }
 
+/// What separates containers from the machine (Docker), as a JSON list: `name=rootless` in it is
+/// a daemon of an ordinary user's.
+pub fn security_options(engine: &Engine) -> Invocation {
+    call(engine, ["info", "--format", "{{json .SecurityOptions}}"])
+}
+
 /// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
 pub fn mirrors(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])

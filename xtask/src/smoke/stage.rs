@@ -518,6 +518,7 @@ pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Res
             let removal = match thing {
                 Thing::Container => containers::remove(engine, id),
                 Thing::Network => containers::network_remove(engine, id),
+                Thing::Volume => containers::volume_remove(engine, id),
             };
             let removed = runner.ask(&removal, QUESTION)?;
             anyhow::ensure!(removed.good(), "removing {id}: {}", removed.last_line());

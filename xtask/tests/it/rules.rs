@@ -23,6 +23,7 @@ fn the_development_image_is_in_step_with_production() {
     let prod = instructions("docker/Dockerfile");
     let own = [
         "FROM ${BASE_IMAGE} AS development",
+        "COPY docker/development/ /usr/local/lib/container/",
         "CMD [\"python\", \"manage.py\", \"runserver\", \"0.0.0.0:8000\"]",
     ];
     for line in instructions("docker/Dockerfile.dev") {

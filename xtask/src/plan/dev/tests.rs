@@ -1,0 +1,1 @@
+//! The plan of `dev` as a value.
