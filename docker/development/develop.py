@@ -1,31 +1,46 @@
-"""A role that starts again when a file is saved: `develop.py ROLE [COMMAND…]`, for development only.
+"""Starts a role again when a file is saved: `develop.py ROLE [COMMAND…]`, for development only.
 
-It runs the command, or without one the role as production does. When that ends by itself, it waits for
-the next saved file, and in place of web answers with what went wrong. WATCHFILES_FORCE_POLLING=1
-looks at the files themselves, where no events come from the machine that the files are on.
+It runs the command, or without one the role as production does. When that ends by itself, it waits
+for the next saved file, and in place of web answers with what went wrong.
+WATCHFILES_FORCE_POLLING=1 looks at the files themselves, where no events come from the machine that
+the files are on.
 """
 
 import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import deque
+
+try:
+    import watchfiles
+except ModuleNotFoundError:
+    watchfiles = None
 
 LIBRARY = os.path.dirname(os.path.abspath(__file__))
 # A save is often several writes, and a change of branch many.
 SETTLING_MILLISECONDS = 50
 # Web comes first: somebody waits for it.
-FOLLOWING_SECONDS = 1.0
+FOLLOWING_SECONDS = 2.0
 ENDING_SECONDS = float(os.environ.get("STOP_GRACE_PERIOD") or 5)
 LINES = 60
+# Where `warm.py` finds what to load, and when the next one is made: the running one comes first.
+MODULES = os.path.join(tempfile.gettempdir(), "develop-modules")
+SPARE_SECONDS = 4.0
+# Folders of the project that the site writes.
+WRITTEN = ("logs", "media", "staticfiles")
 # What a process wrote last, for the page in place of it.
 last_lines = deque(maxlen=LINES)
 
 
 def say(text):
-    print(f"develop: {text}", file=sys.stderr, flush=True)
+    # One write: an engine would take two for two lines.
+    sys.stderr.write(f"develop: {text}\n")
+    sys.stderr.flush()
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -54,23 +69,56 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
 
+def start_process(command, stdin=None):
+    # A process group of its own: a worker has children.
+    return subprocess.Popen(command, stdin=stdin, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def warm():
+    script = os.path.join(LIBRARY, "warm.py")
+    return start_process([sys.executable, script, MODULES], subprocess.PIPE)
+
+
 class Role:
     def __init__(self, name, command):
         self.name = name
         self.command = command
         self.process = None
         self.server = None
+        self.spare = None
+        self.timer = None
+        self.over = False
         self.lock = threading.Lock()
 
     def start(self):
         with self.lock:
             self.close_page()
             last_lines.clear()
-            # A process group of its own: a worker has children.
-            self.process = subprocess.Popen(
-                self.command, stderr=subprocess.PIPE, start_new_session=True
-            )
+            if self.command[0] == "python":
+                self.process, self.spare = self.spare or warm(), None
+                self.process.stdin.write(json.dumps(self.command[1:]).encode() + b"\n")
+                self.process.stdin.close()
+                self.timer = threading.Timer(SPARE_SECONDS, self.prepare)
+                self.timer.daemon = True
+                self.timer.start()
+            else:
+                self.process = start_process(self.command)
             threading.Thread(target=self.follow, args=[self.process], daemon=True).start()
+
+    def prepare(self):
+        with self.lock:
+            if self.spare is None and not self.over:
+                self.spare = warm()
+
+    def finish(self):
+        with self.lock:
+            self.over = True
+            spare, self.spare = self.spare, None
+        if spare is not None:
+            spare.kill()
+            spare.wait()
+        self.stop()
+        self.close_page()
 
     def follow(self, process):
         for line in process.stderr:
@@ -100,6 +148,8 @@ class Role:
 
     def stop(self):
         with self.lock:
+            if self.timer is not None:
+                self.timer.cancel()
             process, self.process = self.process, None
         if process is None:
             return
@@ -117,17 +167,15 @@ class Role:
             process.wait()
 
 
-def changes(folder):
-    """A list of changed files at a time; nothing where nobody can tell."""
-    try:
-        import watchfiles
-    except ModuleNotFoundError:
-        say("saved files aren't seen: watchfiles isn't among the packages for development")
-        while True:
-            signal.pause()
+def changes(folder, name):
+    """A list of changed files at a time."""
     events = watchfiles.watch(
         folder,
-        watch_filter=watchfiles.PythonFilter(),
+        watch_filter=watchfiles.PythonFilter(
+            ignore_paths=[os.path.join(folder, other) for other in WRITTEN],
+            # Templates are kept by the process that has read them.
+            extra_extensions=(".html", ".txt", ".xml") if name == "web" else (),
+        ),
         debounce=200,
         step=SETTLING_MILLISECONDS,
         poll_delay_ms=300,
@@ -147,7 +195,8 @@ def default_command(name):
 
 def record_role(name):
     """As the entrypoint does, for `healthcheck`: a command of its own doesn't pass it."""
-    with open("/tmp/container-role", "w") as file:
+    folder = (os.environ.get("CONTAINER_RUN") or "/tmp").split()[0]
+    with open(os.path.join(folder, "container-role"), "w") as file:
         file.write(name)
 
 
@@ -157,10 +206,14 @@ def main(words):
         signal.signal(number, leave)
     if command:
         record_role(name)
-    role = Role(name, command or default_command(name))
+    command = command or default_command(name)
+    if watchfiles is None:
+        say("watchfiles isn't among the packages for development: only web sees a saved file")
+        os.execvp(command[0], [word for word in command if word != "--noreload"])
+    role = Role(name, command)
     role.start()
     try:
-        for files in changes(os.getcwd()):
+        for files in changes(os.getcwd(), name):
             if name != "web":
                 threading.Event().wait(FOLLOWING_SECONDS)
             more = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -168,7 +221,7 @@ def main(words):
             role.stop()
             role.start()
     finally:
-        role.stop()
+        role.finish()
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ pub fn run(world: &World, args: &cli::Dev) -> anyhow::Result<ExitCode> {
     let port = start::port(&here, assumed)?;
     let config = &workflow.config;
     let top = &workflow.top;
-    let facts = Facts { engine, config, top, image, services, port, owner, selinux };
+    let facts = Facts { config, top, image, services, port, owner, selinux };
     let plan = dev::dev(&facts);
     let command = command(args);
     if world.common.dry_run {

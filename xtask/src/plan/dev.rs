@@ -46,8 +46,6 @@ pub enum Owner {
 /// The world as far as `dev` depends on it, read at the top.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
     /// `docker/image.toml`.
     pub config: &'a Config,
     /// Top folder of the workflow.

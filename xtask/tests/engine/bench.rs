@@ -94,7 +94,7 @@ impl Repository {
     pub fn command(&self, words: &[&str]) -> Command {
         let taken = std::env::var_os("XTASK_TEST_PROGRAM");
         let mut command = Command::new(taken.unwrap_or(env!("CARGO_BIN_EXE_xtask").into()));
-        command.args(words).args(["--engine", &engine()]).current_dir(self.folder.path());
+        command.args(["--engine", &engine()]).args(words).current_dir(self.folder.path());
         // The pipeline that the tests themselves run in is not that of this repository.
         command.env("XTASK_CI", "none").stdin(Stdio::null());
         command

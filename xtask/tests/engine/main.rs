@@ -10,6 +10,7 @@ mod clean;
 mod context;
 mod dependencies;
 mod design;
+mod dev;
 #[path = "../it/ended.rs"]
 mod ended;
 mod killed;

@@ -33,7 +33,7 @@ pub fn named(result: &Value, outcome: &str) -> Vec<String> {
 }
 
 /// Everything that the engine has of containers, networks and volumes.
-fn things(repository: &Repository) -> Vec<String> {
+pub fn things(repository: &Repository) -> Vec<String> {
     let all = |words: &[&str]| repository.engine(words).good();
     let lists = [
         all(&["ps", "--all", "--quiet", "--no-trunc"]),
