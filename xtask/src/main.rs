@@ -56,6 +56,8 @@ mod verify;
 mod report;
 // One driver for each command.
 mod commands;
+#[cfg(test)]
+mod compose;
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {

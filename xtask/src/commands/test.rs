@@ -214,6 +214,8 @@ impl Bench<'_> {
             invocation.env.clone_from(&lab.env);
             let uv = ("XTASK_TEST_UV".to_owned(), self.tool("uv"));
             invocation.env.push(uv);
+            let compose = ("XTASK_TEST_PODMAN_COMPOSE".to_owned(), self.tool("podman-compose"));
+            invocation.env.push(compose);
             outcome = outcome.and_then(|()| self.step(&invocation));
         }
         lab.end(&self.runner)?;

@@ -1,5 +1,5 @@
 //! What `dev` will run, decided as plain data: the services, the roles, their environment, ports,
-//! volumes and users. The compose files are this, too, in another form ([`crate::compose`]).
+//! volumes and users. The compose files are this, too, in another form.
 
 use crate::config::Config;
 use crate::config::smoke::Role;

@@ -1,6 +1,6 @@
 //! `dev`: the site from the checkout, from its start to nothing left.
 
-use super::bench::{Repository, on_podman};
+use super::bench::Repository;
 use super::smoke::things;
 use serde_json::Value;
 use std::fs;
@@ -241,23 +241,47 @@ fn whatever_ends_dev_the_next_one_works_and_stop_leaves_nothing() {
 
 /// The development image by itself, with the engine's own commands (C15).
 #[test]
-fn the_development_image_runs_alone() {
+fn the_development_image_runs_with_the_engine_s_own_commands() {
     let repository = Repository::new();
-    let report: Value =
-        serde_json::from_str(&repository.xtask(&["--format", "json", "build", "--dev"]).good())
-            .unwrap();
-    let image = report["image_id"].as_str().unwrap();
+    let text = repository.xtask(&["--format", "json", "build", "--dev"]).good();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let services = repository.xtask(&["setup", "--services"]).good();
+    let service = |what: &str| {
+        services.lines().find_map(|line| line.strip_prefix(what)).unwrap().trim().to_owned()
+    };
+    let run = format!("alone-{}", std::process::id());
+    let before = things(&repository);
+    repository.engine(&["network", "create", &run]).good();
+    let mut hosts = Vec::new();
+    for what in ["postgres", "redis"] {
+        let name = format!("{run}-{what}");
+        let password = ["--env", "POSTGRES_PASSWORD=word", "--env", "POSTGRES_USER=dev"];
+        let words = ["run", "--detach", "--network", &run, "--name", &name];
+        repository.engine(&[&words[..], &password, &[&service(what)]].concat()).good();
+        let form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        let address = repository.engine(&["container", "inspect", "--format", form, &name]).good();
+        hosts.push(format!("{what}:{address}"));
+    }
     let mount = format!("{}:/app", repository.path("app").display());
-    let name = format!("alone-{}", std::process::id());
-    let user = if on_podman() { "0:0" } else { "1000:1000" };
-    let words = ["run", "--detach", "--name", &name, "--volume", &mount, "--user", user];
-    let settings = ["--env", "ALLOW_ROOT=1", "--env", "MIGRATE=0", image];
-    repository.engine(&[&words[..], &settings].concat()).good();
-    let page = "/health/live/";
-    let ended = repository.engine(&["exec", &name, "python", "-c", POLL, page, "\"ok\""]);
-    let log = repository.engine(&["logs", &name]);
-    repository.engine(&["rm", "--force", &name]).good();
+    let words = ["run", "--detach", "--network", &run, "--name", &run, "--volume", &mount];
+    let hosts = ["--add-host", &hosts[0], "--add-host", &hosts[1]];
+    let database = ["--env", "DB_NAME=dev", "--env", "DB_USER=dev", "--env", "DB_PASSWORD=word"];
+    let image = report["image_id"].as_str().unwrap();
+    // The server looks at the database at once.
+    let wait = "until python manage.py migrate; do sleep 1; done; exec \"$@\"";
+    let served = ["python", "manage.py", "runserver", "0.0.0.0:8000"];
+    assert_eq!(repository.inspect(image)["Config"]["Cmd"], serde_json::json!(served));
+    let command = [&["sh", "-c", wait, "sh"][..], &served].concat();
+    repository.engine(&[&words[..], &hosts, &database, &[image], &command].concat()).good();
+    let asked = ["exec", &run, "python", "-c", POLL, "/health/", "\"ok\""];
+    let ended = repository.engine(&asked);
+    let log = repository.engine(&["logs", &run]);
+    for name in [run.clone(), format!("{run}-postgres"), format!("{run}-redis")] {
+        repository.engine(&["rm", "--force", "--volumes", &name]).good();
+    }
+    repository.engine(&["network", "rm", &run]).good();
     assert_eq!(ended.code, Some(0), "{}{}{}", ended.err, log.out, log.err);
     // Daphne's server, which has WebSockets.
     assert!((log.out + &log.err).contains("Starting ASGI/Daphne"));
+    assert_eq!(things(&repository), before);
 }

@@ -7,6 +7,7 @@ mod broken;
 mod browser;
 mod build;
 mod clean;
+mod compose;
 mod context;
 mod dependencies;
 mod design;

@@ -16,8 +16,9 @@ const COMPILE: [&str; 8] =
     ["test", "--locked", "--no-run", "--features", "engine", "--test", "engine", "--bin"];
 
 /// The tests that prove an engine in another setting, where the whole set would take too long:
-/// build, labels and cache, what the context leaves out, a killed build, proxies.
-pub(super) const CORE: [&str; 7] = [
+/// build, labels and cache, what the context leaves out, a killed build, proxies,
+/// the site from the checkout.
+pub(super) const CORE: [&str; 9] = [
     "the_image_is_what_the_design_asks_for_on_every_engine",
     "a_commit_that_changes_no_file_of_the_image_costs_no_layer",
     "no_planted_secret_is_in_the_image_and_one_let_in_stops_the_build",
@@ -25,6 +26,8 @@ pub(super) const CORE: [&str; 7] = [
     "what_a_killed_build_left_is_gone_after_the_next_command",
     "an_engine_that_is_killed_is_a_failed_build",
     "proxies_and_the_index_reach_a_step_and_neither_the_image_nor_the_cache",
+    "the_site_runs_from_the_checkout_and_leaves_nothing",
+    "whatever_ends_dev_the_next_one_works_and_stop_leaves_nothing",
 ];
 
 /// Settings of whoever runs the tests, which another user can't read and another system hasn't.
