@@ -97,8 +97,8 @@ pub fn run(world: &World, args: &cli::Dev) -> anyhow::Result<ExitCode> {
     if world.common.dry_run {
         return done(show::run(&here, &facts, &plan, script, command.as_deref()));
     }
-    if owner == Owner::Numbers(0, 0) && engine.kind == Kind::Podman {
-        say("the checkout belongs to root, so the site runs as root in its containers");
+    if owner == Owner::Numbers(0, 0) {
+        say("the site is root in its containers, so that its files belong to the checkout's owner");
     }
     if owner == Owner::Shared {
         say("saved files are looked for twice a second: no events come into the virtual machine");

@@ -54,6 +54,8 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.smoke, explicit.smoke);
     assert_eq!(written.smoke.http.len(), 3);
     assert_eq!(written.tags, explicit.tags);
+    assert_eq!(written.development, explicit.development);
+    assert!(uncommented.contains("port = 8000"), "{uncommented}");
     assert!(uncommented.contains("other_tags = true"), "{uncommented}");
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
 }

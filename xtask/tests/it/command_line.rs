@@ -18,7 +18,7 @@ fn help_is_a_result_and_a_wrong_word_is_exit_2() {
     assert_eq!(help.code, Some(0));
     assert!(help.out.contains("Exit codes:") && help.err.is_empty(), "{}", help.err);
     for command in
-        ["build", "label", "context", "squash", "images", "clean", "doctor", "setup", "test"]
+        ["build", "label", "context", "dev", "squash", "images", "clean", "doctor", "setup", "test"]
     {
         assert!(help.out.contains(command), "{command}");
         assert_eq!(checkout.run(&[command, "--help"]).code, Some(0), "{command}");

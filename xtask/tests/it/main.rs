@@ -3,6 +3,7 @@
 mod checkout;
 mod ci;
 mod command_line;
+mod dev;
 mod ended;
 mod fake_docker;
 mod fake_engine;

@@ -85,6 +85,10 @@ pub fn services(here: &Here<'_>, plan: &Dev) -> anyhow::Result<(Vec<(String, Str
         let answer = must(here.runner, &containers::addresses(here.engine, &service.name))?;
         let address = answer.stdout.lines().next().unwrap_or_default().trim().to_owned();
         let what = crate::plan::dev::what(&plan.checkout, &service.name).to_owned();
+        if address.is_empty() {
+            let message = format!("starting {what}: it has no address, as it has ended");
+            return Err(failure_help(Exit::Check, message, format!("cargo xtask dev logs {what}")));
+        }
         hosts.push((what, address));
     }
     Ok((hosts, started))
