@@ -271,12 +271,7 @@ impl<'a> Stage<'a> {
     pub fn role(&self, role: Role) -> anyhow::Result<String> {
         let name = self.name(role.word());
         self.services()?;
-        if matches!(role, Role::Worker | Role::Beat) && !self.lock().contains_key("web") {
-            // Nobody else migrates where only these are asked for. How it ended shows by the role.
-            self.once("migrated", || {
-                self.run(&self.container("migrate", &["migrate"])).map(|_| ())
-            })?;
-        }
+        self.migrated(role)?;
         self.once(role.word(), || {
             let container =
                 Container { name: name.clone(), ..self.container(role.word(), &[role.word()]) };
@@ -284,6 +279,17 @@ impl<'a> Stage<'a> {
             self.wait_healthy(&name).map(|_| ())
         })?;
         Ok(name)
+    }
+
+    /// Migrates the database for a role that doesn't, where no web does: only such are asked for.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal; how it ended shows by the role.
+    pub fn migrated(&self, role: Role) -> anyhow::Result<()> {
+        if !matches!(role, Role::Worker | Role::Beat) || self.lock().contains_key("web") {
+            return Ok(());
+        }
+        self.once("migrated", || self.run(&self.container("migrate", &["migrate"])).map(|_| ()))
     }
 
     /// Waits until a container's own health check passes; gives the time that it took.
