@@ -65,7 +65,7 @@ fn the_image_is_what_the_design_asks_for_on_every_engine() {
     // Built again: the same image, all of it from the cache.
     let again = repository.build(&[]);
     assert_eq!(again["image_id"], report["image_id"]);
-    assert!(again["cached_steps"].as_u64() >= Some(9), "{}", again["cached_steps"]);
+    assert!(again["cached_steps"].as_u64() >= Some(8), "{}", again["cached_steps"]);
 }
 
 #[test]
