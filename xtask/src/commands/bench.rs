@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod containers;
 mod design;
+mod dev;
 mod goals;
 mod images;
 mod measure;
@@ -125,6 +126,7 @@ impl Bench<'_> {
             Row::Ready,
             Row::Roles,
             Row::Dependency,
+            Row::Dev,
         ];
         if !engine_rows.into_iter().any(|row| self.wants(row)) {
             return Ok(report.text());

@@ -85,6 +85,31 @@ impl Stage<'_> {
         self.start(&[&[network.as_str()], &ENVIRONMENT[..], &[&image, role]].concat())
     }
 
+    /// Starts the development image on the payload of this workflow's side, its migrations done.
+    ///
+    /// # Errors
+    /// When the engine can't, or the migrations fail.
+    pub fn develop(&mut self, words: &[String]) -> anyhow::Result<String> {
+        let network = self.network.clone();
+        let image = self.sides.image(self.side).replace(":prod", ":dev");
+        let payload = self.sides.folder(self.side).join("app");
+        let mount = format!("--volume={}:/app", payload.display());
+        // The folder belongs to whoever measures, who is root in the container.
+        let user = ["--user=0:0", "--env=ALLOW_ROOT=1", "--env=STOP_GRACE_PERIOD=5"];
+        let all = [&[network.as_str(), &mount], &user[..], &ENVIRONMENT[..], &[&image]].concat();
+        self.sides.engine(&[&["run", "--rm"], &all[..], &["migrate"]].concat())?;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        self.start(&[&all[..], &words].concat())
+    }
+
+    /// Waits until a container's site answers.
+    ///
+    /// # Errors
+    /// When it doesn't in three minutes.
+    pub fn answers(&self, id: &str) -> anyhow::Result<()> {
+        self.sides.engine(&["exec", id, "python", "-c", ASK]).map(|_| ())
+    }
+
     /// Starts a container that asks for the site's health until it is good.
     ///
     /// # Errors

@@ -151,6 +151,9 @@ const DIFFERENCES: &str = "
   whose speed is part of the range. The other rows begin with both images built.
 - One line: a line of `trading/views.py` in a tree with changes that aren't committed.
 - To push: the layers that differ from those of the image before, each through `gzip -6`.
+- save → answer: the development image on the payload; the other side is `runserver` with its own
+  reloader, as the design's Dockerfile.dev has it. `dev` → healthy: web, worker and beat, with the
+  images here and no data; the other side is the script that `dev --dry-run` prints.
 - run → ready: from `run` to the first good answer of `/health/`, on a new database that already
   accepts connections.
 - Memory: of each role, idle, some seconds after its start: the proportional set sizes of all

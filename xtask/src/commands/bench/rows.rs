@@ -89,6 +89,12 @@ impl Bench<'_> {
             let goal = goal(Row::Dependency, kind);
             lines.extend(table::seconds("one dependency added", goal, &pair, true));
         }
+        if self.wants(Row::Dev) {
+            let pair = self.save_to_answer(&sides)?;
+            lines.extend(table::seconds("save → answer", goal(Row::Dev, kind), &pair, false));
+            let pair = self.dev_to_healthy(&sides)?;
+            lines.extend(table::seconds("`dev` → healthy", None, &pair, false));
+        }
         let Sides { version, base, patch, .. } = &sides;
         Ok(report::EngineReport {
             name: format!("{} {version}", kind.title()),

@@ -306,15 +306,45 @@ impl<'a> Sides<'a> {
         self.ask(uv, Side::Ours)
     }
 
-    fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
+    /// The answer of a command of ours, as JSON.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
         let answer = self.xtask(&[words, &["--format", "json", "--quiet"]].concat())?;
         serde_json::from_str(&answer.stdout).context("reading the answer of xtask")
     }
 
-    fn xtask(&self, words: &[&str]) -> anyhow::Result<Answer> {
+    /// Runs a command of ours in the folder of our side.
+    ///
+    /// # Errors
+    /// When it fails, with its last lines.
+    pub fn xtask(&self, words: &[&str]) -> anyhow::Result<Answer> {
         let engine = ["--engine", self.kind.program()];
         let words = words.iter().copied().chain(engine);
         self.ask(Invocation::new(&self.bench.xtask, words), Side::Ours)
+    }
+
+    /// As [`Sides::xtask`], where the loopback address is the engine's own.
+    ///
+    /// # Errors
+    /// As [`Sides::xtask`].
+    pub fn xtask_inside(&self, words: &[&str]) -> anyhow::Result<Answer> {
+        let network = self.lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
+        let Some((_, network)) = network else { return self.xtask(words) };
+        let network = format!("--net={network}");
+        let start = [network.as_str(), &self.bench.xtask];
+        let all = start.into_iter().chain(words.iter().copied());
+        let all = all.chain(["--engine", self.kind.program()]);
+        self.ask(Invocation::new("nsenter", all), Side::Ours)
+    }
+
+    /// Runs a script for `sh` in the folder of our side.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn script(&self, text: &str) -> anyhow::Result<()> {
+        self.ask(Invocation::new("sh", ["-e", "-c", text]), Side::Ours).map(|_| ())
     }
 
     fn ask(&self, mut invocation: Invocation, side: Side) -> anyhow::Result<Answer> {

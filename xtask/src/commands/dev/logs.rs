@@ -16,9 +16,8 @@ const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
 pub struct Prefixes(Vec<String>);
 
 impl Prefixes {
-    pub fn new(names: &[String]) -> Prefixes {
-        let colour = std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    pub fn new(here: &Here<'_>, names: &[String]) -> Prefixes {
+        let colour = std::io::stdout().is_terminal() && here.world.variable("NO_COLOR").is_none();
         Prefixes(prefixes(names, colour))
     }
 
@@ -63,7 +62,7 @@ pub fn run(here: &Here<'_>, roles: &[String], follow: bool) -> anyhow::Result<()
         let commands: Vec<&str> = text.lines().collect();
         return here.world.result(&text, &serde_json::json!({ "commands": commands }));
     }
-    let prefixes = Prefixes::new(&names);
+    let prefixes = Prefixes::new(here, &names);
     let following = here.runner.follow(&logs)?;
     let mut left = names.len();
     while left > 0 {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How many ports are tried.
 const PORTS: u16 = 100;
+/// Held by whoever starts or stops things of the checkout.
+pub const LOCK: &str = "dev-lock";
 /// How long another `dev` of the checkout may take to start.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -53,10 +55,10 @@ pub fn lock(here: &Here<'_>) -> anyhow::Result<File> {
     let start = Instant::now();
     let mut said = false;
     loop {
-        match here.workflow.state.lock_of("dev-lock", Duration::from_millis(500)) {
+        match here.workflow.state.lock_of(LOCK, Duration::from_millis(500)) {
             Err(error) if describe(&error).0 == Exit::Locked && start.elapsed() < PATIENCE => {
                 if !said {
-                    say("another `dev` is starting the site: waiting for it");
+                    say("another `dev` is starting or stopping the site: waiting for it");
                     said = true;
                 }
                 here.runner.check_signal()?;
@@ -100,12 +102,7 @@ pub fn roles(here: &Here<'_>, plan: &Dev, hosts: &[(String, String)]) -> anyhow:
     let found = things::containers(here, here.runner)?;
     let migrate = at(&plan.migrate);
     let roles: Vec<Container> = plan.roles.iter().map(at).collect();
-    let current = |container: &Container| {
-        let hash = things::marked(here, container).labels.pop().map(|(_, hash)| hash);
-        let same = |found: &&things::Found| found.name == container.name && found.runs();
-        found.iter().find(same).map(|found| found.started.clone()) == hash
-    };
-    if roles.iter().all(current) {
+    if roles.iter().all(|role| things::runs_as(here, &found, role)) {
         return Ok(false);
     }
     // Of another configuration.

@@ -1,7 +1,7 @@
 //! `dev stop`: nothing but the data is left, with `--volumes` nothing.
 
-use super::Here;
 use super::things::{self, Found, must};
+use super::{Here, start};
 use crate::engine::containers::{self, Thing};
 use crate::plan::dev::GRACE;
 use crate::run::{self, QUESTION, Runner, say};
@@ -11,6 +11,7 @@ pub fn run(here: &Here<'_>, volumes: bool) -> anyhow::Result<()> {
     if here.world.common.dry_run {
         return show(here, volumes);
     }
+    let _lock = start::lock(here)?;
     let stopped = all(here, here.runner, volumes)?;
     let text = match stopped {
         0 => "nothing was running\n",

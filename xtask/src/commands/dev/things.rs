@@ -71,17 +71,22 @@ pub fn marked(here: &Here<'_>, container: &Container) -> Container {
     marked
 }
 
+/// Whether `container` runs, started as it would be now.
+pub fn runs_as(here: &Here<'_>, all: &[Found], container: &Container) -> bool {
+    let hash = marked(here, container).labels.pop().map(|(_, hash)| hash).unwrap_or_default();
+    let same = |found: &Found| found.name == container.name && found.started == hash;
+    all.iter().any(|found| found.runs() && same(found))
+}
+
 /// Starts `container`, unless it runs as it would be started; gives whether it was.
 pub fn ensure(here: &Here<'_>, all: &[Found], container: &Container) -> anyhow::Result<bool> {
-    let marked = marked(here, container);
-    let hash = marked.labels.last().map(|(_, hash)| hash.as_str()).unwrap_or_default();
+    if runs_as(here, all, container) {
+        return Ok(false);
+    }
     if let Some(found) = all.iter().find(|found| found.name == container.name) {
-        if found.runs() && found.started == hash {
-            return Ok(false);
-        }
         super::stop::remove(here, here.runner, std::slice::from_ref(found))?;
     }
-    must(here.runner, &containers::run(here.engine, &marked, true))?;
+    must(here.runner, &containers::run(here.engine, &marked(here, container), true))?;
     Ok(true)
 }
 

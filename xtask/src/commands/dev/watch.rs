@@ -21,7 +21,11 @@ const OWNER: &str = "dev-owner.json";
 
 /// Everything, until Ctrl-C; with `detach` until the site is healthy.
 pub fn run(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
-    let outcome = start_all(here, plan).and_then(|()| follow(here, plan, detach));
+    let outcome = start_all(here, plan).and_then(|()| {
+        // Another `dev` may have started everything anew.
+        while follow(here, plan, detach)? == Next::Again {}
+        Ok(())
+    });
     if detach || here.runner.check_signal().is_ok() {
         // What was started goes on, to be looked at.
         return outcome;
@@ -37,6 +41,11 @@ pub fn run(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
 
 fn start_all(here: &Here<'_>, plan: &Dev) -> anyhow::Result<()> {
     let _lock = start::lock(here)?;
+    // Before anything is started: a signal may come in the middle of it.
+    let owner = here.workflow.state.remembered::<Running>(OWNER);
+    if owner.is_none_or(|owner| leftovers::running(owner.id) != owner) {
+        here.workflow.state.remember(OWNER, &leftovers::running(std::process::id()))?;
+    }
     say("starting PostgreSQL and Redis");
     let (hosts, _) = start::services(here, plan)?;
     let names: Vec<&str> = plan.roles.iter().map(|role| what(&plan.checkout, &role.name)).collect();
@@ -46,15 +55,22 @@ fn start_all(here: &Here<'_>, plan: &Dev) -> anyhow::Result<()> {
     } else {
         say(&format!("{names}: running already"));
     }
-    let owner = here.workflow.state.remembered::<Running>(OWNER);
-    if owner.is_none_or(|owner| leftovers::running(owner.id) != owner) {
-        here.workflow.state.remember(OWNER, &leftovers::running(std::process::id()))?;
-    }
     Ok(())
 }
 
 fn is_owner(here: &Here<'_>) -> bool {
     here.workflow.state.remembered(OWNER) == Some(leftovers::running(std::process::id()))
+}
+
+/// What comes when a log has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// More of the logs.
+    Same,
+    /// The logs of what runs now.
+    Again,
+    /// Nothing.
+    Done,
 }
 
 /// What is known of the roles while their logs are read.
@@ -68,7 +84,7 @@ struct Watch<'a> {
     healthy: bool,
 }
 
-fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
+fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<Next> {
     let found = things::containers(here, here.runner)?;
     let shown = |found: &&things::Found| found.runs() || found.what == "migrate";
     let mut names: Vec<String> = found.iter().filter(shown).map(|one| one.what.clone()).collect();
@@ -76,7 +92,7 @@ fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
     let full = |what: &String| crate::plan::dev::name(&plan.checkout, what);
     let logs: Vec<_> =
         names.iter().map(|what| containers::follow(here.engine, &full(what), LINES)).collect();
-    let prefixes = Prefixes::new(&names);
+    let prefixes = Prefixes::new(here, &names);
     let following = here.runner.follow(&logs)?;
     let (last, ended) = (BTreeMap::new(), Vec::new());
     let mut watch = Watch { here, plan, names, last, ended, healthy: false };
@@ -86,8 +102,9 @@ fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
     let mut looked = Instant::now();
     loop {
         here.runner.check_signal()?;
-        if watch.event(&following, &prefixes, detach)? {
-            return Ok(());
+        let next = watch.event(&following, &prefixes, detach)?;
+        if next != Next::Same {
+            return Ok(next);
         }
         if looked.elapsed() < TICK {
             continue;
@@ -100,7 +117,8 @@ fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
         }
         if detach && watch.healthy {
             let json = serde_json::json!({ "url": plan.url, "network": plan.network });
-            return here.world.result(&format!("{}\n", plan.url), &json);
+            here.world.result(&format!("{}\n", plan.url), &json)?;
+            return Ok(Next::Done);
         }
         if detach {
             watch.give_up(start.elapsed())?;
@@ -118,13 +136,13 @@ fn follow(here: &Here<'_>, plan: &Dev, detach: bool) -> anyhow::Result<()> {
 }
 
 impl Watch<'_> {
-    /// Handles what one of the logs does next, waiting a moment for it; true: all have ended.
+    /// Handles what one of the logs does next, waiting a moment for it.
     fn event(
         &mut self,
         following: &Following,
         prefixes: &Prefixes,
         detach: bool,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Next> {
         match following.events.recv_timeout(TICK) {
             Ok(Event::Line(number, text)) => {
                 if !detach {
@@ -141,16 +159,20 @@ impl Watch<'_> {
                 self.end(number)?;
             }
             Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Ok(true),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(TICK);
+            }
         }
         if self.ended.len() < self.names.len() {
-            return Ok(false);
+            return Ok(Next::Same);
         }
+        // Whoever stops or starts things is at it still.
+        drop(start::lock(self.here)?);
         if things::containers(self.here, self.here.runner)?.iter().any(things::Found::runs) {
-            return Ok(false);
+            return Ok(Next::Again);
         }
         say("nothing runs any more");
-        Ok(true)
+        Ok(Next::Done)
     }
 
     /// Says how a container ended, unless that is as it should be.
@@ -163,6 +185,10 @@ impl Watch<'_> {
             return Ok(());
         };
         if found.runs() || (name == "migrate" && found.code == 0) {
+            return Ok(());
+        }
+        if self.here.workflow.state.lock_of(start::LOCK, Duration::ZERO).is_err() {
+            // Another `dev` stops it, or starts it anew.
             return Ok(());
         }
         say(&format!("{name} ended with exit status {}; its last lines:", found.code));
@@ -181,7 +207,9 @@ impl Watch<'_> {
             let good = match role.host_port {
                 Some(port) => {
                     let address = format!("127.0.0.1:{port}");
-                    let answer = http::get(&address, "/health/", "", Duration::from_secs(2));
+                    let set = role.env.iter().find(|(name, _)| name == "HEALTHCHECK_PATH");
+                    let path = set.map_or("/health/", |(_, path)| path.as_str());
+                    let answer = http::get(&address, path, "", Duration::from_secs(2));
                     answer.is_ok_and(|answer| answer.status == 200)
                 }
                 None => {
