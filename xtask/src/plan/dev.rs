@@ -23,6 +23,9 @@ pub const DATABASE: &str = "dev";
 pub const KEY: &str = "ZGV2ZWxvcG1lbnQtZW5jcnlwdGlvbi1rZXktLS0tLS0=";
 /// Where web listens.
 pub const PORT: u16 = 8000;
+/// Whether PostgreSQL takes connections; not by its socket, which the official image has already
+/// while it makes the database.
+pub const DATABASE_READY: [&str; 4] = ["pg_isready", "--quiet", "--host", "127.0.0.1"];
 /// Where PostgreSQL keeps its files.
 pub const DATA: &str = "/var/lib/postgresql/data";
 /// What starts a role again when a file is saved.

@@ -56,6 +56,10 @@ fn lines(
         lines.extend(started(here, &found, &things::marked(here, service)));
         lines.push(format!("{what}=$({address})"));
         hosts.push((what.to_owned(), format!("{ADDRESS}{what}")));
+        if what == "postgres" {
+            let ready = containers::exec(engine, &service.name, &dev::DATABASE_READY);
+            lines.push(format!("until {ready}; do sleep 0.2; done"));
+        }
     }
     let at = |container: &Container| Container { hosts: hosts.clone(), ..container.clone() };
     let mut all: Vec<String> = match command {

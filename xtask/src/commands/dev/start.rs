@@ -4,7 +4,7 @@ use super::Here;
 use super::things::{self, must};
 use crate::engine::containers::{self, Container, Thing};
 use crate::failure::{Exit, describe, failure_help};
-use crate::plan::dev::Dev;
+use crate::plan::dev::{DATABASE_READY, Dev};
 use crate::run::{self, QUESTION, say};
 use std::fs::File;
 use std::net::TcpListener;
@@ -93,7 +93,28 @@ pub fn services(here: &Here<'_>, plan: &Dev) -> anyhow::Result<(Vec<(String, Str
         }
         hosts.push((what, address));
     }
+    wait_for_database(here, plan)?;
     Ok((hosts, started))
+}
+
+/// Django's server and most commands look at the database once, and fail where it isn't there.
+fn wait_for_database(here: &Here<'_>, plan: &Dev) -> anyhow::Result<()> {
+    let name = crate::plan::dev::name(&plan.checkout, "postgres");
+    let ready = containers::exec(here.engine, &name, &DATABASE_READY);
+    let (start, limit) = (Instant::now(), here.workflow.config.smoke.start);
+    loop {
+        let answer = here.runner.ask(&ready, QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        let found = things::containers(here, here.runner)?;
+        let runs = found.iter().any(|found| found.name == name && found.runs());
+        if !runs || start.elapsed() > limit {
+            let message = format!("waiting for PostgreSQL: {}", answer.last_line());
+            return Err(failure_help(Exit::Check, message, "cargo xtask dev logs postgres"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// The migrations and the roles; whether one was started.
