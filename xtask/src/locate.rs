@@ -4,9 +4,9 @@
 use crate::engine::find::{self, Candidate, Trouble};
 use crate::engine::{Engine, Kind, settings};
 use crate::machine::Machine;
-use crate::run::Runner;
+use crate::run::{Runner, say};
 use crate::state::State;
-use crate::world::World;
+use crate::world::{Workflow, World};
 
 /// What the search needs to know.
 pub struct Search<'a> {
@@ -22,7 +22,28 @@ pub struct Search<'a> {
     pub configured: Option<Kind>,
 }
 
+/// The search for a command of `workflow`.
+pub fn search<'a>(
+    world: &'a World,
+    workflow: &'a Workflow,
+    machine: &'a Machine,
+    runner: &'a Runner,
+) -> Search<'a> {
+    let (state, configured) = (&workflow.state, workflow.config.engine);
+    Search { world, machine, runner, state, configured }
+}
+
 impl Search<'_> {
+    /// As [`Search::engine`]; which one it is, and why, is said.
+    ///
+    /// # Errors
+    /// Those of [`Search::engine`].
+    pub fn said(&self) -> anyhow::Result<Engine> {
+        let engine = self.engine()?;
+        say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+        Ok(engine)
+    }
+
     /// Who asks for which engine: the command line, else the environment, else the file.
     pub fn asked(&self) -> Option<(Kind, &'static str)> {
         let common = &self.world.common;

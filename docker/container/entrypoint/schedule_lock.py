@@ -28,7 +28,7 @@ class ScheduleLock:
         self.held = False
         # Since when another beat has been seen to hold the lock; what was due until then is sent.
         self.behind = None
-        # What this session has heard that another beat sent, by name.
+        # What has been heard that another beat sent, by name.
         self.heard = {}
         self.complained = False
 

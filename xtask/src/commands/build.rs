@@ -7,7 +7,7 @@ use crate::engine::{Engine, Kind, words};
 use crate::failure::{Exit, Failure};
 use crate::git::Checkout;
 use crate::invocation::Invocation;
-use crate::locate::Search;
+use crate::locate;
 use crate::machine::{self, Machine};
 use crate::plan::{self, Base, Facts, Wishes};
 use crate::project::Lack;
@@ -181,11 +181,9 @@ pub fn engine(
     machine: &Machine,
     runner: &Runner,
 ) -> anyhow::Result<(Engine, bool)> {
-    let (state, configured) = (&workflow.state, workflow.config.engine);
-    let search = Search { world, machine, runner, state, configured };
-    match search.engine() {
+    let search = locate::search(world, workflow, machine, runner);
+    match search.said() {
         Ok(engine) => {
-            say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
             engine.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
             Ok((engine, false))
         }

@@ -5,7 +5,7 @@ use crate::cli::dev::Action;
 use crate::engine::{Engine, Kind, containers};
 use crate::failure::{Exit, failure_help};
 use crate::invocation::Invocation;
-use crate::locate::Search;
+use crate::locate;
 use crate::machine;
 use crate::plan::dev::{self, Facts, User};
 use crate::run::{Answer, QUESTION, Runner, say};
@@ -30,14 +30,7 @@ pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
     let machine = machine::read(world);
-    let search = Search {
-        world,
-        machine: &machine,
-        runner: &runner,
-        state: &workflow.state,
-        configured: workflow.config.engine,
-    };
-    let engine = search.engine()?;
+    let engine = locate::search(world, &workflow, &machine, &runner).engine()?;
     let site =
         Site { world, workflow: &workflow, engine: &engine, runner: &runner, uid: machine.uid };
     match &args.action {

@@ -3,7 +3,7 @@
 use crate::base::Source;
 use crate::engine::{Engine, Kind, capability, find, words};
 use crate::failure::{Exit, Failure};
-use crate::locate::Search;
+use crate::locate;
 use crate::machine;
 use crate::network;
 use crate::reference;
@@ -38,8 +38,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         findings.push(Finding { what: what.to_owned(), good, found, remedy });
     };
     add("machine", None, machine.release.name.clone(), None);
-    let (state, configured) = (&workflow.state, workflow.config.engine);
-    let search = Search { world, machine: &machine, runner: &runner, state, configured };
+    let search = locate::search(world, &workflow, &machine, &runner);
     let mut all = Vec::new();
     for kind in [Kind::Podman, Kind::Docker] {
         let candidates = search.candidates(kind)?;
@@ -77,7 +76,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         let source = Source {
             world,
             runner: &runner,
-            state,
+            state: &workflow.state,
             engine,
             assumed: false,
             top: &workflow.top,

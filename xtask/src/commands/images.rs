@@ -5,7 +5,7 @@ use crate::engine::{Engine, containers, words};
 use crate::failure::{Exit, failure};
 use crate::invocation::Invocation;
 use crate::labels::OURS;
-use crate::locate::Search;
+use crate::locate;
 use crate::report::megabytes;
 use crate::run::{QUESTION, Runner, say};
 use crate::smoke::stage;
@@ -82,10 +82,7 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
 
 fn engine(world: &World, workflow: &Workflow, runner: &Runner) -> anyhow::Result<Engine> {
     let machine = machine::read(world);
-    let (state, configured) = (&workflow.state, workflow.config.engine);
-    let engine = Search { world, machine: &machine, runner, state, configured }.engine()?;
-    say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
-    Ok(engine)
+    locate::search(world, workflow, &machine, runner).said()
 }
 
 /// What is here of ours, and what becomes of it.

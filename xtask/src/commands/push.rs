@@ -3,14 +3,14 @@
 use crate::cli;
 use crate::engine::{Engine, Kind};
 use crate::git::ancestry::ancestry;
-use crate::locate::Search;
+use crate::locate;
 use crate::machine::{self, Machine};
 use crate::plan::push as planned;
 use crate::push::{self, Job, Subject, subject};
 use crate::reference::Reference;
 use crate::registry::{Client, Surroundings};
 use crate::report::push::Push as Report;
-use crate::run::{Runner, say};
+use crate::run::Runner;
 use crate::tags::Tag;
 use crate::world::{Workflow, World};
 use std::collections::BTreeMap;
@@ -33,15 +33,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     }
     let runner = world.runner(&workflow.top);
     let machine = machine::read(world);
-    let search = Search {
-        world,
-        machine: &machine,
-        runner: &runner,
-        state: &workflow.state,
-        configured: config.engine,
-    };
-    let engine = search.engine()?;
-    say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+    let engine = locate::search(world, &workflow, &machine, &runner).said()?;
     let reference = match &args.image {
         Some(image) => image.clone(),
         None => crate::plan::local(engine.kind, &config.image.name, "prod"),

@@ -9,7 +9,7 @@ use crate::commands::squash;
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, failure_help};
 use crate::git::Checkout;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::plan::release::{self as planned, Rerun};
 use crate::plan::{self, push};
 use crate::project::LOCK;
@@ -34,7 +34,6 @@ struct Releasing<'a> {
     world: &'a World,
     workflow: &'a Workflow,
     runner: &'a Runner,
-    machine: &'a Machine,
     args: &'a Release,
     /// Where the record is.
     path: PathBuf,
@@ -95,8 +94,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
         true => workflow.state.folder.join("snapshot.json"),
         false => workflow.state.folder.join(format!("releases/{version}.json")),
     };
-    let releasing =
-        Releasing { world, workflow: &workflow, runner: &runner, machine: &machine, args, path };
+    let releasing = Releasing { world, workflow: &workflow, runner: &runner, args, path };
     let revision = &identity.revision;
     let known = releasing.known(&engine, revision)?;
     if dry_run {
@@ -124,7 +122,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
     let outcome = releasing
         .build(&mut record, known.is_some(), (engine.clone(), assumed), &checkout)
         .and_then(|()| releasing.test(&mut record, &engine))
-        .and_then(|()| releasing.push(&mut record, &engine, &names, clients));
+        .and_then(|()| releasing.push(&mut record, &sending, &names, clients));
     if let Err(error) = outcome {
         // Whatever the failure is, what was done stands in the record.
         world.metadata(&serde_json::to_value(&record)?)?;
@@ -285,23 +283,14 @@ impl Releasing<'_> {
     fn push(
         &self,
         record: &mut Record,
-        engine: &Engine,
+        sending: &Sending<'_>,
         names: &Names,
         clients: Vec<Client>,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         let (state, runner) = (&self.workflow.state, self.runner);
-        let image = subject(engine, runner, state, &record.image_id)?;
+        let image = subject(sending.engine, runner, state, &record.image_id)?;
         record.config_digest.clone_from(&image.config_digest);
-        let sending = Sending {
-            world: self.world,
-            workflow: self.workflow,
-            machine: self.machine,
-            engine,
-            runner,
-            force: self.args.force,
-            timeout: self.args.timeout,
-        };
         let (report, outcome) = sending.send(&image, &names.tags, clients)?;
         record.registries = serde_json::to_value(&report.registries)?;
         record.pushed = outcome.is_ok();

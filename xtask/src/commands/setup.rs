@@ -5,7 +5,7 @@ use crate::cli;
 use crate::engine::{Kind, settings};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::invocation::Invocation;
-use crate::locate::Search;
+use crate::locate;
 use crate::machine::{self, Machine};
 use crate::packages::{self, Missing};
 use crate::reference;
@@ -30,7 +30,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
     if world.common.dry_run {
         return Ok(());
     }
-    let search = search(world, &workflow, &machine, &runner);
+    let search = locate::search(world, &workflow, &machine, &runner);
     let engine = search.engine()?;
     say(&format!("{} {} works: {}", engine.kind.title(), engine.version, engine.why));
     if !setup.services {
@@ -58,16 +58,6 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
     world.result(&text, &found.into())
 }
 
-fn search<'a>(
-    world: &'a World,
-    workflow: &'a Workflow,
-    machine: &'a Machine,
-    runner: &'a Runner,
-) -> Search<'a> {
-    let (state, configured) = (&workflow.state, workflow.config.engine);
-    Search { world, machine, runner, state, configured }
-}
-
 /// What is missing here for `setup` to install.
 ///
 /// # Errors
@@ -79,7 +69,7 @@ pub fn missing(
     setup: cli::Setup,
 ) -> anyhow::Result<Missing> {
     let runner = world.runner(&workflow.top);
-    let engine = search(world, workflow, machine, &runner).engine();
+    let engine = locate::search(world, workflow, machine, &runner).engine();
     runner.check_signal()?;
     let assumed = crate::engine::Engine::assumed(Kind::Podman);
     let wanted = reference::parse(&workflow.config.prod.base)?;
@@ -113,7 +103,7 @@ pub fn ensure(
     if missing == Missing::default() {
         return Ok(());
     }
-    let asked = search(world, workflow, machine, &runner).asked();
+    let asked = locate::search(world, workflow, machine, &runner).asked();
     if let Some((Kind::Docker, who)) = asked
         && missing.engine
         && !missing.tests

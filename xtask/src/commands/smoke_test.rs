@@ -5,7 +5,7 @@ use crate::ci;
 use crate::cli;
 use crate::engine::{Engine, containers, inspect, words};
 use crate::failure::{Exit, Failure, failure, failure_help};
-use crate::locate::Search;
+use crate::locate;
 use crate::project::LOCK;
 use crate::run::{QUESTION, Runner, say};
 use crate::smoke::checks::{self, Check};
@@ -32,15 +32,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = Runner { progress: false, ..world.runner(&workflow.top) };
     let machine = machine::read(world);
-    let search = Search {
-        world,
-        machine: &machine,
-        runner: &runner,
-        state: &workflow.state,
-        configured: workflow.config.engine,
-    };
-    let engine = search.engine()?;
-    say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+    let engine = locate::search(world, &workflow, &machine, &runner).said()?;
     let reference = match &args.image {
         Some(image) => image.clone(),
         None => plan::local(engine.kind, &workflow.config.image.name, "prod"),
