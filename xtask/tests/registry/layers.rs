@@ -47,11 +47,11 @@ fn base(workshop: &Workshop) {
     workshop.engine(&[&["build", "--tag", BASE], format, &[&folder]].concat(), None).good();
 }
 
-/// The workshop's checkout with a Dockerfile and one file of an application.
+/// The workshop's checkout with a Dockerfile and the least of an application.
 fn checkout(workshop: &Workshop) {
-    for (file, text) in [("docker/Dockerfile", DOCKERFILE), ("app/manage.py", "one = 1\n")] {
-        workshop.write(file, text);
-    }
+    workshop.write("docker/Dockerfile", DOCKERFILE);
+    workshop.write("app/manage.py", "one = 1\n");
+    workshop.write("app/senex_trader/__init__.py", "");
     workshop.write(".dockerignore", "*\n!app\n");
 }
 

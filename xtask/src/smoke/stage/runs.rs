@@ -5,6 +5,12 @@ use crate::engine::Engine;
 use crate::engine::containers::{self, Thing};
 use crate::leftovers;
 use crate::run::{QUESTION, Runner, say};
+use std::time::{Duration, Instant};
+
+/// How long something of ours may refuse to be removed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks at what is left.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// This process: the host, its boot, the process id and its start, so that no other is taken for
 /// it (proc(5)).
@@ -40,26 +46,17 @@ fn over(run: &str) -> bool {
 /// Removes what a run left: that of `run`, or of all runs that are over. Gives how much that was.
 ///
 /// # Errors
-/// When the engine can't be asked, or something of ours can't be removed.
+/// When the engine can't be asked, or something of ours can't be removed within [`PATIENCE`];
+/// 130 or 143 after a signal.
 pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Result<usize> {
-    let mut count = 0;
-    for thing in [Thing::Container, Thing::Network] {
-        let label = run.map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
-        let ids = runner.ask(&containers::labelled(engine, thing, &label), QUESTION)?;
-        anyhow::ensure!(ids.good(), "looking for leftovers: {}", ids.last_line());
-        for id in ids.stdout.lines().map(str::trim).filter(|id| !id.is_empty()) {
-            let asked = runner.ask(&containers::label_of(engine, thing, id, RUN), QUESTION)?;
-            if !asked.good() || (run.is_none() && !over(asked.stdout.trim())) {
-                continue;
-            }
-            let removal = match thing {
-                Thing::Container => containers::remove(engine, id),
-                Thing::Network => containers::network_remove(engine, id),
-                Thing::Volume => containers::volume_remove(engine, id),
-            };
-            let removed = runner.ask(&removal, QUESTION)?;
-            anyhow::ensure!(removed.good(), "removing {id}: {}", removed.last_line());
-            count += 1;
+    let (start, mut count) = (Instant::now(), 0);
+    loop {
+        match sweep(engine, runner, run, &mut count) {
+            // A command that was ended may have been about to make something.
+            Ok(found) if found == 0 || run.is_none() => break,
+            // Podman 4.3 can't remove what it is still taking apart: "device or resource busy".
+            Err(error) if start.elapsed() > PATIENCE => return Err(error),
+            _ => runner.sleep(PAUSE)?,
         }
     }
     if run.is_none() && count > 0 {
@@ -67,6 +64,43 @@ pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Res
         say(&format!("removed {count} {plural} that a killed smoke test left"));
     }
     Ok(count)
+}
+
+/// Removes what is there now; gives how much was found, and adds what is gone to `count`. What can't
+/// be removed keeps nothing else from it.
+fn sweep(
+    engine: &Engine,
+    runner: &Runner,
+    run: Option<&str>,
+    count: &mut usize,
+) -> anyhow::Result<usize> {
+    let (mut found, mut refused) = (0, Ok(()));
+    for thing in [Thing::Container, Thing::Network] {
+        let label = run.map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
+        let ids = runner.ask(&containers::labelled(engine, thing, &label), QUESTION)?;
+        anyhow::ensure!(ids.good(), "looking for leftovers: {}", ids.last_line());
+        for id in ids.stdout.lines().map(str::trim).filter(|id| !id.is_empty()) {
+            if run.is_none() {
+                let asked = runner.ask(&containers::label_of(engine, thing, id, RUN), QUESTION)?;
+                if !asked.good() || !over(asked.stdout.trim()) {
+                    continue;
+                }
+            }
+            found += 1;
+            let removal = match thing {
+                Thing::Container => containers::remove(engine, id),
+                Thing::Network => containers::network_remove(engine, id),
+                Thing::Volume => containers::volume_remove(engine, id),
+            };
+            let removed = runner.ask(&removal, QUESTION)?;
+            if removed.good() {
+                *count += 1;
+            } else {
+                refused = Err(anyhow::anyhow!("removing {id}: {}", removed.last_line()));
+            }
+        }
+    }
+    refused.map(|()| found)
 }
 
 #[cfg(test)]
