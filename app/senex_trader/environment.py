@@ -20,11 +20,12 @@ def choose_settings():
 
 
 def words(name, default=""):
-    return [word.strip() for word in os.environ.get(name, default).split(",") if word.strip()]
+    """A variable that is set to nothing counts as missing, as everywhere."""
+    text = os.environ.get(name) or default
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def number(name, default, least=0):
-    """A variable that is set to nothing counts as missing, as everywhere."""
     text = os.environ.get(name) or str(default)
     try:
         value = float(text)

@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from senex_trader.environment import number
+from senex_trader.environment import number, words
 
 APPLICATION = Path(__file__).resolve().parents[1]
 KEYS = {"SECRET_KEY": "test-secret-key", "FIELD_ENCRYPTION_KEY": "test-encryption-key"}
@@ -119,3 +119,9 @@ def test_production_logs_json():
     assert result.returncode == 0, result.stderr
     entry = json.loads(result.stderr)
     assert (entry["level"], entry["message"]) == ("warning", "a 'quoted' word")
+
+
+@pytest.mark.parametrize("text, expected", [("", ["a", "b"]), (" c,,d ", ["c", "d"])])
+def test_a_list_that_is_set_to_nothing_is_missing(monkeypatch, text, expected):
+    monkeypatch.setenv("ALLOWED_HOSTS", text)
+    assert words("ALLOWED_HOSTS", "a,b") == expected

@@ -3,7 +3,8 @@
 python reload.py [--web PORT] COMMAND WORD...
 
 With --web the command is a server on that port: it is started again at once, also for a template,
-and what it said last is shown there while it can't start.
+and what it said last is shown there while it can't start. Where it is a Python, the next one has
+loaded the packages before a file is saved (warm.py).
 
 Django's own reloading loses a file that is saved while it starts, and doesn't watch what it could
 not import. Times of files are compared, twice a second: events of the kernel don't cross into the
@@ -14,19 +15,25 @@ has it.
 import collections
 import contextlib
 import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
-PAUSE = 0.3
+PAUSE = 0.2
 # Web comes first, somebody waits for it; and a change of branch saves many files.
 QUIET = 1.5
 QUIET_WEB = 0.1
 # Between SIGTERM and SIGKILL; the engine leaves 10 s for all.
 PATIENCE = 5
+# After the start of a server, which comes first, and before the next one is prepared.
+PREPARED = 4
+WARM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warm.py")
+MODULES = os.path.join(tempfile.gettempdir(), "reload-modules")
 SKIPPED = {"__pycache__", "logs", "media", "node_modules", "static", "staticfiles", "tests"}
 PYTHON = (".py",)
 # Django keeps what it has read of templates and translations.
@@ -84,13 +91,26 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Command:
-    """A process, with the last lines that it said where it is a server."""
+def prepare():
+    """A Python that has loaded the packages, and is told its command later."""
+    words = [sys.executable, WARM, MODULES]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, start_new_session=True, stdin=pipe, stderr=pipe)
 
-    def __init__(self, words, port):
+
+class Command:
+    """A process, with the last lines that it said where it is a server; `warm` may become it."""
+
+    def __init__(self, words, port, warm):
         self.port, self.page, self.lines = port, None, collections.deque(maxlen=60)
-        pipe = subprocess.PIPE if port else None
-        self.process = subprocess.Popen(words, start_new_session=True, stderr=pipe)
+        if warm:
+            self.process = warm
+            # One that has ended says why by its standard error.
+            with contextlib.suppress(OSError), warm.stdin as told:
+                told.write(json.dumps(words[1:]).encode() + b"\n")
+        else:
+            pipe = subprocess.PIPE if port else None
+            self.process = subprocess.Popen(words, start_new_session=True, stderr=pipe)
         if port:
             self.reader = threading.Thread(target=self.read, daemon=True)
             self.reader.start()
@@ -136,20 +156,28 @@ def main(words):
     for number in (signal.SIGTERM, signal.SIGINT):
         # Only noted: raised in the middle of a start, it would leave the command behind.
         signal.signal(number, lambda number, _: asked_to_end.append(number))
-    known = times(ends)
+    known, warm, is_python = times(ends), None, port and words[0] == "python"
     while not asked_to_end:
-        command, told = Command(words, port), False
+        if is_python and (warm is None or warm.poll() is not None):
+            warm = prepare()
+        command, warm, told = Command(words, port, warm), None, False
+        again = time.monotonic() + PREPARED
         try:
             while times(ends) == known and not asked_to_end:
                 if not told and command.process.poll() is not None:
                     told = True
                     command.tell_end()
+                if is_python and warm is None and time.monotonic() > again:
+                    warm = prepare()
                 time.sleep(PAUSE)
             if not asked_to_end:
                 known = settled(ends, quiet)
                 say("a file was saved: starting again")
         finally:
             command.end()
+    if warm:
+        warm.kill()
+        warm.wait()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """docker/dev/reload.py, which starts a command again when a file is saved."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -21,10 +22,11 @@ SERVICE = "trap 'echo ended; exit 0' TERM; echo started; while :; do sleep 0.1; 
 def reload(tmp_path):
     running = []
 
-    def start(*words):
+    def start(*words, environment=None):
         process = subprocess.Popen(
             [sys.executable, RELOAD, *words],
             cwd=tmp_path,
+            env=os.environ | (environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,6 +98,24 @@ def test_a_server_that_cannot_start_shows_why_until_a_save_mends_it(reload, tmp_
     time.sleep(1)
     # The port is the server's again.
     socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_the_next_python_has_loaded_the_packages_and_not_the_project(
+    reload, tmp_path, tmp_path_factory
+):
+    package = tmp_path_factory.mktemp("packages")
+    (package / "slow_package.py").write_text("import sys; print('loaded', flush=True)")
+    (tmp_path / "own.py").write_text("NUMBER = 1")
+    server = "import own, slow_package, sys, time\nprint(own.NUMBER, sys.argv, flush=True)\n"
+    (tmp_path / "server.py").write_text(server + "time.sleep(60)")
+    environment = {"PYTHONPATH": str(package), "TMPDIR": str(package)}
+    process = reload("--web", "1", "python", "server.py", "word", environment=environment)
+    shown = "['server.py', 'word']"
+    assert lines_until(process, shown) == ["loaded", f"1 {shown}"]
+    # The next one is there before anything is saved.
+    assert lines_until(process, "loaded") == ["loaded"]
+    (tmp_path / "own.py").write_text("NUMBER = 2")
+    assert lines_until(process, shown) == ["reload: a file was saved: starting again", f"2 {shown}"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -353,6 +353,8 @@ pub enum Row {
     Shapes,
     /// From one line to the tested image in a registry, only when named: its section, too
     Pipeline,
+    /// `dev` until the site answers, and a saved file until its answer; only when named: its section
+    Dev,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

@@ -189,6 +189,29 @@ fn unnamed_of_ours(image: &Value) -> bool {
     image["Labels"][crate::labels::OURS] == "1" && names == 0
 }
 
+/// How long something of ours may refuse to be removed.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Tries `remove` until it succeeds: Podman 4.3.1 can't remove what it is still taking apart
+/// (`device or resource busy`, where the command that started it was ended).
+///
+/// # Errors
+/// What it failed with last, after 30 s; 130 or 143 after a signal.
+pub fn patiently<T>(
+    runner: &Runner,
+    mut remove: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let start = Instant::now();
+    loop {
+        match remove() {
+            Err(_) if start.elapsed() < PATIENCE => runner.sleep(PAUSE)?,
+            outcome => return outcome,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 mod containers;
 mod design;
+mod develop;
 mod goals;
 mod images;
 mod measure;
@@ -64,7 +65,7 @@ const QUICK: Rounds = Rounds {
 };
 
 /// The sections that are written by themselves.
-const SECTIONS: [&str; 2] = [shapes::HEAD, pipeline::HEAD];
+const SECTIONS: [&str; 3] = [shapes::HEAD, pipeline::HEAD, develop::HEAD];
 
 /// Small packages without dependencies of their own, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -122,6 +123,10 @@ impl Bench<'_> {
         if self.wants(Row::Pipeline) {
             let section = self.pipeline(args.quick)?;
             return self.write_section(pipeline::HEAD, section);
+        }
+        if self.wants(Row::Dev) {
+            let section = self.develop(args.quick)?;
+            return self.write_section(develop::HEAD, section);
         }
         let engine_rows = [
             Row::Cold,
@@ -206,17 +211,17 @@ impl Bench<'_> {
     fn wants(&self, row: Row) -> bool {
         // These take as long as all other rows: they are measured by themselves.
         if self.only.is_empty() {
-            !matches!(row, Row::Shapes | Row::Pipeline)
+            !matches!(row, Row::Shapes | Row::Pipeline | Row::Dev)
         } else {
             self.only.contains(&row)
         }
     }
 
-    /// uv, and a cache folder with nothing in it but the user's stand-ins.
+    /// The tools, and a cache folder with nothing in it but the user's stand-ins.
     fn prepare(&self) -> anyhow::Result<()> {
-        if !std::path::Path::new(&self.uv).is_file() {
-            say("installing uv");
-            let folder = self.workflow.state.folder.join("tools");
+        let folder = self.workflow.state.folder.join("tools");
+        if ["uv", "podman-compose"].iter().any(|tool| !folder.join("bin").join(tool).is_file()) {
+            say("installing uv and podman-compose");
             for step in super::test::tools_steps(&folder) {
                 self.ask(&step)?;
             }

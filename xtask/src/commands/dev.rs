@@ -36,7 +36,10 @@ pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
     match &args.action {
         Some(Action::Status) => site.status(),
         Some(Action::Logs { roles }) => site.print_logs(roles),
-        Some(Action::Stop { volumes }) => site.stop(*volumes),
+        Some(Action::Stop { volumes }) => {
+            let stopped = site.stop(*volumes)?;
+            world.result(&(stopped.text + "\n"), &stopped.json)
+        }
         None if world.common.dry_run => site.show(args),
         None => {
             say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));

@@ -244,8 +244,9 @@ impl Bench<'_> {
         for words in [&words[..], &["test", "--locked", "--quiet", "engine_proof"]] {
             let mut invocation = Invocation::new(cargo, words.iter().copied());
             invocation.env.clone_from(&lab.env);
-            let uv = ("XTASK_TEST_UV".to_owned(), self.tool("uv"));
-            invocation.env.push(uv);
+            for (name, tool) in [("UV", "uv"), ("PODMAN_COMPOSE", "podman-compose")] {
+                invocation.env.push((format!("XTASK_TEST_{name}"), self.tool(tool)));
+            }
             outcome = outcome.and_then(|()| self.step(&invocation));
         }
         lab.end(&self.runner)?;
@@ -309,7 +310,7 @@ fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
     let root = trixie::docker26(bench)?;
     let environment = trixie::docker_environment(&root, bench.world.path());
     // What a version of Docker can change; the rest is the same code as on the machine's Docker.
-    let more = ["smoke::the_image_passes", "squash::", "size::", "clean::"];
+    let more = ["smoke::the_image_passes", "squash::", "size::", "clean::", "compose::"];
     let only = [&suite::CORE[..], &more].concat();
     bench.engine(&only, |bench| Lab::docker(bench.workflow, &bench.runner, &environment))
 }

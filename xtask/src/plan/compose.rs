@@ -124,9 +124,12 @@ pub fn production(config: &Config) -> String {
         for (variable, file) in &secrets {
             let _ = writeln!(yaml, "      {variable}_FILE: {SECRETS}/{file}");
         }
-        for variable in ["ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "HTTPS_ONLY"] {
-            // One that is set to nothing counts as missing.
-            let _ = writeln!(yaml, "      {variable}: \"${{{variable}:-}}\"");
+        for (variable, default) in [
+            ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
+            ("CSRF_TRUSTED_ORIGINS", ""),
+            ("HTTPS_ONLY", ""),
+        ] {
+            let _ = writeln!(yaml, "      {variable}: \"${{{variable}:-{default}}}\"");
         }
         let _ = writeln!(yaml, "      MIGRATE: \"0\"\n      STOP_GRACE_PERIOD: \"30\"");
         let files: Vec<&str> = secrets.iter().map(|(_, file)| file.as_str()).collect();

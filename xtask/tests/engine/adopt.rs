@@ -1,8 +1,9 @@
 //! Another project takes the workflow over by the lines of `docs/adopting.md`, and by no others (C14).
 
 use super::bench::{Repository, label, on_podman};
+use super::dev::{answer, detached, wait};
 use super::ended::Ended;
-use super::smoke::{named, smoke};
+use super::smoke::{named, smoke, things};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -180,7 +181,12 @@ fn a_stock_project_adopts_the_workflow() {
     let image = report["reference"].as_str().unwrap();
     assert!(image.ends_with("shop:prod"), "{image}");
     assert_eq!(project.run(image, &["id", "-un"]).good(), "shop");
-    project.build(&["--dev"]);
+    let before = things(project);
+    let site = detached(project);
+    wait("the site of dev", || answer(project, "/health/").contains("healthy"));
+    assert!(site.starts_with("http://127.0.0.1:"), "{site}");
+    project.xtask(&["dev", "stop", "--volumes"]).good();
+    assert_eq!(things(project), before);
     let (code, result) = smoke(project, &[]);
     assert_eq!(code, Some(0), "{result:#}");
     assert_eq!(named(&result, "failed"), [""; 0]);

@@ -22,14 +22,14 @@ fn dev(repository: &Repository, words: &[&str]) -> Ended {
 
 /// Starts everything; gives where the site is.
 #[track_caller]
-fn detached(repository: &Repository) -> String {
+pub fn detached(repository: &Repository) -> String {
     let text = dev(repository, &["--detach", "--format", "json"]).good();
     let result: Value = serde_json::from_str(&text).unwrap();
     result["site"].as_str().unwrap().to_owned()
 }
 
 /// What the site answers, or why it doesn't.
-fn answer(repository: &Repository, path: &str) -> String {
+pub fn answer(repository: &Repository, path: &str) -> String {
     let script = format!(
         "from urllib.request import urlopen\nfrom urllib.error import HTTPError\ntry:\n  answer = urlopen('http://127.0.0.1:8000{path}')\nexcept HTTPError as error:\n  answer = error\nprint(answer.read().decode())"
     );
@@ -38,7 +38,7 @@ fn answer(repository: &Repository, path: &str) -> String {
 }
 
 #[track_caller]
-fn wait(what: &str, mut until: impl FnMut() -> bool) {
+pub fn wait(what: &str, mut until: impl FnMut() -> bool) {
     let start = Instant::now();
     while !until() {
         assert!(start.elapsed() < Duration::from_secs(60), "{what}");
@@ -71,6 +71,7 @@ fn a_saved_file_is_served_and_only_the_data_is_left() {
     wait("the first", || answer(&repository, "/saved/").contains("the first"));
     let logs = |role: &str| dev(&repository, &["logs", role]).good();
     wait("the worker", || logs("worker").contains("reload: a file was saved"));
+    assert!(!logs("web").contains("Exception in thread"), "{}", logs("web"));
     // What can't be compiled is shown by the site and in the log, and the next save is served.
     for (file, text) in
         [("app/trading/views.py", "the second"), ("app/senex_trader/settings/base.py", "the third")]
@@ -104,14 +105,14 @@ fn a_saved_file_is_served_and_only_the_data_is_left() {
 }
 
 /// A command in a pseudo-terminal gets it.
-fn in_a_terminal(repository: &Repository, words: &[&str]) -> Option<i32> {
+fn in_a_terminal(repository: &Repository, words: &[&str]) -> Command {
     let plain = command(repository, words);
     let all = std::iter::once(plain.get_program()).chain(plain.get_args());
     let line: String = all.map(|word| format!("'{}' ", word.to_str().unwrap())).collect();
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     script.current_dir(repository.path("")).env("XTASK_CI", "none").stdin(Stdio::null());
-    script.output().unwrap().status.code()
+    script
 }
 
 #[test]
@@ -120,7 +121,8 @@ fn a_command_has_the_terminal_and_the_owner_of_the_checkout() {
     let before = things(&repository);
     detached(&repository);
     let terminal = "test -t 0 && test -t 1 && test -t 2 && exit 5";
-    assert_eq!(in_a_terminal(&repository, &["--", "sh", "-c", terminal]), Some(5));
+    let ended = in_a_terminal(&repository, &["--", "sh", "-c", terminal]).output().unwrap();
+    assert_eq!(ended.status.code(), Some(5));
     assert_eq!(dev(&repository, &["--", "sh", "-c", terminal]).code, Some(1));
     dev(&repository, &["stop"]).good();
     let root = repository.path("app").metadata().unwrap().uid() == 0;
@@ -140,7 +142,10 @@ fn a_command_has_the_terminal_and_the_owner_of_the_checkout() {
 
 /// Starts it in the foreground, and comes back when the site answers.
 fn foreground(repository: &Repository) -> Child {
-    let mut command = command(repository, &[]);
+    follow(command(repository, &[]))
+}
+
+fn follow(mut command: Command) -> Child {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let (sender, lines) = std::sync::mpsc::channel();
     let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -180,7 +185,13 @@ fn a_killed_dev_is_taken_over_beside_another_checkout() {
     assert_eq!(end(foreground(&repository), "INT"), Some(130));
     assert_eq!(dev(&repository, &["status"]).good(), running);
     assert_eq!(end(first, "INT"), Some(130));
-    assert!(!dev(&repository, &["status"]).good().contains("running"));
+    let nothing = || !dev(&repository, &["status"]).good().contains("running");
+    assert!(nothing());
+    // A terminal that is closed takes it along (SIGHUP), as a service manager does (SIGTERM).
+    end(follow(in_a_terminal(&repository, &[])), "KILL");
+    wait("the closed terminal", nothing);
+    assert_eq!(end(foreground(&repository), "TERM"), Some(143));
+    assert!(nothing());
     // Not even that of a killed one is left.
     assert_eq!(end(foreground(&repository), "KILL"), None);
     dev(&repository, &["stop", "--volumes"]).good();

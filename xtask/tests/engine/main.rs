@@ -8,6 +8,7 @@ mod broken;
 mod browser;
 mod build;
 mod clean;
+mod compose;
 mod context;
 mod dependencies;
 mod design;

@@ -52,6 +52,13 @@ pub fn edit(dockerfile: &str, kind: Kind, base: &str, python: &str) -> Edited {
     Edited { text, patch }
 }
 
+/// The same for its Dockerfile.dev, which has one stage.
+pub fn edit_dev(dockerfile: &str, base: &str) -> Edited {
+    let first = "FROM python:3.12-slim-bookworm";
+    let text = dockerfile.replacen(&format!("{first}\n"), &format!("FROM {base}\n"), 1);
+    Edited { text, patch: format!("@@ line 1 @@\n-{first}\n+FROM {base}\n") }
+}
+
 fn edited_line(line: &str, kind: Kind, base: &str, python: &str) -> Option<String> {
     if line.starts_with("# syntax=") {
         return (kind == Kind::Podman).then(|| line.to_owned());

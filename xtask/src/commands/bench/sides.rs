@@ -235,7 +235,8 @@ impl<'a> Sides<'a> {
         self.bench.state.folder.join(format!("design-tmp-{}", self.kind))
     }
 
-    fn payload(&self, side: Side) -> PathBuf {
+    /// The folder of a side's application.
+    pub fn payload(&self, side: Side) -> PathBuf {
         let folder = self.folder(side);
         if side == Side::Ours { folder.join("app") } else { folder }
     }
@@ -321,7 +322,11 @@ impl<'a> Sides<'a> {
         self.ask(Invocation::new(&self.bench.xtask, words), Side::Ours)
     }
 
-    fn ask(&self, mut invocation: Invocation, side: Side) -> anyhow::Result<Answer> {
+    /// Runs a program in the folder of a side, in the laboratory.
+    ///
+    /// # Errors
+    /// When it fails, with its last lines.
+    pub fn ask(&self, mut invocation: Invocation, side: Side) -> anyhow::Result<Answer> {
         invocation.env.extend(self.lab.env.iter().cloned());
         let cache = self.bench.cache.display().to_string();
         let uv = invocation.program == self.bench.uv;

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Colours of the prefixes (ECMA-48): cyan, yellow, green, magenta, blue, red.
 const COLOURS: [u8; 5] = [35, 34, 36, 33, 32];
+/// How long somebody who starts, and may build an image, is waited for before all is stopped.
+const STOPPING: Duration = Duration::from_secs(10);
 /// Lines of a role that are told again when it has ended.
 const LAST: usize = 8;
 
@@ -22,15 +24,24 @@ impl Site<'_> {
         let holder = format!("process {}", std::process::id());
         let folder = &self.workflow.state.folder;
         let what = "of the `dev` that runs";
-        let first = state::lock(folder, "dev", what, &holder, Duration::ZERO).ok();
-        let outcome = self.start().and_then(|port| self.follow_on(port));
+        let take = || state::lock(folder, "dev", what, &holder, Duration::ZERO).ok();
+        let mut first = take();
+        let outcome = self.start().and_then(|port| {
+            // One that was stopping is over now.
+            first = first.take().or_else(take);
+            self.follow_on(port)
+        });
         if self.runner.check_signal().is_err() {
             if first.is_none() {
                 say("left: another `cargo xtask dev` of this checkout goes on");
             } else {
                 let calm = Runner { signal: Arc::default(), ..self.runner.clone() };
                 say("stopping");
-                Site { runner: &calm, ..*self }.stop(false)?;
+                // Who starts now waits until all of it is gone, and is the first then.
+                let lock = self.workflow.state.lock(STOPPING).ok();
+                say(&Site { runner: &calm, ..*self }.stop(false)?.text);
+                drop(first);
+                drop(lock);
             }
         }
         outcome

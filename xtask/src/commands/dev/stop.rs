@@ -2,19 +2,26 @@
 
 use super::Site;
 use crate::engine::containers::{self, Thing};
+use crate::leftovers::patiently;
 use crate::plan::dev;
-use crate::run::{self, QUESTION, say};
+use crate::run::{self, QUESTION};
 use std::time::Duration;
 
 /// Seconds that a container gets to end.
 const GRACE: u64 = 10;
+
+/// What was stopped, in a line and for programs.
+pub(super) struct Stopped {
+    pub text: String,
+    pub json: serde_json::Value,
+}
 
 impl Site<'_> {
     /// Stops and removes everything of this checkout; the database only with `volumes`.
     ///
     /// # Errors
     /// When the engine can't be asked, or something can't be removed.
-    pub(super) fn stop(&self, volumes: bool) -> anyhow::Result<()> {
+    pub(super) fn stop(&self, volumes: bool) -> anyhow::Result<Stopped> {
         let ids = self.ours(Thing::Container)?;
         let ended = run::all(&ids, |id| {
             let limit = QUESTION + Duration::from_secs(GRACE);
@@ -23,10 +30,12 @@ impl Site<'_> {
         // What doesn't end is removed all the same; only a signal ends us here.
         ended.into_iter().try_for_each(|one| one.map(|_| ()))?;
         for id in &ids {
-            self.must("removing a container", &containers::remove(self.engine, id))?;
+            let remove = containers::remove(self.engine, id);
+            patiently(self.runner, || self.must("removing a container", &remove))?;
         }
         for id in self.ours(Thing::Network)? {
-            self.must("removing the network", &containers::network_remove(self.engine, &id))?;
+            let remove = containers::network_remove(self.engine, &id);
+            patiently(self.runner, || self.must("removing the network", &remove))?;
         }
         let kept = self.ours(Thing::Volume)?;
         if volumes {
@@ -35,12 +44,14 @@ impl Site<'_> {
             }
         }
         let what = if ids.is_empty() { "nothing was running" } else { "stopped" };
-        say(&match kept.first() {
+        let text = match kept.first() {
             Some(_) if volumes => format!("{what}; the database is removed"),
             Some(name) => format!("{what}; the database is kept in the volume {name}"),
             None => what.to_owned(),
-        });
-        Ok(())
+        };
+        let database = kept.first().filter(|_| !volumes);
+        let json = serde_json::json!({ "stopped": ids.len(), "database": database });
+        Ok(Stopped { text, json })
     }
 
     fn ours(&self, thing: Thing) -> anyhow::Result<Vec<String>> {

@@ -55,15 +55,19 @@ fn apt(folder: &Path, words: &[&str]) -> Invocation {
     Invocation::new("apt-get", options.chain(words.iter().map(ToString::to_string)))
 }
 
-/// The folder of Docker 26 with its plugin for BuildKit where its client looks for it.
+/// The folder of Docker 26 with its plugins for BuildKit and Compose where its client looks for
+/// them.
 pub(super) fn docker26(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
-    let packages = ["docker.io", "docker-cli", "docker-buildx"];
-    let root = unpacked(bench, "docker26", &packages, "usr/sbin/dockerd")?;
+    let packages = ["docker.io", "docker-cli", "docker-buildx", "docker-compose"];
+    let own = "usr/libexec/docker/cli-plugins";
+    let root = unpacked(bench, "docker26", &packages, &format!("{own}/docker-compose"))?;
     let plugins = root.with_file_name("config").join("cli-plugins");
     make_folder(&plugins)?;
-    let plugin = root.join("usr/libexec/docker/cli-plugins/docker-buildx");
-    let link = ["-sfn", &plugin.display().to_string(), &plugins.display().to_string()];
-    bench.runner.ask(&Invocation::new("ln", link), QUESTION)?;
+    for name in ["docker-buildx", "docker-compose"] {
+        let plugin = root.join(own).join(name);
+        let link = ["-sfn", &plugin.display().to_string(), &plugins.display().to_string()];
+        bench.runner.ask(&Invocation::new("ln", link), QUESTION)?;
+    }
     Ok(root)
 }
 

@@ -5,12 +5,6 @@ use crate::engine::Engine;
 use crate::engine::containers::{self, Thing};
 use crate::leftovers;
 use crate::run::{QUESTION, Runner, say};
-use std::time::{Duration, Instant};
-
-/// How long something of ours may refuse to be removed.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks at what is left.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// This process: the host, its boot, the process id and its start, so that no other is taken for
 /// it (proc(5)).
@@ -46,19 +40,13 @@ fn over(run: &str) -> bool {
 /// Removes what a run left: that of `run`, or of all runs that are over. Gives how much that was.
 ///
 /// # Errors
-/// When the engine can't be asked, or something of ours can't be removed within [`PATIENCE`];
-/// 130 or 143 after a signal.
+/// When the engine can't be asked, or something of ours can't be removed for a while; 130 or 143
+/// after a signal.
 pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Result<usize> {
-    let (start, mut count) = (Instant::now(), 0);
-    loop {
-        match sweep(engine, runner, run, &mut count) {
-            // A command that was ended may have been about to make something.
-            Ok(found) if found == 0 || run.is_none() => break,
-            // Podman 4.3 can't remove what it is still taking apart: "device or resource busy".
-            Err(error) if start.elapsed() > PATIENCE => return Err(error),
-            _ => runner.sleep(PAUSE)?,
-        }
-    }
+    let mut count = 0;
+    let mut found = || leftovers::patiently(runner, || sweep(engine, runner, run, &mut count));
+    // A command that was ended may have been about to make something: then until nothing is left.
+    while found()? > 0 && run.is_some() {}
     if run.is_none() && count > 0 {
         let plural = if count == 1 { "thing" } else { "things" };
         say(&format!("removed {count} {plural} that a killed smoke test left"));
