@@ -51,7 +51,9 @@ fn base(workshop: &Workshop) {
 fn checkout(workshop: &Workshop) {
     workshop.write("docker/Dockerfile", DOCKERFILE);
     workshop.write("app/manage.py", "one = 1\n");
-    workshop.write("app/senex_trader/__init__.py", "");
+    for name in ["settings", "asgi", "wsgi", "celery"] {
+        workshop.write(&format!("app/senex_trader/{name}.py"), "");
+    }
     workshop.write(".dockerignore", "*\n!app\n");
 }
 
