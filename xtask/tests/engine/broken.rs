@@ -182,7 +182,13 @@ fn each_check_sees_what_it_is_for_and_no_other_does() {
                     let Some((check, how)) = next else { return };
                     // A second look where the first was wrong: on a busy machine a limit may end
                     // what was to be seen.
-                    let look = || try_one(&repository, &image_checks, check, how);
+                    let look = || {
+                        let start = std::time::Instant::now();
+                        let found = try_one(&repository, &image_checks, check, how);
+                        let mark = if found.is_ok() { "seen" } else { "NOT SEEN" };
+                        println!("{check:<22} {mark} after {:.0} s", start.elapsed().as_secs_f64());
+                        found
+                    };
                     if let Err(text) = look().or_else(|first| look().map_err(|_| first)) {
                         wrong.lock().unwrap().push(text);
                     }
