@@ -67,6 +67,8 @@ pub enum Capability {
     TmpfsSize,
     /// Image names without a registry.
     ShortNames,
+    /// `run --tmpfs DIR:mode=`.
+    TmpfsMode,
 }
 
 /// On which versions of an engine something works.

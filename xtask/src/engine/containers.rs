@@ -1,6 +1,7 @@
 //! How each engine spells containers and networks: the second half of [`super::words`], for what
 //! runs instead of what is built.
 
+use super::capability::{Capability, has};
 use super::words::call;
 use super::{Engine, Kind};
 use crate::invocation::Invocation;
@@ -83,6 +84,10 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         if engine.kind == Kind::Podman {
             // Podman would leave /run, /tmp and /var/tmp writable all the same.
             words.push("--read-only-tmpfs=false".into());
+            if has(engine, Capability::TmpfsMode) {
+                // That takes /dev/shm along there; 64 MB as it has otherwise.
+                words.extend(["--tmpfs", "/dev/shm:mode=1777,size=64m"].map(String::from));
+            }
         }
     }
     if detach && engine.kind == Kind::Docker {

@@ -11,7 +11,7 @@ const DOCKER_26: Works = Between(Version(20, 10, 24), Version(26, 1, 5));
 /// Works with the BuildKit of Docker 28.5.2 and not with that of 26.1.5.
 const DOCKER_28: Works = Between(Version(26, 1, 5), Version(28, 5, 2));
 
-pub(super) const TABLE: [Row; 26] = [
+pub(super) const TABLE: [Row; 27] = [
     Row {
         capability: Capability::FormatOption,
         podman: Always,
@@ -68,11 +68,11 @@ pub(super) const TABLE: [Row; 26] = [
     },
     Row {
         capability: Capability::LabelsAnyStage,
-        podman: PODMAN_5,
+        podman: Never,
         docker: Always,
         breaks: false,
-        what: "labels on any stage by --label",
-        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none, and makes a step of each",
+        what: "labels on any stage, and as given, by --label",
+        why: "Podman 4.3.1 gives --label to the file's last stage, so that a cached --target has none, and makes a step of each; 5.4.2 puts variables in the place of $NAME in a value",
         instead: "the file that Podman is given ends with the target's stage and one LABEL with the values themselves",
     },
     Row {
@@ -245,5 +245,14 @@ pub(super) const TABLE: [Row; 26] = [
         what: "an image without its registry",
         why: "Podman asks which registry is meant, or fails; Docker takes docker.io",
         instead: "the whole reference, as docker.io/library/python:3.12",
+    },
+    Row {
+        capability: Capability::TmpfsMode,
+        podman: PODMAN_5,
+        docker: Always,
+        breaks: false,
+        what: "run --tmpfs DIR:mode=",
+        why: "Podman 4.3.1 with runc makes it root's alone; 5.4.2 needs it for /dev/shm, which --read-only-tmpfs=false makes read-only there (Celery's worker has its semaphores in it)",
+        instead: "--tmpfs without a mode; 4.3.1 leaves /dev/shm writable",
     },
 ];

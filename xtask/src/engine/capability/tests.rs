@@ -86,6 +86,7 @@ fn the_table_decides_by_engine_and_version() {
     check(SecretInVariable, false, false);
     check(TmpfsSize, false, false);
     check(ShortNames, false, true);
+    check(TmpfsMode, false, true);
     let old = Engine { version: Version(4, 2, 9), ..podman };
     assert!(!has(&old, FormatOption));
     let error = require(&docker, PullNever).unwrap_err();
