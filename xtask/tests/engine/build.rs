@@ -202,8 +202,15 @@ fn labels_come_as_they_were_given() {
     for (index, value) in values.iter().enumerate() {
         assert_eq!(report["labels"][format!("label.{index}")], json!(value));
     }
-    let several = repository.build(&["--target", "base", "--label", "several=two\nlines"]);
-    assert_eq!(several["labels"]["several"], "two\nlines");
+    // Podman 5.4.2 writes a line break as two characters; that is no label as it was given.
+    let words = ["build", "--target", "base", "--label", "several=two\nlines", "--format", "json"];
+    let several = repository.xtask(&words);
+    if several.code == Some(10) {
+        assert!(on_podman() && several.err.contains("several: expected two"), "{}", several.err);
+    } else {
+        let several: Value = serde_json::from_str(&several.good()).unwrap();
+        assert_eq!(several["labels"]["several"], "two\nlines");
+    }
 }
 
 #[test]
