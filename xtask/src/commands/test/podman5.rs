@@ -71,6 +71,8 @@ fn tests(bench: &Bench<'_>, lab: &Lab, network: &str, root: &Path) -> anyhow::Re
     if let Some(bundle) = crate::machine::read(bench.world).ca_bundle {
         copy(&bundle, &root.join("etc/ssl/certs/ca-certificates.crt"))?;
     }
+    // Networks are kept in the root: those of a run that failed would be in the way.
+    remove(&root.join("etc/containers/networks"))?;
     let text = format!("nameserver {RESOLVER}\n");
     fs::write(root.join("etc/resolv.conf"), text).context("writing resolv.conf")?;
     let storage = format!(
