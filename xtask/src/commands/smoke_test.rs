@@ -93,16 +93,19 @@ impl Testing<'_> {
         let outcomes = run_checks(runner, &stage, args, chosen);
         // Also after a signal: what was started is removed.
         let calm = Runner { signal: Arc::default(), ..runner.clone() };
+        let mut cleared = Ok(0);
         if args.keep {
             let id = std::process::id();
             say(&format!("left running for you to look at: containers xtask-{id}-…"));
             say("the next `smoke-test` removes them");
-        } else if let Err(error) = stage::clear(engine, &calm, Some(&stage.run)) {
-            say(&format!("{error:#}"));
-            say("the next `smoke-test` removes what is left");
+        } else {
+            cleared = stage::clear(engine, &calm, Some(&stage.run));
+            if let Err(error) = &cleared {
+                say(&format!("{error:#}: the next `smoke-test` removes what is left"));
+            }
         }
         runner.check_signal()?;
-        Ok(outcomes)
+        cleared.map(|_| outcomes)
     }
 }
 
