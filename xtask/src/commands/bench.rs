@@ -222,7 +222,7 @@ impl Bench<'_> {
         let folder = self.workflow.state.folder.join("tools");
         if ["uv", "podman-compose"].iter().any(|tool| !folder.join("bin").join(tool).is_file()) {
             say("installing uv and podman-compose");
-            for step in super::test::tools_steps(&folder) {
+            for step in super::test::tools::steps(&folder) {
                 self.ask(&step)?;
             }
         }

@@ -15,6 +15,7 @@ mod linters;
 mod podman5;
 mod rootless;
 mod suite;
+pub mod tools;
 mod trixie;
 
 /// What the groups share.
@@ -46,6 +47,9 @@ struct Group {
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
+/// The group that the others take linters and uv from.
+const TOOLS: &str = "tools";
+
 /// The pushes of small images. They mostly wait.
 const PUSHES: &[&str] = &["--skip=release::", "--test-threads=3"];
 
@@ -54,7 +58,7 @@ const GROUPS: [Group; 22] = [
     Group { name: "clippy", when: When::Always, run: |b| b.cargo(CLIPPY) },
     Group { name: "unit", when: When::Always, run: |b| b.cargo(&["test", "--locked", "--quiet"]) },
     Group { name: "lint", when: When::Always, run: lint },
-    Group { name: "tools", when: When::All, run: tools },
+    Group { name: TOOLS, when: When::All, run: tools::run },
     Group { name: "hadolint", when: When::All, run: linters::hadolint },
     Group { name: "shellcheck", when: When::All, run: linters::shellcheck },
     Group { name: "actionlint", when: When::All, run: linters::actionlint },
@@ -116,7 +120,7 @@ const CLIPPY: &[&str] =
 pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let machine = machine::read(world);
-    let chosen: Vec<&Group> = GROUPS.iter().filter(|group| wanted(args, group)).collect();
+    let mut chosen: Vec<&Group> = GROUPS.iter().filter(|group| wanted(args, group)).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
         let message = format!("choosing tests: no group begins with {}", args.only.join(" or "));
@@ -125,6 +129,13 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
             message,
             format!("the groups are {}", names.join(", ")),
         ));
+    }
+    let has_tools = chosen.iter().any(|group| group.name == TOOLS);
+    if !has_tools
+        && chosen.iter().any(|group| group.when != When::Always)
+        && !tools::are_here(&workflow)
+    {
+        chosen.splice(0..0, GROUPS.iter().filter(|group| group.name == TOOLS));
     }
     if world.common.dry_run {
         let names: String = chosen.iter().map(|group| format!("{}\n", group.name)).collect();
@@ -140,7 +151,7 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
         world,
         workflow: &workflow,
         runner: world.runner(&workflow.top),
-        tools: workflow.state.folder.join("tools"),
+        tools: tools::folder(&workflow),
         log: workflow.state.new_log("test")?,
     };
     let mut outcomes = Vec::new();
@@ -313,23 +324,6 @@ fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
     let more = ["smoke::the_image_passes", "squash::", "size::", "clean::", "compose::"];
     let only = [&suite::CORE[..], &more].concat();
     bench.engine(&only, |bench| Lab::docker(bench.workflow, &bench.runner, &environment))
-}
-
-/// A virtual environment with the tools of `xtask/tools/requirements.txt`.
-fn tools(bench: &Bench<'_>) -> anyhow::Result<()> {
-    tools_steps(&bench.tools).iter().try_for_each(|step| bench.step(step))
-}
-
-/// What makes the virtual environment of the tools in `folder`.
-pub fn tools_steps(folder: &std::path::Path) -> [Invocation; 2] {
-    let name = folder.display().to_string();
-    let words = ["install", "--quiet", "--require-hashes", "--only-binary=:all:"];
-    let file = ["--requirement", "xtask/tools/requirements.txt"];
-    let pip = folder.join("bin/pip").display().to_string();
-    [
-        Invocation::new("python3", ["-m", "venv", &name]),
-        Invocation::new(pip, words.into_iter().chain(file)),
-    ]
 }
 
 /// The Dockerfiles hold to what every engine does alike.

@@ -84,3 +84,17 @@ fn closed_networks_are_documented() {
         assert!(text.contains(&format!("{name}`")) || text.contains(&format!("`{name}")), "{name}");
     }
 }
+
+/// A group by itself brings the tools that it needs, on a fresh clone or after they were changed.
+#[test]
+fn a_group_that_needs_tools_has_them_first() {
+    let checkout = Checkout::new();
+    let groups = |name: &str| checkout.run(&["test", "--dry-run", "--only", name]).out;
+    checkout.write("xtask/tools/requirements.txt", "uv==1\n");
+    assert_eq!(groups("podman5"), "tools\npodman5\n");
+    checkout.write("target/xtask/tools/made-of.txt", "uv==1\n");
+    assert_eq!(groups("podman5"), "podman5\n");
+    checkout.write("xtask/tools/requirements.txt", "uv==2\n");
+    assert_eq!(groups("payload"), "tools\npayload\n");
+    assert_eq!(groups("format"), "format\n");
+}
