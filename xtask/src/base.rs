@@ -209,6 +209,7 @@ fn told_apart(images: Vec<Image>, standin: Option<&str>) -> (Option<Image>, Opti
 fn found(reference: &str, image: &Image, why: &str) -> Base {
     Base {
         reference: reference.to_owned(),
+        id: image.id.clone(),
         digest: inspect::registry_digest(image, reference),
         layers: image.layers.clone(),
         labels: image.labels.clone(),

@@ -186,6 +186,9 @@ pub struct Build {
     /// Add a label (repeatable); those that come from git can't be changed
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub label: Vec<(String, String)>,
+    /// Have the engine build also where nothing has changed since the last build
+    #[arg(long)]
+    pub force: bool,
     /// Build every layer anew
     #[arg(long)]
     pub no_cache: bool,

@@ -112,18 +112,33 @@ fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
 /// [`Exit::Usage`] when the engines would not agree about a path, or cannot name it (control
 /// characters, not UTF-8); any failure to read a folder.
 pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
-    let mut found = Vec::new();
-    let mut visit = |entry, path: &str, here: &Folder| {
+    Ok(files_and_folders(root, ignore)?.0)
+}
+
+/// As [`files`], and the folders that were read to find them: those of the build context, empty
+/// ones too, and some that only lead to one.
+///
+/// # Errors
+/// As [`files`].
+pub fn files_and_folders(
+    root: &Path,
+    ignore: &Ignore,
+) -> anyhow::Result<(Vec<ContextFile>, Vec<String>)> {
+    let (mut found, mut folders) = (Vec::new(), Vec::new());
+    let mut visit = |entry: Option<ContextFile>, path: &str, here: &Folder| {
         let verdicts = RULES.map(|rule| ignore.included(here, rule));
         if let Some(other) = (1..RULES.len()).find(|&other| verdicts[other] != verdicts[0]) {
             return Err(disagreement(ignore, here, path, other));
         }
-        found.extend(entry);
+        match entry {
+            Some(entry) => found.push(entry),
+            None => folders.push(path.to_owned()),
+        }
         Ok(())
     };
     walk(root, ignore, &RULES, &mut Vec::new(), &Folder::default(), &mut visit)?;
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
+    Ok((found, folders))
 }
 
 /// What [`walk`] calls.

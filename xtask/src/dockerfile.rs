@@ -154,6 +154,39 @@ pub fn flattened(text: &str, target: Option<&str>) -> Option<Vec<String>> {
     Some(flat)
 }
 
+/// What the Dockerfile takes from elsewhere, in its own words: images other than `BASE_IMAGE`, and
+/// what `ADD` fetches. It can be another the next time, which nobody sees who hasn't asked.
+pub fn foreign(instructions: &[Instruction]) -> Vec<String> {
+    let stages = stages(instructions);
+    let own = |name: &str| {
+        let names = ["${BASE_IMAGE}", "$BASE_IMAGE", "scratch"];
+        names.contains(&name)
+            || name.bytes().all(|byte| byte.is_ascii_digit())
+            || stages.iter().any(|stage| stage.eq_ignore_ascii_case(name))
+    };
+    let mut found = Vec::new();
+    for instruction in instructions {
+        let words: Vec<&str> = instruction.text.split_whitespace().collect();
+        let named = words.iter().filter_map(|word| match instruction.keyword.as_str() {
+            "COPY" | "ADD" => word.strip_prefix("--from="),
+            "RUN" => word
+                .strip_prefix("--mount=")?
+                .split(',')
+                .find_map(|part| part.strip_prefix("from=")),
+            _ => None,
+        });
+        let from = words.iter().find(|word| !word.starts_with("--"));
+        let from = from.filter(|_| instruction.keyword == "FROM");
+        let images = named.chain(from.copied()).filter(|name| !own(name));
+        found.extend(images.map(str::to_owned));
+        if instruction.keyword == "ADD" {
+            let remote = |word: &&&str| word.contains("://") || word.starts_with("git@");
+            found.extend(words.iter().filter(remote).map(ToString::to_string));
+        }
+    }
+    found
+}
+
 /// The names that `LABEL` instructions set, in all stages.
 pub fn label_names(instructions: &[Instruction]) -> Vec<String> {
     let labels = instructions.iter().filter(|instruction| instruction.keyword == "LABEL");
@@ -226,6 +259,25 @@ mod tests {
         assert_eq!(stages(&instructions(TEXT)), ["one", "two", "2"]);
         let ends = stage_ends(TEXT);
         assert_eq!(ends, [("one".to_owned(), 8), ("two".to_owned(), 11), ("2".to_owned(), 12)]);
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_is_named() {
+        let check = |text: &str, expected: &[&str]| {
+            let text = format!("ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}} AS one\n{text}\n");
+            assert_eq!(foreign(&instructions(&text)), expected, "{text}");
+        };
+        check("FROM One AS two\nFROM $BASE_IMAGE\nFROM scratch\nCOPY --from=0 /a /b", &[]);
+        check("RUN --mount=type=bind,from=one,target=/a --mount=type=cache,target=/b true", &[]);
+        check("COPY a https /\nADD a.tar /", &[]);
+        check("FROM --platform=linux/amd64 python:3.12", &["python:3.12"]);
+        check("FROM ${OTHER}", &["${OTHER}"]);
+        check("COPY --chown=1 --from=tools:1 /a /b", &["tools:1"]);
+        check("RUN --mount=type=bind,from=tools:1,target=/a true", &["tools:1"]);
+        check("ADD --chmod=1 https://example.com/a /", &["https://example.com/a"]);
+        check("ADD git@example.com:a.git /", &["git@example.com:a.git"]);
+        assert_eq!(foreign(&instructions(include_str!("../../docker/Dockerfile"))), [""; 0]);
+        assert_eq!(foreign(&instructions(include_str!("../../docker/Dockerfile.dev"))), [""; 0]);
     }
 
     #[test]

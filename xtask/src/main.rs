@@ -46,6 +46,7 @@ mod cache;
 mod dockerfile;
 mod engine;
 mod files;
+mod fingerprint;
 mod invocation;
 mod lab;
 mod leftovers;

@@ -26,6 +26,8 @@ pub mod release;
 pub struct Base {
     /// What `BASE_IMAGE` will be.
     pub reference: String,
+    /// Its image ID, where it was inspected.
+    pub id: String,
     /// The registry's digest, where it is known.
     pub digest: Option<String>,
     /// The digests of its uncompressed layers, where it was inspected.

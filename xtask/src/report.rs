@@ -54,6 +54,8 @@ pub struct Build {
     pub base_digest: Option<String>,
     /// Whether the base is a stand-in.
     pub standin: bool,
+    /// Whether the engine built; `false`: nothing had changed since the build that made this image.
+    pub built: bool,
     /// Steps that came from the layer cache.
     pub cached_steps: usize,
     /// Seconds from start to end.
@@ -116,7 +118,11 @@ impl fmt::Display for Build {
         let size = megabytes(self.size_bytes);
         row("size", &format!("{about}{size}{budget}, {} {layers}", self.layers))?;
         row("labels", &format!("{}, as asked for", self.labels.len()))?;
-        row("time", &format!("{:.1} s, {} steps from the cache", self.seconds, self.cached_steps))?;
+        let how = match self.built {
+            true => format!("{} steps from the cache", self.cached_steps),
+            false => "nothing to build".to_owned(),
+        };
+        row("time", &format!("{:.1} s, {how}", self.seconds))?;
         row("engine", &format!("{} {}", self.engine, self.engine_version))?;
         changes(f, &self.dirty, &self.context_changes)?;
         if self.standin {

@@ -5,6 +5,7 @@ use crate::dockerfile;
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, Failure, failure_help};
+use crate::fingerprint;
 use crate::invocation::Invocation;
 use crate::leftovers;
 use crate::plan::Build;
@@ -24,6 +25,8 @@ pub struct Made {
     pub image: Image,
     /// How large it is.
     pub size: Size,
+    /// Whether the engine built; else it is the image of the build before.
+    pub built: bool,
     /// Steps that came from the layer cache.
     pub cached_steps: usize,
 }
@@ -64,10 +67,7 @@ pub fn build(
             made
         }
     };
-    check_labels(plan, &image)?;
-    check_health(plan, &instructions, &image)?;
-    check_platform(plan, &image)?;
-    check_layers(plan, &image)?;
+    check(plan, &instructions, &image)?;
     let precision =
         if plan.exact_size { Precision::Exact } else { Precision::Cheap(plan.size_budget) };
     let size = size::measure(&workflow.state, engine, &image, precision, runner)?;
@@ -79,7 +79,51 @@ pub fn build(
     name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
     leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
-    Ok(Made { image, size, cached_steps: cached_steps(&ended.lines) })
+    Ok(Made { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
+}
+
+/// The image that the last build made, where that read the same (`fingerprint`) and its image has
+/// all names and is as asked for.
+///
+/// # Errors
+/// When a file can't be read, or the engine doesn't answer in time; 130 or 143 after a signal.
+pub fn standing(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    dockerfile: &str,
+    fingerprint: &str,
+    runner: &Runner,
+) -> anyhow::Result<Option<Made>> {
+    let Some(reference) = plan.references.first() else { return Ok(None) };
+    let record = fingerprint::recorded(&workflow.state, reference);
+    let Some(record) = record.filter(|record| record.fingerprint == fingerprint) else {
+        return Ok(None);
+    };
+    let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
+    if !answer.good() {
+        return Ok(None);
+    }
+    let image = inspect::image(&answer.stdout)?;
+    let named = plan.references.iter().all(|name| image.references.contains(name));
+    let good = check(plan, &dockerfile::instructions(dockerfile), &image).is_ok()
+        && check_budget(plan, record.size.bytes).is_ok();
+    if image.id != record.image_id || !named || !good {
+        return Ok(None);
+    }
+    Ok(Some(Made { image, size: record.size, built: false, cached_steps: 0 }))
+}
+
+/// Whether an image is what was asked for.
+fn check(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> anyhow::Result<()> {
+    check_labels(plan, image)?;
+    check_health(plan, instructions, image)?;
+    check_platform(plan, image)?;
+    check_layers(plan, image)
 }
 
 /// Gives an image its names, on Docker each by a process of its own, at the same time.

@@ -15,12 +15,14 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cache, ci, cli, labels, leftovers, network, platform, secrets, tags};
+use crate::{cache, ci, cli, fingerprint, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+
+mod unchanged;
 
 /// How long a build waits for another one of the same checkout.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -58,6 +60,10 @@ pub struct Ready {
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     log: PathBuf,
+    /// Of all that the build reads.
+    fingerprint: Option<String>,
+    /// The image of the last build, where that read the same.
+    standing: Option<Made>,
 }
 
 /// Reads the world and decides, on the engine that was `found` already or the one there is; finds,
@@ -73,10 +79,11 @@ pub fn prepare(
     found: Option<(Engine, bool)>,
 ) -> anyhow::Result<Ready> {
     world.mask(&secret_values(world, &workflow.top, args));
-    let (ignore, files) = super::build_context(&workflow.top)?;
-    secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)?;
-    look_at_project(workflow, &files)?;
-    let read = || super::checkout_with(&workflow.top, &ignore, &files);
+    let (ignore, listed) = unchanged::listed(&workflow.top)?;
+    let files = &listed.0;
+    secrets::gate(&workflow.top, files, &workflow.config.allow_secrets)?;
+    look_at_project(workflow, files)?;
+    let read = || super::checkout_with(&workflow.top, &ignore, files);
     let dry_run = world.common.dry_run;
     let machine = machine::read(world);
     let mut early = None;
@@ -119,20 +126,33 @@ pub fn prepare(
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
     let (base, first) = source.resolve(base, args.pull, args.platform.as_deref())?;
     say(&format!("base {}: {}", base.reference, base.why));
-    let dockerfile = std::fs::read_to_string(workflow.top.join(&variant.dockerfile))
-        .with_context(|| format!("reading {}", variant.dockerfile))?;
+    let dockerfile = dockerfile(workflow, &variant.dockerfile)?;
     let layer_cache =
         cache::find(world, workflow, &machine, &engine, runner, args.cache.as_deref())?;
     let source = (&checkout, &identity);
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
-    if plan.squash {
+    let text = &facts.dockerfile;
+    let fingerprint =
+        fingerprint::of(&unchanged::inputs(world, workflow, &engine, &plan, text), &listed)?;
+    let standing = match &fingerprint {
+        Some(fingerprint) if !args.force && !assumed => {
+            verify::standing(workflow, &engine, &plan, text, fingerprint, runner)?
+        }
+        _ => None,
+    };
+    if plan.squash && standing.is_none() {
         say(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
-    Ok(Ready { engine, checkout, identity, plan, first, log })
+    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, standing })
+}
+
+/// The text of a Dockerfile.
+fn dockerfile(workflow: &Workflow, path: &str) -> anyhow::Result<String> {
+    std::fs::read_to_string(workflow.top.join(path)).with_context(|| format!("reading {path}"))
 }
 
 /// Builds what was decided.
@@ -146,7 +166,13 @@ pub fn make(
     ready: &Ready,
 ) -> anyhow::Result<report::Build> {
     let Ready { engine, plan, log, .. } = ready;
+    if let Some(made) = &ready.standing {
+        say(unchanged::SAID);
+        std::fs::write(log, format!("{}\n", unchanged::SAID)).context("writing the log")?;
+        return Ok(report(world, ready, made.clone()));
+    }
     let made = build(workflow, engine, plan, runner, log)?;
+    unchanged::record(world, workflow, ready, &made)?;
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
     if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
@@ -262,6 +288,9 @@ fn facts<'a>(
 fn show(world: &World, ready: &Ready, top: &Path) -> anyhow::Result<()> {
     let (plan, script) = (&ready.plan, ready.script(top));
     let commands: Vec<&str> = script.lines().collect();
+    if ready.standing.is_some() {
+        say(&format!("{}, as this script does", unchanged::SAID));
+    }
     let json = serde_json::json!({
         "reference": plan.references.first(),
         "references": plan.references,
@@ -322,6 +351,7 @@ fn report(world: &World, ready: &Ready, made: Made) -> report::Build {
         base: plan.base.reference.clone(),
         base_digest: plan.base.digest.clone(),
         standin: plan.base.standin,
+        built: made.built,
         cached_steps: made.cached_steps,
         seconds: world.start.elapsed().as_secs_f64(),
         log: log.clone(),

@@ -178,6 +178,8 @@ impl Releasing<'_> {
             secret: self.args.secret.clone(),
             cache: self.args.cache.clone(),
             pull: !self.args.allow_standin,
+            // What is released was built by the engine in this run.
+            force: true,
             ..cli::Build::default()
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::engine::containers::Container;
+use crate::fingerprint::hash;
 use crate::labels;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -69,16 +70,6 @@ pub struct Facts<'a> {
 /// The first 8 hexadecimal digits of the hash of a checkout's path.
 pub fn checkout(top: &Path) -> String {
     hash(&[top.as_os_str().as_encoded_bytes()])[..8].to_owned()
-}
-
-/// The SHA-256 of `parts`, each with its length before it.
-pub fn hash(parts: &[&[u8]]) -> String {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for part in parts {
-        context.update(&part.len().to_le_bytes());
-        context.update(part);
-    }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of a container, of the network or of a volume.

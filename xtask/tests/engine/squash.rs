@@ -164,7 +164,7 @@ fn one_layer_of_ours_above_the_base_is_podman_s_alone() {
     assert!(report["size_bytes"].as_u64() <= whole["size_bytes"].as_u64());
     assert_eq!(report["labels"], whole["labels"]);
     // The layer cache is as it was.
-    let again = repository.build(&[]);
+    let again = repository.build(&["--force"]);
     assert_eq!(again["image_id"], whole["image_id"]);
 }
 

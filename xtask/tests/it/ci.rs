@@ -58,7 +58,7 @@ fn a_step_hands_on_what_it_made() {
     assert_eq!(more.matches("\nimage_tags<<").count(), 2, "{more}");
     step(&checkout, &["build", "--dry-run"], &[tag]);
     step(&checkout, &["build", "--ci", "none"], &[tag]);
-    let gitlab = step(&checkout, &["build", "--ci", "gitlab"], &[tag]);
+    let gitlab = step(&checkout, &["build", "--force", "--ci", "gitlab"], &[tag]);
     assert_eq!((read(&checkout, "output"), read(&checkout, "summary")), (more, summary));
     assert!(gitlab.err.contains("section_start:") && gitlab.err.contains("section_end:"));
 }
@@ -95,7 +95,7 @@ fn secrets_are_masked_only_where_a_runner_listens() {
     assert_eq!(first, masked.map(|value| format!("::add-mask::{value}")));
     assert_eq!(ended.err.matches("canary").count(), 3, "{}", ended.err);
     let terminal = [secrets[0], secrets[1], ("GITHUB_ACTIONS", "")];
-    let ended = step(&checkout, &[&words[..], &["--ci", "github"]].concat(), &terminal);
+    let ended = step(&checkout, &[&words[..], &["--force", "--ci", "github"]].concat(), &terminal);
     assert!(ended.err.contains("::group::") && !ended.err.contains("canary"), "{}", ended.err);
 }
 

@@ -13,6 +13,9 @@ case "$1 $2" in
         case $3 in
             *python:3.12-arm64) echo '[{"Id":"ab","Config":{},"Os":"linux","Architecture":"arm64"}]' ;;
             *python:3.12*) echo '[{"Id":"ab","Config":{}}]' ;;
+            */senex_trader:prod)
+                if [ -f "$HOME/../named.json" ]; then cat "$HOME/../named.json"; exit 0; fi
+                echo "no such image" >&2; exit 125 ;;
             *) echo "no such image" >&2; exit 125 ;;
         esac ;;
     "history "*) echo '[{"size":5000000},{"size":0}]' ;;
@@ -34,7 +37,10 @@ case "$1 $2" in
         if [ -f "$HOME/../sick" ]; then health=; fi
         echo "[{\"Id\":\"1234\",$health\"Config\":{\"Labels\":{$labels}},\"RootFS\":{\"Layers\":[\"sha256:1\"]}}]" >"$HOME/../image.json"
         echo sha256:1234 >"$file" ;;
-    "tag "*) ;;
+    "tag "*)
+        shift 2
+        names=$(printf ',"%s"' "$@")
+        sed "s|^.{|&\"RepoTags\":[${names#,}],|" "$HOME/../image.json" >"$HOME/../named.json" ;;
     *) ;;
 esac
 "##;
@@ -44,7 +50,7 @@ pub fn with_podman() -> Checkout {
     checkout.write("home/.keep", "");
     checkout.write(
         ".git/info/exclude",
-        "/bin/\n/home/\n/calls\n/image.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n",
+        "/bin/\n/home/\n/calls\n/image.json\n/named.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n",
     );
     checkout.program("podman", PODMAN);
     checkout
@@ -69,6 +75,61 @@ fn a_good_build_is_named_last() {
     );
     assert_eq!(last, expected);
     assert!(ended.err.starts_with("engine Podman 4.3.1: it works\n"), "{}", ended.err);
+}
+
+/// While nothing that a build reads has changed, and its image is here, there is nothing to do.
+#[test]
+fn the_same_build_again_is_no_build() {
+    let checkout = with_podman();
+    let builds = || calls(&checkout).lines().filter(|line| line.starts_with("build ")).count();
+    let build = |words: &[&str]| {
+        let ended = checkout.run(&[&["build"], words].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        ended
+    };
+    let first = build(&[]);
+    assert_eq!(builds(), 1);
+    let second = build(&[]);
+    assert_eq!(builds(), 1, "{}", second.err);
+    let said = "nothing has changed since the last build, whose image is here; --force builds all the same";
+    assert!(second.err.contains(said), "{}", second.err);
+    assert!(second.out.contains(" s, nothing to build\n"), "{}", second.out);
+    let facts = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with("  time")).map(str::to_owned).collect()
+    };
+    assert_eq!(facts(&second.out), facts(&first.out));
+    let dry = build(&["--dry-run"]);
+    assert!(dry.err.contains(said) && dry.out.contains("podman build "), "{}", dry.err);
+    // Whatever is another is built.
+    let mut expected = 1;
+    let mut built = |words: &[&str], why: &str| {
+        build(words);
+        expected += 1;
+        assert_eq!(builds(), expected, "{why}");
+    };
+    built(&["--force"], "--force");
+    built(&["--no-cache"], "--no-cache");
+    built(&["--label", "a=b"], "another label");
+    built(&[], "the label is gone");
+    built(&["--tag", "mine"], "one more name");
+    built(&[], "one name less");
+    checkout.write("app/new.py", "");
+    built(&[], "a new file");
+    std::fs::remove_file(checkout.path("app/new.py")).unwrap();
+    built(&[], "no new file");
+    std::fs::remove_file(checkout.path("named.json")).unwrap();
+    built(&[], "the image is gone");
+    let named = std::fs::read_to_string(checkout.path("named.json")).unwrap();
+    checkout.write("named.json", &named.replace("1234", "5678"));
+    built(&[], "another image has the name");
+    checkout.write("named.json", &named.replace("senex_trader:sha-", "senex_trader:other-"));
+    built(&[], "one of the names is missing");
+    checkout.write("named.json", &named.replace("Healthcheck", "Other"));
+    built(&[], "it isn't what was asked for");
+    checkout.write("target/xtask/built.json", "{");
+    built(&[], "the record can't be read");
+    build(&[]);
+    assert_eq!(builds(), expected);
 }
 
 /// Nothing is named unless everything was as asked for.

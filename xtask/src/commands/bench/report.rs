@@ -117,7 +117,7 @@ impl EngineReport {
                 table::range(summary(rounds.map(|(ours, direct)| number(ours) - number(direct))))
             };
             text += &format!(
-                "`xtask build` over the command that it runs, with nothing changed, checks of the \
+                "`xtask build --force` over the command that it runs, with nothing changed, checks of the \
                  image included: {} s, {} CPU s (goal: at most {:.1} s). On a machine that does other \
                  work, too, the seconds are mostly that work's; the CPU seconds aren't.\n\n",
                 difference(|sample| sample.wall),

@@ -20,16 +20,19 @@ impl Bench<'_> {
         if self.wants(Row::Cold) {
             let pair = self.pair(&sides, "cold", self.rounds.cold, |side, _| {
                 sides.forget()?;
-                time(&sides.daemons(), || sides.build(side))
+                time(&sides.daemons(), || sides.force(side))
             })?;
             lines.extend(table::seconds("cold", goal(Row::Cold, kind), &pair, true));
         }
         // The last cold build forgot the other side.
-        BOTH.into_iter().try_for_each(|side| sides.build(side))?;
+        BOTH.into_iter().try_for_each(|side| sides.force(side))?;
         let timed = |side, _| time(&sides.daemons(), || sides.build(side));
         if self.wants(Row::Nothing) {
             let pair = self.pair(&sides, "nothing changed", warm, timed)?;
             lines.extend(table::seconds("nothing changed", goal(Row::Nothing, kind), &pair, true));
+            let forced = |side, _| time(&sides.daemons(), || sides.force(side));
+            let pair = self.pair(&sides, "nothing changed, --force", warm, forced)?;
+            lines.extend(table::seconds("nothing changed, `--force`", None, &pair, true));
         }
         let overhead = if self.wants(Row::Overhead) { Some(self.overhead(&sides)?) } else { None };
         if self.wants(Row::Ready) {
@@ -121,11 +124,11 @@ impl Bench<'_> {
         Ok(pair)
     }
 
-    /// `xtask build` against the command that it prints.
+    /// `xtask build --force` against the command that it prints.
     fn overhead(&self, sides: &Sides<'_>) -> anyhow::Result<Pair> {
         let mut pair = Pair::default();
         for round in 0..self.rounds.warm {
-            pair.ours.push(time(&sides.daemons(), || sides.build(Side::Ours))?);
+            pair.ours.push(time(&sides.daemons(), || sides.force(Side::Ours))?);
             pair.other.push(time(&sides.daemons(), || sides.build_directly())?);
             say(&format!("overhead, {} of {}", round + 1, self.rounds.warm));
         }

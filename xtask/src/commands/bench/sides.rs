@@ -130,6 +130,17 @@ impl<'a> Sides<'a> {
         }
     }
 
+    /// As [`Sides::build`], also where xtask finds nothing to do.
+    ///
+    /// # Errors
+    /// When the build fails.
+    pub fn force(&self, side: Side) -> anyhow::Result<()> {
+        match side {
+            Side::Ours => self.xtask(&["build", "--quiet", "--force"]).map(|_| ()),
+            Side::Design => self.build_design(),
+        }
+    }
+
     /// What `xtask build` starts, without xtask.
     ///
     /// # Errors

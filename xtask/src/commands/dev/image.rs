@@ -5,6 +5,7 @@ use crate::base::Source;
 use crate::cli;
 use crate::commands::build;
 use crate::engine::{inspect, words};
+use crate::fingerprint;
 use crate::invocation::Invocation;
 use crate::plan::{self, dev};
 use crate::run::{QUESTION, say};
@@ -67,7 +68,7 @@ impl Site<'_> {
             parts.push(fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Ok(dev::hash(&parts))
+        Ok(fingerprint::hash(&parts))
     }
 
     /// The images of PostgreSQL and Redis.
