@@ -334,7 +334,7 @@ pub enum Row {
     Cold,
     /// Nothing changed
     Nothing,
-    /// `build` over the engine's own command, with nothing changed
+    /// `build --force` over the engine's own command, with nothing changed
     Overhead,
     /// Bytes of the image
     Size,

@@ -154,34 +154,39 @@ pub fn flattened(text: &str, target: Option<&str>) -> Option<Vec<String>> {
     Some(flat)
 }
 
-/// What the Dockerfile takes from elsewhere, in its own words: images other than `BASE_IMAGE`, and
-/// what `ADD` fetches. It can be another the next time, which nobody sees who hasn't asked.
-pub fn foreign(instructions: &[Instruction]) -> Vec<String> {
-    let stages = stages(instructions);
-    let own = |name: &str| {
-        let names = ["${BASE_IMAGE}", "$BASE_IMAGE", "scratch"];
-        names.contains(&name)
-            || name.bytes().all(|byte| byte.is_ascii_digit())
-            || stages.iter().any(|stage| stage.eq_ignore_ascii_case(name))
-    };
-    let mut found = Vec::new();
-    for instruction in instructions {
+/// What a Dockerfile takes from elsewhere, in its own words: images other than `BASE_IMAGE`, a
+/// frontend, what `ADD` fetches or may fetch. It can be another the next time, which nobody sees who
+/// hasn't asked.
+pub fn foreign(text: &str) -> Vec<String> {
+    let comments = text.lines().map_while(|line| line.trim().strip_prefix('#'));
+    let frontend = |line: &&str| line.trim().to_lowercase().starts_with("syntax");
+    let mut found: Vec<String> = comments.filter(frontend).map(str::to_owned).collect();
+    let mut before: Vec<String> = Vec::new();
+    for instruction in instructions(text) {
         let words: Vec<&str> = instruction.text.split_whitespace().collect();
-        let named = words.iter().filter_map(|word| match instruction.keyword.as_str() {
-            "COPY" | "ADD" => word.strip_prefix("--from="),
-            "RUN" => word
-                .strip_prefix("--mount=")?
-                .split(',')
-                .find_map(|part| part.strip_prefix("from=")),
-            _ => None,
-        });
-        let from = words.iter().find(|word| !word.starts_with("--"));
-        let from = from.filter(|_| instruction.keyword == "FROM");
-        let images = named.chain(from.copied()).filter(|name| !own(name));
-        found.extend(images.map(str::to_owned));
-        if instruction.keyword == "ADD" {
-            let remote = |word: &&&str| word.contains("://") || word.starts_with("git@");
-            found.extend(words.iter().filter(remote).map(ToString::to_string));
+        let own = |name: &str| {
+            let names = ["${BASE_IMAGE}", "$BASE_IMAGE", "scratch"];
+            names.contains(&name)
+                || name.bytes().all(|byte| byte.is_ascii_digit())
+                || before.iter().any(|stage| stage.eq_ignore_ascii_case(name))
+        };
+        let other = |word: &str| match instruction.keyword.as_str() {
+            "COPY" | "ADD" if word.starts_with("--from=") => {
+                word.strip_prefix("--from=").is_some_and(|name| !own(name))
+            }
+            "ADD" => ["://", "git@", "$"].iter().any(|sign| word.contains(sign)),
+            "RUN" => {
+                let parts = word.strip_prefix("--mount=").into_iter();
+                let mut parts = parts.flat_map(|parts| parts.split(','));
+                parts.any(|part| part.strip_prefix("from=").is_some_and(|name| !own(name)))
+            }
+            _ => false,
+        };
+        found.extend(words.iter().filter(|word| other(word)).map(ToString::to_string));
+        if instruction.keyword == "FROM" {
+            // Another platform's base is another image.
+            found.extend(words.first().filter(|word| !own(word)).map(ToString::to_string));
+            before.push(instruction.stage.clone());
         }
     }
     found
@@ -265,19 +270,27 @@ mod tests {
     fn what_comes_from_elsewhere_is_named() {
         let check = |text: &str, expected: &[&str]| {
             let text = format!("ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}} AS one\n{text}\n");
-            assert_eq!(foreign(&instructions(&text)), expected, "{text}");
+            assert_eq!(foreign(&text), expected, "{text}");
         };
         check("FROM One AS two\nFROM $BASE_IMAGE\nFROM scratch\nCOPY --from=0 /a /b", &[]);
         check("RUN --mount=type=bind,from=one,target=/a --mount=type=cache,target=/b true", &[]);
         check("COPY a https /\nADD a.tar /", &[]);
-        check("FROM --platform=linux/amd64 python:3.12", &["python:3.12"]);
+        check("FROM --platform=linux/amd64 one", &["--platform=linux/amd64"]);
+        check("FROM python:3.12", &["python:3.12"]);
         check("FROM ${OTHER}", &["${OTHER}"]);
-        check("COPY --chown=1 --from=tools:1 /a /b", &["tools:1"]);
-        check("RUN --mount=type=bind,from=tools:1,target=/a true", &["tools:1"]);
+        // A stage is known from its own line on.
+        check("FROM redis AS redis\nCOPY --from=redis /a /b", &["redis"]);
+        check("COPY --from=two /a /b\nFROM one AS two", &["--from=two"]);
+        check("COPY --chown=1 --from=tools:1 /a /b", &["--from=tools:1"]);
+        let mount = "--mount=type=bind,from=tools:1,target=/a";
+        check(&format!("RUN {mount} true"), &[mount]);
         check("ADD --chmod=1 https://example.com/a /", &["https://example.com/a"]);
         check("ADD git@example.com:a.git /", &["git@example.com:a.git"]);
-        assert_eq!(foreign(&instructions(include_str!("../../docker/Dockerfile"))), [""; 0]);
-        assert_eq!(foreign(&instructions(include_str!("../../docker/Dockerfile.dev"))), [""; 0]);
+        check("ADD ${URL} /", &["${URL}"]);
+        let frontend = "# syntax=docker/dockerfile:1\nFROM $BASE_IMAGE\n";
+        assert_eq!(foreign(frontend), [" syntax=docker/dockerfile:1"]);
+        assert_eq!(foreign(include_str!("../../docker/Dockerfile")), [""; 0]);
+        assert_eq!(foreign(include_str!("../../docker/Dockerfile.dev")), [""; 0]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub mod dev;
 pub mod push;
 pub mod release;
 
+/// The build argument that says which image that is.
+pub const BASE_IMAGE: &str = "BASE_IMAGE";
+
 /// The image that a build starts from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {
@@ -307,7 +310,7 @@ fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String,
 
 fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, String> {
     let known = [
-        ("BASE_IMAGE", Some(base.reference.clone())),
+        (BASE_IMAGE, Some(base.reference.clone())),
         ("APP_MODULE", Some(app.module.clone())),
         ("CELERY_QUEUES", Some(app.queues.clone())),
         ("ASGI_APPLICATION", app.asgi.clone()),

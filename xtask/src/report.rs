@@ -60,7 +60,7 @@ pub struct Build {
     pub cached_steps: usize,
     /// Seconds from start to end.
     pub seconds: f64,
-    /// The whole log of the engine.
+    /// The whole log of the engine; where it didn't build, that of the build that made this image.
     pub log: PathBuf,
 }
 

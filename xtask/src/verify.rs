@@ -5,7 +5,7 @@ use crate::dockerfile;
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, Failure, failure_help};
-use crate::fingerprint;
+use crate::fingerprint::Record;
 use crate::invocation::Invocation;
 use crate::leftovers;
 use crate::plan::Build;
@@ -82,25 +82,19 @@ pub fn build(
     Ok(Made { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
 }
 
-/// The image that the last build made, where that read the same (`fingerprint`) and its image has
-/// all names and is as asked for.
+/// The image of a `record`, where the engine has it under all names of the plan and it is as asked
+/// for.
 ///
 /// # Errors
-/// When a file can't be read, or the engine doesn't answer in time; 130 or 143 after a signal.
+/// When the engine doesn't answer in time; 130 or 143 after a signal.
 pub fn standing(
-    workflow: &Workflow,
     engine: &Engine,
     plan: &Build,
     dockerfile: &str,
-    fingerprint: &str,
+    record: &Record,
     runner: &Runner,
 ) -> anyhow::Result<Option<Made>> {
-    let Some(reference) = plan.references.first() else { return Ok(None) };
-    let record = fingerprint::recorded(&workflow.state, reference);
-    let Some(record) = record.filter(|record| record.fingerprint == fingerprint) else {
-        return Ok(None);
-    };
-    let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
+    let answer = runner.ask(&words::inspect(engine, &record.image_id), QUESTION)?;
     if !answer.good() {
         return Ok(None);
     }
@@ -108,10 +102,8 @@ pub fn standing(
     let named = plan.references.iter().all(|name| image.references.contains(name));
     let good = check(plan, &dockerfile::instructions(dockerfile), &image).is_ok()
         && check_budget(plan, record.size.bytes).is_ok();
-    if image.id != record.image_id || !named || !good {
-        return Ok(None);
-    }
-    Ok(Some(Made { image, size: record.size, built: false, cached_steps: 0 }))
+    let size = record.size.clone();
+    Ok((named && good).then_some(Made { image, size, built: false, cached_steps: 0 }))
 }
 
 /// Whether an image is what was asked for.

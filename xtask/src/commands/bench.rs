@@ -1,6 +1,7 @@
 //! `bench`: this workflow beside the design that it was made from, on the same payload, lock and
 //! base, in stores of its own. It tells numbers and never decides about pass or fail.
 
+use super::test::tools;
 use crate::cli::{self, Row};
 use crate::engine::{Kind, find};
 use crate::failure::{Exit, failure_help};
@@ -219,12 +220,9 @@ impl Bench<'_> {
 
     /// The tools, and a cache folder with nothing in it but the user's stand-ins.
     fn prepare(&self) -> anyhow::Result<()> {
-        let folder = self.workflow.state.folder.join("tools");
-        if ["uv", "podman-compose"].iter().any(|tool| !folder.join("bin").join(tool).is_file()) {
+        if !tools::are_here(self.workflow) {
             say("installing uv and podman-compose");
-            for step in super::test::tools::steps(&folder) {
-                self.ask(&step)?;
-            }
+            tools::make(self.workflow, |step| self.ask(step).map(drop))?;
         }
         let (standins, own) =
             (self.world.cache()?.join("standins"), self.cache.join("senex-xtask"));

@@ -15,7 +15,7 @@ use crate::report::{self, STANDIN};
 use crate::run::{self, Runner, say};
 use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
-use crate::{cache, ci, cli, fingerprint, labels, leftovers, network, platform, secrets, tags};
+use crate::{cache, ci, cli, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,10 +60,10 @@ pub struct Ready {
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     log: PathBuf,
-    /// Of all that the build reads.
-    fingerprint: Option<String>,
+    /// What the build reads.
+    before: unchanged::Before,
     /// The image of the last build, where that read the same.
-    standing: Option<Made>,
+    standing: Option<unchanged::Standing>,
 }
 
 /// Reads the world and decides, on the engine that was `found` already or the one there is; finds,
@@ -134,20 +134,18 @@ pub fn prepare(
     let facts = Facts { dockerfile, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
     let text = &facts.dockerfile;
-    let fingerprint =
-        fingerprint::of(&unchanged::inputs(world, workflow, &engine, &plan, text), &listed)?;
-    let standing = match &fingerprint {
-        Some(fingerprint) if !args.force && !assumed => {
-            verify::standing(workflow, &engine, &plan, text, fingerprint, runner)?
-        }
-        _ => None,
+    let before = unchanged::look(world, workflow, &engine, &plan, text, &listed);
+    let standing = if args.force || assumed {
+        None
+    } else {
+        unchanged::standing(workflow, &engine, &plan, text, &before, runner)?
     };
-    if plan.squash && standing.is_none() {
+    if plan.squash {
         say(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
-    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, standing })
+    Ok(Ready { engine, checkout, identity, plan, first, log, before, standing })
 }
 
 /// The text of a Dockerfile.
@@ -166,19 +164,18 @@ pub fn make(
     ready: &Ready,
 ) -> anyhow::Result<report::Build> {
     let Ready { engine, plan, log, .. } = ready;
-    if let Some(made) = &ready.standing {
-        say(unchanged::SAID);
-        std::fs::write(log, format!("{}\n", unchanged::SAID)).context("writing the log")?;
-        return Ok(report(world, ready, made.clone()));
+    if let Some(standing) = &ready.standing {
+        let (made, log) = unchanged::said(ready, standing)?;
+        return Ok(report(world, ready, made, log));
     }
     let made = build(workflow, engine, plan, runner, log)?;
-    unchanged::record(world, workflow, ready, &made)?;
+    unchanged::record(world, workflow, ready, &made);
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
     if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
         cache::keep(cache, engine, &made.image.id, runner, log)?;
     }
-    Ok(report(world, ready, made))
+    Ok(report(world, ready, made, log.clone()))
 }
 
 /// Refuses a project that can't be built, before anything runs; what else it lacks is said.
@@ -327,8 +324,8 @@ fn build(
     made
 }
 
-fn report(world: &World, ready: &Ready, made: Made) -> report::Build {
-    let Ready { engine, plan, checkout, log, .. } = ready;
+fn report(world: &World, ready: &Ready, made: Made, log: PathBuf) -> report::Build {
+    let Ready { engine, plan, checkout, .. } = ready;
     let label = |name: &str| plan.labels.get(&format!("{}{name}", labels::OCI)).cloned();
     report::Build {
         reference: plan.references.first().cloned().unwrap_or_default(),
@@ -354,6 +351,6 @@ fn report(world: &World, ready: &Ready, made: Made) -> report::Build {
         built: made.built,
         cached_steps: made.cached_steps,
         seconds: world.start.elapsed().as_secs_f64(),
-        log: log.clone(),
+        log,
     }
 }

@@ -130,11 +130,9 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
             format!("the groups are {}", names.join(", ")),
         ));
     }
-    let has_tools = chosen.iter().any(|group| group.name == TOOLS);
-    if !has_tools
-        && chosen.iter().any(|group| group.when != When::Always)
-        && !tools::are_here(&workflow)
-    {
+    let named = |name: &&str| chosen.iter().any(|group| group.name == *name);
+    let wanting = !named(&TOOLS) && tools::NEEDED_BY.iter().any(named);
+    if wanting && !tools::are_here(&workflow) {
         chosen.splice(0..0, GROUPS.iter().filter(|group| group.name == TOOLS));
     }
     if world.common.dry_run {

@@ -15,7 +15,8 @@ fn proxies_and_the_index_reach_a_step_and_neither_the_image_nor_the_cache() {
     let repository = Repository::new();
     repository.edit("docker/Dockerfile", "WORKDIR /app\n", STEP);
     let build = |password: &str| {
-        let mut command = repository.command(&["build", "--target", "base", "--format", "json"]);
+        let mut command =
+            repository.command(&["build", "--force", "--target", "base", "--format", "json"]);
         command
             .env("HTTPS_PROXY", format!("http://me:{password}@127.0.0.1:9"))
             .env("no_proxy", ".canary.example")

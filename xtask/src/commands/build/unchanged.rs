@@ -3,15 +3,34 @@
 use super::Ready;
 use crate::engine::Engine;
 use crate::ignore::Ignore;
-use crate::plan;
-use crate::verify::Made;
+use crate::plan::Build;
+use crate::run::{Runner, say};
+use crate::state::write_whole;
+use crate::verify::{self, Made};
 use crate::world::{Workflow, World};
 use crate::{context, fingerprint};
-use std::path::Path;
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// What is said where nothing is to be built.
 pub(super) const SAID: &str =
     "nothing has changed since the last build, whose image is here; --force builds all the same";
+
+/// What a build reads, before it does.
+pub(super) struct Before {
+    /// When that was looked at.
+    since: SystemTime,
+    /// `None` where only the build itself can tell, or a file couldn't be read.
+    fingerprint: Option<String>,
+}
+
+/// The image of the last build, where that read the same.
+pub(super) struct Standing {
+    made: Made,
+    /// The log of the build that made it.
+    log: PathBuf,
+}
 
 /// The build context of the workflow at `top`, and the rules that made it.
 pub(super) fn listed(top: &Path) -> anyhow::Result<(Ignore, fingerprint::Listed)> {
@@ -20,40 +39,94 @@ pub(super) fn listed(top: &Path) -> anyhow::Result<(Ignore, fingerprint::Listed)
     Ok((ignore, listed))
 }
 
-/// What the fingerprint of a build is made of.
-pub(super) fn inputs<'a>(
+/// Looks at all that the build will read.
+pub(super) fn look(
     world: &World,
-    workflow: &'a Workflow,
-    engine: &'a Engine,
-    plan: &'a plan::Build,
-    dockerfile: &'a str,
-) -> fingerprint::Inputs<'a> {
-    let passed = plan.passed.iter().map(|name| world.variable(name).map(str::to_owned));
-    fingerprint::Inputs { engine, plan, passed: passed.collect(), dockerfile, top: &workflow.top }
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    dockerfile: &str,
+    listed: &fingerprint::Listed,
+) -> Before {
+    let since = SystemTime::now();
+    let names = plan.passed.iter().map(String::as_str).chain(fingerprint::VARIABLES);
+    let values = names.map(|name| world.variable(name).map(str::to_owned)).collect();
+    let inputs = fingerprint::Inputs { engine, plan, values, dockerfile, top: &workflow.top };
+    // A file that can't be read is the engine's to name.
+    Before { since, fingerprint: fingerprint::of(&inputs, listed).unwrap_or_default() }
 }
 
-/// Records what was made, unless a file was changed while it was: then nobody knows which of the two
-/// is in the image.
-pub(super) fn record(
+/// The image that the build would make, where it is here.
+///
+/// # Errors
+/// As [`verify::standing`].
+pub(super) fn standing(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    dockerfile: &str,
+    before: &Before,
+    runner: &Runner,
+) -> anyhow::Result<Option<Standing>> {
+    let reference = plan.references.first();
+    let record = reference.and_then(|name| fingerprint::recorded(&workflow.state, name));
+    let same =
+        |record: &fingerprint::Record| Some(&record.fingerprint) == before.fingerprint.as_ref();
+    let Some(record) = record.filter(same) else { return Ok(None) };
+    let made = verify::standing(engine, plan, dockerfile, &record, runner)?;
+    Ok(made.map(|made| Standing { made, log: record.log }))
+}
+
+/// Says that there is nothing to do, and gives the image and its log.
+///
+/// # Errors
+/// When a file can't be written.
+pub(super) fn said(ready: &Ready, standing: &Standing) -> anyhow::Result<(Made, PathBuf)> {
+    say(SAID);
+    // As after a build: what the script of a dry run reads.
+    write_whole(&ready.plan.iidfile, &standing.made.image.id)?;
+    let log = if standing.log.is_file() {
+        standing.log.clone()
+    } else {
+        write_whole(&ready.log, &format!("{SAID}\n"))?;
+        ready.log.clone()
+    };
+    Ok((standing.made.clone(), log))
+}
+
+/// Records what was made, unless something was changed while it was: then nobody knows what is in
+/// the image. Only the next build is slower without the record.
+pub(super) fn record(world: &World, workflow: &Workflow, ready: &Ready, made: &Made) {
+    if let Err(error) = try_record(world, workflow, ready, made) {
+        say(&format!("warning: remembering what this build read: {error:#}"));
+    }
+}
+
+fn try_record(
     world: &World,
     workflow: &Workflow,
     ready: &Ready,
     made: &Made,
 ) -> anyhow::Result<()> {
-    let Ready { engine, plan, .. } = ready;
-    let (Some(before), Some(reference)) = (&ready.fingerprint, plan.references.first()) else {
+    let Ready { engine, plan, before, .. } = ready;
+    let (Some(fingerprint), Some(reference)) = (&before.fingerprint, plan.references.first())
+    else {
         return Ok(());
     };
     let text = super::dockerfile(workflow, &plan.dockerfile)?;
     let (_, listed) = listed(&workflow.top)?;
-    let after = fingerprint::of(&inputs(world, workflow, engine, plan, &text), &listed)?;
-    if after.as_ref() != Some(before) {
+    let after = look(world, workflow, engine, plan, &text, &listed);
+    let top = &workflow.top;
+    if after.fingerprint.as_ref() != Some(fingerprint)
+        || fingerprint::changed_since(before.since, &plan.dockerfile, &listed, top)?
+    {
         return Ok(());
     }
-    let made = fingerprint::Record {
-        fingerprint: before.clone(),
+    let record = fingerprint::Record {
+        fingerprint: fingerprint.clone(),
         image_id: made.image.id.clone(),
         size: made.size.clone(),
+        log: ready.log.clone(),
     };
-    fingerprint::record(&workflow.state, reference, made)
+    fingerprint::record(&workflow.state, reference, record).context("writing the record")
 }
