@@ -6,6 +6,7 @@ mod command_line;
 mod ended;
 mod fake_docker;
 mod fake_engine;
+mod fence;
 mod images;
 mod lint;
 mod no_engine;
