@@ -1,25 +1,26 @@
 //! Where a base or service image comes from: the local store, else its registry, else, and only
 //! when no registry can be reached at all, a stand-in.
 
+use crate::engine::build::Base;
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, find, words};
+use crate::environment::Environment;
 use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
 use crate::network::{self, Network};
-use crate::plan::Base;
+use crate::notice::notice;
 use crate::platform;
 use crate::reference;
 use crate::registry;
-use crate::run::{self, QUESTION, Runner, say};
+use crate::run::{self, QUESTION, Runner};
 use crate::standin::{self, Recipe};
 use crate::state::State;
-use crate::world::World;
 use std::path::{Path, PathBuf};
 
 /// What the search for an image needs to know.
 pub struct Source<'a> {
     /// The surroundings.
-    pub world: &'a World,
+    pub environment: &'a Environment,
     /// Starts the programs.
     pub runner: &'a Runner,
     /// Where answers are remembered.
@@ -54,7 +55,7 @@ impl Source<'_> {
     ) -> anyhow::Result<(Base, Vec<Invocation>)> {
         let wanted = reference::parse(text)?;
         if self.assumed {
-            say(&format!("assumed: {text} is in the local store"));
+            notice(&format!("assumed: {text} is in the local store"));
             return Ok((
                 found(text, &Image::default(), "assumed to be in the local store"),
                 Vec::new(),
@@ -64,8 +65,8 @@ impl Source<'_> {
         let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
         let (known, here) = run::both(
             || {
-                let Source { engine, world, runner, state, .. } = self;
-                registry::known_unreachable(&wanted, engine, world, runner, state)
+                let Source { engine, environment, runner, state, .. } = self;
+                registry::known_unreachable(&wanted, engine, environment, runner, state)
             },
             || self.here(text, own.as_ref()),
         );
@@ -94,7 +95,13 @@ impl Source<'_> {
         // Who asks for a newer one doesn't want to hear what was true a while ago.
         let reachable = match known?.filter(|_| !pull) {
             Some(why) => Err(why),
-            None => registry::reachable(&wanted, self.engine, self.world, self.runner, self.state)?,
+            None => registry::reachable(
+                &wanted,
+                self.engine,
+                self.environment,
+                self.runner,
+                self.state,
+            )?,
         };
         match reachable {
             // Where another platform's is stored, its own must be asked for.
@@ -130,10 +137,12 @@ impl Source<'_> {
     fn pull(&self, text: &str, platform: Option<&str>) -> anyhow::Result<(Base, Vec<Invocation>)> {
         let invocation = words::pull(self.engine, text, platform);
         if self.dry_run {
-            say(&format!("assumed: {text} can be pulled; its digest, a label, is known only then"));
+            notice(&format!(
+                "assumed: {text} can be pulled; its digest, a label, is known only then"
+            ));
             return Ok((found(text, &Image::default(), "to be pulled"), vec![invocation]));
         }
-        say(&format!("pulling {text}: it is not in the local store"));
+        notice(&format!("pulling {text}: it is not in the local store"));
         let ended = self.runner.stream(&invocation, &self.log)?;
         if ended.code != Some(0) {
             return Err(pull_failed(text, &ended, &self.log).into());
@@ -157,9 +166,9 @@ impl Source<'_> {
                 "name an image that is in the local store with --base",
             ));
         };
-        let mirror = self.world.variable("XTASK_DEBIAN_MIRROR");
+        let mirror = self.environment.variable("XTASK_DEBIAN_MIRROR");
         let mirror = network::debian_mirror(mirror, self.network)?;
-        let cache = self.world.cache()?;
+        let cache = self.environment.cache()?;
         let foreign = platform::foreign(platform, self.engine);
         let making =
             standin::making(&recipe, self.top, &cache, mirror.as_deref(), foreign, self.engine)?;
@@ -172,7 +181,9 @@ impl Source<'_> {
         if let Some(image) = here.as_ref().filter(current) {
             return Ok((base(image), Vec::new()));
         }
-        if !making.fetch.is_empty() && find::on_path(self.world.path(), "mmdebstrap").is_empty() {
+        if !making.fetch.is_empty()
+            && find::on_path(self.environment.path(), "mmdebstrap").is_empty()
+        {
             let message =
                 format!("making the stand-in for {text}: mmdebstrap is not installed ({why})");
             let help = "`cargo xtask setup` installs it on Debian and Ubuntu (`build --setup` on the way); elsewhere name an image that is in the local store with --base";
@@ -182,7 +193,7 @@ impl Source<'_> {
         if self.dry_run {
             return Ok((base(&Image::default()), steps));
         }
-        say(&format!("making {reference} from Debian packages, once, in about a minute"));
+        notice(&format!("making {reference} from Debian packages, once, in about a minute"));
         let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
         for step in &steps {
             let ended = quiet.stream(step, &self.log)?;

@@ -1,13 +1,16 @@
 //! The layer cache in a registry: looked for before a build, so that one that can't be used costs
 //! a line and seconds instead of the build; and, on Docker, sent there after it.
 
+use crate::config::Config;
+use crate::engine::build::Cache;
 use crate::engine::{Engine, words};
+use crate::environment::Environment;
 use crate::failure::{Exit, describe};
 use crate::machine::Machine;
-use crate::plan::cache::{Cache, repository};
+use crate::notice::notice;
+use crate::reference::cache_repository;
 use crate::registry::{Client, Surroundings};
-use crate::run::{QUESTION, Runner, say, tail};
-use crate::world::{Workflow, World};
+use crate::run::{QUESTION, Runner, tail};
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,22 +25,24 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// [`Exit::Usage`] for a name that can't be; 130 or 143 after a signal. A registry that doesn't
 /// serve is said, and no error.
 pub fn find(
-    world: &World,
-    workflow: &Workflow,
+    environment: &Environment,
+    config: &Config,
     machine: &Machine,
     engine: &Engine,
     runner: &Runner,
     asked: Option<&str>,
+    dry_run: bool,
 ) -> anyhow::Result<Option<Cache>> {
-    let config = &workflow.config;
     let configured = config.push.cache.as_deref();
-    let Some(target) = repository(asked, configured, &config.image.name)? else { return Ok(None) };
+    let Some(target) = cache_repository(asked, configured, &config.image.name)? else {
+        return Ok(None);
+    };
     let mut cache = Cache { repository: target.to_string(), writes: true, plain: false };
-    if world.common.dry_run {
-        say(&format!("assumed: the layer cache {} can be reached", cache.repository));
+    if dry_run {
+        notice(&format!("assumed: the layer cache {} can be reached", cache.repository));
         return Ok(Some(cache));
     }
-    let surroundings = Surroundings { world, machine, engine, runner, limit: PATIENCE };
+    let surroundings = Surroundings { environment, machine, engine, runner, limit: PATIENCE };
     let looked = Client::open(&target, &surroundings, true).and_then(|client| {
         cache.plain = client.plain;
         client.once().may_push()
@@ -54,11 +59,11 @@ pub fn find(
     runner.check_signal()?;
     match looked {
         Ok(()) => {
-            say(&format!("layer cache: {}", cache.shown(engine.kind)));
+            notice(&format!("layer cache: {}", cache.shown(engine.kind)));
             Ok(Some(cache))
         }
         Err(why) => {
-            say(&format!("layer cache: {} isn't used: {why:#}", cache.repository));
+            notice(&format!("layer cache: {} isn't used: {why:#}", cache.repository));
             Ok(None)
         }
     }
@@ -84,7 +89,7 @@ pub fn keep(
     if ended.code != Some(0) {
         let last = tail(&ended.lines, 1).first().cloned().unwrap_or_default();
         let why = if late { "it took too long".to_owned() } else { last };
-        say(&format!("warning: the layer cache {name} wasn't written: {why}"));
+        notice(&format!("warning: the layer cache {name} wasn't written: {why}"));
     }
     // The name of a cache is no name of an image here.
     runner.ask(&words::remove_image(engine, &name), QUESTION)?;

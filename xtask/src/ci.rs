@@ -1,13 +1,13 @@
 //! What the CI system says of this run: which commit, branch, git tag or pull request it is for,
 //! read once from its variables. On a developer's machine there is none.
 
+use crate::form::Provider;
 use crate::git::Checkout;
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-pub mod form;
 #[cfg(test)]
 mod tests;
 
@@ -23,18 +23,6 @@ pub enum Wish {
     Gitlab,
     /// As on a developer's machine
     None,
-}
-
-/// Whose pipeline this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    /// GitHub Actions.
-    GitHub,
-    /// Gitea Actions (and Forgejo's), which sets GitHub's variables.
-    Gitea,
-    /// GitLab CI.
-    GitLab,
 }
 
 /// What a pipeline runs for.

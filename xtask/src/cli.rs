@@ -2,6 +2,7 @@
 
 use crate::ci;
 use crate::engine::Kind;
+use crate::engine::build::{SecretMount, SecretSource};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -358,24 +359,6 @@ pub enum Row {
     Pipeline,
     /// `dev` until the site answers, and a saved file until its answer; only when named: its section
     Dev,
-}
-
-/// `--secret`: a value for the steps of the build that mount its id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretMount {
-    /// The id that a `RUN --mount=type=secret` names.
-    pub id: String,
-    /// Where the value comes from; the value itself is never read here.
-    pub source: SecretSource,
-}
-
-/// Where a build secret comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// `src=FILE`
-    File(String),
-    /// `env=VARIABLE`
-    Environment(String),
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

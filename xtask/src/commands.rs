@@ -1,11 +1,11 @@
 //! One short driver for each command: reads the world, asks for a plan, runs it, reports.
 
+use crate::config::Workflow;
 use crate::context::{self, ContextFile};
 use crate::git::{self, Checkout};
 use crate::ignore::Ignore;
 use crate::lint::{self, Finding};
 use crate::project::{self, Lack};
-use crate::world::Workflow;
 use anyhow::Context as _;
 use std::path::Path;
 

@@ -2,8 +2,9 @@
 //! at once) and as resolved (this module), which the plans read.
 
 use crate::engine::Kind;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, failure_help};
 use crate::network::{self, Network};
+use crate::state::State;
 use crate::tags::Rules;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,36 @@ pub struct Services {
 /// Reference of the official slim Python image of a version, Debian 12 (requirement A2).
 pub fn python_base(version: &str) -> String {
     format!("docker.io/library/python:{version}-slim-bookworm")
+}
+
+/// A checkout with a `docker/image.toml`.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Its top folder.
+    pub top: PathBuf,
+    /// What its `docker/image.toml` says.
+    pub config: Config,
+    /// What we keep there.
+    pub state: State,
+}
+
+impl Workflow {
+    /// The workflow that `folder` belongs to.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when there is none, or its `docker/image.toml` has mistakes.
+    pub fn of(folder: &Path) -> anyhow::Result<Workflow> {
+        let top = find_top(folder).ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                format!("looking for {PATH} in {} and above: not there", folder.display()),
+                "run this inside a checkout of the workflow, or name one with -C DIR",
+            )
+        })?;
+        let config = read(&top)?;
+        let state = State::of(&top);
+        Ok(Workflow { top, config, state })
+    }
 }
 
 /// The workflow's top folder: `folder` or the nearest parent that holds `docker/image.toml`.

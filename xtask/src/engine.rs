@@ -4,10 +4,13 @@
 use clap::ValueEnum;
 use std::fmt;
 
+pub mod archive;
+pub mod build;
 pub mod capability;
 pub mod containers;
 pub mod find;
 pub mod inspect;
+pub mod label;
 pub mod layers;
 pub mod one_layer;
 pub mod rootless;

@@ -4,8 +4,9 @@
 
 use crate::context::{self, ContextFile};
 use crate::dockerfile;
+use crate::engine::build::{Base, Build};
 use crate::engine::{Engine, words};
-use crate::plan::{BASE_IMAGE, Base, Build};
+use crate::plan::BASE_IMAGE;
 use crate::state::State;
 use crate::verify::Size;
 use anyhow::Context as _;
@@ -289,7 +290,7 @@ mod tests {
         check(|case| case.plan.no_cache = true);
         check(|case| case.plan.squash = true);
         check(|case| drop(case.plan.build_args.insert(BASE_IMAGE.into(), "mine:1".into())));
-        check(|case| case.plan.layer_cache = Some(crate::plan::cache::Cache::default()));
+        check(|case| case.plan.layer_cache = Some(crate::engine::build::Cache::default()));
         check(|case| case.dockerfile += "ADD https://example.com/a /a\n");
         check(|case| case.dockerfile += "COPY --from=tools:1 /a /a\n");
     }

@@ -1,13 +1,14 @@
 //! A laboratory for the tests and measurements of one engine: a store of its own, for Docker also a daemon and a
 //! network of its own, so that nothing of the machine is seen or left behind.
 
+use crate::config::Workflow;
 use crate::engine::Kind;
 use crate::failure::{Exit, failure_help};
 use crate::invocation::Invocation;
 use crate::leftovers::{self, Running};
-use crate::run::{QUESTION, Runner, say};
+use crate::notice::notice;
+use crate::run::{QUESTION, Runner};
 use crate::state::{State, make_folder, write_whole};
-use crate::world::Workflow;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -259,7 +260,10 @@ impl Lab {
         }
         let answer = runner.ask(&removal, QUESTION)?;
         if !answer.good() {
-            say(&format!("warning: removing the containers of the tests: {}", answer.last_line()));
+            notice(&format!(
+                "warning: removing the containers of the tests: {}",
+                answer.last_line()
+            ));
         }
         Ok(())
     }

@@ -3,15 +3,12 @@
 
 use crate::ci::Identity;
 use crate::config::Image;
+use crate::engine::label::OCI;
+use crate::engine::label::OURS;
 use crate::git::Checkout;
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeMap;
-
-/// Prefix of the labels that the OCI image specification defines (annotations, pre-defined keys).
-pub const OCI: &str = "org.opencontainers.image.";
-/// The label that says an image or a container is ours.
-pub const OURS: &str = "dev.senex.xtask";
 
 /// The label that holds the commit which the image was made from, where that one only merges the
 /// `revision` of a pull request for trying.
@@ -83,23 +80,6 @@ pub fn from_config(image: &Image) -> BTreeMap<String, String> {
     labels
 }
 
-/// A label as a Dockerfile's `LABEL` reads it back unchanged; `None` for one that no line can hold.
-pub fn literal(name: &str, value: &str) -> Option<String> {
-    let quoted = |text: &str| {
-        let special =
-            |c: char| matches!(c, '"' | '\\' | '$').then_some('\\').into_iter().chain([c]);
-        format!("\"{}\"", text.chars().flat_map(special).collect::<String>())
-    };
-    let whole = !name.contains(char::is_control) && !value.contains(char::is_control);
-    whole.then(|| format!("{}={}", quoted(name), quoted(value)))
-}
-
-/// All labels that a line can hold as one instruction.
-pub fn instruction(labels: &BTreeMap<String, String>) -> String {
-    let all = labels.iter().filter_map(|(name, value)| literal(name, value));
-    format!("LABEL {}", all.collect::<Vec<_>>().join(" "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,20 +102,5 @@ mod tests {
         check(Some(""), Some(5));
         check(Some("9"), Some(9));
         check(Some("yesterday"), None);
-    }
-
-    #[test]
-    fn a_label_is_written_as_it_is_read() {
-        let check = |value: &str, expected: Option<&str>| {
-            let expected = expected.map(|text| format!("\"a b\"={text}"));
-            assert_eq!(literal("a b", value), expected, "{value:?}");
-        };
-        check("it's", Some(r#""it's""#));
-        check("", Some(r#""""#));
-        check(r#"say "$HI" \"#, Some(r#""say \"\$HI\" \\""#));
-        check("two\nlines", None);
-        let labels = [("b", "2"), ("a", "1"), ("c", "\t")];
-        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(instruction(&labels.into()), r#"LABEL "a"="1" "b"="2""#);
     }
 }

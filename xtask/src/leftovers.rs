@@ -7,7 +7,8 @@
 
 use crate::engine::{Engine, Kind, words};
 use crate::invocation::Invocation;
-use crate::run::{self, QUESTION, Runner, say};
+use crate::notice::notice;
+use crate::run::{self, QUESTION, Runner};
 use crate::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,7 +63,7 @@ pub fn end(process: &Running, patience: Duration) {
 pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     let Some(running) = state.remembered::<Running>("running.json") else { return Ok(()) };
     if running.started != 0 && start_time(running.id) == Some(running.started) {
-        say(&format!("ending the build of a killed run (process {})", running.id));
+        notice(&format!("ending the build of a killed run (process {})", running.id));
         end(&running, Duration::from_secs(5));
     }
     if engine.kind == Kind::Podman {
@@ -106,7 +107,7 @@ fn folders(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()
             let known = runner.ask(&Invocation::new(runtime, ["state", &id]), QUESTION);
             runner.check_signal()?;
             if known.is_ok_and(|answer| answer.good()) {
-                say(&format!("ending {id}, which a killed build left running"));
+                notice(&format!("ending {id}, which a killed build left running"));
                 let delete = Invocation::new(runtime, ["delete", "--force", &id]);
                 let _ = runner.ask(&delete, QUESTION);
                 runner.check_signal()?;
@@ -127,7 +128,7 @@ fn remove(folder: &Path, engine: &Engine, runner: &Runner) -> anyhow::Result<()>
             removed = Ok(());
         }
     }
-    say(&match removed {
+    notice(&match removed {
         Ok(()) => format!("removed {}, which a killed build left", folder.display()),
         Err(error) => format!("warning: removing {}: {error}", folder.display()),
     });
@@ -151,7 +152,7 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
         if ours {
             let short: String = id.chars().take(12).collect();
             let removed = runner.ask(&words::remove_container(engine, id), QUESTION)?;
-            say(&if removed.good() {
+            notice(&if removed.good() {
                 format!("removed the working container {short}, which a killed build left")
             } else {
                 format!("warning: removing the working container {short}: {}", removed.last_line())
@@ -186,7 +187,7 @@ pub fn forget(names: &[String], engine: &Engine, runner: &Runner) -> anyhow::Res
 /// Whether an entry of `podman images --format json` is ours and has no name.
 fn unnamed_of_ours(image: &Value) -> bool {
     let names = image["Names"].as_array().map_or(0, Vec::len);
-    image["Labels"][crate::labels::OURS] == "1" && names == 0
+    image["Labels"][crate::engine::label::OURS] == "1" && names == 0
 }
 
 /// How long something of ours may refuse to be removed.

@@ -3,34 +3,24 @@
 
 use crate::engine::find::{self, Candidate, Trouble};
 use crate::engine::{Engine, Kind, settings};
+use crate::environment::Environment;
 use crate::machine::Machine;
-use crate::run::{Runner, say};
+use crate::notice::notice;
+use crate::run::Runner;
 use crate::state::State;
-use crate::world::{Workflow, World};
 
 /// What the search needs to know.
 pub struct Search<'a> {
-    /// The surroundings.
-    pub world: &'a World,
+    /// The environment.
+    pub environment: &'a Environment,
     /// The machine.
     pub machine: &'a Machine,
     /// Starts the programs.
     pub runner: &'a Runner,
     /// Where proofs are remembered.
     pub state: &'a State,
-    /// The engine that `docker/image.toml` asks for.
-    pub configured: Option<Kind>,
-}
-
-/// The search for a command of `workflow`.
-pub fn search<'a>(
-    world: &'a World,
-    workflow: &'a Workflow,
-    machine: &'a Machine,
-    runner: &'a Runner,
-) -> Search<'a> {
-    let (state, configured) = (&workflow.state, workflow.config.engine);
-    Search { world, machine, runner, state, configured }
+    /// The engine that is asked for, and by what; `None`: whichever works, Podman first.
+    pub asked: Option<(Kind, &'static str)>,
 }
 
 impl Search<'_> {
@@ -40,16 +30,8 @@ impl Search<'_> {
     /// Those of [`Search::engine`].
     pub fn said(&self) -> anyhow::Result<Engine> {
         let engine = self.engine()?;
-        say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+        notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
         Ok(engine)
-    }
-
-    /// Who asks for which engine: the command line, else the environment, else the file.
-    pub fn asked(&self) -> Option<(Kind, &'static str)> {
-        let common = &self.world.common;
-        let who = if self.world.engine_on_command_line { "--engine" } else { "XTASK_ENGINE" };
-        let file = self.configured.map(|kind| (kind, "docker/image.toml"));
-        common.engine.map(|kind| (kind, who)).or(file)
     }
 
     /// The engine to use.
@@ -57,7 +39,7 @@ impl Search<'_> {
     /// # Errors
     /// [`crate::failure::Exit::Engine`] when none works; 130 or 143 after a signal.
     pub fn engine(&self) -> anyhow::Result<Engine> {
-        let asked = self.asked();
+        let asked = self.asked;
         let mut candidates = Vec::new();
         for kind in [Kind::Podman, Kind::Docker] {
             if asked.is_none_or(|(wanted, _)| wanted == kind) {
@@ -73,7 +55,7 @@ impl Search<'_> {
 
     /// The engine that would be assumed where none works, for `--dry-run`.
     pub fn assumed(&self) -> Engine {
-        Engine::assumed(self.asked().map_or(Kind::Podman, |(kind, _)| kind))
+        Engine::assumed(self.asked.map_or(Kind::Podman, |(kind, _)| kind))
     }
 
     /// Every program that could be the engine `kind`, asked and proved.
@@ -81,7 +63,7 @@ impl Search<'_> {
     /// # Errors
     /// 130 or 143 after a signal.
     pub fn candidates(&self, kind: Kind) -> anyhow::Result<Vec<Candidate>> {
-        let mut candidates = find::look(kind, &self.world.environment, self.runner)?;
+        let mut candidates = find::look(kind, self.environment, self.runner)?;
         for candidate in &mut candidates {
             let local = kind == Kind::Podman && cfg!(target_os = "linux");
             if let Ok(engine) = &candidate.outcome
@@ -95,6 +77,6 @@ impl Search<'_> {
     }
 
     fn prove(&self, engine: Engine) -> anyhow::Result<Result<Engine, Trouble>> {
-        settings::prove(engine, self.machine, self.world, self.runner, self.state)
+        settings::prove(engine, self.machine, self.environment, self.runner, self.state)
     }
 }

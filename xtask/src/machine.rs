@@ -1,7 +1,7 @@
 //! What this machine is, read from files once: who we are, what the kernel allows, which
 //! distribution it is, where its certificates are.
 
-use crate::world::World;
+use crate::environment::Environment;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -80,10 +80,10 @@ const BUNDLE_VARIABLES: [&str; 5] =
     ["XTASK_CA_BUNDLE", "SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 /// Reads the facts. What can't be read counts as what a laptop with systemd has.
-pub fn read(world: &World) -> Machine {
+pub fn read(environment: &Environment) -> Machine {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let home = world.variable("HOME").and_then(|home| fs::metadata(home).ok());
+    let home = environment.variable("HOME").and_then(|home| fs::metadata(home).ok());
     // `Uid:` is followed by the real, effective, saved and file-system id (proc(5)).
     let uid = field("Uid:").and_then(|ids| ids.split_whitespace().nth(1)?.parse().ok());
     let capabilities = field("CapEff:").and_then(|text| u64::from_str_radix(text, 16).ok());
@@ -98,7 +98,7 @@ pub fn read(world: &World) -> Machine {
             &fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default(),
         ),
         release: release(),
-        ca_bundle: ca_bundle(world),
+        ca_bundle: ca_bundle(environment),
     }
 }
 
@@ -135,13 +135,15 @@ fn limits(text: &str, pid_max: &str) -> (String, String) {
     (hard("Max open files").to_string(), processes.to_string())
 }
 
-fn ca_bundle(world: &World) -> Option<PathBuf> {
-    named_bundle(world).or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| filled(path)))
+fn ca_bundle(environment: &Environment) -> Option<PathBuf> {
+    named_bundle(environment)
+        .or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| filled(path)))
 }
 
 /// The bundle that a variable names: what a program of the machine doesn't know by itself.
-pub fn named_bundle(world: &World) -> Option<PathBuf> {
-    let named = BUNDLE_VARIABLES.iter().filter_map(|name| world.variable(name)).map(PathBuf::from);
+pub fn named_bundle(environment: &Environment) -> Option<PathBuf> {
+    let named =
+        BUNDLE_VARIABLES.iter().filter_map(|name| environment.variable(name)).map(PathBuf::from);
     named.into_iter().find(|path| filled(path))
 }
 

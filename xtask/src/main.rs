@@ -17,6 +17,7 @@ use std::process::ExitCode;
 // How a command is asked for and how it ends.
 mod cli;
 mod failure;
+mod form;
 // The world, read once.
 mod ci;
 mod config;
@@ -25,6 +26,8 @@ mod git;
 mod ignore;
 mod machine;
 mod network;
+mod notice;
+mod output;
 mod project;
 mod reference;
 mod secrets;
@@ -45,6 +48,7 @@ mod base;
 mod cache;
 mod dockerfile;
 mod engine;
+mod environment;
 mod files;
 mod fingerprint;
 mod invocation;
@@ -74,7 +78,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (code, lines) = failure::shown(&error);
-            lines.iter().for_each(|line| run::say(line));
+            lines.iter().for_each(|line| crate::notice::notice(line));
             exit(code)
         }
     }
@@ -96,7 +100,7 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
         && failure::describe(error).0 != failure::Exit::Build
     {
         // A failed build stands at its line of the Dockerfile already.
-        world.form().error(&format!("{error:#}"));
+        world.output.form.error(&format!("{error:#}"));
     }
     outcome
 }

@@ -1,20 +1,20 @@
 //! What a build will be, decided as plain data: no file, clock or environment is read here, so
 //! every decision is tested as a value and `--dry-run` can't drift from the real run.
 
-use crate::cli::{SecretMount, SecretSource};
 use crate::config::{App, Config, Variant};
 use crate::dockerfile;
+use crate::engine::build::{Base, Build, Cache, SecretMount, SecretSource};
+use crate::engine::label::{self, OCI};
 use crate::engine::{Engine, Kind, capability};
 use crate::failure::{Exit, failure, failure_help};
 use crate::files::Step;
-use crate::labels::{self, FROM_GIT, MERGE, OCI};
+use crate::labels::{FROM_GIT, MERGE};
 use crate::network;
 use crate::reference;
 use crate::state::State;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub mod cache;
 #[cfg(test)]
 pub mod compose;
 pub mod dev;
@@ -23,25 +23,6 @@ pub mod release;
 
 /// The build argument that says which image that is.
 pub const BASE_IMAGE: &str = "BASE_IMAGE";
-
-/// The image that a build starts from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Base {
-    /// What `BASE_IMAGE` will be.
-    pub reference: String,
-    /// Its image ID, where it was inspected.
-    pub id: String,
-    /// The registry's digest, where it is known.
-    pub digest: Option<String>,
-    /// The digests of its uncompressed layers, where it was inspected.
-    pub layers: Vec<String>,
-    /// Its own labels, which every image made from it has, too.
-    pub labels: BTreeMap<String, String>,
-    /// Built from Debian packages because no registry could be reached.
-    pub standin: bool,
-    /// How it was found, for the first lines of the output.
-    pub why: String,
-}
 
 /// What the command line asks of a build.
 #[derive(Clone, Debug, Default)]
@@ -90,62 +71,11 @@ pub struct Facts<'a> {
     /// The variable that names an index of Python packages, where one does.
     pub index_variable: Option<&'static str>,
     /// The layer cache in a registry, where one can be used.
-    pub layer_cache: Option<cache::Cache>,
+    pub layer_cache: Option<Cache>,
     /// Top folder of the workflow.
     pub top: &'a Path,
     /// The folder that keeps cache mounts over all checkouts, and the user's id.
     pub cache: (PathBuf, u32),
-}
-
-/// One build, decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Build {
-    /// `prod` or `dev`.
-    pub variant: &'static str,
-    /// Path of the Dockerfile below the top folder.
-    pub dockerfile: String,
-    /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
-    /// the labels as a last instruction; for a squash the target's stage has the instructions of
-    /// those that it is made from.
-    pub file: String,
-    /// Whether that file has the labels.
-    pub labels_in_file: bool,
-    /// The stage to build; `None` is the last one.
-    pub target: Option<String>,
-    /// What it starts from.
-    pub base: Base,
-    /// The local references that the image gets once it is verified; the first is *the* one.
-    pub references: Vec<String>,
-    /// Every label, by name.
-    pub labels: BTreeMap<String, String>,
-    /// Every build argument, by name.
-    pub build_args: BTreeMap<String, String>,
-    /// Variables of our own environment that are build arguments of the same name; their values
-    /// are not known here.
-    pub passed: Vec<String>,
-    /// What the build's environment has beside our own.
-    pub env: Vec<(String, String)>,
-    /// Secrets for the steps that mount them.
-    pub secrets: Vec<SecretMount>,
-    /// Use no cached layer.
-    pub no_cache: bool,
-    /// Make one layer above the base.
-    pub squash: bool,
-    /// The layer cache in a registry.
-    pub layer_cache: Option<cache::Cache>,
-    /// The platform asked for.
-    pub platform: Option<String>,
-    /// Upper limit of the uncompressed layer bytes.
-    pub size_budget: Option<u64>,
-    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
-    /// which is a developer's and is never released.
-    pub exact_size: bool,
-    /// Folders and files that must be there first.
-    pub prepare: Vec<Step>,
-    /// Where the engine writes the image ID.
-    pub iidfile: PathBuf,
-    /// `TMPDIR` of the build.
-    pub tmp: PathBuf,
 }
 
 /// Decides a build.
@@ -170,7 +100,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let mut prepare = prepare(facts, &state);
     let own = state.folder.join("Dockerfile");
     let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
-    let last = labels_in_file.then(|| labels::instruction(&labels));
+    let last = labels_in_file.then(|| label::instruction(&labels));
     let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
     let whole = settings.dockerfile.clone();
     let change = match (flat.filter(|_| wishes.squash), last) {

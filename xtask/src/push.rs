@@ -3,11 +3,13 @@
 //! does only what is left.
 
 use crate::engine::Engine;
-use crate::plan::push::{self as plan, Act, Ancestry, Identity, Remote};
+use crate::git::ancestry::Ancestry;
+use crate::notice::notice;
+use crate::plan::push::{self as plan, Act, Identity, Remote};
 use crate::reference::Reference;
 use crate::registry::{Client, Manifest, Surroundings};
 use crate::report::push::{Done, Push as Report, Repository, TagReport};
-use crate::run::{Runner, say};
+use crate::run::Runner;
 use crate::tags::{Kind, Tag};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -71,7 +73,7 @@ pub fn open(
         let client = Client::open(target, surroundings, writes)?;
         if writes {
             client.may_push()?;
-            say(&format!("login at {target}: {}", client.login_place()));
+            notice(&format!("login at {target}: {}", client.login_place()));
         }
         clients.push(client);
     }
@@ -173,7 +175,7 @@ pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
                 }
                 match site.place(job, index) {
                     Ok(row) => {
-                        say(&row.line());
+                        notice(&row.line());
                         rows[index] = row;
                     }
                     Err(error) => {
@@ -185,7 +187,7 @@ pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
                         };
                         // The first one is the command's own failure.
                         if outcome.is_err() {
-                            say(&format!("{}:{}: {error:#}", site.client.target, tag.name));
+                            notice(&format!("{}:{}: {error:#}", site.client.target, tag.name));
                         }
                         outcome = outcome.and(Err(error));
                     }
@@ -284,7 +286,9 @@ impl Site {
             if tag.kind == Kind::Immutable {
                 break;
             }
-            say(&format!("{name}: somebody else has written it at the same time; looking again"));
+            notice(&format!(
+                "{name}: somebody else has written it at the same time; looking again"
+            ));
         }
         let expected = self.ours.as_ref().map_or("it", |ours| ours.digest.as_str());
         Err(plan::mismatch(&name, expected, found.as_deref()))

@@ -9,7 +9,7 @@ mod tests;
 
 use std::fmt;
 
-use crate::failure::{Exit, failure};
+use crate::failure::{Exit, failure, failure_help};
 
 /// The registry of references that name none.
 const DEFAULT_REGISTRY: &str = "docker.io";
@@ -268,4 +268,42 @@ fn check_digest(digest: &str, start: usize) -> Result<(), Wrong> {
 /// The character at byte `at`, for a message.
 fn character(text: &str, at: usize) -> String {
     text[at..].chars().next().map_or_else(String::new, |c| format!("`{}`", c.escape_debug()))
+}
+
+/// The repository that `text` names.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is none.
+pub fn target(text: &str, name: &str) -> anyhow::Result<Reference> {
+    let host = !text.contains('/');
+    let whole = if host { format!("{text}/{name}") } else { text.to_owned() };
+    if is_short(&whole) {
+        let message = format!("pushing to {text:?}: it names no registry");
+        let help = "write registry.example/team/NAME; Docker Hub's is docker.io/TEAM/NAME";
+        return Err(failure_help(Exit::Usage, message, help));
+    }
+    let target = parse(&whole)?;
+    if target.tag.is_some() || target.digest.is_some() {
+        let message = format!("pushing to {text:?}: it names more than a repository");
+        return Err(failure_help(Exit::Usage, message, "tags are chosen with --tag"));
+    }
+    Ok(target)
+}
+
+/// The repository of the layer cache: that of the command line, else that of `docker/image.toml`;
+/// a registry alone gets `NAME-cache`. `none` turns it off.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is no repository.
+pub fn cache_repository(
+    asked: Option<&str>,
+    configured: Option<&str>,
+    name: &str,
+) -> anyhow::Result<Option<Reference>> {
+    let Some(text) = asked.or(configured).filter(|text| *text != "none") else { return Ok(None) };
+    let found = target(text, &format!("{name}-cache"));
+    found.map(Some).map_err(|error| {
+        let message = format!("reading the layer cache {text:?}: {error:#}");
+        failure_help(Exit::Usage, message, "write registry.example/team/NAME-cache, or none")
+    })
 }

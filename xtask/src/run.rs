@@ -1,9 +1,10 @@
 //! The only place that starts a process: shows the command, streams and logs what it prints,
 //! passes signals on, and turns how it ended into one line.
 
-use crate::ci::form::Form;
 use crate::failure::{Exit, failure};
+use crate::form::Form;
 use crate::invocation::Invocation;
+use crate::notice::notice;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs::File;
@@ -145,7 +146,7 @@ impl Runner {
         limit: Duration,
     ) -> anyhow::Result<Answer> {
         if self.verbose {
-            say(&format!("$ {invocation}"));
+            notice(&format!("$ {invocation}"));
         }
         let mut command = self.command(invocation)?;
         let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
@@ -189,7 +190,7 @@ impl Runner {
         read: impl FnOnce(&mut std::process::ChildStdout) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         if self.verbose {
-            say(&format!("$ {invocation}"));
+            notice(&format!("$ {invocation}"));
         }
         let mut command = self.command(invocation)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -261,7 +262,7 @@ impl Runner {
         let _folded = if self.progress {
             Some(self.form.group(&title))
         } else {
-            say(&title);
+            notice(&title);
             None
         };
         let mut file = File::options()
@@ -294,7 +295,7 @@ impl Runner {
                 line.clear();
                 let _ = writeln!(file, "{text}");
                 if progress {
-                    say(&text);
+                    notice(&text);
                 }
                 if sender.send(text).is_err() {
                     return;
@@ -321,7 +322,7 @@ impl Runner {
     /// [`Exit::Engine`] when it can't be started.
     pub fn background(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<u32> {
         self.check_signal()?;
-        say(&format!("$ {invocation} &"));
+        notice(&format!("$ {invocation} &"));
         let file = File::create(log).with_context(|| format!("opening {}", log.display()))?;
         let mut command = self.command(invocation)?;
         let again = file.try_clone().context("opening a log")?;
@@ -339,7 +340,7 @@ impl Runner {
     /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal.
     pub fn attached(&self, invocation: &Invocation) -> anyhow::Result<Option<i32>> {
         self.check_signal()?;
-        say(&format!("$ {invocation}"));
+        notice(&format!("$ {invocation}"));
         let mut command = self.command(invocation)?;
         // stdout is for our own result alone.
         command.stdout(std::io::stderr());
@@ -443,11 +444,6 @@ fn collect(pipe: Option<impl Read + Send + 'static>, open: Sender<()>) -> Receiv
         let _ = sender.send(bytes);
     });
     receiver
-}
-
-/// A line on stderr. A closed stderr (a reader that went away) is no reason to fail.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The checks of `smoke-test`: what an image must be and do, one by one, each with the requirement
 //! that it proves and the reason why that matters.
 //!
-//! A check on the image alone looks at its [`picture::Picture`], which is read once. A check on
+//! A check on the image alone looks at its [`archive::Archive`], which is read once. A check on
 //! the image at work starts containers on the [`stage::Stage`]. Checks of one [`Lane`] run one
 //! after another, as they share containers; the lanes run at the same time.
 
 use crate::config::smoke::Role;
 use crate::failure::Exit;
-use crate::run::say;
+use crate::notice::notice;
 use checks::Check;
 use stage::Stage;
 use std::collections::BTreeMap;
@@ -21,7 +21,6 @@ mod entry;
 pub mod http;
 pub mod image;
 mod needs;
-pub mod picture;
 pub mod report;
 mod roles;
 pub mod stage;
@@ -147,7 +146,7 @@ pub fn run_all(
             let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
             outcomes.push(outcome);
             if let Some(outcome) = outcomes.last() {
-                say(&report::progress(outcome, outcomes.len(), chosen.len()));
+                notice(&report::progress(outcome, outcomes.len(), chosen.len()));
             }
         }
     };

@@ -4,55 +4,15 @@
 mod config;
 mod tree;
 
+use crate::engine::archive::Archive;
 use crate::engine::inspect::Image;
+use crate::engine::one_layer::Squash;
 use crate::engine::{Engine, Kind};
 use crate::failure::{Exit, failure_help};
 use crate::reference;
-use crate::smoke::picture::Picture;
 use crate::state::State;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// Where the intermediate names of a squash stand, until it has ended.
-pub const REPOSITORY: &str = "xtask/squash";
-
-/// One squash, decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Squash {
-    /// The image ID of what is squashed.
-    pub image: String,
-    /// The local references that the result gets once it is verified.
-    pub references: Vec<String>,
-    /// What tells the intermediate names of this run from those of others.
-    pub run: u32,
-    /// Its working folder, where that is another one than `/`.
-    pub workdir: Option<String>,
-    /// Its labels, without those that only a line of a Dockerfile can set.
-    pub labels: BTreeMap<String, String>,
-    /// The rest of its config as lines of a Dockerfile; only where the engine needs them.
-    pub lines: Vec<String>,
-    /// Where files for the engine are written.
-    pub folder: PathBuf,
-    /// Where the engine writes the image ID.
-    pub iidfile: PathBuf,
-    /// `TMPDIR` of the engine.
-    pub tmp: PathBuf,
-    /// The file that marks what Podman leaves behind as this checkout's.
-    pub marker: PathBuf,
-}
-
-impl Squash {
-    /// The name of an intermediate image.
-    pub fn name(&self, what: &str) -> String {
-        format!("{REPOSITORY}:{}-{what}", self.run)
-    }
-
-    /// The name of the container that is between two of them.
-    pub fn container(&self) -> String {
-        format!("xtask-{}-squash", self.run)
-    }
-}
 
 /// Decides a squash of `image`, of which the engine says `inspected`.
 ///
@@ -125,7 +85,7 @@ pub struct Compared {
 }
 
 /// Compares what is squashed with what came out.
-pub fn compare(before: &Picture, after: &Picture) -> Compared {
+pub fn compare(before: &Archive, after: &Archive) -> Compared {
     let (files, count) = tree::differing(before, after);
     let mut differing = config::differing(&before.config, &after.config);
     if after.layers.len() != 1 {

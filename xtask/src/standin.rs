@@ -166,7 +166,7 @@ pub fn making(
         ]
     };
     let mut config: Vec<String> = recipe.config.iter().map(ToString::to_string).collect();
-    config.push(format!("LABEL {}=1", crate::labels::OURS));
+    config.push(format!("LABEL {}=1", crate::engine::label::OURS));
     config.push(format!("LABEL {LABEL}={hash}"));
     let import = words::import(engine, &path(&archive), &config, foreign, &reference);
     Ok(Making { reference, recipe: hash, fetch, import })

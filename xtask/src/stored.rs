@@ -1,8 +1,8 @@
 //! What an engine stores of ours, whether something uses it, and what `clean` may remove: decided
 //! from plain data. An image is ours by its label and its name, or because it was made here.
 
+use crate::engine::label::OURS;
 use crate::failure::{Exit, failure};
-use crate::labels::OURS;
 use crate::reference;
 use crate::standin;
 use anyhow::Context as _;

@@ -1,17 +1,18 @@
 //! Runs a planned build and believes nothing that it has not seen: the exit status, the image ID,
 //! the labels, the health check and the size are each looked at before the image gets its names.
 
+use crate::config::Workflow;
 use crate::dockerfile;
+use crate::engine::build::Build;
 use crate::engine::inspect::{self, Image};
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, Failure, failure_help};
 use crate::fingerprint::Record;
 use crate::invocation::Invocation;
 use crate::leftovers;
-use crate::plan::Build;
+use crate::notice::notice;
 use crate::report::megabytes;
-use crate::run::{self, Ended, QUESTION, Runner, say};
-use crate::world::Workflow;
+use crate::run::{self, Ended, QUESTION, Runner};
 use anyhow::Context as _;
 use std::path::Path;
 
@@ -54,7 +55,7 @@ pub fn build(
         _ if plan.no_cache => return Err(too_many_labels(&stale)),
         _ => {
             // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
-            say(&format!(
+            notice(&format!(
                 "building anew: the layer cache adds the labels of another build: {}",
                 stale.join(", ")
             ));
@@ -143,7 +144,7 @@ fn once(
 ) -> anyhow::Result<(Image, Ended)> {
     for step in &plan.prepare {
         if runner.verbose {
-            say(&format!("$ {step}"));
+            notice(&format!("$ {step}"));
         }
         step.run(&workflow.top).context("preparing the build")?;
     }
@@ -154,7 +155,7 @@ fn once(
         && ended.code != Some(0)
     {
         // Podman fails a build whose layers can't be sent; what is made stays in its own store.
-        say(&format!("building on without the layer cache, which wasn't written: {why}"));
+        notice(&format!("building on without the layer cache, which wasn't written: {why}"));
         let without = Build { layer_cache: None, ..plan.clone() };
         return once(workflow, engine, &without, instructions, runner, log);
     }
@@ -355,7 +356,8 @@ mod tests {
         assert_eq!(crate::failure::describe(&error).0, Exit::Check);
         let squashed = |layers: &[&str]| {
             let layers = layers.iter().map(ToString::to_string).collect();
-            let base = crate::plan::Base { layers: vec!["1".into()], ..Default::default() };
+            let base =
+                crate::engine::build::Base { layers: vec!["1".into()], ..Default::default() };
             let plan = Build { squash: true, base, ..Build::default() };
             check_layers(&plan, &Image { layers, ..Image::default() }).is_ok()
         };

@@ -1,6 +1,6 @@
 //! The command line of `release`.
 
-use super::SecretMount;
+use crate::engine::build::SecretMount;
 use clap::Args;
 
 /// `cargo xtask release`

@@ -3,13 +3,15 @@
 
 use super::test::tools;
 use crate::cli::{self, Row};
+use crate::config::Workflow;
 use crate::engine::{Kind, find};
 use crate::failure::{Exit, failure_help};
 use crate::invocation::Invocation;
 use crate::lab::Lab;
-use crate::run::{Answer, Runner, say, shortened};
+use crate::notice::notice;
+use crate::run::{Answer, Runner, shortened};
 use crate::state::{State, make_folder, write_whole};
-use crate::world::{Workflow, World};
+use crate::world::World;
 use anyhow::Context as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -79,7 +81,7 @@ pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     if world.common.dry_run {
         let text = "would measure in stores of its own, below target/xtask/bench\n";
-        return world.result(text, &serde_json::json!({ "folder": "target/xtask/bench" }));
+        return world.output.result(text, &serde_json::json!({ "folder": "target/xtask/bench" }));
     }
     let state = State { folder: workflow.state.folder.join("bench") };
     let lock = state.lock(Duration::ZERO)?;
@@ -102,7 +104,7 @@ pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
         sides::remove(&bench.state.folder)?;
     }
     let text = outcome?;
-    world.result(&text, &serde_json::json!({ "report": text }))
+    world.output.result(&text, &serde_json::json!({ "report": text }))
 }
 
 impl Bench<'_> {
@@ -110,12 +112,12 @@ impl Bench<'_> {
         self.prepare()?;
         let mut report = report::Report::new(args.quick, self.rounds.warm, self.rounds.cold);
         if self.wants(Row::Git) {
-            say("git identity: making a repository");
+            notice("git identity: making a repository");
             let size = self.rounds.repository;
             report.git = Some((size, programs::git(self, size, self.rounds.warm)?));
         }
         if self.wants(Row::Compile) {
-            say("compiling xtask");
+            notice("compiling xtask");
             report.compile = Some(programs::compile(self)?);
         }
         if self.wants(Row::Shapes) {
@@ -155,7 +157,7 @@ impl Bench<'_> {
     fn engines(&self) -> anyhow::Result<Vec<Kind>> {
         let asked = self.world.common.engine;
         let here = |kind: &Kind| {
-            let found = find::on_path(self.world.path(), kind.program());
+            let found = find::on_path(self.world.environment.path(), kind.program());
             !found.is_empty() && asked.is_none_or(|asked| asked == *kind)
         };
         let engines: Vec<Kind> = [Kind::Podman, Kind::Docker].into_iter().filter(here).collect();
@@ -185,7 +187,7 @@ impl Bench<'_> {
         let kept = shapes::kept(&old, head);
         let others = if kept.is_empty() { old.clone() } else { old.replace(kept, "") };
         write_whole(&file, &(others + &section))?;
-        say(&format!("wrote {}", file.display()));
+        notice(&format!("wrote {}", file.display()));
         Ok(section)
     }
 
@@ -204,7 +206,7 @@ impl Bench<'_> {
                 &file,
                 &(report.text() + &SECTIONS.map(|head| shapes::kept(&old, head)).concat()),
             )?;
-            say(&format!("wrote {}", file.display()));
+            notice(&format!("wrote {}", file.display()));
         }
         Ok(())
     }
@@ -221,11 +223,11 @@ impl Bench<'_> {
     /// The tools, and a cache folder with nothing in it but the user's stand-ins.
     fn prepare(&self) -> anyhow::Result<()> {
         if !tools::are_here(self.workflow) {
-            say("installing uv and podman-compose");
+            notice("installing uv and podman-compose");
             tools::make(self.workflow, |step| self.ask(step).map(drop))?;
         }
         let (standins, own) =
-            (self.world.cache()?.join("standins"), self.cache.join("senex-xtask"));
+            (self.world.environment.cache()?.join("standins"), self.cache.join("senex-xtask"));
         make_folder(&standins)?;
         make_folder(&own)?;
         let words = ["-sfn".to_owned(), standins.display().to_string()];
@@ -240,7 +242,7 @@ impl Bench<'_> {
         kind: Kind,
         measure: impl FnOnce(&Lab) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        say(&format!("=== {}", kind.title()));
+        notice(&format!("=== {}", kind.title()));
         let workflow = Workflow { state: self.state.clone(), ..self.workflow.clone() };
         let lab = match kind {
             Kind::Podman => Lab::podman(&workflow, &self.runner),

@@ -2,19 +2,22 @@
 
 use crate::base::Source;
 use crate::ci::Identity;
+use crate::config::Workflow;
 use crate::context::ContextFile;
+use crate::engine::build::{Base, Build, SecretSource};
+use crate::engine::label;
 use crate::engine::{Engine, Kind, words};
 use crate::failure::{Exit, Failure};
 use crate::git::Checkout;
 use crate::invocation::Invocation;
-use crate::locate;
 use crate::machine::{self, Machine};
-use crate::plan::{self, Base, Facts, Wishes};
+use crate::notice::notice;
+use crate::plan::{self, Facts, Wishes};
 use crate::project::Lack;
 use crate::report::{self, STANDIN};
-use crate::run::{self, Runner, say};
+use crate::run::{self, Runner};
 use crate::verify::{self, Made};
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{cache, ci, cli, labels, leftovers, network, platform, secrets, tags};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -43,8 +46,8 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let facts = tags::Facts::of(&ready.checkout, &ready.identity, None);
     let names = tags::names(&workflow.config.tags, &facts)?;
     let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
-    world.hand_over(&report.outputs(&names), &report.markdown())?;
-    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+    world.output.hand_over(&report.outputs(&names), &report.markdown())?;
+    world.output.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
 
 /// A build that was decided and hasn't begun.
@@ -56,7 +59,7 @@ pub struct Ready {
     /// What the pipeline says of it.
     pub identity: Identity,
     /// The build.
-    pub plan: plan::Build,
+    pub plan: Build,
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     log: PathBuf,
@@ -78,14 +81,14 @@ pub fn prepare(
     args: &cli::Build,
     found: Option<(Engine, bool)>,
 ) -> anyhow::Result<Ready> {
-    world.mask(&secret_values(world, &workflow.top, args));
+    world.output.mask(&secret_values(world, &workflow.top, args));
     let (ignore, listed) = unchanged::listed(&workflow.top)?;
     let files = &listed.0;
     secrets::gate(&workflow.top, files, &workflow.config.allow_secrets)?;
     look_at_project(workflow, files)?;
     let read = || super::checkout_with(&workflow.top, &ignore, files);
     let dry_run = world.common.dry_run;
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     let mut early = None;
     if args.setup {
         // Nothing is installed for a checkout that can't be built.
@@ -100,18 +103,18 @@ pub fn prepare(
     let (checkout, (engine, assumed)) = (checkout?, engine?);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let warnings = checkout.warnings.iter().chain(&identity.warnings);
-    warnings.for_each(|warning| say(&format!("warning: {warning}")));
+    warnings.for_each(|warning| notice(&format!("warning: {warning}")));
     if !dry_run {
         leftovers::clean(&workflow.state, &engine, runner)?;
     }
     if let Some(platform) = &args.platform
         && let Some(warning) = platform::warning(platform, &engine, &machine)
     {
-        say(&format!("warning: {warning}"));
+        notice(&format!("warning: {warning}"));
     }
     let log = workflow.state.new_log("build")?;
     let source = Source {
-        world,
+        environment: &world.environment,
         runner,
         state: &workflow.state,
         engine: &engine,
@@ -125,10 +128,17 @@ pub fn prepare(
     let asked = args.python.as_deref().map(crate::config::python_base);
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
     let (base, first) = source.resolve(base, args.pull, args.platform.as_deref())?;
-    say(&format!("base {}: {}", base.reference, base.why));
+    notice(&format!("base {}: {}", base.reference, base.why));
     let dockerfile = dockerfile(workflow, &variant.dockerfile)?;
-    let layer_cache =
-        cache::find(world, workflow, &machine, &engine, runner, args.cache.as_deref())?;
+    let layer_cache = cache::find(
+        &world.environment,
+        &workflow.config,
+        &machine,
+        &engine,
+        runner,
+        args.cache.as_deref(),
+        world.common.dry_run,
+    )?;
     let source = (&checkout, &identity);
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
@@ -141,7 +151,7 @@ pub fn prepare(
         unchanged::standing(workflow, &engine, &plan, text, &before, runner)?
     };
     if plan.squash {
-        say(
+        notice(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
@@ -183,7 +193,7 @@ fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result
     let (certain, rest): (Vec<Lack>, _) =
         super::lacks(workflow, files)?.into_iter().partition(|lack| lack.certain);
     for lack in rest {
-        say(&format!("warning: {}: {}", lack.what, lack.remedy));
+        notice(&format!("warning: {}: {}", lack.what, lack.remedy));
     }
     if certain.is_empty() {
         return Ok(());
@@ -204,17 +214,17 @@ pub fn engine(
     machine: &Machine,
     runner: &Runner,
 ) -> anyhow::Result<(Engine, bool)> {
-    let search = locate::search(world, workflow, machine, runner);
+    let search = world.search(workflow, machine, runner);
     match search.said() {
         Ok(engine) => {
-            engine.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+            engine.warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
             Ok((engine, false))
         }
         Err(error)
             if world.common.dry_run && crate::failure::describe(&error).0 == Exit::Engine =>
         {
             let engine = search.assumed();
-            say(&format!(
+            notice(&format!(
                 "assumed: {} {}; none works here: {error}",
                 engine.kind.title(),
                 engine.version
@@ -244,10 +254,10 @@ fn wishes(args: &cli::Build) -> Wishes {
 fn secret_values(world: &World, top: &Path, args: &cli::Build) -> Vec<String> {
     let given = args.secret.iter().filter(|secret| secret.id != "ca");
     let given = given.filter_map(|secret| match &secret.source {
-        cli::SecretSource::Environment(name) => world.variable(name).map(str::to_owned),
-        cli::SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),
+        SecretSource::Environment(name) => world.environment.variable(name).map(str::to_owned),
+        SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),
     });
-    given.chain(network::passwords(&world.environment)).collect()
+    given.chain(network::passwords(&world.environment.variables)).collect()
 }
 
 fn facts<'a>(
@@ -258,11 +268,11 @@ fn facts<'a>(
     (checkout, identity): (&'a Checkout, &Identity),
     base: Base,
 ) -> anyhow::Result<Facts<'a>> {
-    let created = labels::created(checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    let created = labels::created(checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&workflow.config.image);
     all.extend(labels::from_git(checkout, identity, created)?);
     if base.standin {
-        say(STANDIN);
+        notice(STANDIN);
     }
     Ok(Facts {
         engine,
@@ -273,11 +283,11 @@ fn facts<'a>(
         changed: checkout.changed(),
         base,
         ca_bundle: machine.ca_bundle.clone(),
-        proxies: network::proxies(&world.environment),
-        index_variable: network::index_variable(&world.environment),
+        proxies: network::proxies(&world.environment.variables),
+        index_variable: network::index_variable(&world.environment.variables),
         layer_cache: None,
         top: &workflow.top,
-        cache: (world.cache()?.join("cache-mounts"), machine.uid),
+        cache: (world.environment.cache()?.join("cache-mounts"), machine.uid),
     })
 }
 
@@ -286,7 +296,7 @@ fn show(world: &World, ready: &Ready, top: &Path) -> anyhow::Result<()> {
     let (plan, script) = (&ready.plan, ready.script(top));
     let commands: Vec<&str> = script.lines().collect();
     if ready.standing.is_some() {
-        say(&format!("{}, as this script does", unchanged::SAID));
+        notice(&format!("{}, as this script does", unchanged::SAID));
     }
     let json = serde_json::json!({
         "reference": plan.references.first(),
@@ -297,7 +307,7 @@ fn show(world: &World, ready: &Ready, top: &Path) -> anyhow::Result<()> {
         "standin": plan.base.standin,
         "commands": commands,
     });
-    world.result(&script, &json)
+    world.output.result(&script, &json)
 }
 
 impl Ready {
@@ -311,7 +321,7 @@ impl Ready {
 fn build(
     workflow: &Workflow,
     engine: &Engine,
-    plan: &plan::Build,
+    plan: &Build,
     runner: &Runner,
     log: &Path,
 ) -> anyhow::Result<Made> {
@@ -326,7 +336,7 @@ fn build(
 
 fn report(world: &World, ready: &Ready, made: Made, log: PathBuf) -> report::Build {
     let Ready { engine, plan, checkout, .. } = ready;
-    let label = |name: &str| plan.labels.get(&format!("{}{name}", labels::OCI)).cloned();
+    let label = |name: &str| plan.labels.get(&format!("{}{name}", label::OCI)).cloned();
     report::Build {
         reference: plan.references.first().cloned().unwrap_or_default(),
         references: plan.references.clone(),

@@ -22,7 +22,7 @@ pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
             "pattern": answer.verdict.pattern,
             "files": answer.files.len(),
         });
-        return world.result(&format!("{answer}\n"), &json);
+        return world.output.result(&format!("{answer}\n"), &json);
     }
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     let mut text: String = files.iter().map(line).collect();
@@ -31,7 +31,7 @@ pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
         .iter()
         .map(|file| serde_json::json!({ "path": file.path, "bytes": file.bytes }))
         .collect();
-    world.result(&text, &serde_json::json!({ "bytes": bytes, "files": list }))?;
+    world.output.result(&text, &serde_json::json!({ "bytes": bytes, "files": list }))?;
     secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)
 }
 

@@ -2,14 +2,15 @@
 
 use crate::cli;
 use crate::cli::dev::Action;
+use crate::config::Workflow;
 use crate::engine::{Engine, Kind, containers};
 use crate::failure::{Exit, failure_help};
 use crate::invocation::Invocation;
-use crate::locate;
 use crate::machine;
+use crate::notice::notice;
 use crate::plan::dev::{self, Facts, User};
-use crate::run::{Answer, QUESTION, Runner, say};
-use crate::world::{Workflow, World};
+use crate::run::{Answer, QUESTION, Runner};
+use crate::world::World;
 use anyhow::Context as _;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -29,8 +30,8 @@ mod stop;
 pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
-    let machine = machine::read(world);
-    let engine = locate::search(world, &workflow, &machine, &runner).engine()?;
+    let machine = machine::read(&world.environment);
+    let engine = world.search(&workflow, &machine, &runner).engine()?;
     let site =
         Site { world, workflow: &workflow, engine: &engine, runner: &runner, uid: machine.uid };
     match &args.action {
@@ -38,11 +39,11 @@ pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
         Some(Action::Logs { roles }) => site.print_logs(roles),
         Some(Action::Stop { volumes }) => {
             let stopped = site.stop(*volumes)?;
-            world.result(&(stopped.text + "\n"), &stopped.json)
+            world.output.result(&(stopped.text + "\n"), &stopped.json)
         }
         None if world.common.dry_run => site.show(args),
         None => {
-            say(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+            notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
             match &args.test {
                 Some(words) => site.test(words),
                 None if !args.command.is_empty() => site.inside(&args.command),
@@ -152,7 +153,7 @@ impl Site<'_> {
     /// A command in the web container, in our place.
     fn inside(&self, command: &[String]) -> anyhow::Result<()> {
         if !self.runs("web")? {
-            say("starting the site, which goes on: `cargo xtask dev stop` stops it");
+            notice("starting the site, which goes on: `cargo xtask dev stop` stops it");
             self.start()?;
         }
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -174,7 +175,7 @@ impl Site<'_> {
         text += &format!("{:<10}{}\n", "site", site.as_deref().unwrap_or("not there"));
         let states: serde_json::Map<_, _> =
             rows.into_iter().map(|(what, state)| (what.to_owned(), state.into())).collect();
-        self.world.result(&text, &serde_json::json!({ "site": site, "containers": states }))
+        self.world.output.result(&text, &serde_json::json!({ "site": site, "containers": states }))
     }
 
     /// `--dry-run`.
@@ -203,6 +204,6 @@ impl Site<'_> {
         }
         let lines: Vec<String> = commands.iter().map(ToString::to_string).collect();
         let json = serde_json::json!({ "commands": lines });
-        self.world.result(&(lines.join("\n") + "\n"), &json)
+        self.world.output.result(&(lines.join("\n") + "\n"), &json)
     }
 }

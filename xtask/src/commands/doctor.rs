@@ -3,7 +3,6 @@
 use crate::base::Source;
 use crate::engine::{Engine, Kind, capability, find, words};
 use crate::failure::{Exit, Failure};
-use crate::locate;
 use crate::machine;
 use crate::network;
 use crate::reference;
@@ -31,14 +30,14 @@ struct Finding {
 /// [`Exit::Engine`] when `build` would not work; its help lines are the remedies.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     let runner = world.runner(&workflow.top);
     let mut findings = Vec::new();
     let mut add = |what: &str, good: Option<bool>, found: String, remedy: Option<String>| {
         findings.push(Finding { what: what.to_owned(), good, found, remedy });
     };
     add("machine", None, machine.release.name.clone(), None);
-    let search = locate::search(world, &workflow, &machine, &runner);
+    let search = world.search(&workflow, &machine, &runner);
     let mut all = Vec::new();
     for kind in [Kind::Podman, Kind::Docker] {
         let candidates = search.candidates(kind)?;
@@ -59,7 +58,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         }
     }
     let mut ways = Vec::new();
-    let engine = match find::choose(search.asked(), &all) {
+    let engine = match find::choose(search.asked, &all) {
         Ok(engine) => {
             let found = format!("{} {}: {}", engine.kind.title(), engine.version, engine.why);
             add("engine", Some(true), found, None);
@@ -74,7 +73,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     if let Some(engine) = &engine {
         let base = &workflow.config.prod.base;
         let source = Source {
-            world,
+            environment: &world.environment,
             runner: &runner,
             state: &workflow.state,
             engine,
@@ -106,7 +105,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             }
         }
     }
-    let missing = find::on_path(world.path(), "mmdebstrap").is_empty();
+    let missing = find::on_path(world.environment.path(), "mmdebstrap").is_empty();
     let standins = reference::parse(&workflow.config.prod.base)?;
     if standin::recipe(&standins).is_some() {
         let found = if missing { "not installed" } else { "installed" };
@@ -115,7 +114,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
     let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
     add("certificates", None, found, None);
-    if let Some(found) = network::summary(&world.environment, &workflow.config.network) {
+    if let Some(found) = network::summary(&world.environment.variables, &workflow.config.network) {
         add("network", None, found, None);
     }
     let linted = super::lint(&workflow).unwrap_or_else(|error| {
@@ -152,7 +151,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
         }
     }
     let text: String = findings.iter().map(line).collect();
-    world.result(&text, &serde_json::json!({ "findings": findings }))?;
+    world.output.result(&text, &serde_json::json!({ "findings": findings }))?;
     let bad: Vec<&Finding> =
         findings.iter().filter(|finding| finding.good == Some(false)).collect();
     if bad.is_empty() {

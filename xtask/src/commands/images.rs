@@ -1,16 +1,17 @@
 //! `images` and `clean`: what is here of ours and what uses it; and taking away what nothing does.
 
 use crate::cli;
+use crate::config::Workflow;
+use crate::engine::label::OURS;
 use crate::engine::{Engine, containers, words};
 use crate::failure::{Exit, failure};
 use crate::invocation::Invocation;
-use crate::labels::OURS;
-use crate::locate;
+use crate::notice::notice;
 use crate::report::megabytes;
-use crate::run::{QUESTION, Runner, say};
+use crate::run::{QUESTION, Runner};
 use crate::smoke::stage;
 use crate::stored::{self, Container, Facts, Judged};
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{leftovers, machine};
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub fn list(world: &World) -> anyhow::Result<()> {
     let engine = engine(world, &workflow, &runner)?;
     let judged = look(&workflow, &engine, &runner, false)?;
     let text = if judged.is_empty() { "no image of this project\n".into() } else { table(&judged) };
-    world.result(&text, &serde_json::json!({ "images": judged }))
+    world.output.result(&text, &serde_json::json!({ "images": judged }))
 }
 
 /// `clean`.
@@ -47,7 +48,7 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
         stage::clear(&engine, &runner, None)?;
     }
     let judged = look(&workflow, &engine, &runner, args.all)?;
-    table(&judged).lines().for_each(say);
+    table(&judged).lines().for_each(notice);
     let (going, staying): (Vec<Judged>, Vec<Judged>) =
         judged.into_iter().partition(|judged| judged.kept.is_none());
     if dry_run {
@@ -55,14 +56,14 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
         let commands: Vec<String> = removals.map(|removal| removal.to_string()).collect();
         let text = commands.iter().fold("set -eu\n".to_owned(), |text, line| text + line + "\n");
         let json = serde_json::json!({ "remove": going, "keep": staying, "commands": commands });
-        return world.result(&text, &json);
+        return world.output.result(&text, &json);
     }
     let (mut removed, mut failed) = (Vec::new(), Vec::new());
     for judged in going {
         match remove(&engine, &runner, &judged)? {
             None => removed.push(judged),
             Some(why) => {
-                say(&format!("warning: {} stays: {why}", name(&judged)));
+                notice(&format!("warning: {} stays: {why}", name(&judged)));
                 failed.push(Judged { kept: Some(why), ..judged });
             }
         }
@@ -77,12 +78,12 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
         ),
     };
     let keep: Vec<&Judged> = staying.iter().chain(&failed).collect();
-    world.result(&text, &serde_json::json!({ "removed": removed, "keep": keep }))
+    world.output.result(&text, &serde_json::json!({ "removed": removed, "keep": keep }))
 }
 
 fn engine(world: &World, workflow: &Workflow, runner: &Runner) -> anyhow::Result<Engine> {
-    let machine = machine::read(world);
-    locate::search(world, workflow, &machine, runner).said()
+    let machine = machine::read(&world.environment);
+    world.search(workflow, &machine, runner).said()
 }
 
 /// What is here of ours, and what becomes of it.
@@ -161,7 +162,7 @@ fn remove(engine: &Engine, runner: &Runner, judged: &Judged) -> anyhow::Result<O
         }
     }
     for removal in removals(engine, judged) {
-        say(&format!("$ {removal}"));
+        notice(&format!("$ {removal}"));
         let answer = runner.ask(&removal, QUESTION)?;
         if !answer.good() {
             return Ok(Some(answer.last_line().to_owned()));

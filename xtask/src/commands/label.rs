@@ -2,10 +2,11 @@
 
 use crate::ci::{self, Identity};
 use crate::cli::{self, Format};
+use crate::engine::label;
 use crate::failure::{Exit, failure_help};
 use crate::git::{self, Change, Checkout};
 use crate::invocation::quoted;
-use crate::run::say;
+use crate::notice::notice;
 use crate::tags::{self, Names, Rules};
 use crate::world::World;
 use crate::{config, labels};
@@ -25,14 +26,14 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
     };
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let warnings: Vec<&String> = checkout.warnings.iter().chain(&identity.warnings).collect();
-    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
+    let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_git(&checkout, &identity, created)?;
     all.extend(image.as_ref().map(labels::from_config).unwrap_or_default());
     let names = tags::names(&rules, &tags::Facts::of(&checkout, &identity, None))?;
     let facts = facts(&checkout, &identity, &names, &labels::rfc3339(created)?);
     if let Some(name) = &args.get {
-        let full = format!("{}{name}", labels::OCI);
+        let full = format!("{}{name}", label::OCI);
         let known = facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| value.clone());
         let value = known.or_else(|| all.get(name).or_else(|| all.get(&full)).cloned());
         let Some(value) = value else {
@@ -41,10 +42,10 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
             let help = format!("one of {}, or a label's name", names.join(", "));
             return Err(failure_help(Exit::Usage, message, help));
         };
-        return world.result(&format!("{value}\n"), &serde_json::json!({ name: value }));
+        return world.output.result(&format!("{value}\n"), &serde_json::json!({ name: value }));
     }
     let tags: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
-    world.hand_over(
+    world.output.hand_over(
         &[
             ("version", checkout.version.clone()),
             ("revision", identity.revision.clone()),
@@ -78,7 +79,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         Format::Env => env(&facts, &all),
         _ => text(&facts, &all) + &reasons(&names),
     };
-    world.result(&text, &json)
+    world.output.result(&text, &json)
 }
 
 /// What `--get` knows beside the labels.

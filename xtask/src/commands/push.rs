@@ -1,9 +1,9 @@
 //! `push`: sends an image to registries under its names.
 
 use crate::cli;
+use crate::config::Workflow;
 use crate::engine::{Engine, Kind};
 use crate::git::ancestry::ancestry;
-use crate::locate;
 use crate::machine::{self, Machine};
 use crate::plan::push as planned;
 use crate::push::{self, Job, Subject, subject};
@@ -12,7 +12,7 @@ use crate::registry::{Client, Surroundings};
 use crate::report::push::Push as Report;
 use crate::run::Runner;
 use crate::tags::Tag;
-use crate::world::{Workflow, World};
+use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
         planned::tags(&args.tag, &BTreeMap::new())?;
     }
     let runner = world.runner(&workflow.top);
-    let machine = machine::read(world);
-    let engine = locate::search(world, &workflow, &machine, &runner).said()?;
+    let machine = machine::read(&world.environment);
+    let engine = world.search(&workflow, &machine, &runner).said()?;
     let reference = match &args.image {
         Some(image) => image.clone(),
         None => crate::plan::local(engine.kind, &config.image.name, "prod"),
@@ -56,7 +56,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
         return sending.with_job(&image, &tags, |job| preview(world, job, clients));
     }
     let (report, outcome) = sending.send(&image, &tags, clients)?;
-    world.result(&report.to_string(), &serde_json::to_value(&report)?)?;
+    world.output.result(&report.to_string(), &serde_json::to_value(&report)?)?;
     outcome
 }
 
@@ -95,7 +95,7 @@ impl Sending<'_> {
         writes: bool,
     ) -> anyhow::Result<Vec<Client>> {
         let surroundings = Surroundings {
-            world: self.world,
+            environment: &self.world.environment,
             machine: self.machine,
             engine: self.engine,
             runner: self.runner,
@@ -154,7 +154,7 @@ fn preview(world: &World, job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result
     let mut json = serde_json::to_value(&report)?;
     json["commands"] = serde_json::json!(commands);
     let commands: String = commands.iter().map(|line| format!("{line}\n")).collect();
-    world.result(&(lines + &commands), &json)?;
+    world.output.result(&(lines + &commands), &json)?;
     push::check(job, &sites)
 }
 
@@ -165,8 +165,9 @@ fn timed(world: &World, report: Report) -> Report {
 /// Podman finds the certificates of the machine by itself, and those that a variable of another
 /// program names by Go's own variable. Docker's daemon has its own environment.
 fn environment(world: &World, engine: &Engine) -> Vec<(String, String)> {
-    let bundle = machine::named_bundle(world).filter(|_| engine.kind == Kind::Podman);
+    let bundle = machine::named_bundle(&world.environment).filter(|_| engine.kind == Kind::Podman);
     let bundle = bundle.map(|path| path.display().to_string());
-    let bundle = bundle.filter(|path| world.variable("SSL_CERT_FILE") != Some(path.as_str()));
+    let bundle =
+        bundle.filter(|path| world.environment.variable("SSL_CERT_FILE") != Some(path.as_str()));
     bundle.map(|path| ("SSL_CERT_FILE".to_owned(), path)).into_iter().collect()
 }

@@ -6,10 +6,12 @@ use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
 use crate::commands::smoke_test::Testing;
 use crate::commands::squash;
+use crate::config::Workflow;
 use crate::engine::{Engine, words};
 use crate::failure::{Exit, failure_help};
 use crate::git::Checkout;
 use crate::machine;
+use crate::notice::notice;
 use crate::plan::release::{self as planned, Rerun};
 use crate::plan::{self, push};
 use crate::project::LOCK;
@@ -17,10 +19,10 @@ use crate::push::subject;
 use crate::reference::Reference;
 use crate::registry::Client;
 use crate::report::release::{Record, Step};
-use crate::run::{QUESTION, Runner, say};
+use crate::run::{QUESTION, Runner};
 use crate::smoke;
 use crate::tags::{self, Names};
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{ci, labels, reference, registry, state};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -49,7 +51,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
     let config = &workflow.config;
     let targets = push::targets(&args.registry, &config.push.registries, &config.image.name)?;
     let runner = world.runner(&workflow.top);
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     let dry_run = world.common.dry_run;
     let _locks = if dry_run { Vec::new() } else { locks(world, &workflow, &targets)? };
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
@@ -64,7 +66,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
         checkout: &checkout,
         identity: &identity,
         ci: world.ci.as_ref(),
-        asked_platform: world.variable("XTASK_PLATFORM"),
+        asked_platform: world.environment.variable("XTASK_PLATFORM"),
         platform: &engine.platform,
     };
     let reasons = match args.snapshot {
@@ -88,8 +90,8 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
     let names = named(Some(&registry_tags(&clients)?))?;
     let release = names.releases.first().filter(|_| !args.snapshot);
     let version = release.map_or(checkout.version.clone(), |release| release.version.to_string());
-    say(&format!("releasing {version}: {}", shown(&names)));
-    names.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    notice(&format!("releasing {version}: {}", shown(&names)));
+    names.notes.iter().for_each(|note| notice(&format!("note: {note}")));
     let path = match args.snapshot {
         true => workflow.state.folder.join("snapshot.json"),
         false => workflow.state.folder.join(format!("releases/{version}.json")),
@@ -125,15 +127,15 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
         .and_then(|()| releasing.push(&mut record, &sending, &names, clients));
     if let Err(error) = outcome {
         // Whatever the failure is, what was done stands in the record.
-        world.metadata(&serde_json::to_value(&record)?)?;
+        world.output.metadata(&serde_json::to_value(&record)?)?;
         if !record.image_id.is_empty() && !args.snapshot {
-            say(&format!("what was done is in {}", releasing.shown_path()));
+            notice(&format!("what was done is in {}", releasing.shown_path()));
         }
         return Err(error);
     }
     let text = format!("{record}  record    {}\n", releasing.shown_path());
-    world.hand_over(&record.outputs(), &record.markdown(&text))?;
-    world.result(&text, &serde_json::to_value(&record)?)
+    world.output.hand_over(&record.outputs(), &record.markdown(&text))?;
+    world.output.result(&text, &serde_json::to_value(&record)?)
 }
 
 impl Releasing<'_> {
@@ -152,7 +154,7 @@ impl Releasing<'_> {
             push::check_base(&record.labels, self.args.allow_standin)?;
         }
         let id = &record.image_id;
-        say(&format!("going on with {id}, which was built {} ({path})", record.begun));
+        notice(&format!("going on with {id}, which was built {} ({path})", record.begun));
         Ok((rerun == Rerun::GoOn).then_some(record))
     }
 
@@ -201,7 +203,8 @@ impl Releasing<'_> {
             return Ok(());
         }
         let (world, runner, state) = (self.world, self.runner, &self.workflow.state);
-        let Err(why) = registry::reachable(&parsed, engine, world, runner, state)? else {
+        let Err(why) = registry::reachable(&parsed, engine, &world.environment, runner, state)?
+        else {
             return Ok(());
         };
         let message = format!(
@@ -265,7 +268,7 @@ impl Releasing<'_> {
             return Ok(());
         }
         let start = Instant::now();
-        say("testing the image: cargo xtask smoke-test --list says what is asked");
+        notice("testing the image: cargo xtask smoke-test --list says what is asked");
         let runner = Runner { progress: false, ..self.runner.clone() };
         let (world, workflow) = (self.world, self.workflow);
         let testing = Testing { world, workflow, engine, runner: &runner };
@@ -277,7 +280,7 @@ impl Releasing<'_> {
         note(record, "smoke-test", start);
         self.keep(record)?;
         if verdict.is_err() {
-            say(smoke::report::text(&record.image_id, &outcomes).trim_end());
+            notice(smoke::report::text(&record.image_id, &outcomes).trim_end());
         }
         verdict
     }
@@ -298,7 +301,7 @@ impl Releasing<'_> {
         record.pushed = outcome.is_ok();
         note(record, "push", start);
         self.keep(record)?;
-        report.to_string().lines().for_each(say);
+        report.to_string().lines().for_each(notice);
         outcome
     }
 
@@ -342,7 +345,7 @@ impl Releasing<'_> {
         script += &(words.join(" ") + "\n");
         let commands: Vec<&str> = script.lines().collect();
         let json = serde_json::json!({ "tags": names.tags, "commands": commands });
-        self.world.result(&script, &json)
+        self.world.output.result(&script, &json)
     }
 }
 

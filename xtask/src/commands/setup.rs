@@ -2,15 +2,16 @@
 
 use crate::base::Source;
 use crate::cli;
+use crate::config::Workflow;
 use crate::engine::{Kind, settings};
 use crate::failure::{Exit, Failure, failure, failure_help};
 use crate::invocation::Invocation;
-use crate::locate;
 use crate::machine::{self, Machine};
+use crate::notice::notice;
 use crate::packages::{self, Missing};
 use crate::reference;
-use crate::run::{QUESTION, Runner, say};
-use crate::world::{Workflow, World};
+use crate::run::{QUESTION, Runner};
+use crate::world::World;
 use anyhow::Context as _;
 use std::io::{BufRead as _, IsTerminal as _};
 
@@ -21,7 +22,7 @@ use std::io::{BufRead as _, IsTerminal as _};
 /// run; 130 or 143 after a signal.
 pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     if setup.write_user_config {
         return write_user_config(world, &machine);
     }
@@ -30,14 +31,14 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
     if world.common.dry_run {
         return Ok(());
     }
-    let search = locate::search(world, &workflow, &machine, &runner);
+    let search = world.search(&workflow, &machine, &runner);
     let engine = search.engine()?;
-    say(&format!("{} {} works: {}", engine.kind.title(), engine.version, engine.why));
+    notice(&format!("{} {} works: {}", engine.kind.title(), engine.version, engine.why));
     if !setup.services {
         return Ok(());
     }
     let source = Source {
-        world,
+        environment: &world.environment,
         runner: &runner,
         state: &workflow.state,
         engine: &engine,
@@ -55,7 +56,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
         text += &format!("{name} {}\n", image.reference);
         found.insert(name.to_owned(), image.reference.into());
     }
-    world.result(&text, &found.into())
+    world.output.result(&text, &found.into())
 }
 
 /// What is missing here for `setup` to install.
@@ -69,7 +70,7 @@ pub fn missing(
     setup: cli::Setup,
 ) -> anyhow::Result<Missing> {
     let runner = world.runner(&workflow.top);
-    let engine = locate::search(world, workflow, machine, &runner).engine();
+    let engine = world.search(workflow, machine, &runner).engine();
     runner.check_signal()?;
     let assumed = crate::engine::Engine::assumed(Kind::Podman);
     let wanted = reference::parse(&workflow.config.prod.base)?;
@@ -82,7 +83,8 @@ pub fn missing(
     };
     let reachable = here || {
         let known = if engine.is_ok() { known } else { &assumed };
-        crate::registry::reachable(&wanted, known, world, &runner, &workflow.state)?.is_ok()
+        crate::registry::reachable(&wanted, known, &world.environment, &runner, &workflow.state)?
+            .is_ok()
     };
     let (tests, browser) = (setup.for_tests, setup.for_browser);
     Ok(Missing { engine: engine.is_err(), standins: !reachable, tests, browser })
@@ -103,7 +105,7 @@ pub fn ensure(
     if missing == Missing::default() {
         return Ok(());
     }
-    let asked = locate::search(world, workflow, machine, &runner).asked();
+    let asked = world.search(workflow, machine, &runner).asked;
     if let Some((Kind::Docker, who)) = asked
         && missing.engine
         && !missing.tests
@@ -140,15 +142,16 @@ pub fn ensure(
     if fresh {
         simulate(&wanted, &runner)?;
     }
-    say(&format!("to be installed from Debian's packages: {}", wanted.join(" ")));
+    notice(&format!("to be installed from Debian's packages: {}", wanted.join(" ")));
     for invocation in &root {
-        say(&format!("  {invocation}"));
+        notice(&format!("  {invocation}"));
     }
     if world.common.dry_run {
         return Ok(());
     }
     agree(setup, &root)?;
-    if machine.uid != 0 && crate::engine::find::on_path(world.path(), "sudo").is_empty() {
+    if machine.uid != 0 && crate::engine::find::on_path(world.environment.path(), "sudo").is_empty()
+    {
         return Err(by_hand("installing: you are not root, and there is no sudo", &root));
     }
     for (number, invocation) in root.iter().enumerate() {
@@ -222,14 +225,14 @@ fn elsewhere(machine: &Machine) -> anyhow::Error {
 }
 
 fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
-    let runc = !crate::engine::find::on_path(world.path(), "runc").is_empty();
-    let files = settings::permanent(world, machine, runc)?;
+    let runc = !crate::engine::find::on_path(world.environment.path(), "runc").is_empty();
+    let files = settings::permanent(&world.environment, machine, runc)?;
     if files.is_empty() {
-        say("nothing to write: this machine needs no settings beside Podman's defaults");
+        notice("nothing to write: this machine needs no settings beside Podman's defaults");
     }
     for (file, text) in files {
-        say(&format!("writing {}:", file.display()));
-        text.lines().for_each(|line| say(&format!("  {line}")));
+        notice(&format!("writing {}:", file.display()));
+        text.lines().for_each(|line| notice(&format!("  {line}")));
         if world.common.dry_run {
             continue;
         }

@@ -3,17 +3,19 @@
 use crate::base::Source;
 use crate::ci;
 use crate::cli;
+use crate::config::Workflow;
+use crate::engine::label;
 use crate::engine::{Engine, containers, inspect, words};
 use crate::failure::{Exit, Failure, failure, failure_help};
-use crate::locate;
+use crate::notice::notice;
 use crate::project::LOCK;
-use crate::run::{QUESTION, Runner, say};
+use crate::run::{QUESTION, Runner};
 use crate::smoke::checks::{self, Check};
 use crate::smoke::image::Expected;
 use crate::smoke::stage::{self, Stage, Subject};
 use crate::smoke::{self, Lane, Outcome, report};
 use crate::state::write_whole;
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{labels, machine, plan};
 use anyhow::Context as _;
 use std::sync::Arc;
@@ -31,8 +33,8 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     let chosen = choose(args)?;
     let workflow = world.workflow()?;
     let runner = Runner { progress: false, ..world.runner(&workflow.top) };
-    let machine = machine::read(world);
-    let engine = locate::search(world, &workflow, &machine, &runner).said()?;
+    let machine = machine::read(&world.environment);
+    let engine = world.search(&workflow, &machine, &runner).said()?;
     let reference = match &args.image {
         Some(image) => image.clone(),
         None => plan::local(engine.kind, &workflow.config.image.name, "prod"),
@@ -47,7 +49,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
         write_whole(path, &report::junit(&reference, &outcomes))?;
     }
     let text = report::text(&reference, &outcomes);
-    world.result(&text, &report::json(&reference, &outcomes))?;
+    world.output.result(&text, &report::json(&reference, &outcomes))?;
     verdict(&chosen, &outcomes)
 }
 
@@ -96,12 +98,12 @@ impl Testing<'_> {
         let mut cleared = Ok(0);
         if args.keep {
             let id = std::process::id();
-            say(&format!("left running for you to look at: containers xtask-{id}-…"));
-            say("the next `smoke-test` removes them");
+            notice(&format!("left running for you to look at: containers xtask-{id}-…"));
+            notice("the next `smoke-test` removes them");
         } else {
             cleared = stage::clear(engine, &calm, Some(&stage.run));
             if let Err(error) = &cleared {
-                say(&format!("{error:#}: the next `smoke-test` removes what is left"));
+                notice(&format!("{error:#}: the next `smoke-test` removes what is left"));
             }
         }
         runner.check_signal()?;
@@ -161,7 +163,7 @@ fn list(world: &World) -> anyhow::Result<()> {
             "core": check.core, "lane": check.lane.word(),
         }));
     }
-    world.result(&text, &serde_json::json!({ "checks": rows }))
+    world.output.result(&text, &serde_json::json!({ "checks": rows }))
 }
 
 /// The checks that the command line asks for.
@@ -211,7 +213,7 @@ impl Testing<'_> {
         let mut services = [config.services.postgres.clone(), config.services.redis.clone()];
         if chosen.iter().any(|check| check.lane != Lane::Image) {
             let source = Source {
-                world,
+                environment: &world.environment,
                 runner,
                 state: &workflow.state,
                 engine,
@@ -251,7 +253,7 @@ impl Testing<'_> {
 fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
     let config = &workflow.config;
     let (checkout, _) = super::checkout(workflow)?;
-    let created = labels::created(&checkout, world.variable("SOURCE_DATE_EPOCH"))?;
+    let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     all.extend(labels::from_git(&checkout, &identity, created)?);
@@ -261,7 +263,9 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
         hashed_static: config.smoke.hashed_static,
-        platform: Some(world.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned()),
+        platform: Some(
+            world.environment.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned(),
+        ),
         writable: smoke::image::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
         ignore: std::fs::read_to_string(&ignore)
@@ -278,7 +282,7 @@ pub fn base_layers(
     runner: &Runner,
     image: &inspect::Image,
 ) -> anyhow::Result<Vec<String>> {
-    let name = format!("{}base.name", labels::OCI);
+    let name = format!("{}base.name", label::OCI);
     let Some(base) = image.labels.get(&name) else { return Ok(Vec::new()) };
     let answer = runner.ask(&words::inspect(engine, base), QUESTION)?;
     if !answer.good() {
@@ -326,5 +330,5 @@ fn show(
     lines.extend(chosen.iter().map(|check| format!("# {}: {}", check.name, check.reason)));
     let names: Vec<&str> = chosen.iter().map(|check| check.name).collect();
     let json = serde_json::json!({ "commands": lines, "checks": names });
-    world.result(&(lines.join("\n") + "\n"), &json)
+    world.output.result(&(lines.join("\n") + "\n"), &json)
 }

@@ -1,17 +1,19 @@
 //! `squash`: makes one layer of all layers of an image, and proves that it is the same image.
 
 use crate::cli;
+use crate::config::Workflow;
+use crate::engine::archive::{self, Archive};
 use crate::engine::inspect::{self, Image};
+use crate::engine::one_layer::Squash;
 use crate::engine::one_layer::{self, Steps};
 use crate::engine::{Engine, Kind, words};
 use crate::failure::{Exit, Failure, failure_help};
-use crate::locate;
+use crate::notice::notice;
 use crate::report;
-use crate::run::{self, QUESTION, Runner, say};
-use crate::smoke::picture::{self, Picture};
-use crate::squash::{self, Squash};
+use crate::run::{self, QUESTION, Runner};
+use crate::squash;
 use crate::state::State;
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{leftovers, machine, plan};
 use anyhow::Context as _;
 use serde_json::Value;
@@ -34,9 +36,9 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
     let runner = world.runner(&workflow.top);
     let dry_run = world.common.dry_run;
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     let state = &workflow.state;
-    let engine = locate::search(world, &workflow, &machine, &runner).said()?;
+    let engine = world.search(&workflow, &machine, &runner).said()?;
     let name = &workflow.config.image.name;
     let image = args.image.clone().unwrap_or_else(|| plan::local(engine.kind, name, "prod"));
     let asked = args.tag.iter().map(|tag| plan::asked(engine.kind, name, tag));
@@ -53,7 +55,7 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
     let log = state.new_log("squash")?;
     let report = squash(&workflow, &engine, &runner, &log, &image, references)?;
     let report = report::Squash { seconds: world.start.elapsed().as_secs_f64(), ..report };
-    world.result(&report.to_string(), &serde_json::to_value(&report)?)
+    world.output.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
 
 /// Squashes `image` (a reference or an image ID); the result gets `references` once it is verified.
@@ -85,7 +87,7 @@ pub fn squash(
             return Err(error);
         }
     };
-    say("comparing the two images: every file, its mode, owner, time and links, and the config");
+    notice("comparing the two images: every file, its mode, owner, time and links, and the config");
     let base = base_layers(engine, runner, &source)?;
     let verified = verify(engine, runner, &source, &id, base.as_deref());
     let (before, after, files) = match verified {
@@ -103,7 +105,7 @@ pub fn squash(
             return Err(failure_help(Exit::Build, message, format!("try it yourself: {naming}")));
         }
     }
-    let sum = |picture: &Picture| picture.layers.iter().map(|layer| layer.bytes).sum();
+    let sum = |archive: &Archive| archive.layers.iter().map(|layer| layer.bytes).sum();
     let ours = before.layers.iter().filter(|layer| layer.ours).map(|layer| layer.bytes).sum();
     Ok(report::Squash {
         reference: plan.references.first().cloned().unwrap_or_default(),
@@ -158,7 +160,7 @@ fn show(world: &World, engine: &Engine, plan: &Squash, top: &Path) -> anyhow::Re
     let json = serde_json::json!({
         "reference": plan.references.first(), "references": plan.references, "commands": commands,
     });
-    world.result(&script, &json)
+    world.output.result(&script, &json)
 }
 
 /// Runs the steps; gives the image ID of what they made.
@@ -203,10 +205,10 @@ fn verify(
     source: &Image,
     id: &str,
     base: Option<&[String]>,
-) -> anyhow::Result<(Picture, Picture, usize)> {
+) -> anyhow::Result<(Archive, Archive, usize)> {
     let read = |image: &str| {
         let save = words::save(engine, image);
-        runner.read(&save, |stream| picture::read_content(stream, base.unwrap_or_default()))
+        runner.read(&save, |stream| archive::read_content(stream, base.unwrap_or_default()))
     };
     // Each waits for its engine most of the time.
     let (before, after) = std::thread::scope(|scope| {
@@ -263,7 +265,7 @@ pub fn clear(engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     let tags = tags.lines().map(str::trim);
     for tag in tags.filter(|tag| tag.split_once('-').is_some_and(|(run, _)| over(run))) {
         runner.ask(
-            &words::remove_image(engine, &format!("{}:{tag}", squash::REPOSITORY)),
+            &words::remove_image(engine, &format!("{}:{tag}", one_layer::REPOSITORY)),
             QUESTION,
         )?;
     }

@@ -1,12 +1,14 @@
 //! `test`: the workflow's own tests, in groups with their times; `--all` is what CI runs.
 
 use crate::cli;
+use crate::config::Workflow;
 use crate::failure::{Exit, Failure, failure_help};
 use crate::invocation::Invocation;
 use crate::lab::Lab;
 use crate::machine;
-use crate::run::{Runner, say, shortened};
-use crate::world::{Workflow, World};
+use crate::notice::notice;
+use crate::run::{Runner, shortened};
+use crate::world::World;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -119,7 +121,7 @@ const CLIPPY: &[&str] =
 /// [`Exit::Check`] when a group fails, naming it; 130 or 143 after a signal.
 pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
-    let machine = machine::read(world);
+    let machine = machine::read(&world.environment);
     let mut chosen: Vec<&Group> = GROUPS.iter().filter(|group| wanted(args, group)).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
@@ -138,6 +140,7 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     if world.common.dry_run {
         let names: String = chosen.iter().map(|group| format!("{}\n", group.name)).collect();
         return world
+            .output
             .result(&names, &serde_json::json!({ "groups": names.lines().collect::<Vec<_>>() }));
     }
     if args.setup {
@@ -154,12 +157,12 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     };
     let mut outcomes = Vec::new();
     for group in chosen {
-        say(&format!("=== {}", group.name));
+        notice(&format!("=== {}", group.name));
         let start = Instant::now();
         let outcome = (group.run)(&bench);
         bench.runner.check_signal()?;
         if let Err(error) = &outcome {
-            crate::failure::shown(error).1.iter().for_each(|line| say(line));
+            crate::failure::shown(error).1.iter().for_each(|line| notice(line));
         }
         outcomes.push((group.name, outcome.is_ok(), start.elapsed()));
     }
@@ -194,7 +197,7 @@ fn summary(world: &World, outcomes: &[(&str, bool, Duration)]) -> anyhow::Result
             serde_json::json!({ "group": name, "passed": good, "seconds": time.as_secs_f64() })
         })
         .collect();
-    world.result(&text, &serde_json::json!({ "groups": groups }))?;
+    world.output.result(&text, &serde_json::json!({ "groups": groups }))?;
     if failed.is_empty() {
         return Ok(());
     }
@@ -230,7 +233,7 @@ impl Bench<'_> {
     }
 
     fn cargo(&self, words: &[&str]) -> anyhow::Result<()> {
-        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        let cargo = self.world.environment.variable("CARGO").unwrap_or("cargo");
         self.step(&Invocation::new(cargo, words.iter().copied()))
     }
 
@@ -246,7 +249,7 @@ impl Bench<'_> {
         build: impl Fn(&Self) -> anyhow::Result<Lab>,
     ) -> anyhow::Result<()> {
         let lab = build(self)?;
-        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        let cargo = self.world.environment.variable("CARGO").unwrap_or("cargo");
         let words = ["test", "--locked", "--features", "engine", "--test", "engine", "--"];
         let words = [&words[..], only, &["--test-threads=1"]].concat();
         let mut outcome = Ok(());
@@ -271,7 +274,7 @@ impl Bench<'_> {
         wanted: &[&str],
         build: impl Fn(&Self) -> anyhow::Result<Lab>,
     ) -> anyhow::Result<()> {
-        let cargo = self.world.variable("CARGO").unwrap_or("cargo");
+        let cargo = self.world.environment.variable("CARGO").unwrap_or("cargo");
         let words = ["test", "--locked", "--features", "engine", "--test", "registry"];
         // Compiled first: inside there may be no way out.
         self.step(&Invocation::new(cargo, words.into_iter().chain(["--no-run"])))?;
@@ -297,7 +300,7 @@ impl Bench<'_> {
 /// The page in a real browser; `XTASK_TEST_SCREENSHOT` names a file for a picture of it.
 fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
     let lab = Lab::podman(bench.workflow, &bench.runner)?;
-    let cargo = bench.world.variable("CARGO").unwrap_or("cargo");
+    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
     let words = ["test", "--locked", "--features", "browser", "--test", "engine", "browser::"];
     let mut invocation = Invocation::new(cargo, words);
     invocation.env.clone_from(&lab.env);
@@ -308,7 +311,7 @@ fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// Refuses what only root can do.
 fn needs_root(bench: &Bench<'_>, what: &str) -> anyhow::Result<()> {
-    if machine::read(bench.world).uid == 0 {
+    if machine::read(&bench.world.environment).uid == 0 {
         return Ok(());
     }
     Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))
@@ -317,7 +320,7 @@ fn needs_root(bench: &Bench<'_>, what: &str) -> anyhow::Result<()> {
 /// The same tests on a Docker whose client builds with buildx.
 fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
     let root = trixie::docker26(bench)?;
-    let environment = trixie::docker_environment(&root, bench.world.path());
+    let environment = trixie::docker_environment(&root, bench.world.environment.path());
     // What a version of Docker can change; the rest is the same code as on the machine's Docker.
     let more = ["smoke::the_image_passes", "squash::", "size::", "clean::", "compose::"];
     let only = [&suite::CORE[..], &more].concat();

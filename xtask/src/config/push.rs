@@ -18,13 +18,13 @@ pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
     file.only_keys("push", &["registries", "timeout_seconds"]);
     let registries = file.strings("push", "registries").unwrap_or_default();
     for text in &registries {
-        if let Err(error) = crate::plan::push::target(text, name) {
+        if let Err(error) = crate::reference::target(text, name) {
             file.mistake("push", "registries", format!("{error:#}"));
         }
     }
     file.only_keys("cache", &["registry"]);
     let cache = file.string("cache", "registry");
-    if let Err(error) = crate::plan::cache::repository(None, cache.as_deref(), name) {
+    if let Err(error) = crate::reference::cache_repository(None, cache.as_deref(), name) {
         file.mistake("cache", "registry", format!("{error:#}"));
     }
     Push { registries, timeout: file.typed("push", "timeout_seconds"), cache }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 mod place;
 mod trouble;
-pub use place::{Environment, containerd};
+use crate::environment::Environment;
+pub use place::containerd;
 pub use trouble::{Trouble, said};
 
 /// How long a program gets to say what it is: a remote one may have to connect first.
@@ -67,7 +68,7 @@ pub fn look(
     environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Vec<Candidate>> {
-    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+    let path = environment.path();
     let files = on_path(path, kind.program());
     let candidate = |index: usize, file: &Path| {
         let program =
@@ -135,7 +136,7 @@ fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::
             return Ok(Err(trouble::silent(said(&name))));
         }
         if name.stdout.to_lowercase().contains("podman") {
-            let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+            let path = environment.path();
             let remedy = match on_path(path, "podman").is_empty() {
                 false => "use --engine podman, or install Docker",
                 true => "install Podman under its own name, or Docker",

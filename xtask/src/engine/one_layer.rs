@@ -8,7 +8,48 @@ use super::words::call;
 use super::{Engine, Kind};
 use crate::files::Step;
 use crate::invocation::Invocation;
-use crate::squash::Squash;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where the intermediate names of a squash stand, until it has ended.
+pub const REPOSITORY: &str = "xtask/squash";
+
+/// One squash, decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Squash {
+    /// The image ID of what is squashed.
+    pub image: String,
+    /// The local references that the result gets once it is verified.
+    pub references: Vec<String>,
+    /// What tells the intermediate names of this run from those of others.
+    pub run: u32,
+    /// Its working folder, where that is another one than `/`.
+    pub workdir: Option<String>,
+    /// Its labels, without those that only a line of a Dockerfile can set.
+    pub labels: BTreeMap<String, String>,
+    /// The rest of its config as lines of a Dockerfile; only where the engine needs them.
+    pub lines: Vec<String>,
+    /// Where files for the engine are written.
+    pub folder: PathBuf,
+    /// Where the engine writes the image ID.
+    pub iidfile: PathBuf,
+    /// `TMPDIR` of the engine.
+    pub tmp: PathBuf,
+    /// The file that marks what Podman leaves behind as this checkout's.
+    pub marker: PathBuf,
+}
+
+impl Squash {
+    /// The name of an intermediate image.
+    pub fn name(&self, what: &str) -> String {
+        format!("{REPOSITORY}:{}-{what}", self.run)
+    }
+
+    /// The name of the container that is between two of them.
+    pub fn container(&self) -> String {
+        format!("xtask-{}-squash", self.run)
+    }
+}
 
 /// What makes the image of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +151,7 @@ fn docker(engine: &Engine, file: &str, context: &str, options: &[&str]) -> Invoc
 
 /// The intermediate names of all squashes, `TAG` a line (Docker).
 pub fn intermediate_images(engine: &Engine) -> Invocation {
-    call(engine, ["image", "ls", "--format", "{{.Tag}}", crate::squash::REPOSITORY])
+    call(engine, ["image", "ls", "--format", "{{.Tag}}", REPOSITORY])
 }
 
 /// The containers of all squashes, `NAME` a line (Docker).

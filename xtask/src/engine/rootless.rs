@@ -3,20 +3,20 @@
 
 use super::find::{Trouble, on_path};
 use super::{Engine, words};
+use crate::environment::Environment;
 use crate::machine::Machine;
 use crate::run::{QUESTION, Runner};
-use crate::world::World;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 
 /// What keeps rootless Podman from building here; `None` for root, and where nothing does.
-pub fn lacking(machine: &Machine, world: &World) -> Option<Trouble> {
+pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Trouble> {
     if machine.uid == 0 || !cfg!(target_os = "linux") {
         return None;
     }
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let user = user_name(&read("/etc/passwd"), machine.uid)
-        .or_else(|| world.variable("USER").map(str::to_owned))
+        .or_else(|| environment.variable("USER").map(str::to_owned))
         .unwrap_or_else(|| machine.uid.to_string());
     let tun = File::options().read(true).write(true).open("/dev/net/tun");
     judge(&Found {
@@ -24,7 +24,9 @@ pub fn lacking(machine: &Machine, world: &World) -> Option<Trouble> {
         uid: machine.uid,
         namespaces: read("/proc/sys/user/max_user_namespaces"),
         clone: read("/proc/sys/kernel/unprivileged_userns_clone"),
-        maps: ["newuidmap", "newgidmap"].iter().all(|name| !on_path(world.path(), name).is_empty()),
+        maps: ["newuidmap", "newgidmap"]
+            .iter()
+            .all(|name| !on_path(environment.path(), name).is_empty()),
         debian: machine.release.debian(),
         uids: read("/etc/subuid"),
         gids: read("/etc/subgid"),

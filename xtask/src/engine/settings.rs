@@ -3,10 +3,10 @@
 
 use super::find::{Trouble, ask, fingerprint, said};
 use super::{Engine, rootless, words};
+use crate::environment::Environment;
 use crate::machine::{Cgroups, Machine};
 use crate::run::{QUESTION, Runner};
 use crate::state::{State, write_whole};
-use crate::world::World;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -31,14 +31,15 @@ struct Proof {
 pub fn prove(
     engine: Engine,
     machine: &Machine,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
     state: &State,
 ) -> anyhow::Result<Result<Engine, Trouble>> {
-    let files = config_files(world, machine);
+    let files = config_files(environment, machine);
     let variables = ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"];
-    let values = variables.map(|name| world.variable(name).unwrap_or("-")).join(" ");
-    let fingerprint = format!("{} {values}", fingerprint(world.path(), &engine.program, &files));
+    let values = variables.map(|name| environment.variable(name).unwrap_or("-")).join(" ");
+    let fingerprint =
+        format!("{} {values}", fingerprint(environment.path(), &engine.program, &files));
     let path = state.folder.join("containers.conf");
     let working = |ours: bool, warnings: Vec<String>| {
         let setting = ("CONTAINERS_CONF".to_owned(), path.display().to_string());
@@ -52,7 +53,7 @@ pub fn prove(
     {
         return Ok(Ok(working(proof.ours, proof.warnings)));
     }
-    if let Some(trouble) = rootless::lacking(machine, world) {
+    if let Some(trouble) = rootless::lacking(machine, environment) {
         return Ok(Err(trouble));
     }
     let proved = |ours: bool| {
@@ -70,7 +71,7 @@ pub fn prove(
     if first.good() && !builds_need_limits(machine) {
         return proved(false);
     }
-    let runc = !super::find::on_path(world.path(), "runc").is_empty();
+    let runc = !super::find::on_path(environment.path(), "runc").is_empty();
     if let Some(settings) = needed(machine, runc) {
         crate::state::make_folder(&state.folder)?;
         let text = match merged(&files, settings) {
@@ -194,13 +195,13 @@ fn merge(under: &mut Table, over: Table) {
 }
 
 /// The files that Podman reads, the later over the earlier (containers.conf(5)).
-pub fn config_files(world: &World, machine: &Machine) -> Vec<PathBuf> {
-    if let Some(file) = world.variable("CONTAINERS_CONF") {
+pub fn config_files(environment: &Environment, machine: &Machine) -> Vec<PathBuf> {
+    if let Some(file) = environment.variable("CONTAINERS_CONF") {
         return vec![file.into()];
     }
     let mut files = vec![PathBuf::from("/usr/share/containers/containers.conf")];
     files.extend(with_folder(Path::new("/etc/containers")));
-    if let Some(folder) = own_folder(world).filter(|_| machine.uid != 0) {
+    if let Some(folder) = own_folder(environment).filter(|_| machine.uid != 0) {
         files.extend(with_folder(&folder));
     }
     files
@@ -216,9 +217,9 @@ fn with_folder(folder: &Path) -> Vec<PathBuf> {
     parts
 }
 
-fn own_folder(world: &World) -> Option<PathBuf> {
-    let home = || world.variable("HOME").map(|home| Path::new(home).join(".config"));
-    let config = world.variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+fn own_folder(environment: &Environment) -> Option<PathBuf> {
+    let home = || environment.variable("HOME").map(|home| Path::new(home).join(".config"));
+    let config = environment.variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
     Some(config?.join("containers"))
 }
 
@@ -228,13 +229,14 @@ fn own_folder(world: &World) -> Option<PathBuf> {
 /// # Errors
 /// When the settings can't be written as TOML, or nobody knows where.
 pub fn permanent(
-    world: &World,
+    environment: &Environment,
     machine: &Machine,
     runc: bool,
 ) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let folder = match machine.uid {
         0 => PathBuf::from("/etc/containers"),
-        _ => own_folder(world).context("looking for the configuration folder: HOME is not set")?,
+        _ => own_folder(environment)
+            .context("looking for the configuration folder: HOME is not set")?,
     };
     let mut files = Vec::new();
     if let Some(settings) = needed(machine, runc) {

@@ -1,13 +1,11 @@
 //! How each engine spells a plan. Every flag of Podman and Docker stands in this file and, for what
 //! runs, in [`super::containers`], for one layer of all in [`super::one_layer`].
 
+use super::build::{Build, Cache, SecretMount, SecretSource};
 use super::capability::{Capability, has};
+use super::label;
 use super::{Engine, Kind};
-use crate::cli::{SecretMount, SecretSource};
 use crate::invocation::{Invocation, quoted};
-use crate::labels;
-use crate::plan::Build;
-use crate::plan::cache::Cache;
 use std::path::Path;
 
 /// `engine WORDS…` with the prefix that makes it work on this machine.
@@ -46,7 +44,7 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     }
     // Sorted: the order is part of the image ID. A label here, or by its value at the end of the
     // file, costs no layer; `LABEL name=$ARG` is served stale from Podman's layer cache.
-    let in_file = |name, value| plan.labels_in_file && labels::literal(name, value).is_some();
+    let in_file = |name, value| plan.labels_in_file && label::literal(name, value).is_some();
     for (name, value) in plan.labels.iter().filter(|(name, value)| !in_file(name, value)) {
         option("--label", &format!("{name}={value}"));
     }

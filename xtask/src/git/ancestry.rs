@@ -4,7 +4,18 @@ use super::native;
 use git2::Oid;
 use std::path::Path;
 
-pub use crate::plan::push::Ancestry;
+/// How another commit stands to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ancestry {
+    /// Ours is one of its ancestors.
+    Descendant,
+    /// It is one of ours.
+    Ancestor,
+    /// Both are known, and neither is.
+    Diverged,
+    /// It isn't in this clone.
+    Unknown,
+}
 
 /// How the commit `theirs` stands to `ours` in the repository of `folder`. What can't be read is
 /// unknown, and so is what history that was cut off doesn't show.

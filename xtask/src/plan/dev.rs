@@ -3,8 +3,8 @@
 
 use crate::config::Config;
 use crate::engine::containers::Container;
+use crate::engine::label;
 use crate::fingerprint::hash;
-use crate::labels;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -79,7 +79,7 @@ pub fn name(top: &Path, what: &str) -> String {
 
 /// What everything of a checkout is labelled with.
 pub fn all_labels(top: &Path) -> Vec<(String, String)> {
-    vec![(labels::OURS.into(), "1".into()), (CHECKOUT.into(), checkout(top))]
+    vec![(label::OURS.into(), "1".into()), (CHECKOUT.into(), checkout(top))]
 }
 
 impl Facts<'_> {

@@ -1,8 +1,9 @@
 //! What a push will be, decided as plain data: where to, under which tags and in which order, and
 //! for each tag whether it is written, stays, or is refused.
 
+use crate::engine::label::OCI;
 use crate::failure::{Exit, failure, failure_help};
-use crate::labels::OCI;
+use crate::git::ancestry::Ancestry;
 use crate::reference::{self, Reference};
 use crate::tags::{Kind, Tag};
 use serde::Serialize;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod order;
-pub use order::{Ancestry, Identity, Order, is_line, order, owner};
+pub use order::{Identity, Order, is_line, order, owner};
 
 /// What an engine may take beside the time for the bytes.
 const BASE: Duration = Duration::from_secs(60);
@@ -47,32 +48,12 @@ pub fn targets(
     }
     let mut targets: Vec<Reference> = Vec::new();
     for text in chosen {
-        let target = target(text, name)?;
+        let target = reference::target(text, name)?;
         if !targets.contains(&target) {
             targets.push(target);
         }
     }
     Ok(targets)
-}
-
-/// The repository that `text` names.
-///
-/// # Errors
-/// [`Exit::Usage`] for what is none.
-pub fn target(text: &str, name: &str) -> anyhow::Result<Reference> {
-    let host = !text.contains('/');
-    let whole = if host { format!("{text}/{name}") } else { text.to_owned() };
-    if reference::is_short(&whole) {
-        let message = format!("pushing to {text:?}: it names no registry");
-        let help = "write registry.example/team/NAME; Docker Hub's is docker.io/TEAM/NAME";
-        return Err(failure_help(Exit::Usage, message, help));
-    }
-    let target = reference::parse(&whole)?;
-    if target.tag.is_some() || target.digest.is_some() {
-        let message = format!("pushing to {text:?}: it names more than a repository");
-        return Err(failure_help(Exit::Usage, message, "tags are chosen with --tag"));
-    }
-    Ok(target)
 }
 
 /// The tags that the command line asks for, else `sha-<12>` of the image's commit.

@@ -301,7 +301,7 @@ fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
     let config = config();
     let words = |kind, writes, plain, no_cache| {
         let engine = Engine::assumed(kind);
-        let cache = cache::Cache { repository: "r.example/cache".into(), writes, plain };
+        let cache = Cache { repository: "r.example/cache".into(), writes, plain };
         let facts = Facts { layer_cache: Some(cache), ..facts(&engine, &config) };
         let wishes = Wishes { no_cache, ..Wishes::default() };
         let plan = build(&wishes, &facts).unwrap();

@@ -6,8 +6,9 @@ use super::Job;
 use crate::engine::{Kind, words};
 use crate::failure::{Exit, Failure};
 use crate::invocation::Invocation;
+use crate::notice::notice;
 use crate::registry::{ATTEMPTS, Client, pause};
-use crate::run::{self, Ended, QUESTION, say, shortened, tail};
+use crate::run::{self, Ended, QUESTION, shortened, tail};
 
 /// How often a push that says nothing is waited for until its limit.
 const SILENT: u32 = 2;
@@ -115,7 +116,7 @@ fn send(
             return Err(failed(job, Exit::RegistryFailed, name, &ended, &why, attempt));
         }
         let wait = wait.unwrap_or_else(|| pause(attempt));
-        say(&format!("pushing {name}: {why}; again in {:.1} s", wait.as_secs_f64()));
+        notice(&format!("pushing {name}: {why}; again in {:.1} s", wait.as_secs_f64()));
         job.runner.sleep(wait)?;
         attempt += 1;
     }

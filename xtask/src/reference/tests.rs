@@ -146,3 +146,18 @@ fn tags_are_checked_alone() {
     check("feature/x", false);
     check(&"t".repeat(129), false);
 }
+
+#[test]
+fn the_command_line_comes_before_the_file_and_none_is_none() {
+    let check = |asked: Option<&str>, configured: Option<&str>, expected: Option<&str>| {
+        let found = cache_repository(asked, configured, "app").ok().flatten();
+        let found = found.map(|reference| reference.to_string());
+        assert_eq!(found.as_deref(), expected, "{asked:?} {configured:?}");
+    };
+    check(None, None, None);
+    check(None, Some("r.example/team/cache"), Some("r.example/team/cache"));
+    check(Some("s.example"), Some("r.example/cache"), Some("s.example/app-cache"));
+    check(Some("none"), Some("r.example/cache"), None);
+    assert!(cache_repository(Some("team/cache"), None, "app").is_err());
+    assert!(cache_repository(Some("r.example/cache:tag"), None, "app").is_err());
+}

@@ -8,12 +8,12 @@ use super::retry::{ATTEMPTS, PATIENCE, passing, retry_after};
 use super::token::{Challenge, basic, bearer, challenge, token_request};
 use super::trust;
 use crate::engine::Engine;
+use crate::environment::Environment;
 use crate::failure::{Exit, failure, failure_help};
 use crate::invocation::Secret;
 use crate::machine::Machine;
 use crate::reference::Reference;
 use crate::run::Runner;
-use crate::world::World;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const PAGES: usize = 1000;
 /// What a client needs to know of its surroundings.
 pub struct Surroundings<'a> {
     /// The environment and the command line.
-    pub world: &'a World,
+    pub environment: &'a Environment,
     /// Where the machine's certificates are.
     pub machine: &'a Machine,
     /// Whose logins and settings count.
@@ -63,13 +63,14 @@ impl Client {
         surroundings: &Surroundings<'_>,
         writes: bool,
     ) -> anyhow::Result<Client> {
-        let Surroundings { world, machine, engine, runner, limit } = surroundings;
+        let Surroundings { environment, machine, engine, runner, limit } = surroundings;
         let (registry, repository) = (&target.registry, &target.repository);
         let name = format!("{registry}/{repository}");
-        let insecure = insecure(&name, engine, world, runner)?;
-        let found = login::find(engine.kind, registry, repository, machine.uid, world, runner)?;
+        let insecure = insecure(&name, engine, environment, runner)?;
+        let found =
+            login::find(engine.kind, registry, repository, machine.uid, environment, runner)?;
         let agent = ureq::Agent::config_builder()
-            .tls_config(trust::tls(registry, world, machine, insecure)?)
+            .tls_config(trust::tls(registry, environment, machine, insecure)?)
             .http_status_as_error(false)
             // Followed by ourselves: a login goes to no other host.
             .max_redirects(0)
@@ -85,7 +86,7 @@ impl Client {
         let wire = Wire {
             agent,
             runner: (*runner).clone(),
-            environment: world.environment.clone(),
+            environment: environment.variables.clone(),
             limit: *limit,
             attempts: ATTEMPTS,
             name,

@@ -3,7 +3,8 @@
 use super::proxy::proxy;
 use super::retry::{PATIENCE, passing, pause, retry_after};
 use crate::failure::{Exit, Failure, failure, failure_help};
-use crate::run::{Runner, say, shortened};
+use crate::notice::notice;
+use crate::run::{Runner, shortened};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -117,7 +118,7 @@ impl Wire {
                 return Err(failure_help(Exit::RegistryFailed, message, help));
             }
             let wait = wait.unwrap_or_else(|| pause(attempt));
-            say(&format!("{doing}: {why}; again in {:.1} s", wait.as_secs_f64()));
+            notice(&format!("{doing}: {why}; again in {:.1} s", wait.as_secs_f64()));
             self.runner.sleep(wait)?;
             attempt += 1;
         }

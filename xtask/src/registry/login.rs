@@ -2,10 +2,10 @@
 //! helper programs that they name. Nothing is ever taken from the command line.
 
 use crate::engine::Kind;
+use crate::environment::Environment;
 use crate::failure::{Exit, failure_help};
 use crate::invocation::{Invocation, Secret};
 use crate::run::{QUESTION, Runner};
-use crate::world::World;
 use base64::Engine as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -124,11 +124,11 @@ pub(super) fn find(
     registry: &str,
     repository: &str,
     uid: u32,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Found> {
     let keys = keys(kind, registry, repository);
-    for file in files(kind, &world.environment, uid) {
+    for file in files(kind, &environment.variables, uid) {
         let Ok(text) = std::fs::read(&file) else { continue };
         let json: Value = serde_json::from_slice(&text).map_err(|_| {
             let message = format!("reading the login file {}: it is no JSON", file.display());

@@ -2,14 +2,14 @@
 //! without TLS.
 
 use crate::engine::{Engine, Kind, words};
+use crate::environment::Environment;
 use crate::run::{QUESTION, Runner};
-use crate::world::World;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The text of Podman's `registries.conf`.
-pub(super) fn registries_conf(world: &World) -> String {
-    let file = world.variable("CONTAINERS_REGISTRIES_CONF");
+pub(super) fn registries_conf(environment: &Environment) -> String {
+    let file = environment.variable("CONTAINERS_REGISTRIES_CONF");
     let file = file.unwrap_or("/etc/containers/registries.conf");
     std::fs::read_to_string(file).unwrap_or_default()
 }
@@ -56,13 +56,13 @@ pub(super) fn mirrors(text: &str, registry: &str) -> Vec<String> {
 pub(super) fn insecure(
     name: &str,
     engine: &Engine,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<bool> {
     match engine.kind {
         Kind::Podman => {
             let flag = |entry: &toml::Value| entry.get("insecure")?.as_bool();
-            let all = entries(&registries_conf(world), name);
+            let all = entries(&registries_conf(environment), name);
             Ok(all.iter().any(|entry| flag(entry) == Some(true)))
         }
         Kind::Docker => {

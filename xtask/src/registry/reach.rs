@@ -3,10 +3,10 @@
 
 use super::places;
 use crate::engine::{Engine, Kind, words};
+use crate::environment::Environment;
 use crate::reference::Reference;
 use crate::run::{QUESTION, Runner};
 use crate::state::State;
-use crate::world::World;
 use serde::{Deserialize, Serialize};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::sync::mpsc::channel;
@@ -34,11 +34,11 @@ struct Unreachable {
 pub fn reachable(
     reference: &Reference,
     engine: &Engine,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
     state: &State,
 ) -> anyhow::Result<Result<(), String>> {
-    let hosts = hosts(reference, engine, world, runner)?;
+    let hosts = hosts(reference, engine, environment, runner)?;
     let outcome = connect(&hosts, LIMIT);
     if let Err(why) = &outcome {
         state.remember("unreachable.json", &Unreachable { hosts, at: now(), why: why.clone() })?;
@@ -54,7 +54,7 @@ pub fn reachable(
 pub fn known_unreachable(
     reference: &Reference,
     engine: &Engine,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
     state: &State,
 ) -> anyhow::Result<Option<String>> {
@@ -62,7 +62,7 @@ pub fn known_unreachable(
     let Some(known) = known.filter(|known| now().saturating_sub(known.at) < MEMORY) else {
         return Ok(None);
     };
-    let hosts = hosts(reference, engine, world, runner)?;
+    let hosts = hosts(reference, engine, environment, runner)?;
     Ok((known.hosts == hosts).then_some(known.why))
 }
 
@@ -74,12 +74,12 @@ fn now() -> u64 {
 fn hosts(
     reference: &Reference,
     engine: &Engine,
-    world: &World,
+    environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Vec<String>> {
     let mut hosts = vec![reference.registry_host()];
     for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
-        hosts.extend(world.variable(name).and_then(host_of_url));
+        hosts.extend(environment.variable(name).and_then(host_of_url));
     }
     match engine.kind {
         Kind::Docker => {
@@ -88,7 +88,7 @@ fn hosts(
             hosts.extend(mirrors.iter().filter_map(|url| host_of_url(url)));
         }
         Kind::Podman => {
-            let text = places::registries_conf(world);
+            let text = places::registries_conf(environment);
             hosts.extend(places::mirrors(&text, &reference.registry));
         }
     }

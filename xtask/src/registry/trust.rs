@@ -1,8 +1,8 @@
 //! Whose certificates a registry may show: the machine's bundle, and what stands in the engines'
 //! folders for this registry (containers-certs.d(5); Docker has the same layout).
 
+use crate::environment::Environment;
 use crate::machine::Machine;
-use crate::world::World;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn folders(registry: &str, home: Option<&str>) -> Vec<PathBuf> {
 /// When a file of certificates can't be read.
 pub(super) fn tls(
     registry: &str,
-    world: &World,
+    environment: &Environment,
     machine: &Machine,
     insecure: bool,
 ) -> anyhow::Result<TlsConfig> {
@@ -31,7 +31,7 @@ pub(super) fn tls(
     if let Some(bundle) = &machine.ca_bundle {
         roots.extend(certificates(bundle)?);
     }
-    for folder in folders(registry, world.variable("HOME")) {
+    for folder in folders(registry, environment.variable("HOME")) {
         let entries = std::fs::read_dir(&folder);
         let entries = entries.with_context(|| format!("reading {}", folder.display()))?;
         for path in entries.flatten().map(|entry| entry.path()) {

@@ -1,7 +1,8 @@
 //! Several commands whose lines come as they are printed, and a command that takes our place.
 
-use super::{Runner, TICK, end, not_started, say};
+use super::{Runner, TICK, end, not_started};
 use crate::invocation::Invocation;
+use crate::notice::notice;
 use anyhow::Context as _;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
@@ -38,7 +39,7 @@ impl Runner {
         let (sender, lines) = channel();
         for (index, invocation) in invocations.iter().enumerate() {
             if self.verbose {
-                say(&format!("$ {invocation}"));
+                notice(&format!("$ {invocation}"));
             }
             let (reader, writer) = std::io::pipe().context("making a pipe")?;
             let mut command = self.command(invocation)?;
@@ -78,7 +79,7 @@ impl Runner {
     /// when it can't be started, and then to end: a closed pipe would end us from there on.
     pub fn replace(&self, invocation: &Invocation) -> anyhow::Error {
         if self.verbose {
-            say(&format!("$ {invocation}"));
+            notice(&format!("$ {invocation}"));
         }
         let replaced = self.command(invocation).map(|mut command: Command| command.exec());
         replaced.map_or_else(|error| error, |error| not_started(invocation, &error))
@@ -88,7 +89,7 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ci::form::Form;
+    use crate::form::Form;
     use std::sync::Arc;
 
     #[test]

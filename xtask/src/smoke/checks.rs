@@ -4,8 +4,8 @@ use super::needs::{self, Need};
 use super::stage::Stage;
 use super::{Found, Lane, Verdict, endings, entry, image, roles};
 use crate::config::smoke::Role;
+use crate::engine::archive::Archive;
 use crate::smoke::image::Expected;
-use crate::smoke::picture::Picture;
 use std::sync::LazyLock;
 
 /// One check.
@@ -31,7 +31,7 @@ pub struct Check {
 #[derive(Clone, Copy, Debug)]
 pub enum Run {
     /// The image alone.
-    Image(fn(&Picture, &Expected) -> Verdict),
+    Image(fn(&Archive, &Expected) -> Verdict),
     /// The image at work.
     Stage(fn(&Stage<'_>) -> Found),
 }
@@ -45,7 +45,7 @@ pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
         return Ok(Verdict::NotAsked(why));
     }
     match check.run {
-        Run::Image(look) => Ok(look(stage.picture()?, &stage.subject.expected)),
+        Run::Image(look) => Ok(look(stage.archive()?, &stage.subject.expected)),
         Run::Stage(look) => look(stage),
     }
 }

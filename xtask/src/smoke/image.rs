@@ -1,7 +1,7 @@
-//! The checks of the image alone, on its picture: nothing is started.
+//! The checks of the image alone, on its archive: nothing is started.
 
 use super::Verdict;
-use super::picture::Picture;
+use crate::engine::archive::Archive;
 use std::collections::BTreeMap;
 
 mod config;
@@ -56,14 +56,14 @@ pub struct Check {
     /// Why that matters.
     pub reason: &'static str,
     /// The check.
-    pub run: fn(&Picture, &Expected) -> Verdict,
+    pub run: fn(&Archive, &Expected) -> Verdict,
 }
 
 const fn check(
     name: &'static str,
     requirement: &'static str,
     reason: &'static str,
-    run: fn(&Picture, &Expected) -> Verdict,
+    run: fn(&Archive, &Expected) -> Verdict,
 ) -> Check {
     Check { name, requirement, reason, run }
 }
@@ -177,6 +177,6 @@ fn place(path: &str, layer: usize) -> String {
 }
 
 /// The layers that our Dockerfile made, with their indices.
-fn ours(picture: &Picture) -> impl Iterator<Item = (usize, &super::picture::Layer)> {
-    picture.layers.iter().enumerate().filter(|(_, layer)| layer.ours)
+fn ours(archive: &Archive) -> impl Iterator<Item = (usize, &crate::engine::archive::Layer)> {
+    archive.layers.iter().enumerate().filter(|(_, layer)| layer.ours)
 }

@@ -3,13 +3,13 @@
 //! removed at the end; what a killed run left, the next one removes.
 
 use super::image::Expected;
-use super::picture::{self, Picture};
 use super::{Evidence, http};
 use crate::config::smoke::{Role, Smoke};
+use crate::engine::archive::{self, Archive};
 use crate::engine::containers::{self, Container};
+use crate::engine::label;
 use crate::engine::{Engine, inspect, words};
 use crate::invocation::Invocation;
-use crate::labels;
 use crate::run::{Answer, QUESTION, Runner};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -75,7 +75,7 @@ pub struct Stage<'a> {
     /// Where PostgreSQL and Redis are, once they have started.
     hosts: OnceLock<Vec<(String, String)>>,
     /// Every file of the image, once somebody asked.
-    picture: OnceLock<Result<Picture, String>>,
+    archive: OnceLock<Result<Archive, String>>,
     /// The default database, where it is another than PostgreSQL and somebody asked.
     pub(super) database: OnceLock<Option<String>>,
     count: AtomicUsize,
@@ -96,33 +96,33 @@ pub struct Ended {
 impl<'a> Stage<'a> {
     /// An empty one.
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
-        let (started, hosts, picture) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
-        Stage { engine, runner, subject, run, started, hosts, picture, database, count }
+        Stage { engine, runner, subject, run, started, hosts, archive, database, count }
     }
 
-    /// The image as a picture, read on the first call: it takes seconds.
+    /// The image as its archive shows it, read on the first call: it takes seconds.
     ///
     /// # Errors
     /// When the engine can't give the image's archive.
-    pub fn picture(&self) -> anyhow::Result<&Picture> {
+    pub fn archive(&self) -> anyhow::Result<&Archive> {
         let read = || self.read_picture().map_err(|error| format!("{error:#}"));
-        let picture = self.picture.get_or_init(read);
-        picture.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
+        let archive = self.archive.get_or_init(read);
+        archive.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
     }
 
-    fn read_picture(&self) -> anyhow::Result<Picture> {
+    fn read_picture(&self) -> anyhow::Result<Archive> {
         let subject = self.subject;
         let read = |image: &str, base: &[String], absent: &[(String, Vec<u8>)]| {
             let save = words::save(self.engine, image);
-            self.runner.read(&save, |stream| picture::read(stream, base, absent))
+            self.runner.read(&save, |stream| archive::read(stream, base, absent))
         };
-        let picture = read(&subject.image.id, &subject.base_layers, &subject.absent)?;
-        let squashed = matches!(picture.layers.as_slice(), [layer] if layer.ours);
-        let base = subject.image.labels.get(&format!("{}base.name", labels::OCI));
+        let archive = read(&subject.image.id, &subject.base_layers, &subject.absent)?;
+        let squashed = matches!(archive.layers.as_slice(), [layer] if layer.ours);
+        let base = subject.image.labels.get(&format!("{}base.name", label::OCI));
         match base.filter(|_| squashed && !subject.base_layers.is_empty()) {
-            Some(base) => Ok(picture::told_apart(picture, &read(base, &[], &[])?)),
-            None => Ok(picture),
+            Some(base) => Ok(archive::told_apart(archive, &read(base, &[], &[])?)),
+            None => Ok(archive),
         }
     }
 
@@ -137,7 +137,7 @@ impl<'a> Stage<'a> {
     }
 
     fn labels(&self) -> Vec<(String, String)> {
-        vec![(labels::OURS.into(), "1".into()), (RUN.into(), self.run.clone())]
+        vec![(label::OURS.into(), "1".into()), (RUN.into(), self.run.clone())]
     }
 
     /// Asks the engine.

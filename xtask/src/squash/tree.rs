@@ -1,14 +1,14 @@
 //! Whether two images show a container the same files: content, mode, owner, times, links,
 //! capabilities and the other extended attributes.
 
-use crate::smoke::picture::{Entry, First, Merged, Picture, Placed};
+use crate::engine::archive::{Archive, Entry, First, Merged, Placed};
 use std::collections::BTreeMap;
 
 /// What an engine mounts over: what an image has there, nobody sees.
 const MOUNTED: [&str; 3] = ["dev/", "proc/", "sys/"];
 
 /// The files that differ, with how; empty when all are the same. Beside it how many there are.
-pub fn differing(before: &Picture, after: &Picture) -> (Vec<String>, usize) {
+pub fn differing(before: &Archive, after: &Archive) -> (Vec<String>, usize) {
     let (one, two) = (Tree::of(before), Tree::of(after));
     let mut found = Vec::new();
     let missing = |path: &str, what| format!("{path}: {what}");
@@ -34,7 +34,7 @@ pub fn differing(before: &Picture, after: &Picture) -> (Vec<String>, usize) {
 
 /// The files of an image, with those that are one file under several names.
 struct Tree<'p> {
-    picture: &'p Picture,
+    archive: &'p Archive,
     merged: Merged<'p>,
     names: BTreeMap<First<'p>, Vec<&'p str>>,
 }
@@ -46,17 +46,17 @@ struct File<'p> {
 }
 
 impl<'p> Tree<'p> {
-    fn of(picture: &'p Picture) -> Tree<'p> {
-        let merged = picture.merged();
+    fn of(archive: &'p Archive) -> Tree<'p> {
+        let merged = archive.merged();
         let mut names: BTreeMap<First<'_>, Vec<&str>> = BTreeMap::new();
         for (path, placed) in &merged.files {
-            names.entry(picture.first(path, *placed).0).or_default().push(path);
+            names.entry(archive.first(path, *placed).0).or_default().push(path);
         }
-        Tree { picture, merged, names }
+        Tree { archive, merged, names }
     }
 
     fn file<'t>(&'t self, path: &'p str, placed: Placed<'p>) -> File<'t> {
-        let (key, entry) = self.picture.first(path, placed);
+        let (key, entry) = self.archive.first(path, placed);
         File { entry, names: self.names.get(&key).map_or(&[], Vec::as_slice) }
     }
 }
@@ -83,7 +83,7 @@ impl File<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smoke::picture::{EntryKind, Layer};
+    use crate::engine::archive::{EntryKind, Layer};
 
     fn file() -> Entry {
         Entry { size: 3, mode: 0o644, content: Some(7), mtime: 100, ..Entry::default() }
@@ -93,17 +93,17 @@ mod tests {
         Entry { kind: EntryKind::HardLink, target: Some(target.to_owned()), ..Entry::default() }
     }
 
-    fn picture(layers: &[&[(&str, Entry)]]) -> Picture {
+    fn archive(layers: &[&[(&str, Entry)]]) -> Archive {
         let layer = |files: &&[(&str, Entry)]| Layer {
             files: files.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone())).collect(),
             ..Layer::default()
         };
-        Picture { layers: layers.iter().map(layer).collect(), ..Picture::default() }
+        Archive { layers: layers.iter().map(layer).collect(), ..Archive::default() }
     }
 
     #[track_caller]
     fn check(before: &[&[(&str, Entry)]], after: &[(&str, Entry)], expected: &[&str]) {
-        let (found, _) = differing(&picture(before), &picture(&[after]));
+        let (found, _) = differing(&archive(before), &archive(&[after]));
         assert_eq!(found, expected);
     }
 

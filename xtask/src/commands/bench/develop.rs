@@ -8,7 +8,7 @@ use super::{Bench, report, table};
 use crate::engine::Kind;
 use crate::invocation::Invocation;
 use crate::lab::Lab;
-use crate::run::say;
+use crate::notice::notice;
 use crate::smoke::http;
 use crate::state::write_whole;
 use anyhow::Context as _;
@@ -92,7 +92,7 @@ impl Bench<'_> {
     }
 
     fn sites(&self, lab: &Lab) -> anyhow::Result<Measured> {
-        say("making both sides, their bases and the services");
+        notice("making both sides, their bases and the services");
         let sides = Sides::new(self, lab, Kind::Podman)?;
         let (plain, edits) = Plain::new(self, &sides)?;
         let site = |side| Site { bench: self, sides: &sides, plain: &plain, side };
@@ -142,7 +142,7 @@ impl Bench<'_> {
 
 impl Pair {
     fn push(&mut self, side: Side, what: &str, round: usize, wall: f64) {
-        say(&format!("{what}, {}, {side:?}: {wall:.2} s", round + 1));
+        notice(&format!("{what}, {}, {side:?}: {wall:.2} s", round + 1));
         let samples = if side == Side::Ours { &mut self.ours } else { &mut self.other };
         samples.push(Sample { wall, cpu: 0.0 });
     }

@@ -7,7 +7,7 @@ use super::{Bench, report, table};
 use crate::engine::Kind;
 use crate::invocation::Invocation;
 use crate::lab::Lab;
-use crate::run::say;
+use crate::notice::notice;
 use crate::state::write_whole;
 use anyhow::Context as _;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Bench<'_> {
     }
 
     fn releases(&self, lab: &Lab, rounds: usize) -> anyhow::Result<(String, Vec<(String, Pair)>)> {
-        say("making the image, its base and the services");
+        notice("making the image, its base and the services");
         let sides = Sides::new(self, lab, Kind::Podman)?;
         let registry = self.registry(lab)?;
         let cache = format!("{registry}/bench/layers");
@@ -60,7 +60,7 @@ impl Bench<'_> {
                 sides.change_line(2 * round + usize::from(with))?;
                 let cache = if with { cache.as_str() } else { "none" };
                 let seconds = release(&sides, &registry, cache)?;
-                say(&format!(
+                notice(&format!(
                     "round {} of {rounds}, cache {cache}: {:.1} s",
                     round + 1,
                     seconds[0]

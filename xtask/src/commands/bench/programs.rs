@@ -118,7 +118,7 @@ fn git_in(bench: &Bench<'_>, top: &Path, size: Size, rounds: usize) -> anyhow::R
 /// # Errors
 /// When cargo fails.
 pub fn compile(bench: &Bench<'_>) -> anyhow::Result<(Sample, usize)> {
-    let cargo = bench.world.variable("CARGO").unwrap_or("cargo");
+    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
     let words = ["tree", "--locked", "-p", "xtask", "-e", "normal,build", "--prefix", "none"];
     let tree = bench.ask(&Invocation::new(cargo, words))?.stdout;
     let target = bench.state.folder.join("compiled");

@@ -35,7 +35,7 @@ pub fn lines(sides: &Sides<'_>, kind: Kind, rounds: usize) -> anyhow::Result<Vec
     let (mut ours, mut other) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         for side in BOTH {
-            crate::run::say(&format!("roles, {} of {rounds}, {side:?}", round + 1));
+            crate::notice::notice(&format!("roles, {} of {rounds}, {side:?}", round + 1));
             let costs = once(sides, side)?;
             if side == Side::Ours { &mut ours } else { &mut other }.push(costs);
         }

@@ -8,12 +8,12 @@ use super::{Bench, PACKAGES, ready, report, roles, table};
 use crate::cli::Row;
 use crate::engine::Kind;
 use crate::lab::Lab;
-use crate::run::say;
+use crate::notice::notice;
 
 impl Bench<'_> {
     /// All rows of one engine that are asked for.
     pub(super) fn rows(&self, lab: &Lab, kind: Kind) -> anyhow::Result<report::EngineReport> {
-        say("making both sides, their bases and the services");
+        notice("making both sides, their bases and the services");
         let sides = Sides::new(self, lab, kind)?;
         let warm = self.rounds.warm;
         let mut lines = Vec::new();
@@ -45,7 +45,7 @@ impl Bench<'_> {
         }
         let mut before = Vec::new();
         if self.wants(Row::Size) || self.wants(Row::Push) {
-            say("saving the images");
+            notice("saving the images");
             for side in BOTH {
                 let above = Which::AboveBase(sides.base_of(side));
                 let which = if self.wants(Row::Size) { above } else { Which::None };
@@ -117,7 +117,7 @@ impl Bench<'_> {
                 let sample = measure(side, round)?;
                 let name = sides.folder(side);
                 let name = name.file_name().unwrap_or_default().display();
-                say(&format!("{what}, {} of {rounds}, {name}: {:.2} s", round + 1, sample.wall));
+                notice(&format!("{what}, {} of {rounds}, {name}: {:.2} s", round + 1, sample.wall));
                 if side == Side::Ours { &mut pair.ours } else { &mut pair.other }.push(sample);
             }
         }
@@ -130,7 +130,7 @@ impl Bench<'_> {
         for round in 0..self.rounds.warm {
             pair.ours.push(time(&sides.daemons(), || sides.force(Side::Ours))?);
             pair.other.push(time(&sides.daemons(), || sides.build_directly())?);
-            say(&format!("overhead, {} of {}", round + 1, self.rounds.warm));
+            notice(&format!("overhead, {} of {}", round + 1, self.rounds.warm));
         }
         Ok(pair)
     }

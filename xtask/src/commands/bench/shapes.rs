@@ -9,7 +9,8 @@ use super::{Bench, PACKAGES, report, table};
 use crate::engine::Kind;
 use crate::invocation::Invocation;
 use crate::lab::Lab;
-use crate::run::{QUESTION, say};
+use crate::notice::notice;
+use crate::run::QUESTION;
 use crate::state::write_whole;
 use anyhow::Context as _;
 
@@ -97,12 +98,12 @@ fn image(shape: &Shape) -> String {
 impl Bench<'_> {
     /// All shapes on one engine: its tables and, the same for each engine, the edits.
     pub(super) fn shapes(&self, lab: &Lab, kind: Kind) -> anyhow::Result<[String; 2]> {
-        say("making the base and the shapes");
+        notice("making the base and the shapes");
         let sides = Sides::new(self, lab, kind)?;
         let edits = self.write_shapes(&sides)?;
         let build = |shape: &Shape| {
             let sample = time(&sides.daemons(), || build(self, &sides, kind, shape))?;
-            say(&format!("{}: {:.2} s", shape.name, sample.wall));
+            notice(&format!("{}: {:.2} s", shape.name, sample.wall));
             anyhow::Ok(sample)
         };
         let turns = |what: &str, rounds, first: &dyn Fn(usize) -> anyhow::Result<()>, forget| {
@@ -110,7 +111,7 @@ impl Bench<'_> {
             for round in 0..rounds {
                 first(round)?;
                 for (shape, samples) in SHAPES.iter().zip(&mut all) {
-                    say(&format!("{what}, {} of {rounds}", round + 1));
+                    notice(&format!("{what}, {} of {rounds}", round + 1));
                     if forget {
                         sides.forget()?;
                     }
@@ -158,7 +159,7 @@ impl Bench<'_> {
         sides: &Sides<'_>,
         before: Option<&[Vec<images::Layer>]>,
     ) -> anyhow::Result<Vec<Vec<images::Layer>>> {
-        say("saving the images");
+        notice("saving the images");
         let one = |(index, shape): (usize, &Shape)| {
             let which = before.map_or(Which::None, |before| Which::NewTo(&before[index]));
             images::layers(self, sides, &image(shape), which)
@@ -211,7 +212,7 @@ fn shortened(patch: &[&str]) -> String {
 /// Builds a shape with the engine alone.
 fn build(bench: &Bench<'_>, sides: &Sides<'_>, kind: Kind, shape: &Shape) -> anyhow::Result<()> {
     let base = format!("BASE_IMAGE={}", sides.base);
-    let bundle = crate::machine::read(bench.world).ca_bundle;
+    let bundle = crate::machine::read(&bench.world.environment).ca_bundle;
     let secret = bundle.map(|bundle| format!("id=ca,src={}", bundle.display()));
     let [packages, whole] = files(shape);
     let one = |file: &str, name: &str, target: &str| {

@@ -275,7 +275,7 @@ impl<'a> Sides<'a> {
         make_folder(&self.design_tmp())?;
         let context = self.bench.state.folder.join(format!("base-{}", self.kind));
         make_folder(&context)?;
-        let bundle = crate::machine::read(self.bench.world).ca_bundle;
+        let bundle = crate::machine::read(&self.bench.world.environment).ca_bundle;
         if let Some(bundle) = &bundle {
             fs::copy(bundle, context.join("bundle.crt")).context("copying the certificates")?;
         }

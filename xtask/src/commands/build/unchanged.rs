@@ -1,13 +1,15 @@
 //! Whether a build has anything to do, and the record by which the next one knows.
 
 use super::Ready;
+use crate::config::Workflow;
 use crate::engine::Engine;
+use crate::engine::build::Build;
 use crate::ignore::Ignore;
-use crate::plan::Build;
-use crate::run::{Runner, say};
+use crate::notice::notice;
+use crate::run::Runner;
 use crate::state::write_whole;
 use crate::verify::{self, Made};
-use crate::world::{Workflow, World};
+use crate::world::World;
 use crate::{context, fingerprint};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
@@ -50,7 +52,7 @@ pub(super) fn look(
 ) -> Before {
     let since = SystemTime::now();
     let names = plan.passed.iter().map(String::as_str).chain(fingerprint::VARIABLES);
-    let values = names.map(|name| world.variable(name).map(str::to_owned)).collect();
+    let values = names.map(|name| world.environment.variable(name).map(str::to_owned)).collect();
     let inputs = fingerprint::Inputs { engine, plan, values, dockerfile, top: &workflow.top };
     // A file that can't be read is the engine's to name.
     Before { since, fingerprint: fingerprint::of(&inputs, listed).unwrap_or_default() }
@@ -82,7 +84,7 @@ pub(super) fn standing(
 /// # Errors
 /// When a file can't be written.
 pub(super) fn said(ready: &Ready, standing: &Standing) -> anyhow::Result<(Made, PathBuf)> {
-    say(SAID);
+    notice(SAID);
     // As after a build: what the script of a dry run reads.
     write_whole(&ready.plan.iidfile, &standing.made.image.id)?;
     let log = if standing.log.is_file() {
@@ -98,7 +100,7 @@ pub(super) fn said(ready: &Ready, standing: &Standing) -> anyhow::Result<(Made, 
 /// the image. Only the next build is slower without the record.
 pub(super) fn record(world: &World, workflow: &Workflow, ready: &Ready, made: &Made) {
     if let Err(error) = try_record(world, workflow, ready, made) {
-        say(&format!("warning: remembering what this build read: {error:#}"));
+        notice(&format!("warning: remembering what this build read: {error:#}"));
     }
 }
 

@@ -3,8 +3,9 @@
 use super::Site;
 use crate::engine::containers;
 use crate::failure::{Exit, failure_help, shown};
+use crate::notice::notice;
 use crate::plan::dev;
-use crate::run::{QUESTION, Runner, say, tail};
+use crate::run::{QUESTION, Runner, tail};
 use crate::state;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -33,13 +34,13 @@ impl Site<'_> {
         });
         if self.runner.check_signal().is_err() {
             if first.is_none() {
-                say("left: another `cargo xtask dev` of this checkout goes on");
+                notice("left: another `cargo xtask dev` of this checkout goes on");
             } else {
                 let calm = Runner { signal: Arc::default(), ..self.runner.clone() };
-                say("stopping");
+                notice("stopping");
                 // Who starts now waits until all of it is gone, and is the first then.
                 let lock = self.workflow.state.lock(STOPPING).ok();
-                say(&Site { runner: &calm, ..*self }.stop(false)?.text);
+                notice(&Site { runner: &calm, ..*self }.stop(false)?.text);
                 drop(first);
                 drop(lock);
             }
@@ -60,8 +61,8 @@ impl Site<'_> {
                 Ok(new) => port = new,
                 Err(error) => {
                     self.runner.check_signal()?;
-                    shown(&error).1.iter().for_each(|line| say(line));
-                    say("what ran goes on, until the next save");
+                    shown(&error).1.iter().for_each(|line| notice(line));
+                    notice("what ran goes on, until the next save");
                 }
             }
         }
@@ -133,14 +134,14 @@ impl Site<'_> {
             self.runner.ask(&containers::state(self.engine, &self.name(role)), QUESTION)?;
         let state = answer.stdout.trim();
         match state.split_once(' ') {
-            _ if !answer.good() => say(&format!("{role} was removed")),
+            _ if !answer.good() => notice(&format!("{role} was removed")),
             Some(("running", _)) => {}
             Some((_, code)) => {
-                say(&format!("{role} has ended with exit status {code}; its last lines:"));
-                tail(last, LAST).iter().for_each(|line| say(&format!("  {line}")));
-                say("`cargo xtask dev` in another terminal starts it again");
+                notice(&format!("{role} has ended with exit status {code}; its last lines:"));
+                tail(last, LAST).iter().for_each(|line| notice(&format!("  {line}")));
+                notice("`cargo xtask dev` in another terminal starts it again");
             }
-            None => say(&format!("{role} has ended")),
+            None => notice(&format!("{role} has ended")),
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl Site<'_> {
             let answer =
                 self.runner.ask(&containers::logs(self.engine, &self.name(role)), QUESTION)?;
             if !answer.good() {
-                say(&format!("{role} is not there"));
+                notice(&format!("{role} is not there"));
                 continue;
             }
             let lines = answer.stdout.lines().chain(answer.stderr.lines());
@@ -173,7 +174,8 @@ impl Site<'_> {
 
     /// What stands before each line of a role; coloured on a terminal (no-color.org).
     fn prefixes(&self) -> impl Fn(&str) -> String + use<> {
-        let colour = std::io::stdout().is_terminal() && self.world.variable("NO_COLOR").is_none();
+        let colour = std::io::stdout().is_terminal()
+            && self.world.environment.variable("NO_COLOR").is_none();
         move |role| prefixed(role, colour)
     }
 }

@@ -7,8 +7,9 @@ use crate::commands::build;
 use crate::engine::{inspect, words};
 use crate::fingerprint;
 use crate::invocation::Invocation;
+use crate::notice::notice;
 use crate::plan::{self, dev};
-use crate::run::{QUESTION, say};
+use crate::run::QUESTION;
 use anyhow::Context as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,11 +29,13 @@ impl Site<'_> {
             if image.labels.get(dev::INPUTS) == Some(&inputs) {
                 return Ok(image.id);
             }
-            say(&format!(
+            notice(&format!(
                 "building {reference} again: app/uv.lock or something else that it is made from is another"
             ));
         } else {
-            say(&format!("building {reference}: it isn't here; the first time takes some minutes"));
+            notice(&format!(
+                "building {reference}: it isn't here; the first time takes some minutes"
+            ));
         }
         let label = vec![(dev::INPUTS.to_owned(), inputs)];
         let args = cli::Build { dev: true, label, ..cli::Build::default() };
@@ -78,7 +81,7 @@ impl Site<'_> {
     pub(super) fn service_images(&self) -> anyhow::Result<[String; 2]> {
         let config = &self.workflow.config;
         let source = Source {
-            world: self.world,
+            environment: &self.world.environment,
             runner: self.runner,
             state: &self.workflow.state,
             engine: self.engine,

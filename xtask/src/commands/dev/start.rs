@@ -3,8 +3,9 @@
 use super::Site;
 use crate::engine::containers::{self, Container, Thing};
 use crate::failure::{Exit, Failure, describe, failure_help};
+use crate::notice::notice;
 use crate::plan::dev::{self, Facts, User};
-use crate::run::{QUESTION, say, tail};
+use crate::run::{QUESTION, tail};
 use crate::smoke::http;
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -28,7 +29,7 @@ impl Site<'_> {
         let state = &self.workflow.state;
         match state.lock(Duration::ZERO) {
             Err(error) if describe(&error).0 == Exit::Locked => {
-                say(&format!("waiting: {error}"));
+                notice(&format!("waiting: {error}"));
                 state.lock(PATIENCE)
             }
             taken => taken,
@@ -57,7 +58,7 @@ impl Site<'_> {
         let mut hosts = Vec::new();
         for (what, service) in dev::SERVICES.iter().zip(facts.services()) {
             if !self.runs(what)? {
-                say(&format!("starting {what}"));
+                notice(&format!("starting {what}"));
                 self.run_anew(&service)?;
                 anew = true;
             }
@@ -84,10 +85,10 @@ impl Site<'_> {
             }
         }
         if missing.is_empty() {
-            say("everything runs already");
+            notice("everything runs already");
         } else {
             if facts.user == User::Numbers(0, 0) {
-                say(
+                notice(
                     "the checkout belongs to root: so does what runs in the containers (ALLOW_ROOT=1)",
                 );
             }
@@ -95,7 +96,7 @@ impl Site<'_> {
         }
         let mut port = self.port()?.filter(|_| !missing.contains(&"web"));
         for what in missing {
-            say(&format!("starting {what}"));
+            notice(&format!("starting {what}"));
             if what == "web" {
                 port = Some(self.start_web(&mut facts)?);
             } else if let Some(container) =
@@ -121,7 +122,7 @@ impl Site<'_> {
             let answer = self.runner.ask(&containers::run(self.engine, &web, true), QUESTION)?;
             if answer.good() {
                 if port != asked {
-                    say(&format!("port {asked} is taken: the site is on {port}"));
+                    notice(&format!("port {asked} is taken: the site is on {port}"));
                 }
                 return Ok(port);
             }
@@ -158,7 +159,7 @@ impl Site<'_> {
     }
 
     fn migrate(&self, facts: &Facts<'_>) -> anyhow::Result<()> {
-        say("bringing the database up to date");
+        notice("bringing the database up to date");
         let container = facts.migrate();
         self.runner.ask(&containers::remove(self.engine, &container.name), QUESTION)?;
         let run = containers::run(self.engine, &container, false);
@@ -215,6 +216,6 @@ impl Site<'_> {
         let url = dev::url(port);
         let json =
             serde_json::json!({ "site": url, "seconds": self.world.start.elapsed().as_secs_f64() });
-        self.world.result(&format!("{url}\n"), &json)
+        self.world.output.result(&format!("{url}\n"), &json)
     }
 }

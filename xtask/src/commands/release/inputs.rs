@@ -1,13 +1,14 @@
 //! What a release reads before it begins, and looks at once more before it pushes.
 
 use crate::cli::release::Release;
+use crate::config::Workflow;
 use crate::failure::{Exit, failure_help};
 use crate::git::Checkout;
 use crate::reference::Reference;
 use crate::registry::Client;
 use crate::state;
 use crate::tags::Names;
-use crate::world::{Workflow, World};
+use crate::world::World;
 use std::fs::File;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub(super) fn locks(
     workflow: &Workflow,
     targets: &[Reference],
 ) -> anyhow::Result<Vec<File>> {
-    let folder = world.state()?.join("releases");
+    let folder = world.environment.state()?.join("releases");
     let since = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ");
     let (id, top) = (std::process::id(), workflow.top.display());
     let holder = format!("process {id} in {top}, since {since},");

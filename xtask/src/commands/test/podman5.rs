@@ -45,7 +45,7 @@ fn made(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
     }
     let part = root.with_extension("part");
     remove(&part)?;
-    let mirror = bench.world.variable("XTASK_DEBIAN_MIRROR");
+    let mirror = bench.world.environment.variable("XTASK_DEBIAN_MIRROR");
     let mirror = network::debian_mirror(mirror, &bench.workflow.config.network)?;
     let include = format!("--include={PACKAGES}");
     let part_name = part.display().to_string();
@@ -68,7 +68,7 @@ fn tests(bench: &Bench<'_>, lab: &Lab, network: &str, root: &Path) -> anyhow::Re
     copy(Path::new(&bench.tool("uv")), &work.join("suite/uv"))?;
     suite::copy_standins(bench, &work.join("cache/senex-xtask"))?;
     // What the machine trusts: a proxy may intercept.
-    if let Some(bundle) = crate::machine::read(bench.world).ca_bundle {
+    if let Some(bundle) = crate::machine::read(&bench.world.environment).ca_bundle {
         copy(&bundle, &root.join("etc/ssl/certs/ca-certificates.crt"))?;
     }
     // Networks are kept in the root: those of a run that failed would be in the way.

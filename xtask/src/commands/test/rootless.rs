@@ -30,7 +30,7 @@ struct User {
 
 /// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
-    if machine::read(bench.world).uid != 0 {
+    if machine::read(&bench.world.environment).uid != 0 {
         return bench.engine(&CORE, |bench| Lab::podman(bench.workflow, &bench.runner));
     }
     let name = name_for(&bench.workflow.top)?;

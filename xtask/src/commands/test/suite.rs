@@ -72,7 +72,7 @@ impl Suite {
 
 /// Compiles the tests and copies them, our program and the files of the checkout into `folder`.
 pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
-    let cargo = bench.world.variable("CARGO").unwrap_or("cargo");
+    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
     let words = COMPILE.iter().chain(&["xtask"]).copied();
     let compile = Invocation::new(cargo, words.clone());
     bench.step(&compile)?;

@@ -1,8 +1,8 @@
 //! The linters and uv: a virtual environment of this checkout.
 
 use super::Bench;
+use crate::config::Workflow;
 use crate::invocation::Invocation;
-use crate::world::Workflow;
 use anyhow::Context as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,18 +5,16 @@
 //! which every build of ours leaves there.
 
 use super::{Capability, known, rows};
-use crate::cli::Cli;
 use crate::engine::{Engine, Kind, words};
+use crate::environment::Environment;
+use crate::form::Form;
 use crate::locate::Search;
 use crate::machine;
 use crate::run::{Answer, QUESTION, Runner};
 use crate::state::State;
-use crate::world::World;
-use clap::Parser as _;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use tempfile::TempDir;
 
 /// What one row's trial does; whether the engine has it.
@@ -137,18 +135,22 @@ struct Engines {
 impl Engines {
     fn under_test(kind: Kind) -> Engines {
         let folder = tempfile::tempdir().unwrap();
-        let words = ["xtask", "doctor", "--quiet", "--engine", kind.program()];
-        let common = Cli::try_parse_from(words).unwrap().common;
-        let world = World::read(common, Arc::new(AtomicUsize::new(0))).unwrap();
-        let runner = world.runner(folder.path());
+        let environment = Environment::read();
+        let runner = Runner {
+            folder: folder.path().to_owned(),
+            progress: false,
+            verbose: false,
+            form: Form::Plain,
+            signal: Arc::default(),
+        };
         let state = State::of(folder.path());
-        let machine = machine::read(&world);
+        let machine = machine::read(&environment);
         let search = Search {
-            world: &world,
+            environment: &environment,
             machine: &machine,
             runner: &runner,
             state: &state,
-            configured: None,
+            asked: Some((kind, "the test")),
         };
         let engine = search.engine().unwrap_or_else(|error| {
             panic!("{}", crate::failure::shown(&error).1.join("\n"));

@@ -1,21 +1,13 @@
 //! Where an engine's builds run when that isn't simply here, and what says so. Pure: from recorded
 //! answers and the environment.
 
+use crate::environment::Environment;
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// The environment, as [`crate::world::World`] has it.
-pub type Environment = BTreeMap<String, String>;
-
-/// A variable that is set and not empty.
-pub(super) fn set<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
-    environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
-}
 
 /// Whether the program must be asked for its connections: a remote Podman whose address no variable
 /// holds.
 pub fn asks_connections(version: &Value, environment: &Environment) -> bool {
-    version["Server"].is_object() && set(environment, "CONTAINER_HOST").is_none()
+    version["Server"].is_object() && environment.variable("CONTAINER_HOST").is_none()
 }
 
 /// Where a Podman's builds run; `None`: here. `connections` is the answer of
@@ -24,12 +16,12 @@ pub fn podman(version: &Value, connections: &str, environment: &Environment) -> 
     if !version["Server"].is_object() {
         return None;
     }
-    if let Some(url) = set(environment, "CONTAINER_HOST") {
+    if let Some(url) = environment.variable("CONTAINER_HOST") {
         return Some(format!("a remote Podman, {} by CONTAINER_HOST", shown(url)));
     }
     let connections: Value = serde_json::from_str(connections).unwrap_or_default();
     let all = connections.as_array().into_iter().flatten();
-    let named = set(environment, "CONTAINER_CONNECTION");
+    let named = environment.variable("CONTAINER_CONNECTION");
     let chosen = all.clone().find(|one| match named {
         Some(name) => one["Name"] == name,
         None => one["Default"] == true,
@@ -52,7 +44,7 @@ pub fn podman(version: &Value, connections: &str, environment: &Environment) -> 
 /// The context whose host must be asked for, where it isn't the default one.
 pub fn context<'a>(version: &'a Value, environment: &Environment) -> Option<&'a str> {
     let context = version["Client"]["Context"].as_str().filter(|name| !name.is_empty());
-    context.filter(|name| *name != "default" && set(environment, "DOCKER_HOST").is_none())
+    context.filter(|name| *name != "default" && environment.variable("DOCKER_HOST").is_none())
 }
 
 /// Where a Docker's builds run; `None`: here, at the usual socket. `host` is what
@@ -61,7 +53,7 @@ pub fn docker(version: &Value, host: &str, environment: &Environment) -> Option<
     let platform = text(&version["Server"]["Platform"]["Name"]);
     let desktop = platform.contains("Desktop");
     let here = |url: &str| url.starts_with("unix://") || url.starts_with("npipe://");
-    let named = match (set(environment, "DOCKER_HOST"), context(version, environment)) {
+    let named = match (environment.variable("DOCKER_HOST"), context(version, environment)) {
         // DOCKER_HOST comes before every context.
         (Some(url), _) => {
             let what = if here(url) { "the daemon at" } else { "a remote Docker," };
@@ -107,7 +99,8 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        let pair = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        Environment { variables: pairs.iter().map(pair).collect() }
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn outcome(outcome: &Outcome) -> String {
 #[test]
 fn podman_s_answers() {
     let check = |answer: Answer, expected: &str| {
-        let found = read_podman("podman", &answer, &Environment::new());
+        let found = read_podman("podman", &answer, &Environment::default());
         assert_eq!(outcome(&found), expected);
     };
     check(answer(r#"{"Client":{"Version":"4.3.1"}}"#, "", 0), "podman 4.3.1 (it works)");
@@ -32,7 +32,7 @@ fn podman_s_answers() {
 #[test]
 fn docker_s_answers() {
     let check = |version: Answer, buildx: Option<Answer>, expected: &str| {
-        let found = read_docker("docker", &version, buildx.as_ref(), &Environment::new());
+        let found = read_docker("docker", &version, buildx.as_ref(), &Environment::default());
         assert_eq!(outcome(&found), expected);
     };
     let both = r#"{"Client":{"Version":"20.10.24+dfsg1"},"Server":{"Version":"20.10.24+dfsg1"}}"#;
@@ -52,7 +52,7 @@ fn docker_s_answers() {
 
 #[test]
 fn what_builds_says_its_platform() {
-    let none = Environment::new();
+    let none = Environment::default();
     let podman = |text: &str| read_podman("podman", &answer(text, "", 0), &none);
     let docker = |text: &str| read_docker("docker", &answer(text, "", 0), None, &none);
     let check = |outcome: Outcome, expected: &str| {

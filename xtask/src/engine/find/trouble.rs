@@ -1,7 +1,8 @@
 //! Why a program doesn't serve as the engine, and what to do about it: from what it printed and
 //! what points it somewhere. Pure.
 
-use super::place::{Environment, set, shown};
+use super::place::shown;
+use crate::environment::Environment;
 use crate::run::{Answer, shortened};
 
 /// Why a program doesn't serve as the engine.
@@ -73,16 +74,16 @@ fn place_of(file: &str, environment: &Environment) -> String {
         "storage.conf" => "CONTAINERS_STORAGE_CONF",
         _ => "CONTAINERS_CONF",
     };
-    match set(environment, variable) {
+    match environment.variable(variable) {
         Some(path) => format!("{path} ({variable})"),
         None => format!("{file} in ~/.config/containers or /etc/containers"),
     }
 }
 
 fn remote_podman(said: &str, environment: &Environment) -> Trouble {
-    let url = set(environment, "CONTAINER_HOST").map(|url| ("CONTAINER_HOST", shown(url)));
+    let url = environment.variable("CONTAINER_HOST").map(|url| ("CONTAINER_HOST", shown(url)));
     let name = || {
-        let name = set(environment, "CONTAINER_CONNECTION")?;
+        let name = environment.variable("CONTAINER_CONNECTION")?;
         Some(("CONTAINER_CONNECTION", name.to_owned()))
     };
     match url.or_else(name) {
@@ -116,7 +117,7 @@ pub fn docker(
                 .to_owned(),
         )
     } else if lower.contains("context") && !lower.contains("daemon") {
-        let way = match set(environment, "DOCKER_CONTEXT") {
+        let way = match environment.variable("DOCKER_CONTEXT") {
             Some(_) => "unset DOCKER_CONTEXT",
             None => "docker context use default",
         };
@@ -127,7 +128,7 @@ pub fn docker(
             format!("take it off PATH, or install Docker in its place: {program}"),
         )
     } else {
-        let remedy = match (set(environment, "DOCKER_HOST"), client_context(answer)) {
+        let remedy = match (environment.variable("DOCKER_HOST"), client_context(answer)) {
             (Some(_), _) => "start it there, or unset DOCKER_HOST".to_owned(),
             (None, Some(context)) if context.starts_with("desktop") => {
                 "start Docker Desktop".to_owned()
@@ -169,7 +170,8 @@ mod tests {
     }
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        let pair = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        Environment { variables: pairs.iter().map(pair).collect() }
     }
 
     /// What Podman 4.3.1 printed in each of these set-ups.

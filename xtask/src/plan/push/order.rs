@@ -1,6 +1,7 @@
 //! Which of two images is the newer one: by the history of their commits where the checkout knows
 //! both, else by their versions.
 
+use crate::git::ancestry::Ancestry;
 use std::cmp::Ordering;
 
 /// What an image says it is, by its labels.
@@ -22,19 +23,6 @@ impl Identity {
             (version, _) => version.to_owned(),
         }
     }
-}
-
-/// How another commit stands to ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ancestry {
-    /// Ours is one of its ancestors.
-    Descendant,
-    /// It is one of ours.
-    Ancestor,
-    /// Both are known, and neither is.
-    Diverged,
-    /// It isn't in this clone.
-    Unknown,
 }
 
 /// How another image stands to ours, and how that is known.

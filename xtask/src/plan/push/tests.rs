@@ -1,4 +1,5 @@
 use super::*;
+use crate::reference::target;
 use std::collections::BTreeMap;
 
 fn identity(revision: &str, version: &str) -> Identity {

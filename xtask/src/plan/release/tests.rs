@@ -1,5 +1,5 @@
 use super::*;
-use crate::ci::Provider;
+use crate::form::Provider;
 use crate::git::ChangeKind;
 use expect_test::{Expect, expect};
 

@@ -1,6 +1,7 @@
 //! The client against a server on the loopback address that plays one registry or another.
 
 use super::*;
+use crate::form::Form;
 use clap::Parser as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -105,23 +106,20 @@ fn opened(server: &Server, auth: &str) -> anyhow::Result<Client> {
     let file = folder.path().join("auth.json");
     let text = format!(r#"{{ "auths": {{ "{}": {auth} }} }}"#, server.registry);
     std::fs::write(&file, text).unwrap();
-    let world = World {
-        start: std::time::Instant::now(),
-        common: crate::cli::Cli::parse_from(["xtask", "doctor"]).common,
-        engine_on_command_line: false,
-        environment: BTreeMap::from([(
-            "REGISTRY_AUTH_FILE".to_owned(),
-            file.display().to_string(),
-        )]),
+    let auth_file = ("REGISTRY_AUTH_FILE".to_owned(), file.display().to_string());
+    let environment = Environment { variables: BTreeMap::from([auth_file]) };
+    let runner = Runner {
         folder: folder.path().to_owned(),
-        ci: None,
+        progress: false,
+        verbose: false,
+        form: Form::Plain,
         signal: Arc::default(),
     };
     let surroundings = Surroundings {
-        world: &world,
+        environment: &environment,
         machine: &Machine::default(),
         engine: &Engine::assumed(crate::engine::Kind::Podman),
-        runner: &world.runner(folder.path()),
+        runner: &runner,
         limit: Duration::from_secs(5),
     };
     let target = crate::reference::parse(&format!("{}/team/app", server.registry)).unwrap();

@@ -1,8 +1,8 @@
 //! Checks of the image's config: what a container of it is unless somebody says otherwise.
 
 use super::{Expected, rights, verdict};
+use crate::engine::archive::{Archive, EntryKind, Merged};
 use crate::smoke::Verdict;
-use crate::smoke::picture::{EntryKind, Merged, Picture};
 use serde_json::Value;
 
 /// Where the application and its packages are.
@@ -11,8 +11,8 @@ const VENV: &str = "/opt/venv/bin";
 const STATIC: &str = "app/staticfiles";
 
 /// A number and not a name, and not root's.
-pub fn user(picture: &Picture, _: &Expected) -> Verdict {
-    let user = picture.config["config"]["User"].as_str().unwrap_or_default();
+pub fn user(archive: &Archive, _: &Expected) -> Verdict {
+    let user = archive.config["config"]["User"].as_str().unwrap_or_default();
     let number = |text: &str| text.parse::<u32>().is_ok_and(|id| id != 0);
     let good = user.split_once(':').is_some_and(|(uid, gid)| number(uid) && number(gid));
     let evidence = format!("USER is `{user}`: two numbers, as 1000:1000, neither of them 0");
@@ -20,9 +20,9 @@ pub fn user(picture: &Picture, _: &Expected) -> Verdict {
 }
 
 /// What the image starts, where, and what it finds there.
-pub fn structure(picture: &Picture, expected: &Expected) -> Verdict {
-    let config = &picture.config["config"];
-    let merged = picture.merged();
+pub fn structure(archive: &Archive, expected: &Expected) -> Verdict {
+    let config = &archive.config["config"];
+    let merged = archive.merged();
     let mut evidence = Vec::new();
     let mut ask = |good: bool, text: String| {
         if !good {
@@ -91,8 +91,8 @@ fn entrypoint(words: &[String], merged: &Merged<'_>, ask: &mut dyn FnMut(bool, S
 }
 
 /// The health check that the design asks for, run without a shell.
-pub fn health_check(picture: &Picture, _: &Expected) -> Verdict {
-    let check = &picture.config["config"]["Healthcheck"];
+pub fn health_check(archive: &Archive, _: &Expected) -> Verdict {
+    let check = &archive.config["config"]["Healthcheck"];
     let test = strings(&check["Test"]);
     let Some(kind) = test.first() else {
         let why = "no HEALTHCHECK: Podman's default format, OCI, drops it";
@@ -118,8 +118,8 @@ pub fn health_check(picture: &Picture, _: &Expected) -> Verdict {
 }
 
 /// What the image is for.
-pub fn platform(picture: &Picture, expected: &Expected) -> Verdict {
-    let part = |key: &str| picture.config[key].as_str().unwrap_or_default();
+pub fn platform(archive: &Archive, expected: &Expected) -> Verdict {
+    let part = |key: &str| archive.config[key].as_str().unwrap_or_default();
     let found = format!("{}/{}", part("os"), part("architecture"));
     let Some(wanted) = &expected.platform else {
         return Verdict::NotAsked(format!("no platform was asked for; it is {found}"));

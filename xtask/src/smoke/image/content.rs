@@ -1,9 +1,9 @@
 //! Checks of what is in the folder of the application, and of compiled bytecode.
 
 use super::{Expected, place, verdict};
+use crate::engine::archive::{Archive, EntryKind, Merged, STATIC_MANIFEST, split};
 use crate::ignore::Ignore;
 use crate::smoke::Verdict;
-use crate::smoke::picture::{EntryKind, Merged, Picture, STATIC_MANIFEST, split};
 use serde_json::Value;
 
 /// The application; the same path in the build context.
@@ -20,8 +20,8 @@ const COMPILED: [&str; 2] = [APP, "opt/venv"];
 const COMPILED_OF_1000: usize = 990;
 
 /// The list of hashed files, and each of them; files at all where the project asks for no hashes.
-pub fn static_files(picture: &Picture, expected: &Expected) -> Verdict {
-    let merged = picture.merged();
+pub fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
+    let merged = archive.merged();
     if !expected.hashed_static {
         let files = merged.below(MADE).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
         let fact = match files.count() {
@@ -34,7 +34,7 @@ pub fn static_files(picture: &Picture, expected: &Expected) -> Verdict {
     }
     let text = merged
         .get(STATIC_MANIFEST)
-        .and_then(|placed| picture.layers[placed.layer].texts.get(STATIC_MANIFEST));
+        .and_then(|placed| archive.layers[placed.layer].texts.get(STATIC_MANIFEST));
     let Some(text) = text else {
         return Verdict::Failed(vec![format!("/{STATIC_MANIFEST} is missing: run collectstatic")]);
     };
@@ -51,12 +51,12 @@ pub fn static_files(picture: &Picture, expected: &Expected) -> Verdict {
 }
 
 /// Bytecode for the application and its packages.
-pub fn bytecode(picture: &Picture, _: &Expected) -> Verdict {
-    let merged = picture.merged();
+pub fn bytecode(archive: &Archive, _: &Expected) -> Verdict {
+    let merged = archive.merged();
     let (mut all, mut without) = (0, Vec::new());
     for (path, placed) in COMPILED.iter().flat_map(|folder| merged.below(folder)) {
         let Some(source) = path.strip_suffix(".py") else { continue };
-        if !picture.layers[placed.layer].ours || placed.entry.kind == EntryKind::Folder {
+        if !archive.layers[placed.layer].ours || placed.entry.kind == EntryKind::Folder {
             continue;
         }
         all += 1;
@@ -85,17 +85,17 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
 }
 
 /// Files of the application that `.dockerignore` keeps out of the build context.
-pub fn no_development_files(picture: &Picture, expected: &Expected) -> Verdict {
+pub fn no_development_files(archive: &Archive, expected: &Expected) -> Verdict {
     let ignore = match Ignore::parse(&expected.ignore) {
         Ok(ignore) => ignore,
         Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),
     };
-    let merged = picture.merged();
+    let merged = archive.merged();
     let mut count = 0;
     let mut evidence = Vec::new();
     for (path, placed) in merged.below(APP) {
         let made = path.starts_with(MADE) || path.split('/').any(|part| part == "__pycache__");
-        if made || placed.entry.kind == EntryKind::Folder || !picture.layers[placed.layer].ours {
+        if made || placed.entry.kind == EntryKind::Folder || !archive.layers[placed.layer].ours {
             continue;
         }
         count += 1;

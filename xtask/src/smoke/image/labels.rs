@@ -1,9 +1,10 @@
 //! Checks of the labels: that they are there, are what their names promise, and say what git says.
 
 use super::{Expected, verdict};
-use crate::labels::{FROM_GIT, OCI};
+use crate::engine::archive::Archive;
+use crate::engine::label::OCI;
+use crate::labels::FROM_GIT;
 use crate::smoke::Verdict;
-use crate::smoke::picture::Picture;
 use std::collections::BTreeMap;
 
 /// Every image has these, with the rule for each (OCI image specification, annotations).
@@ -28,8 +29,8 @@ struct Rule {
 }
 
 /// All labels, each what its name promises, and those of `image.toml` as they are there.
-pub fn labels(picture: &Picture, expected: &Expected) -> Verdict {
-    let found = of(picture);
+pub fn labels(archive: &Archive, expected: &Expected) -> Verdict {
+    let found = of(archive);
     let mut evidence = Vec::new();
     let mut ask = |name: &str, rule: &Rule| match found.get(&format!("{OCI}{name}")) {
         None => evidence.push(format!("{OCI}{name} is missing: {}", rule.what)),
@@ -53,7 +54,7 @@ pub fn labels(picture: &Picture, expected: &Expected) -> Verdict {
 }
 
 /// The labels that tell which commit the image was made from, and when.
-pub fn identity(picture: &Picture, expected: &Expected) -> Verdict {
+pub fn identity(archive: &Archive, expected: &Expected) -> Verdict {
     let names = ["version", "revision", "created"].map(|name| format!("{OCI}{name}"));
     let wanted: BTreeMap<String, String> = names
         .iter()
@@ -62,12 +63,12 @@ pub fn identity(picture: &Picture, expected: &Expected) -> Verdict {
     let Some(version) = wanted.get(&names[0]) else {
         return Verdict::NotAsked("git says nothing about this checkout".to_owned());
     };
-    verdict(differing(wanted.iter(), &of(picture)).collect(), format!("version {version}"))
+    verdict(differing(wanted.iter(), &of(archive)).collect(), format!("version {version}"))
 }
 
 /// The labels that the image carries.
-fn of(picture: &Picture) -> BTreeMap<String, String> {
-    let labels = picture.config["config"]["Labels"].as_object().into_iter().flatten();
+fn of(archive: &Archive) -> BTreeMap<String, String> {
+    let labels = archive.config["config"]["Labels"].as_object().into_iter().flatten();
     labels
         .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
         .collect()

@@ -1,8 +1,8 @@
 //! Checks of owners and modes: that the run user can neither gain rights nor change the code.
 
 use super::{Expected, ours, place, verdict};
+use crate::engine::archive::{Archive, Entry, EntryKind};
 use crate::smoke::Verdict;
-use crate::smoke::picture::{Entry, EntryKind, Picture};
 
 /// The user that runs the application; its group, and the group of any other user (A5).
 const UID: u64 = 1000;
@@ -12,7 +12,7 @@ const GIDS: [u64; 2] = [0, 1000];
 const CODE: [&str; 3] = ["app", "opt/venv", "usr/local/lib/container"];
 
 /// Files of our layers that give whoever runs them more rights.
-pub fn no_setuid(picture: &Picture, _: &Expected) -> Verdict {
+pub fn no_setuid(archive: &Archive, _: &Expected) -> Verdict {
     let gives = |entry: &Entry| {
         let file = matches!(entry.kind, EntryKind::File | EntryKind::HardLink);
         match entry.mode & 0o6000 {
@@ -23,21 +23,21 @@ pub fn no_setuid(picture: &Picture, _: &Expected) -> Verdict {
             _ => Some("setuid"),
         }
     };
-    let found = ours(picture).flat_map(|(index, layer)| {
+    let found = ours(archive).flat_map(|(index, layer)| {
         let files = layer.files.iter();
         files.filter_map(move |(path, entry)| {
             gives(entry).map(|what| format!("{}: {what}, {}", place(path, index), described(entry)))
         })
     });
     let evidence = found.collect();
-    let base = picture.layers.iter().filter(|layer| !layer.ours);
+    let base = archive.layers.iter().filter(|layer| !layer.ours);
     let base = base.flat_map(|layer| layer.files.values()).filter(|entry| gives(entry).is_some());
     verdict(evidence, format!("none of ours; the base brings {}", base.count()))
 }
 
 /// The application, its packages and what starts it, and the folders that they are in.
-pub fn read_only_code(picture: &Picture, expected: &Expected) -> Verdict {
-    let merged = picture.merged();
+pub fn read_only_code(archive: &Archive, expected: &Expected) -> Verdict {
+    let merged = archive.merged();
     let mut evidence = Vec::new();
     let mut files = 0;
     let allowed = |path: &str| {

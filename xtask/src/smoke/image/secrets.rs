@@ -3,9 +3,9 @@
 
 use super::config::strings;
 use super::{Expected, ours, place, verdict};
+use crate::engine::archive::{Archive, RECORD, split};
 use crate::secrets::{allowed, holds};
 use crate::smoke::Verdict;
-use crate::smoke::picture::{Picture, RECORD, split};
 use std::collections::HashSet;
 
 /// Parts of names that secrets have.
@@ -26,14 +26,14 @@ const WORDS: [&str; 9] = [
 const PUBLIC: [&str; 1] = ["GPG_KEY"];
 
 /// Nothing secret in any layer, the environment, the history or a label.
-pub fn no_secrets(picture: &Picture, expected: &Expected) -> Verdict {
+pub fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
     let allow = match allowed(&expected.allow_secrets) {
         Ok(allow) => allow,
         Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),
     };
-    let mut evidence = picture.found.clone();
+    let mut evidence = archive.found.clone();
     let (mut files, mut public) = (0, 0);
-    for (index, layer) in ours(picture) {
+    for (index, layer) in ours(archive) {
         let packaged = packaged(&layer.texts);
         files += layer.files.len();
         for (path, entry) in &layer.files {
@@ -46,7 +46,7 @@ pub fn no_secrets(picture: &Picture, expected: &Expected) -> Verdict {
             }
         }
     }
-    let config = &picture.config["config"];
+    let config = &archive.config["config"];
     for entry in strings(&config["Env"]) {
         let (name, value) = entry.split_once('=').unwrap_or((&entry, ""));
         if (secret_name(name) && !value.is_empty()) || has_login(value) {
@@ -58,7 +58,7 @@ pub fn no_secrets(picture: &Picture, expected: &Expected) -> Verdict {
             evidence.push(format!("the label {name} holds a URL with a password"));
         }
     }
-    let steps = picture.config["history"].as_array().into_iter().flatten();
+    let steps = archive.config["history"].as_array().into_iter().flatten();
     for (index, step) in steps.enumerate() {
         let text = step["created_by"].as_str().unwrap_or_default();
         let step = index + 1;

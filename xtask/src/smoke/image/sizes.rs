@@ -1,9 +1,9 @@
 //! Checks of what the image costs: bytes, layers, and bytes that nobody sees.
 
 use super::{Expected, place, verdict};
+use crate::engine::archive::Archive;
 use crate::report::megabytes;
 use crate::smoke::Verdict;
-use crate::smoke::picture::Picture;
 use std::cmp::Reverse;
 
 /// Bytes that may be hidden: account files and the like, which a layer cannot but replace.
@@ -18,8 +18,8 @@ const DATABASES: [&str; 4] =
     ["var/lib/dpkg/", "var/lib/apt/", "var/cache/apt/", "var/cache/debconf/"];
 
 /// The layers' bytes against the budget.
-pub fn size(picture: &Picture, expected: &Expected) -> Verdict {
-    let bytes: u64 = picture.layers.iter().map(|layer| layer.bytes).sum();
+pub fn size(archive: &Archive, expected: &Expected) -> Verdict {
+    let bytes: u64 = archive.layers.iter().map(|layer| layer.bytes).sum();
     let Some(budget) = expected.size_budget else {
         return Verdict::NotAsked(format!("no size_budget; the layers are {}", megabytes(bytes)));
     };
@@ -27,18 +27,18 @@ pub fn size(picture: &Picture, expected: &Expected) -> Verdict {
     if bytes <= budget {
         return Verdict::Passed(fact);
     }
-    let layer = |(index, layer): (usize, &crate::smoke::picture::Layer)| {
+    let layer = |(index, layer): (usize, &crate::engine::archive::Layer)| {
         let whose = if layer.ours { "ours" } else { "the base's" };
         format!("layer {}, {whose}: {}", index + 1, megabytes(layer.bytes))
     };
-    let layers = picture.layers.iter().enumerate().map(layer);
+    let layers = archive.layers.iter().enumerate().map(layer);
     verdict([format!("over the budget: {fact}")].into_iter().chain(layers).collect(), "")
 }
 
 /// The number of layers against the most.
-pub fn layers(picture: &Picture, expected: &Expected) -> Verdict {
-    let count = picture.layers.iter().filter(|layer| !layer.part).count();
-    let ours = picture.layers.iter().filter(|layer| layer.ours).count();
+pub fn layers(archive: &Archive, expected: &Expected) -> Verdict {
+    let count = archive.layers.iter().filter(|layer| !layer.part).count();
+    let ours = archive.layers.iter().filter(|layer| layer.ours).count();
     let fact = format!("{count} layers, {ours} of them ours");
     match expected.max_layers {
         None => Verdict::NotAsked(format!("no limit; {fact}")),
@@ -49,19 +49,19 @@ pub fn layers(picture: &Picture, expected: &Expected) -> Verdict {
 
 /// Files that our layers hide, those of the base and their own: stored and fetched, and seen by
 /// nobody.
-pub fn wasted(picture: &Picture, _: &Expected) -> Verdict {
-    let merged = picture.merged();
+pub fn wasted(archive: &Archive, _: &Expected) -> Verdict {
+    let merged = archive.merged();
     let database = |path: &str| DATABASES.iter().any(|folder| path.starts_with(folder));
     let mut hidden: Vec<_> = merged
         .hidden
         .iter()
-        .filter(|one| picture.layers[one.by].ours && !database(one.path))
+        .filter(|one| archive.layers[one.by].ours && !database(one.path))
         .collect();
     hidden.sort_by_key(|one| (Reverse(one.bytes), one.path));
     let bytes: u64 = hidden.iter().map(|one| one.bytes).sum();
     let fact = format!("{:.1} kB in {} files", kilobytes(bytes), hidden.len());
     let replaced = |path: &str| merged.get(path).is_some();
-    let twice = hidden.iter().filter(|one| picture.layers[one.layer].ours && replaced(one.path));
+    let twice = hidden.iter().filter(|one| archive.layers[one.layer].ours && replaced(one.path));
     let twice = twice.count();
     if bytes < HIDDEN && twice <= TWICE {
         return Verdict::Passed(fact);

@@ -3,47 +3,47 @@
 mod good;
 
 use super::*;
-use crate::labels::OCI;
-use crate::smoke::picture::{DPKG_STATUS, Entry, STATIC_MANIFEST};
+use crate::engine::archive::{DPKG_STATUS, Entry, STATIC_MANIFEST};
+use crate::engine::label::OCI;
 use good::{VENV, file, folder, good, owned};
 use serde_json::{Value, json};
 
-fn run(name: &str, picture: &Picture, expected: &Expected) -> Verdict {
+fn run(name: &str, archive: &Archive, expected: &Expected) -> Verdict {
     let check = CHECKS.iter().find(|check| check.name == name);
-    (check.unwrap_or_else(|| panic!("no check {name}")).run)(picture, expected)
+    (check.unwrap_or_else(|| panic!("no check {name}")).run)(archive, expected)
 }
 
 /// The checks that fail.
-fn failing(picture: &Picture, expected: &Expected) -> Vec<&'static str> {
-    let failed = |check: &&Check| matches!((check.run)(picture, expected), Verdict::Failed(_));
+fn failing(archive: &Archive, expected: &Expected) -> Vec<&'static str> {
+    let failed = |check: &&Check| matches!((check.run)(archive, expected), Verdict::Failed(_));
     CHECKS.iter().filter(failed).map(|check| check.name).collect()
 }
 
 #[test]
 fn every_check_passes_on_a_good_image() {
-    let (picture, expected) = good();
+    let (archive, expected) = good();
     for check in &CHECKS {
-        let verdict = (check.run)(&picture, &expected);
+        let verdict = (check.run)(&archive, &expected);
         assert!(matches!(verdict, Verdict::Passed(_)), "{}: {verdict:?}", check.name);
     }
 }
 
 /// One way to break the good image or what is asked of it, the one check that sees it, and what
 /// its evidence names.
-type Broken = (&'static str, &'static str, fn(&mut Picture, &mut Expected));
+type Broken = (&'static str, &'static str, fn(&mut Archive, &mut Expected));
 
-fn label(picture: &mut Picture, name: &str, value: &str) {
-    picture.config["config"]["Labels"][format!("{OCI}{name}")] = json!(value);
+fn label(archive: &mut Archive, name: &str, value: &str) {
+    archive.config["config"]["Labels"][format!("{OCI}{name}")] = json!(value);
 }
 
 /// Changes a label, in the image and in what is expected of it.
-fn both(picture: &mut Picture, expected: &mut Expected, name: &str, value: &str) {
-    label(picture, name, value);
+fn both(archive: &mut Archive, expected: &mut Expected, name: &str, value: &str) {
+    label(archive, name, value);
     expected.labels.insert(format!("{OCI}{name}"), value.to_owned());
 }
 
-fn put(picture: &mut Picture, path: &str, entry: Entry) {
-    picture.layers[4].files.insert(path.to_owned(), entry);
+fn put(archive: &mut Archive, path: &str, entry: Entry) {
+    archive.layers[4].files.insert(path.to_owned(), entry);
 }
 
 const BROKEN: &[Broken] = &[
@@ -239,12 +239,12 @@ const BROKEN: &[Broken] = &[
 #[test]
 fn each_way_to_break_it_is_seen_by_one_check() {
     for (name, evidence, change) in BROKEN {
-        let (mut picture, mut expected) = good();
-        change(&mut picture, &mut expected);
-        let verdict = run(name, &picture, &expected);
+        let (mut archive, mut expected) = good();
+        change(&mut archive, &mut expected);
+        let verdict = run(name, &archive, &expected);
         let Verdict::Failed(lines) = &verdict else { panic!("{name}, {evidence}: {verdict:?}") };
         assert!(lines.iter().any(|line| line.contains(evidence)), "{name}, {evidence}: {lines:?}");
-        assert_eq!(failing(&picture, &expected), [*name], "{evidence}");
+        assert_eq!(failing(&archive, &expected), [*name], "{evidence}");
     }
     for check in &CHECKS {
         assert!(BROKEN.iter().any(|broken| broken.0 == check.name), "{} never fails", check.name);
@@ -253,20 +253,20 @@ fn each_way_to_break_it_is_seen_by_one_check() {
 
 #[test]
 fn what_is_not_asked_for_is_said() {
-    let (picture, _) = good();
+    let (archive, _) = good();
     let nothing = Expected::default();
     for name in ["identity", "platform", "size", "layers"] {
-        let verdict = run(name, &picture, &nothing);
+        let verdict = run(name, &archive, &nothing);
         assert!(matches!(verdict, Verdict::NotAsked(_)), "{name}: {verdict:?}");
     }
 }
 
 #[test]
 fn what_is_right_in_an_odd_form_passes() {
-    let check = |name: &str, change: fn(&mut Picture, &mut Expected)| {
-        let (mut picture, mut expected) = good();
-        change(&mut picture, &mut expected);
-        let verdict = run(name, &picture, &expected);
+    let check = |name: &str, change: fn(&mut Archive, &mut Expected)| {
+        let (mut archive, mut expected) = good();
+        change(&mut archive, &mut expected);
+        let verdict = run(name, &archive, &expected);
         assert!(matches!(verdict, Verdict::Passed(_)), "{name}: {verdict:?}");
     };
     // No registry knows the digest of a stand-in.

@@ -2,8 +2,8 @@
 //! header, cache or index for it. The base may have some: they are counted.
 
 use super::{Expected, ours, place, verdict};
+use crate::engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer, split};
 use crate::smoke::Verdict;
-use crate::smoke::picture::{DPKG_STATUS, Entry, EntryKind, Layer, Picture, split};
 use std::collections::BTreeSet;
 
 /// Compilers, linkers and what drives them, without versions and architectures in their names.
@@ -82,30 +82,30 @@ const PACKAGES: [&str; 14] = [
 ];
 
 /// Nothing of the kind in our layers, hidden or not.
-pub fn no_build_tools(picture: &Picture, _: &Expected) -> Verdict {
+pub fn no_build_tools(archive: &Archive, _: &Expected) -> Verdict {
     let mut evidence = BTreeSet::new();
-    for (index, layer) in ours(picture) {
+    for (index, layer) in ours(archive) {
         for (path, entry) in &layer.files {
             if let Some((path, what)) = judge(path, entry) {
                 evidence.insert(format!("{}: {what}", place(path, index)));
             }
         }
     }
-    let base = installed(picture.layers.iter().filter(|layer| !layer.ours));
-    let added = installed(picture.layers.iter().filter(|layer| layer.ours));
+    let base = installed(archive.layers.iter().filter(|layer| !layer.ours));
+    let added = installed(archive.layers.iter().filter(|layer| layer.ours));
     let added: Vec<&str> = added.difference(&base).copied().collect();
     for name in &added {
         if name.ends_with("-dev") || PACKAGES.contains(&plain(name)) {
             evidence.insert(format!("the Debian package {name}: what builds software"));
         }
     }
-    let fact = format!("{} Debian packages added; {}", added.len(), of_base(picture));
+    let fact = format!("{} Debian packages added; {}", added.len(), of_base(archive));
     verdict(evidence.into_iter().collect(), fact)
 }
 
 /// What the base brings, in a few words.
-fn of_base(picture: &Picture) -> String {
-    let layers = picture.layers.iter().filter(|layer| !layer.ours);
+fn of_base(archive: &Archive) -> String {
+    let layers = archive.layers.iter().filter(|layer| !layer.ours);
     let names: BTreeSet<&str> = layers
         .flat_map(|layer| &layer.files)
         .filter_map(|(path, entry)| judge(path, entry))

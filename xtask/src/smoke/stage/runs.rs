@@ -4,7 +4,8 @@ use super::RUN;
 use crate::engine::Engine;
 use crate::engine::containers::{self, Thing};
 use crate::leftovers;
-use crate::run::{QUESTION, Runner, say};
+use crate::notice::notice;
+use crate::run::{QUESTION, Runner};
 
 /// This process: the host, its boot, the process id and its start, so that no other is taken for
 /// it (proc(5)).
@@ -49,7 +50,7 @@ pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Res
     while found()? > 0 && run.is_some() {}
     if run.is_none() && count > 0 {
         let plural = if count == 1 { "thing" } else { "things" };
-        say(&format!("removed {count} {plural} that a killed smoke test left"));
+        notice(&format!("removed {count} {plural} that a killed smoke test left"));
     }
     Ok(count)
 }

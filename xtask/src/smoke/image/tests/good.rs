@@ -1,7 +1,7 @@
 //! A small good image.
 
+use crate::engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer, STATIC_MANIFEST};
 use crate::smoke::image::{Expected, writable_folders};
-use crate::smoke::picture::{DPKG_STATUS, Entry, EntryKind, Layer, Picture, STATIC_MANIFEST};
 use serde_json::{Value, json};
 
 /// The Python packages.
@@ -35,7 +35,7 @@ fn layer(ours: bool, files: &[(&str, Entry)], texts: &[(&str, &str)]) -> Layer {
 }
 
 /// A base, the folders, the packages and the application, as docker/Dockerfile makes them.
-pub fn good() -> (Picture, Expected) {
+pub fn good() -> (Archive, Expected) {
     let program = Entry { mode: 0o755, ..file(9) };
     let base = [
         (
@@ -137,5 +137,5 @@ pub fn good() -> (Picture, Expected) {
         allow_secrets: vec!["app/public.key".into()],
         ignore: "*\n!app\n**/__pycache__/\n**/staticfiles/\n**/tests/\n**/.env*\n".into(),
     };
-    (Picture { config, layers, found: Vec::new() }, expected)
+    (Archive { config, layers, found: Vec::new() }, expected)
 }

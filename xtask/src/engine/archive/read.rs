@@ -1,7 +1,7 @@
-//! Makes a picture of what `save` streams, in one pass, with no file and no layer in memory.
+//! Reads what `save` streams, in one pass, with no file and no layer in memory.
 
 use super::search::Texts;
-use super::{Entry, EntryKind, Layer, Picture, is_kept};
+use super::{Archive, Entry, EntryKind, Layer, is_kept};
 use crate::engine::layers;
 use crate::secrets::Question;
 use anyhow::Context as _;
@@ -31,7 +31,7 @@ pub fn read(
     stream: impl Read,
     base_layers: &[String],
     absent: &[(String, Vec<u8>)],
-) -> anyhow::Result<Picture> {
+) -> anyhow::Result<Archive> {
     read_with(stream, base_layers, absent, false)
 }
 
@@ -39,7 +39,7 @@ pub fn read(
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Picture> {
+pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Archive> {
     read_with(stream, base_layers, &[], true)
 }
 
@@ -48,23 +48,23 @@ fn read_with(
     base_layers: &[String],
     absent: &[(String, Vec<u8>)],
     content: bool,
-) -> anyhow::Result<Picture> {
+) -> anyhow::Result<Archive> {
     let texts = Texts::new(absent)?;
-    let archive = layers::read(stream, |layer| look(layer, &texts, content))?;
-    let diff_ids = archive.config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
-    let (ids, all) = (diff_ids.len(), archive.layers.len());
+    let saved = layers::read(stream, |layer| look(layer, &texts, content))?;
+    let diff_ids = saved.config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
+    let (ids, all) = (diff_ids.len(), saved.layers.len());
     anyhow::ensure!(ids == all, "reading the image: {all} layers, and {ids} in its config");
-    let mut picture = Picture { config: archive.config, ..Picture::default() };
-    in_config(&picture.config, "", &texts, &mut picture.found);
+    let mut archive = Archive { config: saved.config, ..Archive::default() };
+    in_config(&archive.config, "", &texts, &mut archive.found);
     let mut of_base = true;
-    for (index, (layer, id)) in archive.layers.into_iter().zip(&diff_ids).enumerate() {
+    for (index, (layer, id)) in saved.layers.into_iter().zip(&diff_ids).enumerate() {
         let diff_id = id.as_str().unwrap_or_default().to_owned();
         of_base = of_base && base_layers.get(index) == Some(&diff_id);
         let found = layer.found.found.into_iter();
-        picture
+        archive
             .found
             .extend(found.map(|(name, path)| format!("{name}: in {path} of layer {}", index + 1)));
-        picture.layers.push(Layer {
+        archive.layers.push(Layer {
             diff_id,
             bytes: layer.bytes,
             part: false,
@@ -73,7 +73,7 @@ fn read_with(
             texts: layer.found.texts,
         });
     }
-    Ok(picture)
+    Ok(archive)
 }
 
 /// Reads the archive of one layer.

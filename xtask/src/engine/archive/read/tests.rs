@@ -50,9 +50,9 @@ fn every_kind_of_entry_is_seen_in_every_format() {
     let xattrs = [("./app/a.py", "SCHILY.xattr.security.capability", &b"\x01\0\0\x02"[..])];
     let layers = [archive(&[("etc/passwd", b"root")], &[]), layer(&items, &xattrs)];
     for (format, bytes) in images(&layers, &config(2).to_string()) {
-        let picture = read(&bytes[..], &["sha256:0".into(), "sha256:9".into()], &[]).unwrap();
-        assert_eq!(picture.config, config(2), "{format}");
-        let [base, ours] = &picture.layers[..] else { panic!("{format}") };
+        let archive = read(&bytes[..], &["sha256:0".into(), "sha256:9".into()], &[]).unwrap();
+        assert_eq!(archive.config, config(2), "{format}");
+        let [base, ours] = &archive.layers[..] else { panic!("{format}") };
         assert_eq!((base.ours, ours.ours), (false, true));
         assert_eq!(ours.diff_id, "sha256:1");
         assert_eq!(ours.bytes, layers[1].len() as u64);
@@ -94,8 +94,8 @@ fn only_what_the_image_begins_with_is_the_base() {
     let bytes = &images(&layers, &config(3).to_string())[0].1;
     let check = |base: &[&str], ours: [bool; 3]| {
         let base: Vec<String> = base.iter().map(ToString::to_string).collect();
-        let picture = read(&bytes[..], &base, &[]).unwrap();
-        assert_eq!(picture.layers.iter().map(|layer| layer.ours).collect::<Vec<_>>(), ours);
+        let archive = read(&bytes[..], &base, &[]).unwrap();
+        assert_eq!(archive.layers.iter().map(|layer| layer.ours).collect::<Vec<_>>(), ours);
     };
     check(&[], [true; 3]);
     check(&["sha256:0"], [false, true, true]);
@@ -163,8 +163,8 @@ fn secrets_are_judged_as_in_the_build_context_and_kept_files_have_their_text() {
         (record, b"a.py,,\n"),
     ];
     let layers = [archive(&files, &[])];
-    let picture = read(&images(&layers, &config(1).to_string())[0].1[..], &[], &[]).unwrap();
-    let layer = &picture.layers[0];
+    let archive = read(&images(&layers, &config(1).to_string())[0].1[..], &[], &[]).unwrap();
+    let layer = &archive.layers[0];
     let secrets =
         layer.files.iter().filter_map(|(path, entry)| Some((path.as_str(), entry.secret?)));
     let expected = [

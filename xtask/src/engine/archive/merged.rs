@@ -1,7 +1,7 @@
 //! What a container sees of an image: its layers on top of each other, as the OCI image
 //! specification has it, and what is stored without being seen.
 
-use super::{Entry, EntryKind, Picture};
+use super::{Archive, Entry, EntryKind};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -36,7 +36,7 @@ pub struct Merged<'p> {
     pub hidden: Vec<Hidden<'p>>,
 }
 
-impl Picture {
+impl Archive {
     /// The image as a container sees it.
     pub fn merged(&self) -> Merged<'_> {
         let mut merged = Merged::default();
@@ -75,7 +75,7 @@ impl Picture {
 /// The layer of a file and its first name there.
 pub type First<'p> = (usize, &'p str);
 
-impl Picture {
+impl Archive {
     /// The first name of a file in its layer, and what stands there: the other names are only
     /// links to it, and which is the first depends on who wrote the archive.
     pub fn first<'p>(&'p self, path: &'p str, placed: Placed<'p>) -> (First<'p>, &'p Entry) {
@@ -161,8 +161,8 @@ mod tests {
         let check =
             |layers: &[&[&str]], seen: &[(&str, usize)], hidden: &[(&str, usize, usize)]| {
                 let layers = layers.iter().map(|paths| layer(paths)).collect();
-                let picture = Picture { layers, ..Picture::default() };
-                let merged = picture.merged();
+                let archive = Archive { layers, ..Archive::default() };
+                let merged = archive.merged();
                 let files = merged.files.iter().map(|(path, placed)| (*path, placed.layer));
                 assert_eq!(files.collect::<Vec<_>>(), seen);
                 let found = merged.hidden.iter().map(|one| (one.path, one.layer, one.by));
@@ -188,8 +188,8 @@ mod tests {
     #[test]
     fn below_is_a_folder_and_not_a_beginning() {
         let layers = vec![layer(&["app/", "app/x/y", "app-old", "app.d/z", "apple", "b"])];
-        let picture = Picture { layers, ..Picture::default() };
-        let merged = picture.merged();
+        let archive = Archive { layers, ..Archive::default() };
+        let merged = archive.merged();
         let paths = |path| merged.below(path).map(|(path, _)| path).collect::<Vec<_>>();
         assert_eq!(paths("app"), ["app", "app/x/y"]);
         assert_eq!(paths("b"), ["b"]);

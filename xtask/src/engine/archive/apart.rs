@@ -1,22 +1,22 @@
 //! What a squashed image has of its base: its one layer doesn't tell, its files do.
 
-use super::{Entry, EntryKind, Layer, Picture};
+use super::{Archive, Entry, EntryKind, Layer};
 use std::collections::BTreeSet;
 
 /// Bytes of one block of an archive (tar(5)).
 const BLOCK: u64 = 512;
 
-/// The picture of an image of one layer with that layer in two: what is as in `base`, and the
+/// The archive of an image of one layer with that layer in two: what is as in `base`, and the
 /// rest, which is ours.
-pub fn told_apart(picture: Picture, base: &Picture) -> Picture {
-    let [layer] = picture.layers.as_slice() else { return picture };
-    let (seen, of_base) = (picture.merged(), base.merged());
+pub fn told_apart(archive: Archive, base: &Archive) -> Archive {
+    let [layer] = archive.layers.as_slice() else { return archive };
+    let (seen, of_base) = (archive.merged(), base.merged());
     let same: BTreeSet<String> = seen
         .files
         .iter()
         .filter(|(path, placed)| {
             let known = of_base.get(path).map(|other| base.first(path, other).1);
-            known.is_some_and(|other| is_same(picture.first(path, **placed).1, other))
+            known.is_some_and(|other| is_same(archive.first(path, **placed).1, other))
         })
         .map(|(path, _)| (*path).to_owned())
         .collect();
@@ -43,7 +43,7 @@ pub fn told_apart(picture: Picture, base: &Picture) -> Picture {
         texts: texts.map(|(path, text)| (path.clone(), text.clone())).collect(),
         ..layer.clone()
     };
-    Picture { layers: vec![part, rest], ..picture }
+    Archive { layers: vec![part, rest], ..archive }
 }
 
 /// Whether two entries are the same file, as far as a header tells; a folder's time is that of
@@ -64,12 +64,12 @@ mod tests {
         Entry { size, mtime, ..Entry::default() }
     }
 
-    fn picture(files: &[(&str, Entry)], texts: &[(&str, &str)], bytes: u64) -> Picture {
+    fn archive(files: &[(&str, Entry)], texts: &[(&str, &str)], bytes: u64) -> Archive {
         let texts = texts.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
         let files = files.iter().map(|(path, entry)| ((*path).to_owned(), entry.clone()));
         let layer =
             Layer { files: files.collect(), texts: texts.collect(), bytes, ..Layer::default() };
-        Picture { layers: vec![layer], ..Picture::default() }
+        Archive { layers: vec![layer], ..Archive::default() }
     }
 
     #[test]
@@ -97,8 +97,8 @@ mod tests {
             ("bin/mine", Entry { mode: 0o4755, ..file(600, 5) }),
             (DPKG_STATUS, file(4, 5)),
         ];
-        let base = picture(&before, &[(DPKG_STATUS, "old")], 10_000);
-        let apart = told_apart(picture(&after, &[(DPKG_STATUS, "new!")], 20_000), &base);
+        let base = archive(&before, &[(DPKG_STATUS, "old")], 10_000);
+        let apart = told_apart(archive(&after, &[(DPKG_STATUS, "new!")], 20_000), &base);
         let [theirs, ours] = apart.layers.as_slice() else { panic!() };
         let paths = |layer: &Layer| layer.files.keys().cloned().collect::<Vec<_>>();
         assert_eq!(paths(theirs), ["bin", "bin/a", "bin/b", "bin/su"]);
@@ -110,7 +110,7 @@ mod tests {
         );
         assert_eq!((theirs.bytes, ours.bytes), (20_000 - 2560, 2560));
         // More than one layer: nothing is squashed.
-        let two = Picture { layers: vec![Layer::default(); 2], ..Picture::default() };
+        let two = Archive { layers: vec![Layer::default(); 2], ..Archive::default() };
         assert_eq!(told_apart(two.clone(), &base), two);
     }
 }

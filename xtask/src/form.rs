@@ -1,15 +1,27 @@
 //! How each CI system is told something: lines of the log that fold, annotate or hide (GitHub's
 //! workflow commands, GitLab's sections), and the files that GitHub gives a step.
 
-use super::Provider;
-use crate::run::say;
+use crate::notice::notice;
 use anyhow::Context as _;
+use serde::Serialize;
 use std::collections::hash_map::RandomState;
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Whose pipeline this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// GitHub Actions.
+    GitHub,
+    /// Gitea Actions (and Forgejo's), which sets GitHub's variables.
+    Gitea,
+    /// GitLab CI.
+    GitLab,
+}
 
 /// What the log of a command is read by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +70,7 @@ impl Form {
                 (vec![start], vec![format!("\u{1b}[0Ksection_end:{now}:{name}\r\u{1b}[0K")])
             }
         };
-        start.iter().for_each(|line| say(line));
+        start.iter().for_each(|line| notice(line));
         Group { end }
     }
 
@@ -67,13 +79,13 @@ impl Form {
         let Form::GitHub { workspace } = self else { return };
         let below = workspace.as_ref().and_then(|workspace| path.strip_prefix(workspace).ok());
         let file = property(&below.unwrap_or(path).display().to_string());
-        say(&format!("::error file={file},line={line}::{}", data(message)));
+        notice(&format!("::error file={file},line={line}::{}", data(message)));
     }
 
     /// Says that the command failed.
     pub fn error(&self, message: &str) {
         if matches!(self, Form::GitHub { .. }) {
-            say(&format!("::error::{}", data(message)));
+            notice(&format!("::error::{}", data(message)));
         }
     }
 
@@ -82,7 +94,7 @@ impl Form {
     pub fn mask(&self, secret: &str) {
         if matches!(self, Form::GitHub { .. }) {
             for line in secret.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                say(&format!("::add-mask::{}", data(line)));
+                notice(&format!("::add-mask::{}", data(line)));
             }
         }
     }
@@ -96,7 +108,7 @@ pub struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.end.iter().for_each(|line| say(line));
+        self.end.iter().for_each(|line| notice(line));
     }
 }
 

@@ -1,4 +1,4 @@
-//! An image as a picture: its config and every file of its layers, read once from the archive that
+//! An image as its archive shows it: its config and every file of its layers, read once from the archive that
 //! the engine streams, so that the checks of the image alone are functions of plain data.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ pub use read::{read, read_content};
 
 /// A whole image.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Picture {
+pub struct Archive {
     /// The image's config, as the OCI image specification defines it (`config`, `history`, …).
     pub config: serde_json::Value,
     /// Base first.
@@ -75,7 +75,7 @@ pub const STATIC_MANIFEST: &str = "app/staticfiles/staticfiles.json";
 /// The end of the path of the list of files that a Python package brought.
 pub const RECORD: &str = ".dist-info/RECORD";
 
-/// Whether the content of the file `path` is part of a picture, as checks read it.
+/// Whether the content of the file `path` is part of a archive, as checks read it.
 pub fn is_kept(path: &str) -> bool {
     path == DPKG_STATUS || path == STATIC_MANIFEST || path.ends_with(RECORD)
 }
