@@ -1,0 +1,220 @@
+//! Reads what `save` streams, in one pass, with no file and no layer in memory.
+
+use super::search::Texts;
+use super::{Archive, Entry, EntryKind, Layer, is_kept};
+use crate::layers;
+use anyhow::Context as _;
+use serde_json::Value;
+use source::secrets::Question;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::Read;
+
+const DOING: &str = "reading a layer";
+
+/// What one layer's archive tells.
+#[derive(Clone, Default)]
+struct Seen<'t> {
+    files: BTreeMap<String, Entry>,
+    texts: BTreeMap<String, String>,
+    /// Names of the texts that must not be there, with the path where they are.
+    found: Vec<(&'t str, String)>,
+}
+
+/// Reads the stream of `podman save` or `docker save`. The layers `base_layers` (digests), which the
+/// image begins with, are the base's. The texts `absent`, which have names that may be shown, are
+/// looked for in every file, path and extended attribute of every layer and in the config.
+///
+/// # Errors
+/// When the stream is no archive of an image, or its config doesn't fit to its layers.
+pub fn read(
+    stream: impl Read,
+    base_layers: &[String],
+    absent: &[(String, Vec<u8>)],
+) -> anyhow::Result<Archive> {
+    read_with(stream, base_layers, absent, false)
+}
+
+/// As [`read`], with what tells the content of each file, to compare two images.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Archive> {
+    read_with(stream, base_layers, &[], true)
+}
+
+fn read_with(
+    stream: impl Read,
+    base_layers: &[String],
+    absent: &[(String, Vec<u8>)],
+    content: bool,
+) -> anyhow::Result<Archive> {
+    let texts = Texts::new(absent)?;
+    let saved = layers::read(stream, |layer| look(layer, &texts, content))?;
+    let diff_ids = saved.config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
+    let (ids, all) = (diff_ids.len(), saved.layers.len());
+    anyhow::ensure!(ids == all, "reading the image: {all} layers, and {ids} in its config");
+    let mut archive = Archive { config: saved.config, ..Archive::default() };
+    in_config(&archive.config, "", &texts, &mut archive.found);
+    let mut of_base = true;
+    for (index, (layer, id)) in saved.layers.into_iter().zip(&diff_ids).enumerate() {
+        let diff_id = id.as_str().unwrap_or_default().to_owned();
+        of_base = of_base && base_layers.get(index) == Some(&diff_id);
+        let found = layer.found.found.into_iter();
+        archive
+            .found
+            .extend(found.map(|(name, path)| format!("{name}: in {path} of layer {}", index + 1)));
+        archive.layers.push(Layer {
+            diff_id,
+            bytes: layer.bytes,
+            part: false,
+            ours: !of_base,
+            files: layer.found.files,
+            texts: layer.found.texts,
+        });
+    }
+    Ok(archive)
+}
+
+/// Reads the archive of one layer.
+fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>, content: bool) -> anyhow::Result<Seen<'t>> {
+    let mut seen = Seen::default();
+    let (mut start, mut buffer) = (Vec::new(), Vec::new());
+    let mut archive = tar::Archive::new(layer);
+    for entry in archive.entries().context(DOING)? {
+        let mut entry = entry.context(DOING)?;
+        let raw_path = entry.path_bytes().into_owned();
+        let path = plain(&raw_path);
+        // What must not be there must not be shown either.
+        let named = texts.in_bytes(&raw_path);
+        let place = if named.is_empty() { path.as_str() } else { "a path" };
+        let mut names = named;
+        let mut note = described(&mut entry, texts, &mut names)?;
+        if note.kind == EntryKind::File {
+            let question = Question::about(&path, note.size);
+            let keep = if is_kept(&path) { u64::MAX } else { question.needed() };
+            let mut stream = Hashing { stream: &mut entry, hash: content.then(DefaultHasher::new) };
+            let found = texts.in_stream(&mut stream, keep, &mut start, &mut buffer);
+            note.content = stream.hash.map(|hash| hash.finish());
+            names.extend(found.context(DOING)?);
+            note.secret = question.answer(&start);
+            if is_kept(&path) {
+                seen.texts.insert(path.clone(), String::from_utf8_lossy(&start).into_owned());
+            }
+        }
+        for name in names {
+            let place = (name, place.to_owned());
+            if !seen.found.contains(&place) {
+                seen.found.push(place);
+            }
+        }
+        // The top folder itself is in some archives and not in others, and tells nothing.
+        if !path.is_empty() {
+            seen.files.insert(path, note);
+        }
+    }
+    Ok(seen)
+}
+
+/// Hashes what is read, where that is asked for.
+struct Hashing<'s> {
+    stream: &'s mut dyn Read,
+    hash: Option<DefaultHasher>,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        if let Some(hash) = &mut self.hash {
+            hash.write(&buffer[..count]);
+        }
+        Ok(count)
+    }
+}
+
+/// What the header of an entry tells, and the extended header before it.
+fn described<'t>(
+    entry: &mut tar::Entry<'_, &mut dyn Read>,
+    texts: &Texts<'t>,
+    names: &mut Vec<&'t str>,
+) -> anyhow::Result<Entry> {
+    let header = entry.header();
+    let kind = match header.entry_type() {
+        kind if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() => EntryKind::File,
+        kind if kind.is_dir() => EntryKind::Folder,
+        kind if kind.is_symlink() => EntryKind::Link,
+        kind if kind.is_hard_link() => EntryKind::HardLink,
+        _ => EntryKind::Other,
+    };
+    let mut note = Entry {
+        kind,
+        size: if kind == EntryKind::File { entry.size() } else { 0 },
+        mode: header.mode().context(DOING)? & 0o7777,
+        uid: header.uid().context(DOING)?,
+        gid: header.gid().context(DOING)?,
+        mtime: header.mtime().context(DOING)?,
+        ..Entry::default()
+    };
+    if let Some(target) = entry.link_name_bytes() {
+        names.extend(texts.in_bytes(&target));
+        note.target = Some(match kind {
+            EntryKind::HardLink => plain(&target),
+            _ => String::from_utf8_lossy(&target).into_owned(),
+        });
+    }
+    for extension in entry.pax_extensions().context(DOING)?.into_iter().flatten() {
+        let extension = extension.context(DOING)?;
+        names.extend(texts.in_bytes(extension.value_bytes()));
+        let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
+        if name == b"security.capability" {
+            note.capabilities = Some(extension.value_bytes().to_vec());
+        }
+        let name = String::from_utf8_lossy(name).into_owned();
+        note.attributes.insert(name, extension.value_bytes().to_vec());
+    }
+    Ok(note)
+}
+
+/// A path without `./` or `/` in front and without `/` at the end.
+fn plain(path: &[u8]) -> String {
+    let path = String::from_utf8_lossy(path);
+    let mut path: &str = &path;
+    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
+        path = rest;
+    }
+    let path = path.trim_end_matches('/');
+    if path == "." { String::new() } else { path.to_owned() }
+}
+
+/// Looks for the texts in every string of the config: history, environment, labels and the rest.
+fn in_config(value: &Value, place: &str, texts: &Texts<'_>, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.extend(
+            texts
+                .in_bytes(text.as_bytes())
+                .into_iter()
+                .map(|name| format!("{name}: in the config, {place}")),
+        ),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                in_config(item, &format!("{place}[{index}]"), texts, found);
+            }
+        }
+        Value::Object(items) => {
+            let dot = if place.is_empty() { "" } else { "." };
+            for (key, item) in items {
+                let names = texts.in_bytes(key.as_bytes());
+                // What must not be there must not be shown either.
+                let shown = if names.is_empty() { key } else { "…" };
+                let place = format!("{place}{dot}{shown}");
+                let names = names.into_iter();
+                found.extend(names.map(|name| format!("{name}: in the config, a key, {place}")));
+                in_config(item, &place, texts, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

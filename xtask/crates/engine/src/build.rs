@@ -1,0 +1,154 @@
+//! A build as an engine is asked for it: plain data that [`super::words`] spells.
+
+use super::Kind;
+use process::files::Step;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The build argument that names the base image.
+pub const BASE_IMAGE: &str = "BASE_IMAGE";
+
+/// One build, decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Build {
+    /// `prod` or `dev`.
+    pub variant: &'static str,
+    /// Path of the Dockerfile below the top folder.
+    pub dockerfile: String,
+    /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
+    /// the labels as a last instruction; for a squash the target's stage has the instructions of
+    /// those that it is made from.
+    pub file: String,
+    /// Whether that file has the labels.
+    pub labels_in_file: bool,
+    /// The stage to build; `None` is the last one.
+    pub target: Option<String>,
+    /// What it starts from.
+    pub base: Base,
+    /// The local references that the image gets once it is verified; the first is *the* one.
+    pub references: Vec<String>,
+    /// Every label, by name.
+    pub labels: BTreeMap<String, String>,
+    /// Every build argument, by name.
+    pub build_args: BTreeMap<String, String>,
+    /// Variables of our own environment that are build arguments of the same name; their values
+    /// are not known here.
+    pub passed: Vec<String>,
+    /// What the build's environment has beside our own.
+    pub env: Vec<(String, String)>,
+    /// Secrets for the steps that mount them.
+    pub secrets: Vec<SecretMount>,
+    /// Use no cached layer.
+    pub no_cache: bool,
+    /// Make one layer above the base.
+    pub squash: bool,
+    /// The layer cache in a registry.
+    pub layer_cache: Option<Cache>,
+    /// The platform asked for.
+    pub platform: Option<String>,
+    /// Upper limit of the uncompressed layer bytes.
+    pub size_budget: Option<u64>,
+    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
+    /// which is a developer's and is never released.
+    pub exact_size: bool,
+    /// Folders and files that must be there first.
+    pub prepare: Vec<Step>,
+    /// Where the engine writes the image ID.
+    pub iidfile: PathBuf,
+    /// `TMPDIR` of the build.
+    pub tmp: PathBuf,
+}
+
+/// The image that a build starts from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// What `BASE_IMAGE` will be.
+    pub reference: String,
+    /// Its image ID, where it was inspected.
+    pub id: String,
+    /// The registry's digest, where it is known.
+    pub digest: Option<String>,
+    /// The digests of its uncompressed layers, where it was inspected.
+    pub layers: Vec<String>,
+    /// Its own labels, which every image made from it has, too.
+    pub labels: BTreeMap<String, String>,
+    /// Built from Debian packages because no registry could be reached.
+    pub standin: bool,
+    /// How it was found, for the first lines of the output.
+    pub why: String,
+}
+
+/// `--secret`: a value for the steps of the build that mount its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretMount {
+    /// The id that a `RUN --mount=type=secret` names.
+    pub id: String,
+    /// Where the value comes from; the value itself is never read here.
+    pub source: SecretSource,
+}
+
+/// Where a build secret comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `src=FILE`
+    File(String),
+    /// `env=VARIABLE`
+    Environment(String),
+}
+
+/// The tag under which an image keeps Docker's cache.
+const TAG: &str = "cache";
+
+/// A layer cache, as far as a build's command line depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// Registry and repository.
+    pub repository: String,
+    /// Whether layers are written there, too.
+    pub writes: bool,
+    /// The registry is this machine's and speaks no TLS.
+    pub plain: bool,
+}
+
+impl Cache {
+    /// The image that carries the cache, which Docker's builder can only keep in an image unless
+    /// its daemon stores images as containerd does.
+    pub fn image(&self) -> String {
+        format!("{}:{TAG}", self.repository)
+    }
+
+    /// What the last line of a failed build says about this cache, where it is about it.
+    pub fn trouble<'l>(&self, lines: &'l [String]) -> Option<&'l str> {
+        let registry = self.repository.split('/').next().unwrap_or_default();
+        let last = lines.iter().map(|line| line.trim()).rfind(|line| !line.is_empty())?;
+        (last.contains("cache") && last.contains(registry)).then_some(last)
+    }
+
+    /// How `kind` keeps it, for the output.
+    pub fn shown(&self, kind: Kind) -> String {
+        let place = match kind {
+            Kind::Podman => format!("each layer by itself in {}", self.repository),
+            Kind::Docker => format!("the layers of the last image, by {}", self.image()),
+        };
+        if self.writes { place } else { format!("{place}; only read: no login that may push") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_failed_over_its_cache_is_told_from_one_that_failed() {
+        let cache = Cache { repository: "r.example:5000/team/cache".into(), ..Cache::default() };
+        let check = |line: &str, expected: bool| {
+            let lines = ["--> Pushing cache r.example:5000/team/cache:12", line, ""];
+            assert_eq!(cache.trouble(&lines.map(String::from)).is_some(), expected, "{line}");
+        };
+        let podman =
+            "Error: failed pushing cache to {{{\"r.example:5000\" \"team/cache\"} \"12\"}}: 503";
+        check(podman, true);
+        check("Error: building at STEP \"RUN rm -rf /var/cache\": exit status 1", false);
+        check("Error: r.example:5000 says no", false);
+    }
+}

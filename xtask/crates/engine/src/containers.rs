@@ -1,0 +1,243 @@
+//! How each engine spells containers and networks: the second half of [`super::words`], for what
+//! runs instead of what is built.
+
+use super::capability::{Capability, has};
+use super::words::call;
+use super::{Engine, Kind};
+use process::invocation::Invocation;
+
+/// One container, decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The image that it runs.
+    pub image: String,
+    /// The command, instead of the image's own.
+    pub words: Vec<String>,
+    /// `ENTRYPOINT` instead of the image's own.
+    pub entrypoint: Option<String>,
+    /// Its environment.
+    pub env: Vec<(String, String)>,
+    /// The network that it is in; `None`: none at all.
+    pub network: Option<String>,
+    /// Names of other containers with their addresses, for `/etc/hosts`.
+    pub hosts: Vec<(String, String)>,
+    /// The port that is published on the loopback address.
+    pub publish: Option<u16>,
+    /// The port there; `None`: a random one.
+    pub host_port: Option<u16>,
+    /// Read-only root file system with a tmpfs on /tmp, no capability, no new privileges.
+    pub hardened: bool,
+    /// Folders that are volumes without a name and go with the container; also `FROM:TO[:OPTIONS]`.
+    pub volumes: Vec<String>,
+    /// `USER` instead of the image's own.
+    pub user: Option<String>,
+    /// Give it our terminal.
+    pub terminal: bool,
+    /// How the user's numbers are mapped (`--userns`).
+    pub user_namespace: Option<String>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Starts `container`; with `detach` it goes on, else it is waited for and removed.
+pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
+    let mut words: Vec<String> = vec!["run".into(), "--pull=never".into()];
+    words.push(if detach { "--detach" } else { "--rm" }.into());
+    if container.terminal {
+        words.push("-it".into());
+    }
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    option("--name", &container.name);
+    for (name, value) in &container.labels {
+        option("--label", &format!("{name}={value}"));
+    }
+    option("--network", container.network.as_deref().unwrap_or("none"));
+    for (name, address) in &container.hosts {
+        option("--add-host", &format!("{name}:{address}"));
+    }
+    if let Some(port) = container.publish {
+        let host = container.host_port.map(|port| port.to_string()).unwrap_or_default();
+        option("--publish", &format!("127.0.0.1:{host}:{port}"));
+    }
+    for (name, value) in &container.env {
+        option("--env", &format!("{name}={value}"));
+    }
+    for folder in &container.volumes {
+        option("--volume", folder);
+    }
+    if let Some(user) = &container.user {
+        option("--user", user);
+    }
+    if let Some(namespace) = &container.user_namespace {
+        option("--userns", namespace);
+    }
+    if let Some(entrypoint) = &container.entrypoint {
+        option("--entrypoint", entrypoint);
+    }
+    if container.hardened {
+        option("--tmpfs", "/tmp");
+        option("--cap-drop", "ALL");
+        option("--security-opt", "no-new-privileges");
+        words.push("--read-only".into());
+        if engine.kind == Kind::Podman {
+            // Podman would leave /run, /tmp and /var/tmp writable all the same.
+            words.push("--read-only-tmpfs=false".into());
+            if has(engine, Capability::TmpfsMode) {
+                // That takes /dev/shm along there; 64 MB as it has otherwise.
+                words.extend(["--tmpfs", "/dev/shm:mode=1777,size=64m"].map(String::from));
+            }
+        }
+    }
+    if detach && engine.kind == Kind::Docker {
+        // Docker runs health checks itself; not before the first interval, which is 30 s.
+        words.push("--health-interval=2s".into());
+    }
+    words.push(container.image.clone());
+    words.extend(container.words.iter().cloned());
+    call(engine, words)
+}
+
+/// Runs a command in a container.
+pub fn exec(engine: &Engine, name: &str, command: &[&str]) -> Invocation {
+    call(engine, ["exec", name].into_iter().chain(command.iter().copied()))
+}
+
+/// What the engine itself says about a container's health: Podman asks now (it has no timer where
+/// systemd is missing), Docker has asked before.
+pub fn health(engine: &Engine, name: &str) -> Invocation {
+    match engine.kind {
+        Kind::Podman => call(engine, ["healthcheck", "run", name]),
+        Kind::Docker => call(engine, ["inspect", "--format", "{{.State.Health.Status}}", name]),
+    }
+}
+
+/// Ends a container: SIGTERM, and after `seconds` SIGKILL.
+pub fn stop(engine: &Engine, name: &str, seconds: u64) -> Invocation {
+    let seconds = seconds.to_string();
+    call(engine, ["stop", "--time", seconds.as_str(), name])
+}
+
+/// Sends a signal to a container's first process.
+pub fn kill(engine: &Engine, name: &str, signal: &str) -> Invocation {
+    call(engine, ["kill", "--signal", signal, name])
+}
+
+/// Whether a container runs, and its exit status: `running 0`, `exited 143`.
+pub fn state(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{.State.Status}} {{.State.ExitCode}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
+/// The addresses of a container in its networks, one a line.
+pub fn addresses(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{range .NetworkSettings.Networks}}{{println .IPAddress}}{{end}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
+/// All that a container has printed.
+pub fn logs(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["logs", name])
+}
+
+/// The address that a port of a container is published on.
+pub fn port(engine: &Engine, name: &str, port: u16) -> Invocation {
+    let port = format!("{port}/tcp");
+    call(engine, ["port", name, port.as_str()])
+}
+
+/// Removes a container and its volumes without a name, ending it first where it runs.
+pub fn remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["rm", "--force", "--volumes", name])
+}
+
+/// Makes a network.
+pub fn network_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
+    let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
+    let words = ["network".to_owned(), "create".to_owned()].into_iter().chain(labels);
+    call(engine, words.chain([name.to_owned()]))
+}
+
+/// Makes a volume.
+pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
+    let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
+    let words = ["volume".to_owned(), "create".to_owned()].into_iter().chain(labels);
+    call(engine, words.chain([name.to_owned()]))
+}
+
+/// Removes a volume.
+pub fn volume_remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["volume", "rm", name])
+}
+
+/// Prints the last lines that a container printed, and what it prints from now on until it ends.
+pub fn follow(engine: &Engine, name: &str, last: &str) -> Invocation {
+    call(engine, ["logs", "--follow", "--tail", last, name])
+}
+
+/// Runs a command in a container, with our standard input, or our `terminal`.
+pub fn exec_attached(
+    engine: &Engine,
+    name: &str,
+    command: &[String],
+    terminal: bool,
+) -> Invocation {
+    let words = ["exec", if terminal { "-it" } else { "-i" }, name].into_iter();
+    call(engine, words.map(str::to_owned).chain(command.iter().cloned()))
+}
+
+/// The image that a container was made from, and its state: `sha256:… running`.
+pub fn made_from(engine: &Engine, name: &str) -> Invocation {
+    let form = "{{.Image}} {{.State.Status}}";
+    call(engine, ["container", "inspect", "--format", form, name])
+}
+
+/// Removes a network.
+pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
+    call(engine, ["network", "rm", name])
+}
+
+/// The ids of all containers, one a line.
+pub fn all(engine: &Engine) -> Invocation {
+    call(engine, ["ps", "--all", "--no-trunc", "--quiet"])
+}
+
+/// What containers were made from: `IMAGE STATE NAME` a line.
+pub fn images(engine: &Engine, ids: &[String]) -> Invocation {
+    let form = ["container", "inspect", "--format", "{{.Image}} {{.State.Status}} {{.Name}}"];
+    call(engine, form.into_iter().chain(ids.iter().map(String::as_str)))
+}
+
+/// What can have a label of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A container, running or not.
+    Container,
+    /// A network.
+    Network,
+    /// A volume with a name.
+    Volume,
+}
+
+/// The ids of all things that have the label `label`.
+pub fn labelled(engine: &Engine, thing: Thing, label: &str) -> Invocation {
+    let filter = format!("label={label}");
+    let words: &[&str] = match thing {
+        Thing::Container => &["ps", "--all", "--no-trunc", "--quiet"],
+        Thing::Network => &["network", "ls", "--quiet"],
+        Thing::Volume => &["volume", "ls", "--quiet"],
+    };
+    call(engine, words.iter().copied().chain(["--filter", filter.as_str()]))
+}
+
+/// The value of a label.
+pub fn label_of(engine: &Engine, thing: Thing, id: &str, label: &str) -> Invocation {
+    let (kind, labels) = match thing {
+        Thing::Container => ("container", ".Config.Labels"),
+        Thing::Network => ("network", ".Labels"),
+        Thing::Volume => ("volume", ".Labels"),
+    };
+    let form = format!("{{{{index {labels} \"{label}\"}}}}");
+    call(engine, [kind, "inspect", "--format", form.as_str(), id])
+}

@@ -1,0 +1,97 @@
+//! An engine: its product, its version, and how it is called on this machine.
+
+use clap::ValueEnum;
+use std::fmt;
+
+/// Podman or Docker (BuildKit).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+pub enum Kind {
+    /// Podman, 4.3 or newer
+    Podman,
+    /// Docker with BuildKit
+    Docker,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+impl Kind {
+    /// The name of the program.
+    pub fn program(self) -> &'static str {
+        match self {
+            Kind::Podman => "podman",
+            Kind::Docker => "docker",
+        }
+    }
+
+    /// The product's name, as in a sentence.
+    pub fn title(self) -> &'static str {
+        match self {
+            Kind::Podman => "Podman",
+            Kind::Docker => "Docker",
+        }
+    }
+}
+
+/// Major, minor and patch number of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32, pub u32);
+
+impl Version {
+    /// The leading numbers of `text`: `4.3.1`, `v20.10.24+dfsg1`, `26.1`.
+    pub fn parse(text: &str) -> Option<Version> {
+        let mut numbers = text
+            .trim_start_matches('v')
+            .split(['.', '-', '+', '~'])
+            .map(|part| part.parse::<u32>().ok());
+        let major = numbers.next()??;
+        let minor = numbers.next().flatten().unwrap_or(0);
+        Some(Version(major, minor, numbers.next().flatten().unwrap_or(0)))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
+}
+
+/// A working engine, as found on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engine {
+    /// Which product.
+    pub kind: Kind,
+    /// What is called: a name on PATH, or a path where the first on PATH does not work.
+    pub program: String,
+    /// Version of what builds: Podman's own, or that of Docker's daemon.
+    pub version: Version,
+    /// `os/arch` that it builds for unasked; empty where nobody was asked.
+    pub platform: String,
+    /// Why this one: the first line of the output says it.
+    pub why: String,
+    /// Where its builds run and what says so, where that isn't simply here.
+    pub place: Option<String>,
+    /// The prefix that makes its commands work on this machine.
+    pub env: Vec<(String, String)>,
+    /// What works, but badly, with what to do about it.
+    pub warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        let check = |text: &str, expected| assert_eq!(Version::parse(text), expected, "{text}");
+        check("4.3.1", Some(Version(4, 3, 1)));
+        check("20.10.24+dfsg1", Some(Version(20, 10, 24)));
+        check("v26.1", Some(Version(26, 1, 0)));
+        check("5.0.0-rc1", Some(Version(5, 0, 0)));
+        check("", None);
+        check("podman", None);
+    }
+}

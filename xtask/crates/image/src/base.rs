@@ -1,0 +1,287 @@
+//! Where a base or service image comes from: the local store, else its registry, else, and only
+//! when no registry can be reached at all, a stand-in.
+
+use crate::network::{self, Network};
+use crate::platform;
+use crate::standin::{self, Recipe};
+use engine::build::Base;
+use engine::inspect::{self, Image};
+use engine::reference;
+use engine::{Engine, find, words};
+use process::environment::Environment;
+use process::failure::{Exit, Failure, failure_help};
+use process::invocation::Invocation;
+use process::notice::notice;
+use process::run::{self, QUESTION, Runner};
+use process::state::State;
+use std::path::{Path, PathBuf};
+
+/// What the search for an image needs to know.
+pub struct Source<'a> {
+    /// The surroundings.
+    pub environment: &'a Environment,
+    /// Starts the programs.
+    pub runner: &'a Runner,
+    /// Where answers are remembered.
+    pub state: &'a State,
+    /// The engine that will use the image; `None` where none works and one is only assumed.
+    pub engine: &'a Engine,
+    /// Whether the engine is only assumed, so that nothing can be asked of it.
+    pub assumed: bool,
+    /// Top folder of the workflow.
+    pub top: &'a Path,
+    /// Where the output of pulls goes.
+    pub log: PathBuf,
+    /// What the file says about the network.
+    pub network: &'a Network,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+impl Source<'_> {
+    /// Finds `reference`, fetching or making it where it isn't here. With `dry_run` the commands
+    /// that would do that come back instead.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for a reference that can't be; [`Exit::RegistryFailed`] and
+    /// [`Exit::RegistryRefused`] for a pull that fails; [`Exit::Engine`] when a stand-in can't be
+    /// made; 130 or 143 after a signal.
+    pub fn resolve(
+        &self,
+        text: &str,
+        pull: bool,
+        platform: Option<&str>,
+    ) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let wanted = reference::parse(text)?;
+        if self.assumed {
+            notice(&format!("assumed: {text} is in the local store"));
+            return Ok((
+                found(text, &Image::default(), "assumed to be in the local store"),
+                Vec::new(),
+            ));
+        }
+        let recipe = standin::recipe(&wanted);
+        let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
+        let (known, here) = run::both(
+            || {
+                let Source { engine, environment, runner, state, .. } = self;
+                registry::known_unreachable(&wanted, engine, environment, runner, state)
+            },
+            || self.here(text, own.as_ref()),
+        );
+        let (stored, standin) = here?;
+        // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
+        let local = wanted.registry == "localhost";
+        let own = Some(self.engine.platform.as_str()).filter(|own| !own.is_empty() && !local);
+        let needed = platform.or(own);
+        let here = stored
+            .as_ref()
+            .filter(|image| needed.is_none_or(|needed| platform::serves(&image.platform, needed)));
+        if let Some(image) = here.filter(|_| !pull) {
+            return Ok((found(text, image, "in the local store"), Vec::new()));
+        }
+        if local {
+            let store = format!("the store of {}", self.engine.program);
+            let message = match &stored {
+                Some(image) => {
+                    format!("looking for {text}: in {store} it is for {}", image.platform)
+                }
+                None => format!("looking for {text}: not in {store}"),
+            };
+            let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        // Who asks for a newer one doesn't want to hear what was true a while ago.
+        let reachable = match known?.filter(|_| !pull) {
+            Some(why) => Err(why),
+            None => registry::reachable(
+                &wanted,
+                self.engine,
+                self.environment,
+                self.runner,
+                self.state,
+            )?,
+        };
+        match reachable {
+            // Where another platform's is stored, its own must be asked for.
+            Ok(()) => self.pull(text, platform.or(needed.filter(|_| stored.is_some()))),
+            Err(why) if pull => {
+                Err(unreachable(text, &why, "leave out --pull to use what is here"))
+            }
+            Err(why) => self.stand_in(text, recipe, standin, platform, &why),
+        }
+    }
+
+    /// The image `text` and the stand-in of `recipe`, where they are in the local store.
+    fn here(
+        &self,
+        text: &str,
+        recipe: Option<&Recipe>,
+    ) -> anyhow::Result<(Option<Image>, Option<Image>)> {
+        let standin = recipe.map(|recipe| recipe.reference);
+        let names: Vec<&str> = [text].into_iter().chain(standin).collect();
+        Ok(told_apart(self.inspect(&names)?, standin))
+    }
+
+    fn inspect(&self, names: &[&str]) -> anyhow::Result<Vec<Image>> {
+        let answer = self.runner.ask(&words::inspect_all(self.engine, names), QUESTION)?;
+        let images = inspect::images(&answer.stdout);
+        if answer.good() { images } else { Ok(images.unwrap_or_default()) }
+    }
+
+    fn inspect_one(&self, name: &str) -> anyhow::Result<Image> {
+        Ok(self.inspect(&[name])?.pop().unwrap_or_default())
+    }
+
+    fn pull(&self, text: &str, platform: Option<&str>) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let invocation = words::pull(self.engine, text, platform);
+        if self.dry_run {
+            notice(&format!(
+                "assumed: {text} can be pulled; its digest, a label, is known only then"
+            ));
+            return Ok((found(text, &Image::default(), "to be pulled"), vec![invocation]));
+        }
+        notice(&format!("pulling {text}: it is not in the local store"));
+        let ended = self.runner.stream(&invocation, &self.log)?;
+        if ended.code != Some(0) {
+            return Err(pull_failed(text, &ended, &self.log).into());
+        }
+        let image = self.inspect_one(text)?;
+        Ok((found(text, &image, "pulled"), Vec::new()))
+    }
+
+    fn stand_in(
+        &self,
+        text: &str,
+        recipe: Option<Recipe>,
+        here: Option<Image>,
+        platform: Option<&str>,
+        why: &str,
+    ) -> anyhow::Result<(Base, Vec<Invocation>)> {
+        let Some(recipe) = recipe else {
+            return Err(unreachable(
+                text,
+                why,
+                "name an image that is in the local store with --base",
+            ));
+        };
+        let mirror = self.environment.variable("XTASK_DEBIAN_MIRROR");
+        let mirror = network::debian_mirror(mirror, self.network)?;
+        let cache = self.environment.cache()?;
+        let foreign = platform::foreign(platform, self.engine);
+        let making =
+            standin::making(&recipe, self.top, &cache, mirror.as_deref(), foreign, self.engine)?;
+        let reference = making.reference.as_str();
+        let why = format!("stand-in for {text}: {why}");
+        let base = |image: &Image| Base { standin: true, ..found(reference, image, &why) };
+        // Only its own platform's was asked for with the image itself.
+        let here = if foreign.is_some() { self.inspect(&[reference])?.pop() } else { here };
+        let current = |image: &&Image| image.labels.get(standin::LABEL) == Some(&making.recipe);
+        if let Some(image) = here.as_ref().filter(current) {
+            return Ok((base(image), Vec::new()));
+        }
+        if !making.fetch.is_empty()
+            && find::on_path(self.environment.path(), "mmdebstrap").is_empty()
+        {
+            let message =
+                format!("making the stand-in for {text}: mmdebstrap is not installed ({why})");
+            let help = "`cargo xtask setup` installs it on Debian and Ubuntu (`build --setup` on the way); elsewhere name an image that is in the local store with --base";
+            return Err(failure_help(Exit::Engine, message, help));
+        }
+        let steps: Vec<Invocation> = making.fetch.into_iter().chain([making.import]).collect();
+        if self.dry_run {
+            return Ok((base(&Image::default()), steps));
+        }
+        notice(&format!("making {reference} from Debian packages, once, in about a minute"));
+        let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
+        for step in &steps {
+            let ended = quiet.stream(step, &self.log)?;
+            if ended.code != Some(0) {
+                let step = format!("making the stand-in for {text} with {}", step.program);
+                return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());
+            }
+        }
+        Ok((base(&self.inspect_one(reference)?), Vec::new()))
+    }
+}
+
+/// The engines leave out what isn't there: which of the two is `images`, when it is only one?
+fn told_apart(images: Vec<Image>, standin: Option<&str>) -> (Option<Image>, Option<Image>) {
+    let mut images = images.into_iter();
+    let is_standin =
+        |image: &Image| standin.is_some_and(|name| image.references.iter().any(|own| own == name));
+    match (images.next(), images.next()) {
+        (Some(only), None) if is_standin(&only) => (None, Some(only)),
+        both => both,
+    }
+}
+
+fn found(reference: &str, image: &Image, why: &str) -> Base {
+    Base {
+        reference: reference.to_owned(),
+        id: image.id.clone(),
+        digest: inspect::registry_digest(image, reference),
+        layers: image.layers.clone(),
+        labels: image.labels.clone(),
+        standin: false,
+        why: why.to_owned(),
+    }
+}
+
+fn unreachable(text: &str, why: &str, help: &str) -> anyhow::Error {
+    let message = format!("fetching {text}: no registry can be reached: {why}");
+    failure_help(Exit::RegistryFailed, message, help)
+}
+
+/// A registry that says no will say it again; anything else may pass.
+fn pull_failed(text: &str, ended: &run::Ended, log: &Path) -> Failure {
+    let said = ended.lines.join("\n").to_lowercase();
+    let final_words = [
+        "unauthorized",
+        "authentication required",
+        "denied",
+        "forbidden",
+        "not found",
+        "manifest unknown",
+        "name unknown",
+        "invalid reference",
+    ];
+    let refused = final_words.iter().any(|word| said.contains(word));
+    let exit = if refused { Exit::RegistryRefused } else { Exit::RegistryFailed };
+    run::step_failed(exit, &format!("pulling {text}"), ended, log)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_answer_for_two_questions_is_known_by_its_name() {
+        let image = |name: &str| Image { references: vec![name.to_owned()], ..Image::default() };
+        let (asked, standin) = (image("python:3.12"), image("localhost/standin"));
+        let check = |images: &[&Image], name, expected: (Option<&Image>, Option<&Image>)| {
+            let images = images.iter().map(|image| (*image).clone()).collect();
+            let expected = (expected.0.cloned(), expected.1.cloned());
+            assert_eq!(told_apart(images, name), expected);
+        };
+        let name = Some("localhost/standin");
+        check(&[&asked, &standin], name, (Some(&asked), Some(&standin)));
+        check(&[&asked], name, (Some(&asked), None));
+        check(&[&standin], name, (None, Some(&standin)));
+        check(&[&standin], None, (Some(&standin), None));
+        check(&[], name, (None, None));
+    }
+
+    #[test]
+    fn what_a_registry_refuses_is_told_from_what_may_pass() {
+        let check = |line: &str, expected| {
+            let ended = run::Ended { code: Some(125), lines: vec![line.to_owned()] };
+            assert_eq!(pull_failed("x", &ended, Path::new("log")).exit, expected, "{line}");
+        };
+        check("reading manifest: manifest unknown", Exit::RegistryRefused);
+        check("unauthorized: authentication required", Exit::RegistryRefused);
+        check("received unexpected HTTP status: 503 Service Unavailable", Exit::RegistryFailed);
+        check("toomanyrequests: You have reached your pull rate limit", Exit::RegistryFailed);
+        check("dial tcp: i/o timeout", Exit::RegistryFailed);
+    }
+}

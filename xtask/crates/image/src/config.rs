@@ -1,0 +1,365 @@
+//! `docker/image.toml`, read once: the file as written (`raw`, with line numbers and all mistakes
+//! at once) and as resolved (this module), which the plans read.
+
+use crate::network::{self, Network};
+use crate::tags::Rules;
+use anyhow::Context as _;
+use engine::Kind;
+use process::failure::{Exit, Failure, failure_help};
+use process::state::State;
+use std::path::{Path, PathBuf};
+
+pub mod dev;
+pub mod push;
+mod raw;
+pub mod smoke;
+
+/// Where the configuration stands, below the top folder of the workflow.
+pub const PATH: &str = "docker/image.toml";
+
+/// The resolved configuration: defaults filled in, every value checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Name and static labels of the image.
+    pub image: Image,
+    /// The Django project, as far as the image must know it.
+    pub app: App,
+    /// The engine that the file asks for.
+    pub engine: Option<Kind>,
+    /// What `build --prod` makes.
+    pub prod: Variant,
+    /// What `build --dev` makes.
+    pub dev: Variant,
+    /// The images of PostgreSQL and Redis.
+    pub services: Services,
+    /// What a closed network has of its own.
+    pub network: Network,
+    /// Paths that the secrets gate lets through.
+    pub allow_secrets: Vec<String>,
+    /// What the image of a commit is called.
+    pub tags: Rules,
+    /// What `smoke-test` asks of this project.
+    pub smoke: smoke::Smoke,
+    /// Where `push` pushes to, and where layers are kept.
+    pub push: push::Push,
+    /// What `dev` runs with.
+    pub dev_site: dev::Dev,
+}
+
+/// `[image]`: the repository name and the labels that don't come from git.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Repository of the local tags.
+    pub name: String,
+    /// `org.opencontainers.image.title`.
+    pub title: String,
+    /// `org.opencontainers.image.description`.
+    pub description: String,
+    /// `org.opencontainers.image.authors`.
+    pub authors: String,
+    /// `org.opencontainers.image.vendor`.
+    pub vendor: String,
+    /// `org.opencontainers.image.url`.
+    pub url: String,
+    /// `org.opencontainers.image.source`.
+    pub source: String,
+    /// `org.opencontainers.image.licenses`, an SPDX expression.
+    pub licenses: String,
+}
+
+/// `[app]`: what is passed to the Dockerfiles as build arguments. What the file leaves out is
+/// not passed, so that the Dockerfile's own default stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    /// `APP_MODULE`.
+    pub module: String,
+    /// `CELERY_QUEUES`.
+    pub queues: String,
+    /// `ASGI_APPLICATION`.
+    pub asgi: Option<String>,
+    /// `WSGI_APPLICATION`.
+    pub wsgi: Option<String>,
+    /// `APP_USER`.
+    pub user: Option<String>,
+    /// `REQUIRED_ENVIRONMENT`.
+    pub required_environment: Option<Vec<String>>,
+}
+
+/// `[variant.prod]` or `[variant.dev]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Path of the Dockerfile below the top folder.
+    pub dockerfile: String,
+    /// The stage to build; `None` is the last one.
+    pub target: Option<String>,
+    /// Reference of the base image.
+    pub base: String,
+    /// Upper limit of the uncompressed layer bytes.
+    pub size_budget: Option<u64>,
+}
+
+/// `[services]`: references of the images that the payload needs beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Services {
+    /// PostgreSQL.
+    pub postgres: String,
+    /// Redis.
+    pub redis: String,
+}
+
+/// Reference of the official slim Python image of a version, Debian 12 (requirement A2).
+pub fn python_base(version: &str) -> String {
+    format!("docker.io/library/python:{version}-slim-bookworm")
+}
+
+/// A checkout with a `docker/image.toml`.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Its top folder.
+    pub top: PathBuf,
+    /// What its `docker/image.toml` says.
+    pub config: Config,
+    /// What we keep there.
+    pub state: State,
+}
+
+impl Workflow {
+    /// The workflow that `folder` belongs to.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when there is none, or its `docker/image.toml` has mistakes.
+    pub fn of(folder: &Path) -> anyhow::Result<Workflow> {
+        let top = find_top(folder).ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                format!("looking for {PATH} in {} and above: not there", folder.display()),
+                "run this inside a checkout of the workflow, or name one with -C DIR",
+            )
+        })?;
+        let config = read(&top)?;
+        let state = State::of(&top);
+        Ok(Workflow { top, config, state })
+    }
+}
+
+/// The workflow's top folder: `folder` or the nearest parent that holds `docker/image.toml`.
+pub fn find_top(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|above| above.join(PATH).is_file()).map(Path::to_path_buf)
+}
+
+/// Reads and checks `top`/docker/image.toml, and what the project asks of a smoke test.
+///
+/// # Errors
+/// [`Exit::Usage`] with one help line for every mistake in a file, in the order of its lines.
+pub fn read(top: &Path) -> anyhow::Result<Config> {
+    let mut config = parse(&text_of(&top.join(PATH))?).map_err(|found| mistakes(PATH, found))?;
+    let own = top.join(smoke::PATH);
+    if own.is_file() {
+        let added = smoke::add(config.smoke, &text_of(&own)?);
+        config.smoke = added.map_err(|found| mistakes(smoke::PATH, found))?;
+    }
+    Ok(config)
+}
+
+fn text_of(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path)
+        .with_context(|| format!("reading {}", path.display()))
+        .map_err(|error| error.context(process::failure::failure(Exit::Usage, "configuration")))
+}
+
+fn mistakes(file: &str, found: Vec<Mistake>) -> Failure {
+    let count = found.len();
+    let plural = if count == 1 { "mistake" } else { "mistakes" };
+    let help = found.into_iter().map(|one| format!("{file}:{}: {}", one.line, one.message));
+    Failure {
+        exit: Exit::Usage,
+        message: format!("reading {file}: {count} {plural}"),
+        help: help.collect(),
+    }
+}
+
+/// A mistake in the file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mistake {
+    /// Line, from 1.
+    pub line: usize,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Parses the text of an `image.toml`; all mistakes at once, sorted by line.
+pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
+    let mut file = raw::File::parse(text);
+    let config = resolve(&mut file);
+    file.into_result(config)
+}
+
+fn resolve(file: &mut raw::File<'_>) -> Config {
+    file.only_tables(&[
+        "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
+        "push", "cache", "dev",
+    ]);
+    file.only_keys(
+        "image",
+        &["name", "title", "description", "authors", "vendor", "url", "source", "licenses"],
+    );
+    file.only_keys("app", &["module", "queues", "asgi", "wsgi", "user", "required_environment"]);
+    file.only_keys("engine", &["name"]);
+    file.only_keys("variant", &["prod", "dev"]);
+    file.only_keys("variant.prod", &["dockerfile", "target", "base", "python", "size_budget"]);
+    file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
+    file.only_keys("services", &["postgres", "redis"]);
+    file.only_keys("network", &["index_url", "debian_mirror"]);
+    file.only_keys("context", &["allow_secrets"]);
+
+    let name = file.required("image", "name");
+    if !name.is_empty() {
+        let local = format!("localhost/{name}");
+        match engine::reference::parse(&local) {
+            Ok(reference) if reference.tag.is_none() && reference.digest.is_none() => {}
+            Ok(_) => file.mistake("image", "name", "a repository without tag or digest".into()),
+            Err(error) => file.mistake("image", "name", format!("{error:#}")),
+        }
+    }
+    let image = Image {
+        name,
+        title: file.required("image", "title"),
+        description: file.required("image", "description"),
+        authors: file.required("image", "authors"),
+        vendor: file.required("image", "vendor"),
+        url: file.required("image", "url"),
+        source: file.required("image", "source"),
+        licenses: file.required("image", "licenses"),
+    };
+    let app = App {
+        module: file.required("app", "module"),
+        queues: file.required("app", "queues"),
+        asgi: file.string("app", "asgi"),
+        wsgi: file.string("app", "wsgi"),
+        user: file.string("app", "user"),
+        required_environment: file.strings("app", "required_environment"),
+    };
+    let engine = file.string("engine", "name").and_then(|name| match name.as_str() {
+        "podman" => Some(Kind::Podman),
+        "docker" => Some(Kind::Docker),
+        other => {
+            file.mistake("engine", "name", format!("unknown engine `{other}`: podman or docker"));
+            None
+        }
+    });
+    let push = push::push(file, &image.name);
+    Config {
+        image,
+        app,
+        engine,
+        prod: variant(file, "variant.prod", "docker/Dockerfile", Some("runtime"), Some("500 MB")),
+        dev: variant(file, "variant.dev", "docker/Dockerfile.dev", None, None),
+        services: Services {
+            postgres: reference(file, "services", "postgres", "docker.io/library/postgres:16"),
+            redis: reference(file, "services", "redis", "docker.io/library/redis:7"),
+        },
+        network: Network {
+            index_url: url(file, "index_url", "set UV_DEFAULT_INDEX instead"),
+            debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
+        },
+        allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
+        tags: tags(file),
+        smoke: smoke::read(file),
+        push,
+        dev_site: dev::read(file),
+    }
+}
+
+fn tags(file: &mut raw::File<'_>) -> Rules {
+    file.only_keys(
+        "tags",
+        &["prefix", "minor", "major", "latest", "other_tags", "branch", "pull_request"],
+    );
+    let all = Rules::default();
+    let mut on = |key: &str, default: bool| file.typed("tags", key).unwrap_or(default);
+    let rules = Rules {
+        minor: on("minor", all.minor),
+        major: on("major", all.major),
+        latest: on("latest", all.latest),
+        other_tags: on("other_tags", all.other_tags),
+        branch: on("branch", all.branch),
+        pull_request: on("pull_request", all.pull_request),
+        prefix: file.typed("tags", "prefix").unwrap_or(all.prefix),
+    };
+    // As git has it, so that a prefix that no git tag can have is a mistake and no silence.
+    if !git2::Reference::is_valid_name(&format!("refs/tags/{}1.2.3", rules.prefix)) {
+        let message = format!("no git tag can begin with `{}`", rules.prefix);
+        file.mistake("tags", "prefix", message);
+    }
+    rules
+}
+
+fn url(file: &mut raw::File<'_>, key: &str, instead: &str) -> Option<String> {
+    let text = file.string("network", key)?;
+    if let Some(mistake) = network::mistake(&text, instead) {
+        file.mistake("network", key, mistake);
+    }
+    Some(text)
+}
+
+fn variant(
+    file: &mut raw::File<'_>,
+    table: &str,
+    dockerfile: &str,
+    target: Option<&str>,
+    budget: Option<&str>,
+) -> Variant {
+    let python = file.string(table, "python");
+    if python.is_some() && file.has(table, "base") {
+        file.mistake(table, "python", "`base` and `python` exclude each other".into());
+    }
+    let default_base = python_base(python.as_deref().unwrap_or("3.12"));
+    let size_budget = file.string(table, "size_budget").or_else(|| budget.map(str::to_owned));
+    Variant {
+        dockerfile: file.string(table, "dockerfile").unwrap_or_else(|| dockerfile.to_owned()),
+        target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
+        base: reference(file, table, "base", &default_base),
+        size_budget: size_budget.and_then(|text| match bytes(&text) {
+            Some(bytes) => Some(bytes),
+            None => {
+                let message = format!("`{text}` is no size: a number and MB or MiB, as `500 MB`");
+                file.mistake(table, "size_budget", message);
+                None
+            }
+        }),
+    }
+}
+
+fn reference(file: &mut raw::File<'_>, table: &str, key: &str, default: &str) -> String {
+    let text = file.string(table, key).unwrap_or_else(|| default.to_owned());
+    match engine::reference::parse(&text) {
+        Ok(_) if engine::reference::is_short(&text) => {
+            let message = format!(
+                "`{text}` names no registry, which Podman asks for or refuses: write docker.io/library/… or the like"
+            );
+            file.mistake(table, key, message);
+        }
+        Ok(_) => {}
+        Err(error) => file.mistake(table, key, format!("{error:#}")),
+    }
+    text
+}
+
+/// A size as `500 MB` (10^6) or `500 MiB` (2^20), also kB, KiB, GB, GiB and plain bytes.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let factor = match text[digits.len()..].trim() {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! `[push]` and `[cache]`: where this project's images and their layers go.
+
+use super::raw::File;
+
+/// `[push]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Push {
+    /// Repositories, or registries that get one called as the image.
+    pub registries: Vec<String>,
+    /// The longest that one push may take, in seconds.
+    pub timeout: Option<u64>,
+    /// `[cache] registry`: the repository of the layer cache.
+    pub cache: Option<String>,
+}
+
+/// Reads `[push]` and `[cache]`; mistakes are noted in `file`.
+pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
+    file.only_keys("push", &["registries", "timeout_seconds"]);
+    let registries = file.strings("push", "registries").unwrap_or_default();
+    for text in &registries {
+        if let Err(error) = engine::reference::target(text, name) {
+            file.mistake("push", "registries", format!("{error:#}"));
+        }
+    }
+    file.only_keys("cache", &["registry"]);
+    let cache = file.string("cache", "registry");
+    if let Err(error) = engine::reference::cache_repository(None, cache.as_deref(), name) {
+        file.mistake("cache", "registry", format!("{error:#}"));
+    }
+    Push { registries, timeout: file.typed("push", "timeout_seconds"), cache }
+}

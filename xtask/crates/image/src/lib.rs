@@ -1,0 +1,19 @@
+//! What an image is: its configuration, labels and tags, the plan of a build, a squash, a push and a
+//! release, and what carries one out and verifies it.
+
+pub mod base;
+pub mod cache;
+pub mod config;
+pub mod fingerprint;
+pub mod labels;
+pub mod network;
+pub mod plan;
+pub mod platform;
+pub mod project;
+pub mod push;
+pub mod report;
+pub mod squash;
+pub mod standin;
+pub mod stored;
+pub mod tags;
+pub mod verify;

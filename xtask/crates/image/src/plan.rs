@@ -1,0 +1,317 @@
+//! What a build will be, decided as plain data: no file, clock or environment is read here, so
+//! every decision is tested as a value and `--dry-run` can't drift from the real run.
+
+use crate::config::{App, Config, Variant};
+use crate::labels::{FROM_GIT, MERGE};
+use crate::network;
+use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
+use engine::dockerfile;
+use engine::label::{self, OCI};
+use engine::reference;
+use engine::{Engine, Kind, capability};
+use process::failure::{Exit, failure, failure_help};
+use process::files::Step;
+use process::state::State;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub mod dev;
+pub mod push;
+pub mod release;
+
+/// What the command line asks of a build.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// `--dev` instead of `--prod`.
+    pub dev: bool,
+    /// `--target`.
+    pub target: Option<String>,
+    /// `--tag`.
+    pub tags: Vec<String>,
+    /// `--build-arg`.
+    pub build_args: Vec<(String, String)>,
+    /// `--secret`.
+    pub secrets: Vec<SecretMount>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// `--no-cache`.
+    pub no_cache: bool,
+    /// `--squash`.
+    pub squash: bool,
+    /// `--platform`.
+    pub platform: Option<String>,
+}
+
+/// The world as far as a build depends on it, read at the top.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The engine that builds.
+    pub engine: &'a Engine,
+    /// `docker/image.toml`.
+    pub config: &'a Config,
+    /// The labels of git and of the configuration.
+    pub labels: BTreeMap<String, String>,
+    /// HEAD, 40 hexadecimal digits.
+    pub revision: &'a str,
+    /// Whether the image can differ from the commit.
+    pub changed: bool,
+    /// The text of the Dockerfile that is built.
+    pub dockerfile: String,
+    /// The base image.
+    pub base: Base,
+    /// The certificates that the build is to trust, where the machine has them.
+    pub ca_bundle: Option<PathBuf>,
+    /// The proxy variables that are set, by name.
+    pub proxies: Vec<String>,
+    /// The variable that names an index of Python packages, where one does.
+    pub index_variable: Option<&'static str>,
+    /// The layer cache in a registry, where one can be used.
+    pub layer_cache: Option<Cache>,
+    /// Top folder of the workflow.
+    pub top: &'a Path,
+    /// The folder that keeps cache mounts over all checkouts, and the user's id.
+    pub cache: (PathBuf, u32),
+}
+
+/// Decides a build.
+///
+/// # Errors
+/// [`Exit::Usage`] for a tag, label or secret that can't be, and for what the engine can't serve.
+pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
+    let config = facts.config;
+    let (variant, settings) =
+        if wishes.dev { ("dev", &config.dev) } else { ("prod", &config.prod) };
+    if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
+        capability::require(facts.engine, capability::Capability::SeveralPlatforms)?;
+    }
+    if wishes.squash {
+        capability::require(facts.engine, capability::Capability::SquashOwn)?;
+    }
+    let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
+    let state = State::of(facts.top);
+    let target = wishes.target.clone().or_else(|| settings.target.clone());
+    let end = end(facts, target.as_deref(), &settings.dockerfile)?;
+    let labels = labels(wishes, facts)?;
+    let mut prepare = prepare(facts, &state);
+    let own = state.folder.join("Dockerfile");
+    let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
+    let last = labels_in_file.then(|| label::instruction(&labels));
+    let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
+    let whole = settings.dockerfile.clone();
+    let change = match (flat.filter(|_| wishes.squash), last) {
+        (Some(mut lines), last) => {
+            lines.extend(last);
+            Some(Step::Lines { lines, file: own.clone() })
+        }
+        (None, Some(last)) => Some(Step::Ending { whole, count: end, last, file: own.clone() }),
+        (None, None) => None,
+    };
+    let file = match change {
+        Some(step) => {
+            prepare.push(step);
+            own.display().to_string()
+        }
+        None => settings.dockerfile.clone(),
+    };
+    Ok(Build {
+        variant,
+        dockerfile: settings.dockerfile.clone(),
+        file,
+        labels_in_file,
+        target,
+        base: facts.base.clone(),
+        references: references(wishes, facts, variant, stage.as_deref())?,
+        labels,
+        build_args: build_args(wishes, &config.app, &facts.base),
+        passed: passed(facts),
+        env: index_of_file(facts).into_iter().collect(),
+        secrets: secrets(wishes, facts, &state)?,
+        no_cache: wishes.no_cache,
+        squash: wishes.squash,
+        layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),
+        platform: wishes.platform.clone(),
+        size_budget: budget(wishes, settings, stage.as_deref()),
+        exact_size: !facts.changed,
+        prepare,
+        iidfile: state.iidfile(),
+        tmp: state.tmp(),
+    })
+}
+
+/// The last line of the target's stage, or else of the file.
+fn end(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
+    let stages = dockerfile::stage_ends(&facts.dockerfile);
+    let Some(target) = target else { return Ok(stages.last().map_or(0, |stage| stage.1)) };
+    let stage = stages.iter().find(|(name, _)| name == target);
+    stage.map(|stage| stage.1).ok_or_else(|| {
+        let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
+        let message = format!("building the stage {target}: {dockerfile} has none of that name");
+        failure_help(Exit::Usage, message, format!("one of {}", names.join(", ")))
+    })
+}
+
+/// The budget is that of the variant's own image, not of one of its stages.
+fn budget(wishes: &Wishes, settings: &Variant, stage: Option<&str>) -> Option<u64> {
+    settings.size_budget.filter(|_| stage.is_none() && wishes.platform.is_none())
+}
+
+/// `NAME:prod`, `NAME:dev` or `NAME:STAGE`, for the prod image also `NAME:sha-<12>` (with `-dirty`
+/// where it can differ from the commit), then those of `--tag`; as the engine spells local names.
+fn references(
+    wishes: &Wishes,
+    facts: &Facts<'_>,
+    variant: &str,
+    stage: Option<&str>,
+) -> anyhow::Result<Vec<String>> {
+    let name = &facts.config.image.name;
+    let mut tags = vec![stage.unwrap_or(variant).to_owned()];
+    if !wishes.dev && stage.is_none() {
+        let dirty = if facts.changed { "-dirty" } else { "" };
+        let short: String = facts.revision.chars().take(12).collect();
+        tags.push(format!("sha-{short}{dirty}"));
+    }
+    let mut references: Vec<String> =
+        tags.iter().map(|tag| local(facts.engine.kind, name, tag)).collect();
+    for tag in &wishes.tags {
+        references.push(asked(facts.engine.kind, name, tag)?);
+    }
+    let mut unique = Vec::new();
+    for reference in references {
+        if !unique.contains(&reference) {
+            unique.push(reference);
+        }
+    }
+    Ok(unique)
+}
+
+/// The reference that `--tag` asks for: a tag of `name`, or a whole reference.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is neither, and for a reference without a tag or with a digest.
+pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
+    if reference::is_tag(tag) {
+        return Ok(local(kind, name, tag));
+    }
+    let parsed = reference::parse(tag)?;
+    if parsed.digest.is_some() {
+        let message = format!("tagging the image {tag}: a digest can't be chosen");
+        return Err(failure_help(Exit::Usage, message, "leave out `@sha256:…`"));
+    }
+    if parsed.tag.is_none() {
+        let message = format!("tagging the image {tag}: it names no tag");
+        return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
+    }
+    Ok(match (reference::is_short(tag), kind) {
+        (true, Kind::Podman) => format!("localhost/{tag}"),
+        _ => tag.to_owned(),
+    })
+}
+
+/// A local image's name as the engine prints it: Podman puts `localhost/` before it.
+pub fn local(kind: Kind, name: &str, tag: &str) -> String {
+    match kind {
+        Kind::Podman => format!("localhost/{name}:{tag}"),
+        Kind::Docker => format!("{name}:{tag}"),
+    }
+}
+
+fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut labels = facts.labels.clone();
+    labels.insert(format!("{OCI}base.name"), facts.base.reference.clone());
+    if let Some(digest) = &facts.base.digest {
+        labels.insert(format!("{OCI}base.digest"), digest.clone());
+    }
+    for (name, value) in &wishes.labels {
+        if name == MERGE || name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
+            let message = format!("adding the label {name}: it comes from git and the build");
+            let help =
+                "commit, tag or set --base instead; `cargo xtask label` shows what it will be";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        labels.insert(name.clone(), value.clone());
+    }
+    Ok(labels)
+}
+
+fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, String> {
+    let known = [
+        (BASE_IMAGE, Some(base.reference.clone())),
+        ("APP_MODULE", Some(app.module.clone())),
+        ("CELERY_QUEUES", Some(app.queues.clone())),
+        ("ASGI_APPLICATION", app.asgi.clone()),
+        ("WSGI_APPLICATION", app.wsgi.clone()),
+        ("APP_USER", app.user.clone()),
+        ("REQUIRED_ENVIRONMENT", app.required_environment.as_ref().map(|names| names.join(" "))),
+    ];
+    let mut all: BTreeMap<String, String> =
+        known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    all.extend(wishes.build_args.iter().cloned());
+    all
+}
+
+/// Proxies go by name: their values never stand in a command line. Both engines know these names
+/// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman
+/// has the environment of its own machine.
+fn passed(facts: &Facts<'_>) -> Vec<String> {
+    let unasked = capability::has(facts.engine, capability::Capability::ProxiesPassed);
+    if unasked && facts.engine.place.is_none() { Vec::new() } else { facts.proxies.clone() }
+}
+
+/// The index that `docker/image.toml` names, where the environment names none.
+fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
+    let url = facts.config.network.index_url.clone()?;
+    facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
+}
+
+fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<Vec<SecretMount>> {
+    let mut secrets = Vec::new();
+    let file = |id: &str, path: &Path| SecretMount {
+        id: id.to_owned(),
+        source: SecretSource::File(path.display().to_string()),
+    };
+    if facts.engine.kind == Kind::Podman {
+        secrets.push(file("checkout", &state.marker()));
+    }
+    if !wishes.secrets.iter().any(|secret| secret.id == "ca")
+        && let Some(bundle) = &facts.ca_bundle
+    {
+        secrets.push(file("ca", bundle));
+    }
+    // A secret and no argument: it can hold a password, and another index is no reason to build
+    // a layer anew.
+    let of_file = index_of_file(facts).map(|(name, _)| name);
+    if !wishes.secrets.iter().any(|secret| secret.id == "index")
+        && let Some(name) = facts.index_variable.map(str::to_owned).or(of_file)
+    {
+        secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
+    }
+    for secret in &wishes.secrets {
+        if secrets.iter().any(|other| other.id == secret.id) {
+            return Err(failure(
+                Exit::Usage,
+                format!("reading --secret: the id `{}` is there twice or is ours", secret.id),
+            ));
+        }
+        secrets.push(secret.clone());
+    }
+    Ok(secrets)
+}
+
+/// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
+/// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
+fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Step> {
+    let (cache, uid) = &facts.cache;
+    let tmp = state.tmp();
+    let mut steps =
+        vec![Step::Folders(vec![tmp.clone(), cache.clone()]), Step::Gone(state.iidfile())];
+    if facts.engine.kind == Kind::Podman {
+        steps.push(Step::Present(state.marker()));
+        for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
+            steps.push(Step::Link { target: cache.clone(), place: tmp.join(link) });
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What `dev` runs, as plain data: PostgreSQL and Redis, and web, worker and beat of the
+//! development image with the checkout mounted.
+
+use crate::config::Config;
+use crate::fingerprint::hash;
+use engine::containers::Container;
+use engine::label;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The label that says which checkout a container, a network or a volume belongs to.
+pub const CHECKOUT: &str = "dev.senex.xtask.dev";
+/// The label of a development image with the hash of what it was made from.
+pub const INPUTS: &str = "dev.senex.xtask.dev-inputs";
+/// What a development image is made from, beside its base: files and folders.
+pub const MADE_FROM: [&str; 6] = [
+    "app/pyproject.toml",
+    "app/uv.lock",
+    "docker/installer.txt",
+    "docker/entrypoint.sh",
+    "docker/healthcheck",
+    "docker/container",
+];
+/// Those that stand in for what production has.
+pub const SERVICES: [&str; 2] = ["postgres", "redis"];
+/// Those that run the application.
+pub const ROLES: [&str; 3] = ["web", "worker", "beat"];
+/// The image's first program, which chooses settings and home.
+pub const ENTRYPOINT: &str = "/usr/local/lib/container/entrypoint.sh";
+/// Where `docker/dev` is in the containers.
+const TOOLS: &str = "/usr/local/lib/dev";
+/// The port of the site in its container.
+pub const PORT: u16 = 8000;
+/// Name and password of the database and its user, which only this network reaches.
+const DATABASE: &str = "development";
+/// For everything that must be set: 32 bytes in URL-safe Base64, as Fernet keys are. It must never
+/// change: what the database holds may be encrypted by it.
+const KEY: &str = "ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM=";
+
+/// Who the application is in its containers, so that what it writes belongs to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum User {
+    /// The image's own, which is the caller outside: rootless Podman.
+    Caller,
+    /// These numbers of user and group: the checkout's owner.
+    Numbers(u32, u32),
+}
+
+/// What a topology is made from.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The resolved `docker/image.toml`.
+    pub config: &'a Config,
+    /// The top folder of the checkout.
+    pub top: &'a Path,
+    /// The development image.
+    pub image: String,
+    /// The images of PostgreSQL and Redis.
+    pub services: [String; 2],
+    /// Who runs the application.
+    pub user: User,
+    /// Whether SELinux must be told that several containers share a folder.
+    pub selinux: bool,
+    /// The port of the site on this machine.
+    pub port: u16,
+    /// The addresses of the services by their names, once they are known.
+    pub hosts: Vec<(String, String)>,
+}
+
+/// The first 8 hexadecimal digits of the hash of a checkout's path.
+pub fn checkout(top: &Path) -> String {
+    hash(&[top.as_os_str().as_encoded_bytes()])[..8].to_owned()
+}
+
+/// The name of a container, of the network or of a volume.
+pub fn name(top: &Path, what: &str) -> String {
+    format!("xtask-dev-{}-{what}", checkout(top))
+}
+
+/// What everything of a checkout is labelled with.
+pub fn all_labels(top: &Path) -> Vec<(String, String)> {
+    vec![(label::OURS.into(), "1".into()), (CHECKOUT.into(), checkout(top))]
+}
+
+impl Facts<'_> {
+    /// The name of a container, of the network or of a volume.
+    pub fn name(&self, what: &str) -> String {
+        name(self.top, what)
+    }
+
+    fn container(&self, what: &str) -> Container {
+        Container {
+            name: self.name(what),
+            network: Some(self.name("network")),
+            labels: all_labels(self.top),
+            ..Container::default()
+        }
+    }
+
+    /// PostgreSQL and Redis.
+    pub fn services(&self) -> [Container; 2] {
+        let [postgres, redis] = self.services.clone();
+        let env = ["POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"];
+        [
+            Container {
+                image: postgres,
+                env: env.map(|name| (name.to_owned(), DATABASE.to_owned())).to_vec(),
+                volumes: vec![format!("{}:/var/lib/postgresql/data", self.name("postgres"))],
+                ..self.container("postgres")
+            },
+            Container { image: redis, ..self.container("redis") },
+        ]
+    }
+
+    /// A container of the development image that has the checkout.
+    fn application(&self, what: &str) -> Container {
+        let (user, user_namespace) = match self.user {
+            // Podman 4.3 has this spelling; as root it is an error.
+            User::Caller => (None, Some("keep-id:uid=1000,gid=1000".to_owned())),
+            User::Numbers(user, group) => (Some(format!("{user}:{group}")), None),
+        };
+        // Shared by several containers: never `Z`, which gives it to one alone.
+        let label = if self.selinux { "z" } else { "" };
+        let mount = |from: &str, to: &str, options: &[&str]| {
+            let options: Vec<&str> =
+                options.iter().copied().chain([label]).filter(|word| !word.is_empty()).collect();
+            let end =
+                if options.is_empty() { String::new() } else { format!(":{}", options.join(",")) };
+            format!("{}:{to}{end}", self.top.join(from).display())
+        };
+        Container {
+            image: self.image.clone(),
+            volumes: vec![mount("app", "/app", &[]), mount("docker/dev", TOOLS, &["ro"])],
+            user,
+            user_namespace,
+            ..self.container(what)
+        }
+    }
+
+    /// The environment of the application.
+    fn environment(&self) -> Vec<(String, String)> {
+        let required = self.config.app.required_environment.clone();
+        let required = required
+            .unwrap_or_else(|| vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()]);
+        let mut all: BTreeMap<String, String> =
+            required.into_iter().map(|name| (name, KEY.to_owned())).collect();
+        let redis = format!("redis://{}:6379/0", self.name("redis"));
+        let (postgres, database) = (self.name("postgres"), DATABASE.to_owned());
+        for (name, value) in [
+            ("DB_HOST", postgres),
+            ("DB_NAME", database.clone()),
+            ("DB_USER", database.clone()),
+            ("DB_PASSWORD", database),
+            ("REDIS_URL", redis),
+            // Another user than the image's can't write the folder where it is otherwise.
+            ("CELERY_SCHEDULE", "/tmp/celerybeat-schedule".to_owned()),
+        ] {
+            all.insert(name.to_owned(), value);
+        }
+        if matches!(self.user, User::Numbers(0, _)) {
+            all.insert("ALLOW_ROOT".to_owned(), "1".to_owned());
+        }
+        all.extend(self.config.dev_site.environment.clone());
+        all.into_iter().collect()
+    }
+
+    fn serving(&self, what: &str, words: &[&str]) -> Container {
+        Container {
+            words: words.iter().map(ToString::to_string).collect(),
+            env: self.environment(),
+            hosts: self.hosts.clone(),
+            ..self.application(what)
+        }
+    }
+
+    /// What brings the database up to date, and ends.
+    pub fn migrate(&self) -> Container {
+        self.serving("migrate", &["migrate"])
+    }
+
+    /// Web, worker and beat, each started again when a file is saved.
+    pub fn roles(&self) -> [Container; 3] {
+        let reload = format!("{TOOLS}/reload.py");
+        let server = ["python", "manage.py", "runserver", "--noreload", "0.0.0.0:8000"];
+        let web = [&["python", reload.as_str(), "--web", "8000"], &server[..]].concat();
+        let role = |role| self.serving(role, &["python", reload.as_str(), ENTRYPOINT, role]);
+        let web = self.serving("web", &web);
+        [
+            Container { publish: Some(PORT), host_port: Some(self.port), ..web },
+            role("worker"),
+            role("beat"),
+        ]
+    }
+
+    /// The tests of the application, without services and without a network. Not by the image's
+    /// entrypoint: it would choose the settings for them.
+    pub fn tests(&self, words: &[String]) -> Container {
+        let first = ["-m", "pytest", "-p", "no:cacheprovider"].map(str::to_owned);
+        Container {
+            entrypoint: Some("python".to_owned()),
+            words: first.into_iter().chain(words.iter().cloned()).collect(),
+            network: None,
+            name: format!("{}-{}", self.name("test"), std::process::id()),
+            ..self.application("test")
+        }
+    }
+}
+
+/// Where the site is.
+pub fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}/")
+}
+
+#[cfg(test)]
+mod tests;

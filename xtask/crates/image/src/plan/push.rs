@@ -1,0 +1,213 @@
+//! What a push will be, decided as plain data: where to, under which tags and in which order, and
+//! for each tag whether it is written, stays, or is refused.
+
+use crate::tags::{Kind, Tag};
+use engine::label::OCI;
+use engine::reference::{self, Reference};
+use process::failure::{Exit, failure, failure_help};
+use serde::Serialize;
+use source::git::ancestry::Ancestry;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+mod order;
+pub use order::{Identity, Order, is_line, order, owner};
+
+/// What an engine may take beside the time for the bytes.
+const BASE: Duration = Duration::from_secs(60);
+/// The slowest network that a push is waited for, in bytes a second.
+const RATE: u64 = 1_000_000;
+
+/// The kind of a tag that a user names: whole versions and `sha-…` name one image.
+pub fn kind_of(name: &str) -> Kind {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if name == "latest" {
+        Kind::Latest
+    } else if order::release(name).is_some() || name.strip_prefix("sha-").is_some_and(digits) {
+        Kind::Immutable
+    } else {
+        Kind::Moving
+    }
+}
+
+/// The repositories to push to: those of the command line, else those of `docker/image.toml`. One
+/// without a path is a registry, and gets the image's `name`.
+///
+/// # Errors
+/// [`Exit::Usage`] for none, and for what is no repository.
+pub fn targets(
+    asked: &[String],
+    configured: &[String],
+    name: &str,
+) -> anyhow::Result<Vec<Reference>> {
+    let chosen = if asked.is_empty() { configured } else { asked };
+    if chosen.is_empty() {
+        let help = "name one with --registry registry.example/team/NAME, or in docker/image.toml: \
+                    [push] registries = [\"registry.example/team/NAME\"]";
+        return Err(failure_help(Exit::Usage, "pushing: no registry is named", help));
+    }
+    let mut targets: Vec<Reference> = Vec::new();
+    for text in chosen {
+        let target = reference::target(text, name)?;
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    Ok(targets)
+}
+
+/// The tags that the command line asks for, else `sha-<12>` of the image's commit.
+///
+/// # Errors
+/// [`Exit::Usage`] for what is no tag, and for an image that doesn't say its commit.
+pub fn tags(asked: &[String], labels: &BTreeMap<String, String>) -> anyhow::Result<Vec<Tag>> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for name in asked {
+        if !reference::is_tag(name) {
+            let message = format!("pushing as {name:?}: it is no tag");
+            let help = "letters, digits, `_`, `.` and `-`, at most 128, not `.` or `-` first";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        if !tags.iter().any(|tag| tag.name == *name) {
+            tags.push(Tag { name: name.clone(), kind: kind_of(name), why: "--tag".to_owned() });
+        }
+    }
+    if tags.is_empty() {
+        let (revision, version) = (label(labels, "revision"), label(labels, "version"));
+        let short: String = revision.chars().take(12).collect();
+        if short.len() < 12 {
+            let message = "pushing: the image has no label that names its commit";
+            return Err(failure_help(Exit::Usage, message, "name a tag with --tag"));
+        }
+        if version.ends_with("-dirty") {
+            let message = format!("pushing as sha-{short}: the image isn't that commit: {version}");
+            return Err(failure_help(
+                Exit::Git,
+                message,
+                "commit and build, or name it with --tag",
+            ));
+        }
+        let why = "the image's commit".to_owned();
+        tags.push(Tag { name: format!("sha-{short}"), kind: Kind::Immutable, why });
+    }
+    Ok(in_order(tags))
+}
+
+/// Immutable tags first, `latest` last.
+pub fn in_order(mut tags: Vec<Tag>) -> Vec<Tag> {
+    tags.sort_by_key(|tag| tag.kind);
+    tags
+}
+
+/// A label of the OCI specification, empty where the image has none.
+pub fn label(labels: &BTreeMap<String, String>, name: &str) -> String {
+    labels.get(&format!("{OCI}{name}")).cloned().unwrap_or_default()
+}
+
+/// The longest that one push may take: that of the command line or the file, else a minute and a
+/// second for each megabyte of the layers.
+pub fn limit(asked: Option<u64>, configured: Option<u64>, bytes: u64) -> Duration {
+    let chosen = asked.or(configured).map(Duration::from_secs);
+    chosen.unwrap_or(BASE + Duration::from_secs(bytes / RATE))
+}
+
+/// Refuses an image whose base is a stand-in.
+///
+/// # Errors
+/// [`Exit::Git`]: the state that a release must not be made from.
+pub fn check_base(labels: &BTreeMap<String, String>, allowed: bool) -> anyhow::Result<()> {
+    let base = label(labels, "base.name");
+    if allowed || !base.ends_with("-standin") {
+        return Ok(());
+    }
+    let message = format!("pushing: the base of the image is a stand-in, {base}");
+    let help = "build it where the base's registry can be reached, or say --allow-standin";
+    Err(failure_help(Exit::Git, message, help))
+}
+
+/// An image as a registry knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remote {
+    /// The manifest's digest.
+    pub digest: String,
+    /// Whether it is the image that is pushed.
+    pub ours: bool,
+    /// What it says it is.
+    pub identity: Identity,
+}
+
+/// What becomes of a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Act {
+    /// It is written.
+    Write,
+    /// It names this image already.
+    Done,
+    /// It names a newer image, and stays.
+    Keep,
+    /// It names another image for ever.
+    Refuse,
+}
+
+/// What becomes of a tag, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is done.
+    pub act: Act,
+    /// Why, for a line of the report.
+    pub why: String,
+}
+
+/// Decides about one tag of one repository.
+pub fn decide(
+    tag: &Tag,
+    there: Option<&Remote>,
+    ours: &Identity,
+    force: bool,
+    ancestry: &dyn Fn(&str, &str) -> Ancestry,
+) -> Decision {
+    let decision = |act, why: &str| Decision { act, why: why.to_owned() };
+    let Some(there) = there else { return decision(Act::Write, "new") };
+    if there.ours {
+        return decision(Act::Done, "there already");
+    }
+    let what = there.identity.shown();
+    match (force, tag.kind) {
+        (true, _) => Decision { act: Act::Write, why: format!("--force, instead of {what}") },
+        (_, Kind::Immutable) => {
+            Decision { act: Act::Refuse, why: format!("it names another image, {what}") }
+        }
+        _ => match order(ours, &there.identity, ancestry) {
+            Order::Newer(how) => {
+                Decision { act: Act::Keep, why: format!("{what} is newer ({how})") }
+            }
+            Order::Older(how) => Decision { act: Act::Write, why: format!("after {what} ({how})") },
+            Order::Unclear => Decision { act: Act::Write, why: format!("instead of {what}") },
+        },
+    }
+}
+
+/// The failure for tags that must not move, all of them at once.
+pub fn refused(tags: &[(String, String)]) -> anyhow::Error {
+    let help = tags.iter().map(|(name, why)| format!("{name}: {why}"));
+    let way = "a tag of a release names one image for ever; --force moves it all the same";
+    let help = help.chain([way.to_owned()]).collect();
+    let message = match tags {
+        [(name, _)] => format!("pushing {name}: the tag is taken"),
+        _ => format!("pushing: {} tags are taken", tags.len()),
+    };
+    process::failure::Failure { exit: Exit::RegistryRefused, message, help }.into()
+}
+
+/// The failure for a digest that isn't the one that was written.
+pub fn mismatch(name: &str, expected: &str, found: Option<&str>) -> anyhow::Error {
+    let found = found.unwrap_or("nothing");
+    failure(
+        Exit::Mismatch,
+        format!("verifying {name}: pushed {expected}, the registry has {found}"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! Pushes a local image to registries: the names are read, decided on, written and read again, one
+//! kind of tag after the other everywhere, so that no name points to what isn't there and a rerun
+//! does only what is left.
+
+use crate::plan::push::{self as plan, Act, Identity, Remote};
+use crate::report::push::{Done, Push as Report, Repository, TagReport};
+use crate::tags::{Kind, Tag};
+use engine::Engine;
+use engine::reference::Reference;
+use process::notice::notice;
+use process::run::Runner;
+use registry::{Client, Manifest, Surroundings};
+use source::git::ancestry::Ancestry;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+mod deliver;
+mod subject;
+pub use subject::{Subject, subject};
+
+/// How often a moving tag is written again when somebody else writes it at the same time.
+const ROUNDS: usize = 4;
+
+/// One push: what, as what, and how.
+pub struct Job<'a> {
+    /// The engine that has the image.
+    pub engine: &'a Engine,
+    /// Starts the engine.
+    pub runner: &'a Runner,
+    /// Where the engine's output goes.
+    pub log: &'a Path,
+    /// The image.
+    pub image: &'a Subject,
+    /// Its names, in the order in which they are written.
+    pub tags: &'a [Tag],
+    /// Move tags whatever they name.
+    pub force: bool,
+    /// The longest that one push may take.
+    pub limit: Duration,
+    /// What the engine's environment has beside its own.
+    pub env: &'a [(String, String)],
+    /// The file that Podman writes a digest to.
+    pub digest_file: &'a Path,
+    /// How another commit stands to ours.
+    pub ancestry: &'a dyn Fn(&str, &str) -> Ancestry,
+}
+
+/// One repository, with what was read of it.
+pub struct Site {
+    /// Asks it.
+    client: Client,
+    /// What each tag of the job names there, as it was read last.
+    there: Vec<Option<Remote>>,
+    /// The manifest of our image, where the repository has it.
+    ours: Option<Manifest>,
+    /// Manifests by digest: a digest names the same for ever.
+    seen: BTreeMap<String, (Manifest, Identity)>,
+}
+
+/// Finds the way to each repository. With `writes` it is also asked whether we may push there:
+/// before any work.
+///
+/// # Errors
+/// [`Exit::RegistryRefused`], [`Exit::RegistryFailed`], those of [`Client::open`].
+pub fn open(
+    targets: &[Reference],
+    surroundings: &Surroundings<'_>,
+    writes: bool,
+) -> anyhow::Result<Vec<Client>> {
+    let mut clients = Vec::new();
+    for target in targets {
+        let client = Client::open(target, surroundings, writes)?;
+        if writes {
+            client.may_push()?;
+            notice(&format!("login at {target}: {}", client.login_place()));
+        }
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
+/// Reads what every tag of the job names in every repository.
+///
+/// # Errors
+/// Those of [`Client::digest`] and [`Client::manifest`].
+pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<Site>> {
+    let read = |client: Client| {
+        let mut site = Site { client, there: Vec::new(), ours: None, seen: BTreeMap::new() };
+        for tag in job.tags {
+            let there = site.read(job, &tag.name)?;
+            site.there.push(there);
+        }
+        Ok(site)
+    };
+    clients.into_iter().map(read).collect()
+}
+
+/// What would be done with each tag: tags that are taken are all in one failure.
+///
+/// # Errors
+/// [`Exit::RegistryRefused`] for a tag that names another image for ever.
+pub fn check(job: &Job<'_>, sites: &[Site]) -> anyhow::Result<()> {
+    let mut taken = Vec::new();
+    for site in sites {
+        for (tag, there) in job.tags.iter().zip(&site.there) {
+            let decision = job.decide(tag, there.as_ref());
+            if decision.act == Act::Refuse {
+                taken.push((format!("{}:{}", site.client.target, tag.name), decision.why));
+            }
+        }
+    }
+    if taken.is_empty() { Ok(()) } else { Err(plan::refused(&taken)) }
+}
+
+/// The report of a push that isn't done: from which digest each tag would move to which.
+pub fn preview(job: &Job<'_>, sites: &[Site]) -> Report {
+    job.report(sites.iter().map(|site| {
+        let tags = job.tags.iter().zip(&site.there).map(|(tag, there)| {
+            let decision = job.decide(tag, there.as_ref());
+            let done = match decision.act {
+                Act::Write => Done::Planned,
+                Act::Done => Done::There,
+                Act::Keep => Done::Kept,
+                Act::Refuse => Done::Taken,
+            };
+            site.tag_report(tag, there.as_ref(), done, &decision.why)
+        });
+        site.report(tags.collect())
+    }))
+}
+
+/// The engine's commands for what [`preview`] says; a further name of the same image is a request
+/// of ours and no command.
+pub fn commands(job: &Job<'_>, sites: &[Site]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for site in sites {
+        let mut has = site.ours.is_some();
+        for (tag, there) in job.tags.iter().zip(&site.there) {
+            let name = format!("{}:{}", site.client.target, tag.name);
+            match job.decide(tag, there.as_ref()).act {
+                Act::Write if has => lines.push(format!("# PUT manifest: {name}")),
+                Act::Write => {
+                    let all = deliver::invocations(job, &site.client, &name);
+                    lines.extend(all.iter().map(ToString::to_string));
+                    has = true;
+                }
+                _ => {}
+            }
+        }
+    }
+    lines
+}
+
+/// Does it. The report says what was done also where something failed; every repository gets
+/// the tags of one kind before any gets those of the next.
+pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
+    let left = |tag: &Tag, site: &Site, there: Option<&Remote>| {
+        site.tag_report(tag, there, Done::Left, "not begun")
+    };
+    let mut rows: Vec<Vec<TagReport>> = sites
+        .iter()
+        .map(|site| {
+            let tags = job.tags.iter().zip(&site.there);
+            tags.map(|(tag, there)| left(tag, site, there.as_ref())).collect()
+        })
+        .collect();
+    let mut outcome = Ok(());
+    for kind in [Kind::Immutable, Kind::Moving, Kind::Latest] {
+        for (site, rows) in sites.iter_mut().zip(&mut rows) {
+            let mut good = true;
+            for (index, tag) in job.tags.iter().enumerate().filter(|(_, tag)| tag.kind == kind) {
+                if !good {
+                    break;
+                }
+                match site.place(job, index) {
+                    Ok(row) => {
+                        notice(&row.line());
+                        rows[index] = row;
+                    }
+                    Err(error) => {
+                        good = false;
+                        rows[index] = TagReport {
+                            done: Done::Failed,
+                            why: format!("{error:#}"),
+                            ..rows[index].clone()
+                        };
+                        // The first one is the command's own failure.
+                        if outcome.is_err() {
+                            notice(&format!("{}:{}: {error:#}", site.client.target, tag.name));
+                        }
+                        outcome = outcome.and(Err(error));
+                    }
+                }
+            }
+            if job.runner.check_signal().is_err() {
+                break;
+            }
+        }
+        if outcome.is_err() {
+            break;
+        }
+    }
+    let all = sites.iter().zip(rows).map(|(site, rows)| site.report(rows));
+    (job.report(all), outcome)
+}
+
+impl Job<'_> {
+    fn decide(&self, tag: &Tag, there: Option<&Remote>) -> plan::Decision {
+        plan::decide(tag, there, &self.image.identity, self.force, self.ancestry)
+    }
+
+    fn report(&self, registries: impl Iterator<Item = Repository>) -> Report {
+        Report {
+            image_id: self.image.image.id.clone(),
+            config_digest: self.image.config_digest.clone(),
+            version: self.image.identity.version.clone(),
+            revision: self.image.identity.revision.clone(),
+            size_bytes: self.image.size_bytes,
+            engine: self.engine.kind.to_string(),
+            engine_version: self.engine.version.to_string(),
+            registries: registries.collect(),
+            seconds: 0.0,
+            log: self.log.to_owned(),
+        }
+    }
+}
+
+impl Site {
+    /// What a tag names now.
+    fn read(&mut self, job: &Job<'_>, tag: &str) -> anyhow::Result<Option<Remote>> {
+        let Some(digest) = self.client.digest(tag)? else { return Ok(None) };
+        if !self.seen.contains_key(&digest) {
+            // Removed meanwhile, or it isn't what its name says: either way not ours.
+            let Some(manifest) = self.client.manifest(&digest)? else { return Ok(None) };
+            let identity = if job.image.is(&manifest) {
+                job.image.identity.clone()
+            } else {
+                let labels = self.client.labels(&manifest)?;
+                Identity {
+                    revision: plan::label(&labels, "revision"),
+                    version: plan::label(&labels, "version"),
+                }
+            };
+            self.seen.insert(digest.clone(), (manifest, identity));
+        }
+        let (manifest, identity) = &self.seen[&digest];
+        let ours = job.image.is(manifest);
+        if ours && self.ours.is_none() {
+            self.ours = Some(manifest.clone());
+        }
+        Ok(Some(Remote { digest, ours, identity: identity.clone() }))
+    }
+
+    /// Reads a tag, decides, writes, and reads again.
+    fn place(&mut self, job: &Job<'_>, index: usize) -> anyhow::Result<TagReport> {
+        let tag = &job.tags[index];
+        let name = format!("{}:{}", self.client.target, tag.name);
+        let first = self.there[index].clone();
+        let mut found = None;
+        for round in 0..ROUNDS {
+            let there = self.read(job, &tag.name)?;
+            let decision = job.decide(tag, there.as_ref());
+            let from = first.as_ref().or(there.as_ref()).filter(|from| !from.ours);
+            match decision.act {
+                Act::Done if round == 0 => {
+                    return Ok(self.tag_report(tag, there.as_ref(), Done::There, &decision.why));
+                }
+                Act::Keep => {
+                    return Ok(self.tag_report(tag, there.as_ref(), Done::Kept, &decision.why));
+                }
+                Act::Refuse => return Err(plan::refused(&[(name, decision.why)])),
+                Act::Done | Act::Write => {}
+            }
+            let (digest, done) = self.write(job, tag)?;
+            found = self.client.digest(&tag.name)?;
+            if found.as_deref() == Some(digest.as_str()) {
+                let report = self.tag_report(tag, from, done, &decision.why);
+                return Ok(match self.overtaken(job, tag)? {
+                    None => report,
+                    Some((digest, why)) => {
+                        TagReport { done: Done::Given, digest: Some(digest), why, ..report }
+                    }
+                });
+            }
+            if tag.kind == Kind::Immutable {
+                break;
+            }
+            notice(&format!(
+                "{name}: somebody else has written it at the same time; looking again"
+            ));
+        }
+        let expected = self.ours.as_ref().map_or("it", |ours| ours.digest.as_str());
+        Err(plan::mismatch(&name, expected, found.as_deref()))
+    }
+
+    /// Gives our image the name: by the engine where the repository hasn't got it, else by a
+    /// request that moves no layer. The digest, and which of the two it was.
+    fn write(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<(String, Done)> {
+        if let Some(ours) = &self.ours {
+            self.client.point(&tag.name, ours)?;
+            return Ok((ours.digest.clone(), Done::Named));
+        }
+        let name = format!("{}:{}", self.client.target, tag.name);
+        let sent = deliver::deliver(job, &self.client, &name)?;
+        let Some(manifest) = self.client.manifest(&tag.name)? else {
+            return Err(plan::mismatch(&name, sent.as_deref().unwrap_or("it"), None));
+        };
+        let wanted = sent.unwrap_or_else(|| manifest.digest.clone());
+        if manifest.digest != wanted || !job.image.is(&manifest) {
+            return Err(plan::mismatch(&name, &wanted, Some(&manifest.digest)));
+        }
+        self.ours = Some(manifest);
+        Ok((wanted, Done::Pushed))
+    }
+
+    /// Gives the tag to a newer release that has come to the repository since it was decided on;
+    /// its digest and why. A release's own tag is there before its moving ones, so whoever writes
+    /// last sees the other's.
+    fn overtaken(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<Option<(String, String)>> {
+        if tag.kind == Kind::Immutable || job.force || !plan::is_line(&tag.name) {
+            return Ok(None);
+        }
+        let mut given: Option<(String, String)> = None;
+        for _ in 0..ROUNDS {
+            let tags = self.client.tags()?;
+            let Some(owner) = plan::owner(&tag.name, &tags) else { break };
+            let Some(there) = self.read(job, owner)?.filter(|there| !there.ours) else { break };
+            let order = plan::order(&job.image.identity, &there.identity, job.ancestry);
+            let plan::Order::Newer(how) = order else { break };
+            let same = given.as_ref().is_some_and(|(digest, _)| *digest == there.digest);
+            if same && self.client.digest(&tag.name)?.as_ref() == Some(&there.digest) {
+                break;
+            }
+            let Some((manifest, _)) = self.seen.get(&there.digest) else { break };
+            self.client.point(&tag.name, manifest)?;
+            given = Some((there.digest, format!("{owner} came meanwhile and is newer ({how})")));
+        }
+        Ok(given)
+    }
+
+    fn tag_report(&self, tag: &Tag, from: Option<&Remote>, done: Done, why: &str) -> TagReport {
+        let ours = self.ours.as_ref().map(|ours| ours.digest.clone());
+        TagReport {
+            reference: format!("{}:{}", self.client.target, tag.name),
+            tag: tag.name.clone(),
+            kind: tag.kind,
+            rule: tag.why.clone(),
+            done,
+            from: from.map(|from| from.digest.clone()),
+            digest: match done {
+                Done::Kept => from.map(|from| from.digest.clone()),
+                _ => ours,
+            },
+            why: why.to_owned(),
+        }
+    }
+
+    fn report(&self, tags: Vec<TagReport>) -> Repository {
+        Repository {
+            repository: self.client.target.to_string(),
+            digest: self.ours.as_ref().map(|ours| ours.digest.clone()),
+            compressed_bytes: self.ours.as_ref().map(|ours| ours.bytes),
+            tags,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The engine's own push, which moves the layers: watched, ended when it is silent, and tried
+//! again where that can help. Every failure of Podman's is exit status 125, so that what it said
+//! and what the registry says afterwards decide.
+
+use super::Job;
+use engine::{Kind, words};
+use process::failure::{Exit, Failure};
+use process::invocation::Invocation;
+use process::notice::notice;
+use process::run::{self, Ended, QUESTION, shortened, tail};
+use registry::{ATTEMPTS, Client, pause};
+
+/// How often a push that says nothing is waited for until its limit.
+const SILENT: u32 = 2;
+
+/// What registries and engines say when trying again will not help.
+const FINAL: [&str; 12] = [
+    "unauthorized",
+    "authentication required",
+    "access denied",
+    "access to the resource is denied",
+    "denied:",
+    "forbidden",
+    "invalid reference",
+    "name unknown",
+    "name_unknown",
+    "not found",
+    "x509: ",
+    "server gave http response to https client",
+];
+
+/// The statuses that stay. An upload whose bytes came in another order (416) is begun anew.
+const FINAL_STATUSES: [u16; 9] = [400, 401, 403, 404, 405, 410, 413, 415, 422];
+
+/// What looks final and isn't: an upload that a registry has forgotten is begun anew.
+const BEGUN_ANEW: [&str; 2] = ["blob upload unknown", "blob upload invalid"];
+
+/// The commands that send the image to `name`: Docker sends only what has the name itself.
+pub(super) fn invocations(job: &Job<'_>, client: &Client, name: &str) -> Vec<Invocation> {
+    let image = &job.image.image.id;
+    let file = job.digest_file.display().to_string();
+    let mut push = words::push(job.engine, image, name, &file, client.plain);
+    push.env.extend(job.env.iter().cloned());
+    match job.engine.kind {
+        Kind::Podman => vec![push],
+        Kind::Docker => {
+            let mut all = words::tag(job.engine, image, &[name.to_owned()]);
+            all.push(push);
+            all
+        }
+    }
+}
+
+/// Sends the image to `name`; the digest, where the engine tells it.
+///
+/// # Errors
+/// [`Exit::RegistryRefused`] for what is final, [`Exit::RegistryFailed`] for what still fails after
+/// [`ATTEMPTS`]; 130 or 143 after a signal, when the engine has ended.
+pub(super) fn deliver(
+    job: &Job<'_>,
+    client: &Client,
+    name: &str,
+) -> anyhow::Result<Option<String>> {
+    let all = invocations(job, client, name);
+    let Some((push, first)) = all.split_last() else { return Ok(None) };
+    for naming in first {
+        let answer = job.runner.ask(naming, QUESTION)?;
+        if !answer.good() {
+            anyhow::bail!("naming the image {name}: {}", answer.last_line());
+        }
+    }
+    let sent = send(job, client, name, push);
+    if job.engine.kind == Kind::Docker && keeps_other_name(job, name) {
+        let calm = run::Runner { signal: std::sync::Arc::default(), ..job.runner.clone() };
+        calm.ask(&words::remove_image(job.engine, name), QUESTION)?;
+    }
+    sent
+}
+
+/// Whether the image has a name beside the one that it got for the push: else it would be removed
+/// with it. A name that it had before stays.
+fn keeps_other_name(job: &Job<'_>, name: &str) -> bool {
+    let names = &job.image.image.references;
+    !names.is_empty() && !names.iter().any(|known| known == name)
+}
+
+fn send(
+    job: &Job<'_>,
+    client: &Client,
+    name: &str,
+    push: &Invocation,
+) -> anyhow::Result<Option<String>> {
+    let (mut attempt, mut silent) = (1, 0);
+    loop {
+        let _ = std::fs::remove_file(job.digest_file);
+        let (ended, late) = job.runner.stream_within(push, job.log, job.limit)?;
+        let digest = digest(job, &ended);
+        // Podman ended by SIGTERM can say 0: what counts is the digest that it wrote.
+        if ended.code == Some(0) && (digest.is_some() || job.engine.kind == Kind::Docker) {
+            return Ok(digest);
+        }
+        let why = if late {
+            silent += 1;
+            format!("ended after {} s without a result", job.limit.as_secs())
+        } else {
+            let last = tail(&ended.lines, 1);
+            let last = last.first().map_or("no output", |line| line.trim_start_matches("Error: "));
+            shortened(last.trim_end_matches([',', ' ']), 300)
+        };
+        if !late && is_final(&ended.lines) {
+            return Err(failed(job, Exit::RegistryRefused, name, &ended, &why, attempt));
+        }
+        // A single request of ours: it says whether we are still welcome, and how long to wait.
+        let wait = client.after_failure()?;
+        if attempt == ATTEMPTS || silent == SILENT {
+            return Err(failed(job, Exit::RegistryFailed, name, &ended, &why, attempt));
+        }
+        let wait = wait.unwrap_or_else(|| pause(attempt));
+        notice(&format!("pushing {name}: {why}; again in {:.1} s", wait.as_secs_f64()));
+        job.runner.sleep(wait)?;
+        attempt += 1;
+    }
+}
+
+/// The digest that Podman wrote to the file, or Docker in its last line.
+fn digest(job: &Job<'_>, ended: &Ended) -> Option<String> {
+    match job.engine.kind {
+        Kind::Podman => {
+            let text = std::fs::read_to_string(job.digest_file).ok()?;
+            let _ = std::fs::remove_file(job.digest_file);
+            Some(text.trim().to_owned()).filter(|text| text.starts_with("sha256:"))
+        }
+        Kind::Docker => ended.lines.iter().rev().find_map(|line| said_digest(line)),
+    }
+}
+
+/// The digest in `latest: digest: sha256:… size: 1234`.
+fn said_digest(line: &str) -> Option<String> {
+    let (_, after) = line.split_once("digest: ")?;
+    let digest = after.split_whitespace().next()?;
+    digest.starts_with("sha256:").then(|| digest.to_owned())
+}
+
+fn is_final(lines: &[String]) -> bool {
+    // The last line is the engine's own; those before it can be of an attempt that it repeated.
+    let said = tail(lines, 1).join("").to_lowercase();
+    let status = said_status(&said).is_some_and(|status| FINAL_STATUSES.contains(&status));
+    (status || FINAL.iter().any(|word| said.contains(word)))
+        && !BEGUN_ANEW.iter().any(|word| said.contains(word))
+}
+
+/// The status in `statuscode: 403, …`, `http status: 503 …` or `parsing http 403 response`.
+fn said_status(said: &str) -> Option<u16> {
+    let mut words = said.split([' ', ':', ',']).filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if matches!(word, "statuscode" | "status" | "code" | "http")
+            && let Some(status) = words.clone().next().and_then(|next| next.parse().ok())
+        {
+            return Some(status).filter(|status| (100..600).contains(status));
+        }
+    }
+    None
+}
+
+fn failed(
+    job: &Job<'_>,
+    exit: Exit,
+    name: &str,
+    ended: &Ended,
+    why: &str,
+    attempts: u32,
+) -> anyhow::Error {
+    let step = run::step_failed(exit, &format!("pushing {name}"), ended, job.log);
+    let times = if attempts == 1 { String::new() } else { format!(", {attempts} times") };
+    Failure { message: format!("pushing {name}: {why}{times}"), ..step }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_final_is_told_from_what_may_pass() {
+        let check = |line: &str, expected: bool| {
+            assert_eq!(is_final(&[line.to_owned(), String::new()]), expected, "{line}");
+        };
+        check("Error: unauthorized: authentication required", true);
+        check("denied: requested access to the resource is denied", true);
+        check("Error: writing blob: StatusCode: 403, <html>403 Forbidden", true);
+        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 403,", true);
+        check("error parsing HTTP 403 response body: invalid character", true);
+        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 500, 403", false);
+        check("received unexpected HTTP status: 400 Bad Request", true);
+        check("x509: certificate signed by unknown authority", true);
+        check("received unexpected HTTP status: 503 Service Unavailable", false);
+        check("toomanyrequests: too many requests", false);
+        check("write tcp 127.0.0.1:1->127.0.0.1:2: connection reset by peer", false);
+        check("Error: uploading layer: blob upload unknown to registry (404 not found)", false);
+    }
+
+    #[test]
+    fn docker_says_the_digest_at_the_end() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let line = format!("1.2.3: digest: {digest} size: 1234");
+        assert_eq!(said_digest(&line), Some(digest));
+        assert_eq!(said_digest("5f70bf18a086: Layer already exists"), None);
+        assert_eq!(said_digest("digest: "), None);
+    }
+}

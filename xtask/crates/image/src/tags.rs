@@ -1,0 +1,303 @@
+//! What the image of a commit is called in a registry, and why: decided from what git, the CI
+//! pipeline and the registry say, as plain data.
+
+mod legal;
+mod moving;
+#[cfg(test)]
+mod tests;
+
+use anyhow::Context as _;
+use semver::Version;
+use serde::Serialize;
+use source::ci::{Identity, Pipeline};
+use source::git::Checkout;
+
+/// `[tags]` of the configuration: which names are given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What stands before the version in a git tag: `api/` for `api/v1.2.3`.
+    pub prefix: String,
+    /// 1.2.3 moves 1.2.
+    pub minor: bool,
+    /// 1.2.3 moves 1.
+    pub major: bool,
+    /// 1.2.3 moves `latest`.
+    pub latest: bool,
+    /// A git tag that is no version gives its own name.
+    pub other_tags: bool,
+    /// A branch gives its name.
+    pub branch: bool,
+    /// A pull request gives `pr-N`.
+    pub pull_request: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            prefix: String::new(),
+            minor: true,
+            major: true,
+            latest: true,
+            other_tags: true,
+            branch: true,
+            pull_request: true,
+        }
+    }
+}
+
+/// The world as far as the names depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The commit that is checked out, 40 hexadecimal digits.
+    pub revision: &'a str,
+    /// The git tags of that commit.
+    pub exact_tags: &'a [String],
+    /// All git tags that the clone knows.
+    pub all_tags: &'a [String],
+    /// The branch that is checked out.
+    pub branch: Option<&'a str>,
+    /// What CI says, when it speaks of this commit.
+    pub pipeline: Option<&'a Pipeline>,
+    /// Whether history is cut off.
+    pub shallow: bool,
+    /// Whether the image can differ from the commit.
+    pub changed: bool,
+    /// The tags that the registry has; `None` when no registry was asked.
+    pub registry: Option<&'a [String]>,
+}
+
+impl<'a> Facts<'a> {
+    /// What git, CI and a registry say.
+    pub fn of(
+        checkout: &'a Checkout,
+        identity: &'a Identity,
+        registry: Option<&'a [String]>,
+    ) -> Facts<'a> {
+        Facts {
+            revision: &checkout.revision,
+            exact_tags: &checkout.exact_tags,
+            all_tags: &checkout.all_tags,
+            branch: checkout.branch.as_deref(),
+            pipeline: identity.pipeline.as_ref(),
+            shallow: checkout.shallow,
+            changed: checkout.changed(),
+            registry,
+        }
+    }
+}
+
+/// How a tag may be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Names one image for ever.
+    Immutable,
+    /// Names the newest image of its kind.
+    Moving,
+    /// `latest`, which is moved last.
+    Latest,
+}
+
+/// One name of the image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tag {
+    /// The tag, legal in every registry.
+    pub name: String,
+    /// How it may be moved.
+    pub kind: Kind,
+    /// Which rule gives it.
+    pub why: String,
+}
+
+/// A name that the rules know and that the image doesn't get.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The name, or the git tag that gives none.
+    pub name: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// A release that the commit is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Release {
+    /// Its version.
+    #[serde(serialize_with = "shown")]
+    pub version: Version,
+    /// The git tag that says so.
+    pub git_tag: String,
+}
+
+fn shown<S: serde::Serializer>(version: &Version, out: S) -> Result<S::Ok, S::Error> {
+    out.collect_str(version)
+}
+
+/// The names of the image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// In the order in which they are to be pushed: immutable ones, moving ones, `latest`.
+    pub tags: Vec<Tag>,
+    /// What is not given, and why.
+    pub left_out: Vec<LeftOut>,
+    /// The releases among them, the highest first.
+    pub releases: Vec<Release>,
+    /// What the user should know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Decides the names.
+///
+/// # Errors
+/// When libgit2 can't compute an object id.
+pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
+    let mut names = Names::default();
+    let short: String = facts.revision.chars().take(12).collect();
+    let commit = format!("sha-{short}{}", dirty(facts));
+    let exact = exact_tags(facts);
+    match facts.pipeline {
+        Some(Pipeline::PullRequest(number)) => {
+            not_from_tags(
+                &exact,
+                &format!("the pipeline is that of pull request {number}"),
+                &mut names,
+            );
+            if rules.pull_request {
+                let why = format!("pull request {number}");
+                names.tags.push(moving(format!("pr-{number}{}", dirty(facts)), why));
+            }
+        }
+        Some(Pipeline::Branch(branch)) => {
+            not_from_tags(
+                &exact,
+                &format!("the pipeline is that of the branch {branch}"),
+                &mut names,
+            );
+            of_branch(rules, facts, branch, &mut names)?;
+        }
+        Some(Pipeline::Tag(_)) | None => {
+            of_tags(rules, facts, &exact, &mut names)?;
+            if let (true, Some(branch)) = (names.tags.is_empty(), facts.branch) {
+                of_branch(rules, facts, branch, &mut names)?;
+            }
+        }
+    }
+    let why = if facts.changed { "the commit, with changes" } else { "the commit" };
+    let kind = if facts.changed { Kind::Moving } else { Kind::Immutable };
+    names.tags.push(Tag { name: commit, kind, why: why.to_owned() });
+    names.tags.sort_by_key(|tag| tag.kind);
+    Ok(names)
+}
+
+/// What every name of an image ends with that can differ from the commit.
+fn dirty(facts: &Facts<'_>) -> &'static str {
+    if facts.changed { "-dirty" } else { "" }
+}
+
+fn moving(name: String, why: String) -> Tag {
+    Tag { name, kind: Kind::Moving, why }
+}
+
+/// The git tags of the commit; a shallow clone may not have the one that its pipeline runs for.
+fn exact_tags(facts: &Facts<'_>) -> Vec<String> {
+    let mut exact = facts.exact_tags.to_vec();
+    if let Some(Pipeline::Tag(tag)) = facts.pipeline
+        && !exact.contains(tag)
+    {
+        exact.push(tag.clone());
+    }
+    exact
+}
+
+fn not_from_tags(exact: &[String], why: &str, names: &mut Names) {
+    let left_out = |tag: &String| LeftOut { name: tag.clone(), why: why.to_owned() };
+    names.left_out.extend(exact.iter().map(left_out));
+}
+
+/// The names that the git tags of the commit give.
+fn of_tags(
+    rules: &Rules,
+    facts: &Facts<'_>,
+    exact: &[String],
+    names: &mut Names,
+) -> anyhow::Result<()> {
+    if facts.changed {
+        not_from_tags(exact, "the image can differ from the commit that has this git tag", names);
+        return Ok(());
+    }
+    for git_tag in exact {
+        let mut leave = |why: String| names.left_out.push(LeftOut { name: git_tag.clone(), why });
+        let Some(own) = git_tag.strip_prefix(&rules.prefix) else {
+            leave(format!("it doesn't begin with {}", rules.prefix));
+            continue;
+        };
+        let version = version(own);
+        if version.is_none() && !rules.other_tags {
+            leave("it is no version, and other_tags is off".to_owned());
+            continue;
+        }
+        let name = name_of(rules, git_tag)?.context("naming the image after a git tag")?;
+        if let Some(other) = same_name(rules, facts, exact, &name)? {
+            leave(format!("the git tag {other} of another commit names {name}, too"));
+            continue;
+        }
+        if names.tags.iter().all(|tag| tag.name != name) {
+            let why = format!("git tag {git_tag}");
+            names.tags.push(Tag { name, kind: Kind::Immutable, why });
+        }
+        if let Some(version) = version {
+            names.releases.push(Release { version, git_tag: git_tag.clone() });
+        }
+    }
+    names.releases.sort_by(|a, b| b.version.cmp(&a.version));
+    moving::add(rules, facts, names);
+    Ok(())
+}
+
+/// The version that a git tag without its prefix is: with `v` or without.
+fn version(own: &str) -> Option<Version> {
+    Version::parse(own.strip_prefix('v').unwrap_or(own)).ok()
+}
+
+/// The immutable tag that a git tag gives; `None` when it doesn't begin with the prefix.
+fn name_of(rules: &Rules, git_tag: &str) -> anyhow::Result<Option<String>> {
+    let Some(own) = git_tag.strip_prefix(&rules.prefix) else { return Ok(None) };
+    let of = format!("refs/tags/{git_tag}");
+    match version(own) {
+        Some(version) => legal::tag(&version.to_string(), &of, false),
+        None => legal::tag(own, &of, legal::is_ours(own)),
+    }
+    .map(Some)
+}
+
+/// A git tag of another commit that gives the same name.
+fn same_name<'a>(
+    rules: &Rules,
+    facts: &Facts<'a>,
+    exact: &[String],
+    name: &str,
+) -> anyhow::Result<Option<&'a String>> {
+    for other in facts.all_tags.iter().filter(|tag| !exact.contains(tag)) {
+        if name_of(rules, other)?.as_deref() == Some(name) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+/// The name of a branch, changed where another rule or a known git tag gives it.
+fn of_branch(
+    rules: &Rules,
+    facts: &Facts<'_>,
+    branch: &str,
+    names: &mut Names,
+) -> anyhow::Result<()> {
+    if !rules.branch {
+        return Ok(());
+    }
+    let text = format!("{branch}{}", dirty(facts));
+    let taken = legal::is_ours(branch) || same_name(rules, facts, &[], &text)?.is_some();
+    let name = legal::tag(&text, &format!("refs/heads/{text}"), taken)?;
+    let changed = if facts.changed { ", with changes" } else { "" };
+    names.tags.push(moving(name, format!("branch {branch}{changed}")));
+    Ok(())
+}

@@ -1,0 +1,370 @@
+//! Runs a planned build and believes nothing that it has not seen: the exit status, the image ID,
+//! the labels, the health check and the size are each looked at before the image gets its names.
+
+use crate::config::Workflow;
+use crate::report::megabytes;
+use anyhow::Context as _;
+use engine::build::Build;
+use engine::dockerfile;
+use engine::inspect::{self, Image};
+use engine::leftovers;
+use engine::{Engine, words};
+use process::failure::{Exit, Failure, failure_help};
+use process::invocation::Invocation;
+use process::notice::notice;
+use process::run::{self, Ended, QUESTION, Runner};
+use std::path::Path;
+
+mod size;
+pub use size::{Precision, Size, measure};
+
+/// A verified image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// What the engine says about it.
+    pub image: Image,
+    /// How large it is.
+    pub size: Size,
+    /// Whether the engine built; else it is the image of the build before.
+    pub built: bool,
+    /// Steps that came from the layer cache.
+    pub cached_steps: usize,
+}
+
+/// Builds, verifies and names an image. An older image keeps its names until all is verified.
+///
+/// # Errors
+/// [`Exit::Build`], [`Exit::Mismatch`] for an image that isn't what was asked for,
+/// [`Exit::Check`] for one over its budget, 130 or 143 after a signal.
+pub fn build(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    runner: &Runner,
+    log: &Path,
+) -> anyhow::Result<Made> {
+    let path = workflow.top.join(&plan.dockerfile);
+    let text = std::fs::read_to_string(&path);
+    let text = text.with_context(|| format!("reading {}", plan.dockerfile))?;
+    let instructions = dockerfile::instructions(&text);
+    let made = once(workflow, engine, plan, &instructions, runner, log)?;
+    let stale = unexpected_labels(plan, &instructions, &made.0);
+    let (image, ended) = match stale.as_slice() {
+        [] => made,
+        _ if plan.no_cache => return Err(too_many_labels(&stale)),
+        _ => {
+            // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
+            notice(&format!(
+                "building anew: the layer cache adds the labels of another build: {}",
+                stale.join(", ")
+            ));
+            let anew = Build { no_cache: true, ..plan.clone() };
+            let made = once(workflow, engine, &anew, &instructions, runner, log)?;
+            let stale = unexpected_labels(plan, &instructions, &made.0);
+            if !stale.is_empty() {
+                return Err(too_many_labels(&stale));
+            }
+            made
+        }
+    };
+    check(plan, &instructions, &image)?;
+    let precision =
+        if plan.exact_size { Precision::Exact } else { Precision::Cheap(plan.size_budget) };
+    let size = size::measure(&workflow.state, engine, &image, precision, runner)?;
+    check_budget(plan, size.bytes)?;
+    // Before it has a name: whatever happens then, it is known to be ours.
+    workflow.state.note_made(&image.id)?;
+    // What has its name already, because nothing changed, needs no new one.
+    let missing = plan.references.iter().filter(|name| !image.references.contains(name));
+    name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
+    leftovers::forget(&stale, engine, runner)?;
+    leftovers::finished(&workflow.state);
+    Ok(Made { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
+}
+
+/// The image `image_id` of an earlier build, if the engine has it under all names of the plan and it
+/// is as asked for.
+///
+/// # Errors
+/// When the engine doesn't answer in time; 130 or 143 after a signal.
+pub fn standing(
+    engine: &Engine,
+    plan: &Build,
+    dockerfile: &str,
+    image_id: &str,
+    size: &Size,
+    runner: &Runner,
+) -> anyhow::Result<Option<Made>> {
+    let answer = runner.ask(&words::inspect(engine, image_id), QUESTION)?;
+    if !answer.good() {
+        return Ok(None);
+    }
+    let image = inspect::image(&answer.stdout)?;
+    let named = plan.references.iter().all(|name| image.references.contains(name));
+    let good = check(plan, &dockerfile::instructions(dockerfile), &image).is_ok()
+        && check_budget(plan, size.bytes).is_ok();
+    Ok((named && good).then_some(Made { image, size: size.clone(), built: false, cached_steps: 0 }))
+}
+
+/// Whether an image is what was asked for.
+fn check(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> anyhow::Result<()> {
+    check_labels(plan, image)?;
+    check_health(plan, instructions, image)?;
+    check_platform(plan, image)?;
+    check_layers(plan, image)
+}
+
+/// Gives an image its names, on Docker each by a process of its own, at the same time.
+fn name(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<()> {
+    let steps = words::tag(engine, id, names);
+    let run = |step: &Invocation| {
+        let answer = runner.ask(step, QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        let message = format!("naming the image: {}", answer.last_line());
+        Err(failure_help(Exit::Build, message, format!("try it yourself: {step}")))
+    };
+    run::all(&steps, |step| run(step)).into_iter().collect()
+}
+
+/// One run of the engine: the image that it says it made.
+fn once(
+    workflow: &Workflow,
+    engine: &Engine,
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    runner: &Runner,
+    log: &Path,
+) -> anyhow::Result<(Image, Ended)> {
+    for step in &plan.prepare {
+        if runner.verbose {
+            notice(&format!("$ {step}"));
+        }
+        step.run(&workflow.top).context("preparing the build")?;
+    }
+    let invocation = words::build(engine, plan);
+    let ended = runner
+        .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
+    if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.trouble(&ended.lines))
+        && ended.code != Some(0)
+    {
+        // Podman fails a build whose layers can't be sent; what is made stays in its own store.
+        notice(&format!("building on without the layer cache, which wasn't written: {why}"));
+        let without = Build { layer_cache: None, ..plan.clone() };
+        return once(workflow, engine, &without, instructions, runner, log);
+    }
+    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
+    if ended.code != Some(0) || id.trim().is_empty() {
+        let failure = build_failed(plan, instructions, &ended, log);
+        let path = workflow.top.join(&plan.dockerfile);
+        match dockerfile::failing(instructions, &ended.lines) {
+            Some(step) => runner.form.error_at(&path, step.line, &failure.message),
+            None => runner.form.error(&failure.message),
+        }
+        return Err(failure.into());
+    }
+    Ok((inspected(engine, id.trim(), runner)?, ended))
+}
+
+/// Labels that nobody asked for: neither the plan, nor the Dockerfile, nor the base.
+fn unexpected_labels(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> Vec<String> {
+    let written = dockerfile::label_names(instructions);
+    let known = |name: &&String| {
+        plan.labels.contains_key(*name)
+            || plan.base.labels.contains_key(*name)
+            || written.contains(name)
+    };
+    image.labels.keys().filter(|name| !known(name)).cloned().collect()
+}
+
+fn too_many_labels(names: &[String]) -> anyhow::Error {
+    let what = format!("it carries labels that nobody asked for: {}", names.join(", "));
+    mismatch(&what, vec!["where do they come from? the engine's `history` shows the step".into()])
+}
+
+fn build_failed(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    ended: &Ended,
+    log: &Path,
+) -> Failure {
+    let place = dockerfile::failing(instructions, &ended.lines).map_or_else(
+        || plan.dockerfile.clone(),
+        |step| {
+            format!(
+                "{}:{}: {}",
+                plan.dockerfile,
+                step.line,
+                run::shortened(&format!("{} {}", step.keyword, step.text), 60)
+            )
+        },
+    );
+    let mut failure = run::step_failed(Exit::Build, &format!("building {place}"), ended, log);
+    if ended.code == Some(0) {
+        failure.message = format!(
+            "building {place}: the engine ended with exit status 0 but made no image: it was killed"
+        );
+    }
+    failure
+}
+
+fn inspected(engine: &Engine, id: &str, runner: &Runner) -> anyhow::Result<Image> {
+    let answer = runner.ask(&words::inspect(engine, id), QUESTION)?;
+    if !answer.good() {
+        let message = format!("inspecting the image that was built: {}", answer.last_line());
+        return Err(failure_help(
+            Exit::Mismatch,
+            message,
+            "build again; if it stays so, look at the log",
+        ));
+    }
+    inspect::image(&answer.stdout)
+}
+
+fn mismatch(what: &str, help: Vec<String>) -> anyhow::Error {
+    let message = format!("verifying the image: {what}");
+    Failure { exit: Exit::Mismatch, message, help }.into()
+}
+
+/// Every label that was asked for, compared (a build that was served stale layers can lie).
+fn check_labels(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let differing: Vec<String> = plan
+        .labels
+        .iter()
+        .filter(|(name, value)| image.labels.get(*name) != Some(value))
+        .map(|(name, value)| {
+            let found = image.labels.get(name).map_or("none", String::as_str);
+            format!("{name}: expected {value}, found {found}")
+        })
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(mismatch(&format!("{} labels are not as asked for", differing.len()), differing))
+}
+
+fn check_health(
+    plan: &Build,
+    instructions: &[dockerfile::Instruction],
+    image: &Image,
+) -> anyhow::Result<()> {
+    let wanted = dockerfile::has_health_check(instructions, plan.target.as_deref());
+    if !wanted || !image.health_check.is_empty() {
+        return Ok(());
+    }
+    let help = format!("{} has a HEALTHCHECK; the OCI image format drops it", plan.dockerfile);
+    Err(mismatch("it carries no health check", vec![help]))
+}
+
+fn check_platform(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let Some(wanted) = &plan.platform else { return Ok(()) };
+    // `linux/arm64/v8`: the variant is not among what every engine tells.
+    let wanted: Vec<&str> = wanted.split('/').take(2).collect();
+    if image.platform == wanted.join("/") {
+        return Ok(());
+    }
+    let what = format!("its platform is {}, not {}", image.platform, wanted.join("/"));
+    Err(mismatch(&what, vec!["is the base image here for another platform? add --pull".into()]))
+}
+
+/// A squashed image has the base's layers and one of ours.
+fn check_layers(plan: &Build, image: &Image) -> anyhow::Result<()> {
+    let base = &plan.base.layers;
+    let above = image.layers.strip_prefix(base.as_slice()).map(<[String]>::len);
+    if !plan.squash || base.is_empty() || above == Some(1) {
+        return Ok(());
+    }
+    let what = match above {
+        Some(count) => format!("it has {count} layers above its base, and --squash asks for one"),
+        None => "its first layers are not its base's".to_owned(),
+    };
+    Err(mismatch(&what, vec!["leave out --squash, or use `cargo xtask squash`".into()]))
+}
+
+fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
+    match plan.size_budget {
+        Some(budget) if bytes > budget => Err(failure_help(
+            Exit::Check,
+            format!(
+                "checking the size: {} is over the budget of {}",
+                megabytes(bytes),
+                megabytes(budget)
+            ),
+            "no name was moved; raise size_budget in docker/image.toml, or look what grew with the engine's `history`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Steps that the engine says it took from its layer cache.
+fn cached_steps(lines: &[String]) -> usize {
+    let podman = |line: &str| line.trim_start().starts_with("--> Using cache");
+    let buildkit = |line: &str| line.starts_with('#') && line.ends_with(" CACHED");
+    lines.iter().filter(|line| podman(line) || buildkit(line)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn cache_hits_are_counted_in_both_engines_words() {
+        let lines = [
+            "[2/4] STEP 2/7: RUN a",
+            "--> Using cache 12ab",
+            "#5 [base 2/3] RUN a",
+            "#5 CACHED",
+            "--> 34cd",
+        ];
+        assert_eq!(cached_steps(&lines.map(String::from)), 2);
+    }
+
+    #[test]
+    fn what_the_image_lacks_is_named() {
+        let labels =
+            BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        let plan = Build { labels: labels.clone(), size_budget: Some(10), ..Build::default() };
+        let mut image = Image { labels, ..Image::default() };
+        check_labels(&plan, &image).unwrap();
+        image.labels.insert("a".into(), "0".into());
+        image.labels.remove("b");
+        let error = check_labels(&plan, &image).unwrap_err();
+        let (exit, help) = process::failure::describe(&error);
+        assert_eq!(exit, Exit::Mismatch);
+        assert_eq!(help, ["a: expected 1, found 0", "b: expected 2, found none"]);
+        let steps = dockerfile::instructions("FROM a\nLABEL own=1");
+        image.labels.insert("own".into(), "1".into());
+        assert!(unexpected_labels(&plan, &steps, &image).is_empty());
+        image.labels.insert("stale".into(), "1".into());
+        assert_eq!(unexpected_labels(&plan, &steps, &image), ["stale"]);
+        let steps = dockerfile::instructions("FROM a\nHEALTHCHECK CMD x\n");
+        let error = check_health(&plan, &steps, &image).unwrap_err();
+        assert_eq!(process::failure::describe(&error).0, Exit::Mismatch);
+        check_budget(&plan, 10).unwrap();
+        let error = check_budget(&plan, 11).unwrap_err();
+        assert_eq!(process::failure::describe(&error).0, Exit::Check);
+        let squashed = |layers: &[&str]| {
+            let layers = layers.iter().map(ToString::to_string).collect();
+            let base = engine::build::Base { layers: vec!["1".into()], ..Default::default() };
+            let plan = Build { squash: true, base, ..Build::default() };
+            check_layers(&plan, &Image { layers, ..Image::default() }).is_ok()
+        };
+        assert!(squashed(&["1", "2"]));
+        assert!(!squashed(&["1", "2", "3"]) && !squashed(&["1"]) && !squashed(&["2", "3"]));
+        let other = Build { platform: Some("linux/arm64/v8".into()), ..plan };
+        image.platform = "linux/amd64".into();
+        assert!(check_platform(&other, &image).is_err());
+        image.platform = "linux/arm64".into();
+        check_platform(&other, &image).unwrap();
+    }
+}

@@ -1,0 +1,400 @@
+//! One repository of one registry: what its names point to, and new names for what is there.
+
+use super::http::{Request, Response, Trouble, Wire, origin, refusal, refused, resolved};
+use super::login::{self, Found, Login};
+use super::manifest::{Manifest, TYPES, digest};
+use super::places::{insecure, loopback};
+use super::retry::{ATTEMPTS, PATIENCE, passing, retry_after};
+use super::token::{Challenge, basic, bearer, challenge, token_request};
+use super::trust;
+use engine::Engine;
+use engine::machine::Machine;
+use engine::reference::Reference;
+use process::environment::Environment;
+use process::failure::{Exit, failure, failure_help};
+use process::invocation::Secret;
+use process::run::Runner;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The most pages of tags that are read.
+const PAGES: usize = 1000;
+
+/// What a client needs to know of its surroundings.
+pub struct Surroundings<'a> {
+    /// The environment and the command line.
+    pub environment: &'a Environment,
+    /// Where the machine's certificates are.
+    pub machine: &'a Machine,
+    /// Whose logins and settings count.
+    pub engine: &'a Engine,
+    /// Starts helpers, and knows of signals.
+    pub runner: &'a Runner,
+    /// The longest that one request may take.
+    pub limit: Duration,
+}
+
+/// A repository in a registry.
+pub struct Client {
+    /// Registry and repository; no tag, no digest.
+    pub target: Reference,
+    /// Whether the registry speaks no TLS, which only this machine's and those that the engine
+    /// calls insecure may.
+    pub plain: bool,
+    wire: Wire,
+    base: String,
+    engine: &'static str,
+    found: Found,
+    /// What a token is asked for: `pull`, or `pull,push`.
+    access: &'static str,
+    authorization: RefCell<Option<Secret>>,
+}
+
+impl Client {
+    /// Finds the login, the certificates and the protocol for `target`. `writes`: names will be
+    /// moved; else a user who isn't logged in only asks.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] and [`Exit::Engine`] for a login that can't be read,
+    /// [`Exit::RegistryRefused`] for a registry that speaks no TLS; 130 or 143 after a signal.
+    pub fn open(
+        target: &Reference,
+        surroundings: &Surroundings<'_>,
+        writes: bool,
+    ) -> anyhow::Result<Client> {
+        let Surroundings { environment, machine, engine, runner, limit } = surroundings;
+        let (registry, repository) = (&target.registry, &target.repository);
+        let name = format!("{registry}/{repository}");
+        let insecure = insecure(&name, engine, environment, runner)?;
+        let found =
+            login::find(engine.kind, registry, repository, machine.uid, environment, runner)?;
+        let agent = ureq::Agent::config_builder()
+            .tls_config(trust::tls(registry, environment, machine, insecure)?)
+            .http_status_as_error(false)
+            // Followed by ourselves: a login goes to no other host.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        let host = match registry.as_str() {
+            "docker.io" => "registry-1.docker.io",
+            other => other,
+        };
+        let writes = writes || found.login != Login::Nobody;
+        let wire = Wire {
+            agent,
+            runner: (*runner).clone(),
+            environment: environment.variables.clone(),
+            limit: *limit,
+            attempts: ATTEMPTS,
+            name,
+        };
+        let mut client = Client {
+            target: Reference { tag: None, digest: None, ..target.clone() },
+            plain: false,
+            wire,
+            base: format!("https://{host}"),
+            engine: engine.kind.program(),
+            found,
+            access: if writes { "pull,push" } else { "pull" },
+            authorization: RefCell::new(None),
+        };
+        let ping = Request { method: "GET", url: client.url("/v2/"), ..Request::default() };
+        if let Err(Trouble::NoTls(why)) = client.wire.once(&ping)? {
+            if !insecure && !loopback(registry) {
+                let help = "a registry without TLS must be called insecure in the engine's own \
+                            settings (registries.conf, daemon.json)";
+                let message = format!("asking {registry}: {why}");
+                return Err(failure_help(Exit::RegistryRefused, message, help));
+            }
+            client.plain = true;
+            client.base = format!("http://{host}");
+        }
+        Ok(client)
+    }
+
+    /// The same, with one attempt for each request.
+    pub fn once(mut self) -> Client {
+        self.wire.attempts = 1;
+        self
+    }
+
+    /// Where the login comes from.
+    pub fn login_place(&self) -> &str {
+        &self.found.place
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        self.url(&format!("/v2/{}/{rest}", self.target.repository))
+    }
+
+    fn named(&self, name: &str) -> String {
+        let mark = if name.contains(':') { '@' } else { ':' };
+        format!("{}{mark}{name}", self.target)
+    }
+
+    /// Sends a request with our login, which is looked for again when the registry asks.
+    fn ask(&self, request: Request) -> anyhow::Result<Response> {
+        let response = self.wire.send(&self.authorized(&request))?;
+        match response.header("www-authenticate").and_then(challenge) {
+            Some(challenge) if response.status == 401 => {
+                self.log_in(&challenge)?;
+                self.wire.send(&self.authorized(&request))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    fn authorized(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        let secret = self.authorization.borrow().clone();
+        request.headers.extend(secret.map(|secret| ("authorization", secret.0)));
+        request
+    }
+
+    fn log_in(&self, challenge: &Challenge) -> anyhow::Result<()> {
+        let authorization = match (challenge, &self.found.login) {
+            (Challenge::Basic, Login::Password(user, password)) => Some(basic(user, password)),
+            (Challenge::Basic, _) => None,
+            (Challenge::Bearer { realm, service }, login) => {
+                let scope = format!("repository:{}:{}", self.target.repository, self.access);
+                let Some(request) = token_request(login, realm, service, &scope) else {
+                    let message = format!(
+                        "logging in at {}: it asks for the login at {realm}, without TLS",
+                        self.target.registry
+                    );
+                    return Err(failure(Exit::RegistryRefused, message));
+                };
+                let response = self.wire.send(&request)?;
+                if response.status != 200 {
+                    let (_, server) = origin(realm);
+                    return Err(self.refused(&format!("getting a token at {server}"), &response));
+                }
+                bearer(&response)
+            }
+        };
+        self.authorization.replace(authorization);
+        Ok(())
+    }
+
+    /// The failure for an answer that says no.
+    fn refused(&self, doing: &str, response: &Response) -> anyhow::Error {
+        let (engine, registry) = (self.engine, &self.target.registry);
+        let again = format!("log in: `{engine} login {registry}`");
+        let help = match (response.status, &self.found.login) {
+            (401 | 403, Login::Nobody) => format!("no login for it was found; {again}"),
+            (401, _) => format!("the login of {} isn't taken; {again}", self.found.place),
+            (403, _) => format!("the login of {} may not do that here", self.found.place),
+            (404, _) => format!("make the repository {} there first", self.target.repository),
+            _ => "what it says is final: trying again will not help".to_owned(),
+        };
+        refusal(format!("{doing}: {}", response.reason()), vec![help])
+    }
+
+    /// The digest that a tag has, or that a digest has, too; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryFailed`], [`Exit::RegistryRefused`], 130 or 143.
+    pub fn digest(&self, name: &str) -> anyhow::Result<Option<String>> {
+        let request = Request { method: "HEAD", ..self.manifest_request(name) };
+        let response = self.ask(request)?;
+        match (response.status, response.header("docker-content-digest")) {
+            (200, Some(digest)) => Ok(Some(digest.to_owned())),
+            (404, _) => Ok(None),
+            // Some registries answer a HEAD less well, and say more to a GET.
+            _ => Ok(self.manifest(name)?.map(|manifest| manifest.digest)),
+        }
+    }
+
+    fn manifest_request(&self, name: &str) -> Request {
+        Request {
+            method: "GET",
+            url: self.path(&format!("manifests/{name}")),
+            headers: vec![("accept", TYPES.join(", "))],
+            body: None,
+        }
+    }
+
+    /// The manifest that a tag or a digest names; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`Exit::Mismatch`] for content that isn't what the registry says it is; those of
+    /// [`Client::digest`].
+    pub fn manifest(&self, name: &str) -> anyhow::Result<Option<Manifest>> {
+        let response = self.ask(self.manifest_request(name))?;
+        match response.status {
+            200 => {}
+            404 => return Ok(None),
+            _ => return Err(self.refused(&format!("reading {}", self.named(name)), &response)),
+        }
+        let said = response.header("docker-content-digest").map(str::to_owned);
+        let media_type = response.header("content-type").unwrap_or(TYPES[0]).to_owned();
+        let manifest = Manifest::read(&media_type, response.body);
+        let wanted = if name.contains(':') { Some(name.to_owned()) } else { said };
+        match wanted.filter(|wanted| wanted.starts_with("sha256:") && *wanted != manifest.digest) {
+            None => Ok(Some(manifest)),
+            Some(wanted) => Err(failure(
+                Exit::Mismatch,
+                format!(
+                    "reading {}: the registry says {wanted}, what it sends is {}",
+                    self.named(name),
+                    manifest.digest
+                ),
+            )),
+        }
+    }
+
+    /// Gives a manifest that is already there the name `tag`, without any layer moving.
+    ///
+    /// # Errors
+    /// [`Exit::Mismatch`] when the registry stored something else; those of [`Client::digest`].
+    pub fn point(&self, tag: &str, manifest: &Manifest) -> anyhow::Result<()> {
+        let response = self.ask(Request {
+            method: "PUT",
+            url: self.path(&format!("manifests/{tag}")),
+            headers: vec![("content-type", manifest.media_type.clone())],
+            body: Some(manifest.body.clone()),
+        })?;
+        let doing = format!("naming {}", self.named(tag));
+        if !matches!(response.status, 200..=202) {
+            return Err(self.refused(&doing, &response));
+        }
+        match response.header("docker-content-digest") {
+            Some(stored) if *stored != manifest.digest => {
+                let what = format!("{doing}: sent {}, stored {stored}", manifest.digest);
+                Err(failure(Exit::Mismatch, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All tags of the repository; none where there is no such repository yet.
+    ///
+    /// # Errors
+    /// Those of [`Client::digest`].
+    pub fn tags(&self) -> anyhow::Result<Vec<String>> {
+        let mut tags = Vec::new();
+        let mut url = self.path("tags/list?n=1000");
+        for _ in 0..PAGES {
+            let request = Request { method: "GET", url: url.clone(), ..Request::default() };
+            let response = self.ask(request)?;
+            match response.status {
+                200 => {}
+                404 => break,
+                _ => return Err(self.refused(&format!("listing {}", self.target), &response)),
+            }
+            let page: serde_json::Value =
+                serde_json::from_slice(&response.body).unwrap_or_default();
+            let found = page["tags"].as_array().into_iter().flatten();
+            tags.extend(found.filter_map(|tag| tag.as_str().map(str::to_owned)));
+            let next = response.header("link").and_then(next_page);
+            match next.and_then(|next| resolved(&url, &next)) {
+                Some(next) if origin(&next) == origin(&url) && next != url => url = next,
+                _ => break,
+            }
+        }
+        Ok(tags)
+    }
+
+    /// The labels in the config of `manifest`; of an index, those of its first image.
+    ///
+    /// # Errors
+    /// [`Exit::Mismatch`] for a config that isn't the one named; those of [`Client::digest`].
+    pub fn labels(&self, manifest: &Manifest) -> anyhow::Result<BTreeMap<String, String>> {
+        if let Some(first) = &manifest.first {
+            let first = self.manifest(first)?.filter(|image| image.first.is_none());
+            return first.map_or(Ok(BTreeMap::new()), |image| self.labels(&image));
+        }
+        let Some(config) = &manifest.config else { return Ok(BTreeMap::new()) };
+        let url = self.path(&format!("blobs/{config}"));
+        let response = self.ask(Request { method: "GET", url, ..Request::default() })?;
+        let doing = format!("reading the config {config} of {}", self.target);
+        if response.status != 200 {
+            return Err(self.refused(&doing, &response));
+        }
+        if digest(&response.body) != *config {
+            let what = format!("{doing}: what the registry sends is {}", digest(&response.body));
+            return Err(failure(Exit::Mismatch, what));
+        }
+        let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let labels = json["config"]["Labels"].as_object().into_iter().flatten();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(labels.map(|(name, value)| (name.clone(), text(value))).collect())
+    }
+
+    /// Whether we may push here, asked before any work: an upload is begun and given up.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryRefused`] when not; [`Exit::RegistryFailed`], 130 or 143.
+    pub fn may_push(&self) -> anyhow::Result<()> {
+        let response = self.ask(self.upload())?;
+        self.given_up(&response)
+    }
+
+    fn upload(&self) -> Request {
+        let url = self.path("blobs/uploads/");
+        Request { method: "POST", url, headers: Vec::new(), body: Some(Vec::new()) }
+    }
+
+    fn given_up(&self, response: &Response) -> anyhow::Result<()> {
+        if response.status != 202 {
+            return Err(self.refused(&format!("pushing to {}", self.target), response));
+        }
+        let place = response.header("location").and_then(|place| resolved(&self.base, place));
+        if let Some(url) = place.filter(|place| origin(place) == origin(&self.base)) {
+            let cancel = Request { method: "DELETE", url, ..Request::default() };
+            // One that isn't given up ends by itself; not every registry can do it.
+            let _ = self.wire.once(&self.authorized(&cancel))?;
+        }
+        Ok(())
+    }
+
+    /// After a push of the engine failed: whether the registry says to wait, and how long.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryRefused`] when it says no; 130 or 143.
+    pub fn after_failure(&self) -> anyhow::Result<Option<Duration>> {
+        let response = match self.wire.once(&self.authorized(&self.upload()))? {
+            Ok(response) => response,
+            Err(Trouble::Passing(_)) => return Ok(None),
+            Err(Trouble::NoTls(why) | Trouble::Final(why)) => {
+                return Err(refused(&self.wire.name, &why));
+            }
+        };
+        if passing(response.status) {
+            let wait = response.header("retry-after");
+            let wait = wait.and_then(|text| retry_after(text, chrono::Utc::now()));
+            return match wait.filter(|wait| *wait > PATIENCE) {
+                None => Ok(wait),
+                Some(wait) => {
+                    let message = format!("pushing to {}: {}", self.target, response.reason());
+                    let help = format!("it asks to be left alone for {} s", wait.as_secs());
+                    Err(failure_help(Exit::RegistryFailed, message, help))
+                }
+            };
+        }
+        match response.status {
+            // The token has run out meanwhile.
+            401 => self.may_push().map(|()| None),
+            _ => self.given_up(&response).map(|()| None),
+        }
+    }
+}
+
+/// The URL of `Link: <URL>; rel="next"` (RFC 8288).
+fn next_page(header: &str) -> Option<String> {
+    header.split(',').find_map(|link| {
+        let (url, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+        let next = rest.split(';').any(|part| matches!(part.trim(), "rel=\"next\"" | "rel=next"));
+        next.then(|| url.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! How the roles end, and what the health check says of one that doesn't work: containers of
+//! their own, because they don't outlive the check.
+
+use super::http::BEHIND_TLS;
+use super::roles::{DUE, health_path, schedule, server};
+use super::stage::{Ended, Stage, set};
+use super::verdict::{Found, Verdict};
+use engine::containers::Container;
+use image::config::smoke::{Role, Slow};
+use std::time::{Duration, Instant};
+
+/// Exit statuses of a process that SIGTERM ended well (B7).
+const GOOD: [i64; 2] = [0, 143];
+
+/// A container of a role, with what makes work slow.
+fn slow_container(stage: &Stage<'_>, role: Role) -> Container {
+    let mut container = stage.container(role.word(), &[role.word()]);
+    if let Some(slow) = &stage.subject.smoke.slow {
+        for (name, value) in &slow.environment {
+            set(&mut container.env, name, value);
+        }
+    }
+    container
+}
+
+/// Starts a container of a role that no other check uses, and waits until it is healthy.
+fn own(stage: &Stage<'_>, role: Role) -> anyhow::Result<String> {
+    stage.services()?;
+    stage.migrated(role)?;
+    let container = slow_container(stage, role);
+    stage.start(&container)?;
+    stage.wait_healthy(&container.name)?;
+    Ok(container.name)
+}
+
+fn ended_well(stage: &Stage<'_>, ended: &Ended) -> Vec<String> {
+    let seconds = ended.time.as_secs_f64();
+    if GOOD.contains(&ended.code) && ended.time < stage.subject.smoke.stop {
+        Vec::new()
+    } else {
+        vec![format!("ended with exit status {} after {seconds:.1} s", ended.code)]
+    }
+}
+
+fn has(stage: &Stage<'_>, role: Role) -> bool {
+    stage.subject.smoke.roles.contains(&role)
+}
+
+fn none(role: Role) -> Found {
+    Ok(Verdict::NotAsked(format!("[smoke] roles has no {}", role.word())))
+}
+
+/// The web role ends in time, and answers the request that it has accepted before (B7).
+fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
+    if !has(stage, role) {
+        return none(role);
+    }
+    let name = own(stage, role)?;
+    let Some(slow) = &stage.subject.smoke.slow else { return end_idle(stage, &name) };
+    // Once before, so that what the first request loads isn't in flight too.
+    stage.get(&name, &slow.request, BEHIND_TLS)?;
+    let (answer, over, ended) = std::thread::scope(|scope| {
+        let request = scope.spawn(|| stage.get(&name, &slow.request, BEHIND_TLS));
+        std::thread::sleep(Duration::from_millis(700));
+        let over = request.is_finished();
+        let ended = stage.stop(&name);
+        (request.join(), over, ended)
+    });
+    let ended = ended?;
+    let mut evidence = ended_well(stage, &ended);
+    match answer {
+        Ok(Ok(answer)) if over => evidence.push(format!("it was not slow: {}", answer.shown())),
+        Ok(Ok(answer)) if answer.status == 200 => {}
+        Ok(Ok(answer)) => evidence.push(format!("the request in flight: {}", answer.shown())),
+        Ok(Err(error)) => evidence.push(format!("the request in flight: {error:#}")),
+        Err(_) => anyhow::bail!("asking for {}: the thread panicked", slow.request),
+    }
+    stage.remove(&name)?;
+    let seconds = ended.time.as_secs_f64();
+    Ok(Verdict::from_evidence(evidence, format!("{seconds:.1} s, with a request in flight")))
+}
+
+pub(super) fn stop_web(stage: &Stage<'_>) -> Found {
+    stop_server(stage, Role::Web)
+}
+
+pub(super) fn stop_gunicorn(stage: &Stage<'_>) -> Found {
+    stop_server(stage, Role::Gunicorn)
+}
+
+/// Sends the slow task to a queue that only this check's worker consumes, waits until it is being
+/// done, and prints its id. In one process: on a busy machine a second one starts when it is over.
+const SEND: &str = "
+import json, os, sys, time
+from celery.app.utils import find_app
+app = find_app(os.environ['APP_MODULE'])
+app.control.inspect(timeout=1).active()
+task = app.send_task(sys.argv[1], args=json.loads(sys.argv[2]), queue='smoke-stop')
+for _ in range(100):
+    active = app.control.inspect(timeout=1).active() or {}
+    if any(one['id'] == task.id for tasks in active.values() for one in tasks):
+        sys.exit(print(task.id))
+    time.sleep(0.1)
+sys.exit('it is not being done')
+";
+/// Prints the state of a task.
+const STATE: &str = "
+import os, sys
+from celery.app.utils import find_app
+print(find_app(os.environ['APP_MODULE']).AsyncResult(sys.argv[1]).state)
+";
+
+/// The worker ends in time, and finishes the task that it has begun (B7).
+pub(super) fn stop_worker(stage: &Stage<'_>) -> Found {
+    if !has(stage, Role::Worker) {
+        return none(Role::Worker);
+    }
+    let Some(slow) = &stage.subject.smoke.slow else { return stop_idle(stage, Role::Worker) };
+    stage.services()?;
+    stage.migrated(Role::Worker)?;
+    let mut container = slow_container(stage, Role::Worker);
+    set(&mut container.env, "CELERY_QUEUES", "smoke-stop");
+    stage.start(&container)?;
+    stage.wait_healthy(&container.name)?;
+    let verdict = stop_busy_worker(stage, slow, &container.name);
+    stage.remove(&container.name)?;
+    verdict
+}
+
+fn stop_busy_worker(stage: &Stage<'_>, slow: &Slow, name: &str) -> Found {
+    let arguments = serde_json::to_string(&slow.arguments)?;
+    let sent = stage.exec(name, &["python", "-c", SEND, &slow.task, &arguments])?;
+    if !sent.good() {
+        return Ok(Verdict::Failed(vec![format!("the task: {}", sent.last_line())]));
+    }
+    let id = sent.stdout.trim();
+    let ended = stage.stop(name)?;
+    let mut evidence = ended_well(stage, &ended);
+    let other = stage.role(stage.first_role()?)?;
+    let state = stage.exec(&other, &["python", "-c", STATE, id])?;
+    if state.stdout.trim() != "SUCCESS" {
+        evidence.push(format!("the task in flight is {}", state.last_line()));
+    }
+    let seconds = ended.time.as_secs_f64();
+    Ok(Verdict::from_evidence(evidence, format!("{seconds:.1} s, with a task in flight")))
+}
+
+fn stop_idle(stage: &Stage<'_>, role: Role) -> Found {
+    if !has(stage, role) {
+        return none(role);
+    }
+    end_idle(stage, &own(stage, role)?)
+}
+
+fn end_idle(stage: &Stage<'_>, name: &str) -> Found {
+    let ended = stage.stop(name)?;
+    stage.remove(name)?;
+    let fact = format!("{:.1} s, idle", ended.time.as_secs_f64());
+    Ok(Verdict::from_evidence(ended_well(stage, &ended), fact))
+}
+
+pub(super) fn stop_beat(stage: &Stage<'_>) -> Found {
+    stop_idle(stage, Role::Beat)
+}
+
+/// The health check fails for a role whose loop stands still (A12).
+pub(super) fn stopped_loops(stage: &Stage<'_>) -> Found {
+    let mut names = Vec::new();
+    for role in &stage.subject.smoke.roles {
+        names.push((*role, own(stage, *role)?));
+    }
+    for (_, name) in &names {
+        stage.kill(name, "STOP")?;
+    }
+    // Gunicorn's first process only watches: its workers serve on, and that is healthy.
+    names.retain(|(role, _)| *role != Role::Gunicorn);
+    let start = Instant::now();
+    let mut evidence = Vec::new();
+    for (role, name) in &names {
+        loop {
+            if !stage.health(name)?.good() {
+                break;
+            }
+            if start.elapsed() > stage.subject.smoke.start + Duration::from_secs(60) {
+                evidence.push(format!("{} is called healthy though its loop stands", role.word()));
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    for (_, name) in &names {
+        stage.kill(name, "CONT")?;
+        stage.remove(name)?;
+    }
+    Ok(Verdict::from_evidence(evidence, format!("unhealthy within {seconds:.0} s")))
+}
+
+/// Of two beats one sends, and the other takes over when the first is gone.
+pub(super) fn two_beats(stage: &Stage<'_>) -> Found {
+    if !has(stage, Role::Beat) {
+        return none(Role::Beat);
+    }
+    let first = stage.role(Role::Beat)?;
+    if schedule(stage, &first)?.is_empty() {
+        return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
+    }
+    stage.wait_log(&first, DUE)?;
+    let second = own(stage, Role::Beat)?;
+    let sent = |name: &str| stage.logs(name).map(|log| log.matches(DUE).count());
+    let before = sent(&first)?;
+    let start = Instant::now();
+    // Until the first has sent some more: then the second had its chance, also where it is slow to
+    // start.
+    while sent(&first)? < before + 6 {
+        if start.elapsed() > stage.subject.smoke.start {
+            return Ok(Verdict::Failed(vec!["the first stopped sending".into()]));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let twice = sent(&second)?;
+    if twice > 0 {
+        return Ok(Verdict::Failed(vec![format!(
+            "the second sent {twice} tasks beside the first"
+        )]));
+    }
+    stage.kill(&first, "KILL")?;
+    stage.wait_log(&second, DUE)?;
+    stage.remove(&second)?;
+    Ok(Verdict::Passed("one sends; the second takes over".into()))
+}
+
+/// A schedule that can't be read doesn't stop beat (B8).
+pub(super) fn corrupt_schedule(stage: &Stage<'_>) -> Found {
+    if !has(stage, Role::Beat) {
+        return none(Role::Beat);
+    }
+    let Some(entrypoint) = stage.subject.image.entrypoint.first() else {
+        return Ok(Verdict::Failed(vec!["the image has no entrypoint".into()]));
+    };
+    stage.services()?;
+    let script = "echo garbage >\"$STATE_DIR/celerybeat-schedule\" && exec \"$1\" beat";
+    let mut container = stage.container("corrupt", &["-c", script, "sh", entrypoint]);
+    container.entrypoint = Some("/bin/sh".into());
+    stage.start(&container)?;
+    let time = stage.wait_healthy(&container.name)?;
+    stage.remove(&container.name)?;
+    Ok(Verdict::Passed(format!("healthy after {:.1} s", time.as_secs_f64())))
+}
+
+/// With the database gone the health page answers 503, and the health check fails (B11). The last of
+/// all checks: nobody else can work after it.
+pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
+    let name = server(stage)?;
+    stage.stop(&stage.name("postgres"))?;
+    let mut evidence = Vec::new();
+    let path = health_path(stage);
+    let answer = stage.get(&name, path, "")?;
+    if answer.status != 503 {
+        evidence.push(format!("{path}: {}", answer.shown()));
+    }
+    for word in ["Traceback", "OperationalError", "psycopg", &stage.name("postgres")] {
+        if answer.text.contains(word) {
+            evidence.push(format!("{path} says `{word}`: {}", answer.shown()));
+        }
+    }
+    if let Some(live) = &stage.subject.smoke.health.live {
+        let answer = stage.get(&name, live, "")?;
+        if answer.status != 200 {
+            evidence.push(format!("{live}: {}", answer.shown()));
+        }
+    }
+    if stage.health(&name)?.good() {
+        evidence.push("the health check passes without a database".into());
+    }
+    Ok(Verdict::from_evidence(evidence, "503, and unhealthy"))
+}

@@ -1,0 +1,273 @@
+//! The entrypoint in containers that end by themselves: what it passes on, refuses and says.
+
+use super::stage::{KEY, PASSWORD, Stage, set};
+use super::verdict::{Found, Verdict};
+use process::run::Answer;
+use std::time::Duration;
+
+/// Exit status of a container that was started wrongly (`EX_USAGE`, sysexits.h).
+const WRONG: i32 = 64;
+
+/// Evidence for a refusal: that it came, with which status, saying what, and nothing else.
+fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> Vec<String> {
+    let mut evidence = Vec::new();
+    let text = format!("{}{}", answer.stdout, answer.stderr);
+    match (answer.code, status) {
+        (None, _) => evidence.push(format!("{what}: {}", answer.stderr.trim())),
+        (Some(0), _) => evidence.push(format!("{what}: ended with exit status 0")),
+        (Some(code), Some(wanted)) if code != wanted => {
+            evidence.push(format!("{what}: exit status {code}, not {wanted}"));
+        }
+        _ => {}
+    }
+    for word in says {
+        if !text.contains(word) {
+            evidence.push(format!("{what}: doesn't say `{word}`: {}", answer.last_line()));
+        }
+    }
+    if text.contains("Traceback") {
+        evidence.push(format!("{what}: a traceback instead of a line"));
+    }
+    if text.contains(PASSWORD) {
+        evidence.push(format!("{what}: shows the password"));
+    }
+    evidence
+}
+
+/// The design's own run test: `manage.py check` with no network and no valid key (B3).
+pub(super) fn run_test(stage: &Stage<'_>) -> Found {
+    let mut container = stage.alone("run-test", &["python", "manage.py", "check"]);
+    // The design's values; `check` needs no key that could be used.
+    let value = |name: &str| match name {
+        "SECRET_KEY" => "test-secret-key",
+        _ => "test-encryption-key",
+    };
+    let names = stage.subject.required_environment.iter();
+    container.env = names.map(|name| (name.clone(), value(name).to_owned())).collect();
+    let (answer, time) = stage.run(&container)?;
+    if answer.good() {
+        return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
+    }
+    Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
+}
+
+/// A command that is no role is run as it stands, with its words, and nothing before its output.
+pub(super) fn pass_through(stage: &Stage<'_>) -> Found {
+    let words = ["sh", "-c", "printf '<%s>' \"$@\"", "sh", "two words", "$HOME `id` \\", ""];
+    let (answer, _) = stage.run(&stage.alone("pass-through", &words))?;
+    let wanted = "<two words><$HOME `id` \\><>";
+    let mut evidence = Vec::new();
+    if !answer.good() || answer.stdout != wanted {
+        evidence.push(format!("printed `{}`, not `{wanted}`", answer.stdout));
+    }
+    let (answer, _) = stage.run(&stage.alone("status", &["sh", "-c", "exit 17"]))?;
+    if answer.code != Some(17) {
+        evidence.push(format!("exit status {:?}, not 17", answer.code));
+    }
+    Ok(Verdict::from_evidence(evidence, "words, output and exit status are its own"))
+}
+
+/// The design's nine words for roles.
+const WORDS: [&str; 9] = [
+    "web",
+    "daphne",
+    "gunicorn",
+    "celery-worker",
+    "celery_worker",
+    "worker",
+    "celery-beat",
+    "celery_beat",
+    "beat",
+];
+
+/// Each word starts a service: without its keys it is refused in one line that names them (B1, B10).
+pub(super) fn role_words(stage: &Stage<'_>) -> Found {
+    let names: Vec<&str> = stage.subject.required_environment.iter().map(String::as_str).collect();
+    if names.is_empty() {
+        return Ok(Verdict::NotAsked("required_environment is empty".into()));
+    }
+    let mut evidence = Vec::new();
+    for word in WORDS {
+        let (answer, _) = stage.run(&stage.alone("word", &[word]))?;
+        evidence.extend(refusal(word, &answer, Some(WRONG), &names));
+    }
+    Ok(Verdict::from_evidence(evidence, "nine words, each refused without its keys"))
+}
+
+/// A word that is neither a role nor a program is refused with the list of roles.
+pub(super) fn role_typo(stage: &Stage<'_>) -> Found {
+    let (answer, _) = stage.run(&stage.alone("typo", &["wbe"]))?;
+    let says = ["wbe", "web", "worker", "beat"];
+    Ok(Verdict::from_evidence(refusal("wbe", &answer, None, &says), "the roles are listed"))
+}
+
+/// `ENVIRONMENT` picks the settings, and its value is never code (B10).
+pub(super) fn environment(stage: &Stage<'_>) -> Found {
+    let keys: Vec<(String, String)> = stage
+        .subject
+        .required_environment
+        .iter()
+        .map(|name| (name.clone(), KEY.to_owned()))
+        .collect();
+    let mut evidence = Vec::new();
+    let print = ["sh", "-c", "echo \"$DJANGO_SETTINGS_MODULE\""];
+    let only = ["sh", "-c", "test -f \"$APP_MODULE/settings.py\""];
+    let (only, _) = stage.run(&stage.alone("settings", &only))?;
+    let settings = |name: &str| match only.good() {
+        true => format!("{}.settings", stage.subject.module),
+        false => format!("{}.settings.{name}", stage.subject.module),
+    };
+    for (variable, value, wanted) in [
+        ("ENVIRONMENT", "prod", settings("production")),
+        ("ENVIRONMENT", "dev", settings("development")),
+        ("DJANGO_SETTINGS_MODULE", "some.settings", "some.settings".to_owned()),
+    ] {
+        let mut container = stage.alone("settings", &print);
+        container.env.clone_from(&keys);
+        set(&mut container.env, variable, value);
+        let (answer, _) = stage.run(&container)?;
+        if answer.stdout.trim() != wanted {
+            let found = answer.stdout.trim();
+            evidence.push(format!("{variable}={value}: {found}, not {wanted}"));
+        }
+    }
+    let mut container = stage.alone("unknown", &["web"]);
+    container.env = keys;
+    set(&mut container.env, "ENVIRONMENT", "no'; import os; os.abort() #$(kill 1)");
+    let (answer, _) = stage.run(&container)?;
+    let says = ["production", "development"];
+    evidence.extend(refusal("an unknown ENVIRONMENT", &answer, Some(WRONG), &says));
+    let fact = match only.good() {
+        true => "the project's only settings, an explicit module, an unknown value",
+        false => "aliases, an explicit module, an unknown value",
+    };
+    Ok(Verdict::from_evidence(evidence, fact))
+}
+
+/// `NAME_FILE` gives a secret, for every command (B12).
+pub(super) fn secret_files(stage: &Stage<'_>) -> Found {
+    let script = "printf %s \"$1\" >/tmp/secret; export SECRET_KEY_FILE=/tmp/secret; \
+                  exec \"$2\" sh -c 'printf %s \"$SECRET_KEY\"'";
+    let Some(entrypoint) = stage.subject.image.entrypoint.first() else {
+        return Ok(Verdict::Failed(vec!["the image has no entrypoint".into()]));
+    };
+    let value = "a 'value' with $signs";
+    let mut container = stage.alone("secret-file", &["-c", script, "sh", value, entrypoint]);
+    container.entrypoint = Some("/bin/sh".into());
+    let (answer, _) = stage.run(&container)?;
+    let mut evidence = Vec::new();
+    if answer.stdout != value {
+        evidence.push(format!("SECRET_KEY is `{}`: {}", answer.stdout, answer.last_line()));
+    }
+    let mut container = stage.alone("secret-file", &["true"]);
+    container.env = vec![("SECRET_KEY_FILE".into(), "/nowhere".into())];
+    let (answer, _) = stage.run(&container)?;
+    evidence.extend(refusal("a missing file", &answer, Some(WRONG), &["SECRET_KEY_FILE"]));
+    Ok(Verdict::from_evidence(evidence, "the value is the file's"))
+}
+
+/// A container that is started as root gives that up (B9).
+pub(super) fn root_start(stage: &Stage<'_>) -> Found {
+    let print = ["sh", "-c", "id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"];
+    let mut evidence = Vec::new();
+    for (puid, pgid, wanted) in [("", "", ["1000", "1000"]), ("4321", "1234", ["4321", "1234"])] {
+        let mut container = stage.alone("root", &print);
+        container.user = Some("0".into());
+        container.hardened = false;
+        if !puid.is_empty() {
+            set(&mut container.env, "PUID", puid);
+            set(&mut container.env, "PGID", pgid);
+        }
+        let (answer, _) = stage.run(&container)?;
+        let found: Vec<&str> = answer.stdout.split_whitespace().collect();
+        let all = [&wanted[..], &["CapEff:", "0000000000000000", "NoNewPrivs:", "1"]].concat();
+        if found != all {
+            let found = found.join(" ");
+            evidence.push(format!("PUID={puid} PGID={pgid}: `{found}` {}", answer.last_line()));
+        }
+    }
+    for wrong in ["0", "00", "root", "-1"] {
+        let mut container = stage.alone("root", &["id"]);
+        container.user = Some("0".into());
+        container.hardened = false;
+        set(&mut container.env, "PUID", wrong);
+        let (answer, _) = stage.run(&container)?;
+        evidence.extend(refusal(&format!("PUID={wrong}"), &answer, Some(WRONG), &["PUID"]));
+    }
+    Ok(Verdict::from_evidence(evidence, "1000:1000, PUID:PGID, no capability left"))
+}
+
+/// A wrong password fails at once, and isn't shown (B2).
+pub(super) fn wrong_password(stage: &Stage<'_>) -> Found {
+    // PostgreSQL must be up: before that, waiting is right.
+    stage.role(stage.first_role()?)?;
+    let mut evidence = Vec::new();
+    let mut container = stage.container("wrong-password", &["worker"]);
+    set(&mut container.env, "DB_PASSWORD", &format!("{PASSWORD} but another"));
+    let (answer, time) = stage.run(&container)?;
+    evidence.extend(refusal("a wrong password", &answer, None, &["PostgreSQL"]));
+    let mut container = stage.container("wrong-database", &["worker"]);
+    set(&mut container.env, "DB_NAME", "no_such_database");
+    let (answer, _) = stage.run(&container)?;
+    evidence.extend(refusal("a wrong database", &answer, None, &["no_such_database"]));
+    Ok(Verdict::from_evidence(evidence, format!("refused after {:.1} s", time.as_secs_f64())))
+}
+
+/// A service that never comes is waited for as long as it says, and named (B2).
+pub(super) fn bounded_wait(stage: &Stage<'_>) -> Found {
+    stage.network()?;
+    let mut container = stage.container("never", &["worker"]);
+    set(&mut container.env, "DB_HOST", "nobody.invalid");
+    set(&mut container.env, "WAIT_ATTEMPTS", "2");
+    set(&mut container.env, "WAIT_INTERVAL", "1");
+    let (answer, time) = stage.run(&container)?;
+    let evidence = refusal("no database", &answer, None, &["nobody.invalid"]);
+    Ok(Verdict::from_evidence(evidence, format!("gave up after {:.1} s", time.as_secs_f64())))
+}
+
+/// SIGTERM ends a container that still waits (B7).
+pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
+    stage.network()?;
+    let mut container = stage.container("waiting", &["web"]);
+    container.publish = None;
+    set(&mut container.env, "DB_HOST", "nobody.invalid");
+    stage.start(&container)?;
+    stage.wait_log(&container.name, "waiting for")?;
+    let ended = stage.stop(&container.name)?;
+    stage.remove(&container.name)?;
+    let mut evidence = Vec::new();
+    if ended.time > Duration::from_secs(8) || ![0, 143].contains(&ended.code) {
+        evidence.push(format!(
+            "exit status {} after {:.1} s",
+            ended.code,
+            ended.time.as_secs_f64()
+        ));
+    }
+    Ok(Verdict::from_evidence(evidence, format!("after {:.1} s", ended.time.as_secs_f64())))
+}
+
+/// Workers start only once the migrations are applied; waiting for that has an end, too (B4).
+pub(super) fn waits_for_migrations(stage: &Stage<'_>) -> Found {
+    stage.role(stage.first_role()?)?;
+    let mut container = stage.container("unmigrated", &["worker"]);
+    // Always there, and nobody migrates it.
+    set(&mut container.env, "DB_NAME", "template1");
+    set(&mut container.env, "WAIT_ATTEMPTS", "2");
+    set(&mut container.env, "WAIT_INTERVAL", "1");
+    let (answer, _) = stage.run(&container)?;
+    let evidence = refusal("without migrations", &answer, None, &["migrat"]);
+    Ok(Verdict::from_evidence(evidence, "refused, saying why"))
+}
+
+/// The role `migrate` does its work and ends with 0, once more where nothing is to be done (B4).
+pub(super) fn migrate_role(stage: &Stage<'_>) -> Found {
+    stage.services()?;
+    let mut evidence = Vec::new();
+    for _ in 0..2 {
+        let (answer, _) = stage.run(&stage.container("migrate", &["migrate"]))?;
+        if !answer.good() {
+            evidence.push(format!("exit status {:?}: {}", answer.code, answer.last_line()));
+        }
+    }
+    Ok(Verdict::from_evidence(evidence, "twice, exit status 0"))
+}

@@ -1,0 +1,343 @@
+//! The roles at work: what they run, that they answer, and that work passes through them.
+
+use super::http::{self, BEHIND_TLS};
+use super::stage::{Stage, set};
+use super::verdict::{Found, Verdict};
+use super::{needs, static_checks};
+use engine::{Kind, containers};
+use image::config::smoke::Role;
+use process::run::QUESTION;
+use std::time::{Duration, Instant};
+
+/// The role turns healthy, hardened, by the image's own health check.
+fn healthy(stage: &Stage<'_>, role: Role) -> Found {
+    if !stage.subject.smoke.roles.contains(&role) {
+        return Ok(not_ours(role));
+    }
+    stage.services()?;
+    let start = Instant::now();
+    stage.role(role)?;
+    Ok(Verdict::Passed(format!("healthy after {:.1} s", start.elapsed().as_secs_f64())))
+}
+
+fn not_ours(role: Role) -> Verdict {
+    Verdict::NotAsked(format!("[smoke] roles has no {}", role.word()))
+}
+
+pub(super) fn web(stage: &Stage<'_>) -> Found {
+    healthy(stage, Role::Web)
+}
+
+pub(super) fn gunicorn(stage: &Stage<'_>) -> Found {
+    healthy(stage, Role::Gunicorn)
+}
+
+pub(super) fn worker(stage: &Stage<'_>) -> Found {
+    healthy(stage, Role::Worker)
+}
+
+pub(super) fn beat(stage: &Stage<'_>) -> Found {
+    healthy(stage, Role::Beat)
+}
+
+/// The engine itself calls a container healthy, not only we.
+pub(super) fn engine_health(stage: &Stage<'_>) -> Found {
+    let Some(role) = stage.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
+    let name = stage.role(*role)?;
+    let start = Instant::now();
+    loop {
+        let answer = stage.ask(&containers::health(stage.engine, &name), QUESTION)?;
+        let said = answer.stdout.trim().to_owned();
+        let good = match stage.engine.kind {
+            Kind::Podman => answer.good(),
+            Kind::Docker => said == "healthy",
+        };
+        if good {
+            return Ok(Verdict::Passed(format!("the {} container", role.word())));
+        }
+        if start.elapsed() > stage.subject.smoke.start {
+            return Ok(Verdict::Failed(vec![format!("{name}: {} {}", said, answer.last_line())]));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The design's flags, as the first process of each container has them (B6).
+pub(super) fn command_lines(stage: &Stage<'_>) -> Found {
+    let subject = stage.subject;
+    let mut evidence = Vec::new();
+    for role in &subject.smoke.roles {
+        let name = stage.role(*role)?;
+        let answer = stage.exec(&name, &["cat", "/proc/1/cmdline"])?;
+        let words: Vec<&str> = answer.stdout.split('\0').collect();
+        for wanted in design_words(*role, &subject.module, &subject.queues) {
+            if !words.iter().any(|word| *word == wanted || word.ends_with(&format!("/{wanted}"))) {
+                let found = words.join(" ");
+                evidence.push(format!("{}: no `{wanted}` in `{}`", role.word(), found.trim()));
+            }
+        }
+    }
+    Ok(Verdict::from_evidence(evidence, "as the design has them"))
+}
+
+/// The words of the design's entrypoint, where they stand in a command line on their own.
+fn design_words(role: Role, module: &str, queues: &str) -> Vec<String> {
+    let queues = format!("--queues={queues}");
+    let words: Vec<&str> = match role {
+        Role::Web => vec!["daphne", "-b", "0.0.0.0", "-p", "8000"],
+        Role::Gunicorn => vec![
+            "gunicorn",
+            "0.0.0.0:8000",
+            "--workers",
+            "--timeout",
+            "120",
+            "--max-requests",
+            "1000",
+            "--max-requests-jitter",
+            "50",
+            "--access-logfile",
+            "--error-logfile",
+        ],
+        Role::Worker => vec![
+            "celery",
+            module,
+            "worker",
+            "--loglevel=info",
+            &queues,
+            "--concurrency=4",
+            "--max-tasks-per-child=100",
+        ],
+        Role::Beat => vec!["celery", module, "beat", "--loglevel=info"],
+    };
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// The container that answers HTTP. The checks that use it need a role that does.
+pub(super) fn server(stage: &Stage<'_>) -> anyhow::Result<String> {
+    stage.role(needs::server(stage).unwrap_or(Role::Web))
+}
+
+/// The path that the image's health check asks for.
+pub(super) fn health_path<'a>(stage: &'a Stage<'_>) -> &'a str {
+    stage.subject.smoke.environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str)
+}
+
+/// The health pages answer 200, without TLS too (B11).
+pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
+    let health = &stage.subject.smoke.health;
+    let name = server(stage)?;
+    let paths: Vec<&str> =
+        [Some(health_path(stage)), health.live.as_deref(), health.ready.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+    let mut evidence = Vec::new();
+    for path in &paths {
+        let answer = stage.get(&name, path, "")?;
+        if answer.status != 200 || !answer.text.contains(&health.contains) {
+            evidence.push(format!("{path}: {}", answer.shown()));
+        }
+    }
+    Ok(Verdict::from_evidence(evidence, format!("200: {}", paths.join(", "))))
+}
+
+/// `[[smoke.http]]`.
+pub(super) fn http(stage: &Stage<'_>) -> Found {
+    let asked = &stage.subject.smoke.http;
+    if asked.is_empty() {
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.http]]".into()));
+    }
+    let name = server(stage)?;
+    let mut evidence = Vec::new();
+    for request in asked {
+        let answer = stage.get(&name, &request.path, BEHIND_TLS)?;
+        if answer.status != request.status || !answer.text.contains(&request.contains) {
+            let wanted = format!("{} with `{}`", request.status, request.contains);
+            evidence.push(format!(
+                "{}: {} answers {}, not {wanted}",
+                request.name,
+                request.path,
+                answer.shown()
+            ));
+        }
+    }
+    Ok(Verdict::from_evidence(evidence, format!("{} requests", asked.len())))
+}
+
+/// `[[smoke.exec]]`.
+pub(super) fn exec(stage: &Stage<'_>) -> Found {
+    let asked = &stage.subject.smoke.exec;
+    if asked.is_empty() {
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.exec]]".into()));
+    }
+    let mut evidence = Vec::new();
+    for command in asked {
+        let name = stage.role(command.role)?;
+        let words: Vec<&str> = command.command.iter().map(String::as_str).collect();
+        let answer = stage.exec(&name, &words)?;
+        if !answer.good() || !answer.stdout.contains(&command.contains) {
+            evidence.push(format!(
+                "{}: exit status {:?}: {}",
+                command.name,
+                answer.code,
+                answer.last_line()
+            ));
+        }
+    }
+    Ok(Verdict::from_evidence(evidence, format!("{} commands", asked.len())))
+}
+
+/// `[smoke.websocket]`.
+pub(super) fn websocket(stage: &Stage<'_>) -> Found {
+    let Some(asked) = &stage.subject.smoke.websocket else {
+        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [smoke.websocket]".into()));
+    };
+    let name = server(stage)?;
+    // Whatever sends the message may come from a task on the schedule.
+    for role in [Role::Worker, Role::Beat] {
+        if stage.subject.smoke.roles.contains(&role) {
+            stage.role(role)?;
+        }
+    }
+    let mut cookie = String::new();
+    if !asked.cookie.is_empty() {
+        let words: Vec<&str> = asked.cookie.iter().map(String::as_str).collect();
+        let answer = stage.exec(&name, &words)?;
+        if !answer.good() {
+            return Ok(Verdict::Failed(vec![format!("cookie: {}", answer.last_line())]));
+        }
+        // The last line: Django's shell may tell before what it has imported.
+        answer.stdout.trim().lines().last().unwrap_or_default().clone_into(&mut cookie);
+    }
+    let (address, limit) = (stage.address(&name)?, stage.subject.smoke.start);
+    let start = Instant::now();
+    match http::first_message(&address, &asked.path, &cookie, limit) {
+        Ok(Ok(message)) if message.contains(&asked.contains) => Ok(Verdict::Passed(format!(
+            "a message of {} bytes after {:.1} s",
+            message.len(),
+            start.elapsed().as_secs_f64()
+        ))),
+        Ok(Ok(message)) => {
+            let message = process::run::shortened(&message, 200);
+            Ok(Verdict::Failed(vec![format!("no `{}` in `{message}`", asked.contains)]))
+        }
+        Ok(Err(answer)) => Ok(Verdict::Failed(vec![format!("refused: {}", answer.shown())])),
+        Err(error) => Ok(Verdict::Failed(vec![format!("{error:#}")])),
+    }
+}
+
+/// Celery's own `celery.accumulate` is sent to each queue, and the worker has done them all.
+const QUEUES: &str = "
+import os, sys, time
+from celery.app.utils import find_app
+app = find_app(os.environ['APP_MODULE'])
+queues = [name for name in os.environ['CELERY_QUEUES'].split(',') if name]
+def done():
+    stats = app.control.inspect(timeout=2).stats() or {}
+    return sum(one['total'].get('celery.accumulate', 0) for one in stats.values())
+before = done()
+for name in queues:
+    app.send_task('celery.accumulate', args=[1], queue=name)
+end = time.monotonic() + float(sys.argv[1])
+while done() - before < len(queues):
+    if time.monotonic() > end:
+        sys.exit('%d of %d tasks were done' % (done() - before, len(queues)))
+print(len(queues))
+";
+
+/// A task on each queue is done by the worker role.
+pub(super) fn queues(stage: &Stage<'_>) -> Found {
+    let name = stage.role(Role::Worker)?;
+    let limit = (stage.subject.smoke.start.as_secs() / 2).to_string();
+    let answer = stage.exec(&name, &["python", "-c", QUEUES, &limit])?;
+    if answer.good() {
+        let count = answer.stdout.trim();
+        let plural = if count == "1" { "queue" } else { "queues" };
+        return Ok(Verdict::Passed(format!("{count} {plural}")));
+    }
+    Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
+}
+
+/// The tasks of the schedule, by name.
+const SCHEDULE: &str = "
+import os
+from celery.app.utils import find_app
+for entry in find_app(os.environ['APP_MODULE']).conf.beat_schedule.values():
+    print(entry['task'])
+";
+/// What Celery's beat writes for each task that it sends.
+pub(super) const DUE: &str = "Sending due task";
+
+/// The tasks that the project's schedule has.
+pub(super) fn schedule(stage: &Stage<'_>, name: &str) -> anyhow::Result<Vec<String>> {
+    let answer = stage.exec(name, &["python", "-c", SCHEDULE])?;
+    anyhow::ensure!(answer.good(), "reading the schedule: {}", answer.last_line());
+    Ok(answer.stdout.lines().map(str::to_owned).collect())
+}
+
+/// Beat sends what is due.
+pub(super) fn beat_tick(stage: &Stage<'_>) -> Found {
+    let name = stage.role(Role::Beat)?;
+    if schedule(stage, &name)?.is_empty() {
+        return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
+    }
+    let log = stage.wait_log(&name, DUE)?;
+    let line = log.lines().find(|line| line.contains(DUE)).unwrap_or_default();
+    Ok(Verdict::Passed(process::run::shortened(line.trim(), 120)))
+}
+
+/// What Django prints for each migration that it applies.
+const APPLYING: &str = "Applying ";
+
+/// Several web containers that start at once migrate once, and all of them turn healthy (B4).
+pub(super) fn migrate_once(stage: &Stage<'_>) -> Found {
+    stage.services()?;
+    let mut names = Vec::new();
+    // In a database of its own, which nobody has migrated.
+    let database = "postgres";
+    let role = needs::server(stage).unwrap_or(Role::Web);
+    for _ in 0..3 {
+        let mut container = stage.container("replica", &[role.word()]);
+        set(&mut container.env, "DB_NAME", database);
+        stage.start(&container)?;
+        names.push(container.name);
+    }
+    let mut evidence = Vec::new();
+    let mut migrating = 0;
+    for name in &names {
+        stage.wait_healthy(name)?;
+        migrating += usize::from(stage.logs(name)?.contains(APPLYING));
+    }
+    if migrating != 1 {
+        evidence.push(format!("{migrating} of {} containers applied migrations", names.len()));
+    }
+    for name in &names {
+        stage.remove(name)?;
+    }
+    Ok(Verdict::from_evidence(evidence, "one of three replicas migrated"))
+}
+
+/// The health check passes for a user that the image has never heard of, with group 0 (A5).
+pub(super) fn arbitrary_uid(stage: &Stage<'_>) -> Found {
+    stage.services()?;
+    let Some(role) = stage.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
+    let mut container = stage.container("arbitrary-uid", &[role.word()]);
+    container.user = Some("23456:0".into());
+    stage.start(&container)?;
+    let time = stage.wait_healthy(&container.name)?;
+    stage.remove(&container.name)?;
+    Ok(Verdict::Passed(format!("23456:0, healthy after {:.1} s", time.as_secs_f64())))
+}
+
+/// What is installed is what the lock says (A13).
+pub(super) fn lock(stage: &Stage<'_>) -> Found {
+    let [python, words @ ..] = static_checks::LISTING;
+    let mut container = stage.alone("installed", &words);
+    container.entrypoint = Some(python.to_owned());
+    let (answer, _) = stage.run(&container)?;
+    if !answer.good() {
+        return Ok(Verdict::Failed(vec![answer.last_line().to_owned()]));
+    }
+    let (markers, installed) = static_checks::listing(&answer.stdout)?;
+    Ok(static_checks::lock(&stage.subject.lock, &markers, &installed))
+}

@@ -1,0 +1,455 @@
+//! Where the image is at work: a network with PostgreSQL and Redis, and the containers that the
+//! checks start in it. Each is started when the first check asks for it, and all of them are
+//! removed at the end; what a killed run left, the next one removes.
+
+use super::http;
+use super::static_checks::Expected;
+use super::verdict::Evidence;
+use anyhow::Context as _;
+use engine::archive::{self, Archive};
+use engine::containers::{self, Container};
+use engine::label;
+use engine::{Engine, inspect, words};
+use image::config::smoke::{Role, Smoke};
+use process::failure::{Exit, failure_help};
+use process::invocation::Invocation;
+use process::run::{Answer, QUESTION, Runner};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+mod recipes;
+mod runs;
+pub use recipes::{of_image, services, set};
+pub use runs::clear;
+use runs::this_run;
+
+/// The label that holds the run which a container or a network belongs to.
+pub const RUN: &str = "dev.senex.xtask.run";
+/// A key of every form that a payload may ask for: 32 bytes in URL-safe Base64, as Fernet's.
+pub const KEY: &str = "c21va2UtdGVzdC1rZXktMzItYnl0ZXMtbG9uZy1vay4=";
+/// The database's password, with what a shell or a URL would take for something else.
+pub const PASSWORD: &str = "smoke 'test' $password@1";
+/// The name of the database and of its user.
+const DATABASE: &str = "smoke";
+/// The port that web and gunicorn listen on.
+const PORT: u16 = 8000;
+/// How often a container is asked whether it is ready.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What is tested, as plain data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// The image, as the engine describes it.
+    pub image: inspect::Image,
+    /// References of PostgreSQL's and Redis' images.
+    pub services: [String; 2],
+    /// The Django project's module.
+    pub module: String,
+    /// The queues of the worker, with commas.
+    pub queues: String,
+    /// What a service refuses to start without.
+    pub required_environment: Vec<String>,
+    /// `[smoke]` of the configuration.
+    pub smoke: Smoke,
+    /// What the image alone must be.
+    pub expected: Expected,
+    /// The layers of the base image.
+    pub base_layers: Vec<String>,
+    /// Texts that must be nowhere in the image, with names that may be shown.
+    pub absent: Vec<(String, Vec<u8>)>,
+    /// The text of the project's `uv.lock`.
+    pub lock: String,
+}
+
+/// The place of one run.
+pub struct Stage<'a> {
+    /// What runs the containers.
+    pub engine: &'a Engine,
+    /// Starts its program.
+    pub runner: &'a Runner,
+    /// What is tested.
+    pub subject: &'a Subject,
+    /// This process, in the form of [`RUN`].
+    pub run: String,
+    started: Mutex<BTreeMap<String, Start>>,
+    /// Where PostgreSQL and Redis are, once they have started.
+    hosts: OnceLock<Vec<(String, String)>>,
+    /// Every file of the image, once somebody asked.
+    archive: OnceLock<Result<Archive, String>>,
+    /// The default database, where it is another than PostgreSQL and somebody asked.
+    pub(super) database: OnceLock<Option<String>>,
+    count: AtomicUsize,
+}
+
+/// What went wrong, and whether that is evidence against the image.
+type Start = Arc<OnceLock<Result<(), (String, bool)>>>;
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status.
+    pub code: i64,
+    /// Between the signal and the end.
+    pub time: Duration,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty one.
+    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
+        let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
+        let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
+        Stage { engine, runner, subject, run, started, hosts, archive, database, count }
+    }
+
+    /// The role that a check uses which needs any.
+    pub fn first_role(&self) -> anyhow::Result<Role> {
+        let roles = &self.subject.smoke.roles;
+        roles.first().copied().ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                "choosing a role: [smoke] roles is empty",
+                "name at least one of web, gunicorn, worker, beat in docker/image.toml",
+            )
+        })
+    }
+
+    /// The image as its archive shows it, read on the first call: it takes seconds.
+    ///
+    /// # Errors
+    /// When the engine can't give the image's archive.
+    pub fn archive(&self) -> anyhow::Result<&Archive> {
+        let read = || self.read_picture().map_err(|error| format!("{error:#}"));
+        let archive = self.archive.get_or_init(read);
+        archive.as_ref().map_err(|message| anyhow::anyhow!(message.clone()))
+    }
+
+    fn read_picture(&self) -> anyhow::Result<Archive> {
+        let subject = self.subject;
+        let read = |image: &str, base: &[String], absent: &[(String, Vec<u8>)]| {
+            let save = words::save(self.engine, image);
+            self.runner.read(&save, |stream| archive::read(stream, base, absent))
+        };
+        let archive = read(&subject.image.id, &subject.base_layers, &subject.absent)?;
+        let squashed = matches!(archive.layers.as_slice(), [layer] if layer.ours);
+        let base = subject.image.labels.get(&format!("{}base.name", label::OCI));
+        match base.filter(|_| squashed && !subject.base_layers.is_empty()) {
+            Some(base) => Ok(archive::told_apart(archive, &read(base, &[], &[])?)),
+            None => Ok(archive),
+        }
+    }
+
+    /// The name of a container or network of this run.
+    pub fn name(&self, what: &str) -> String {
+        format!("xtask-{}-{what}", std::process::id())
+    }
+
+    /// A name that no other container of this run has.
+    fn new_name(&self, what: &str) -> String {
+        self.name(&format!("{what}-{}", self.count.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn labels(&self) -> Vec<(String, String)> {
+        vec![(label::OURS.into(), "1".into()), (RUN.into(), self.run.clone())]
+    }
+
+    /// Asks the engine.
+    ///
+    /// # Errors
+    /// As [`Runner::ask`].
+    pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        self.runner.ask(invocation, limit)
+    }
+
+    /// As [`Stage::ask`], where anything but exit status 0 is an error of ours.
+    fn must(&self, invocation: &Invocation) -> anyhow::Result<Answer> {
+        let answer = self.ask(invocation, QUESTION)?;
+        anyhow::ensure!(answer.good(), "running `{invocation}`: {}", answer.last_line());
+        Ok(answer)
+    }
+
+    /// Does `make` once for each `name`, however many checks ask; the others wait for it.
+    ///
+    /// # Errors
+    /// What `make` failed with, for each who asks.
+    pub fn once(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let start = self.lock().entry(name.to_owned()).or_default().clone();
+        let outcome = start
+            .get_or_init(|| make().map_err(|error| (format!("{error:#}"), error.is::<Evidence>())));
+        outcome.clone().map_err(|(message, of_image)| match of_image {
+            true => Evidence::of(&message),
+            false => anyhow::anyhow!(message),
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Start>> {
+        // A check that panicked has not left the map half-written.
+        self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The network, made on the first call.
+    ///
+    /// # Errors
+    /// When the engine can't make it.
+    pub fn network(&self) -> anyhow::Result<String> {
+        let name = self.name("network");
+        self.once("network", || {
+            self.must(&containers::network_create(self.engine, &name, &self.labels())).map(|_| ())
+        })?;
+        Ok(name)
+    }
+
+    /// PostgreSQL and Redis, started on the first call. They aren't waited for: the image does
+    /// that itself (B2).
+    ///
+    /// # Errors
+    /// When the engine can't start one.
+    pub fn services(&self) -> anyhow::Result<()> {
+        let network = self.network()?;
+        self.once("services", || {
+            let mut hosts = Vec::new();
+            for container in services(self.subject, &|what| self.name(what)) {
+                let container = Container {
+                    network: Some(network.clone()),
+                    labels: self.labels(),
+                    ..container
+                };
+                self.must(&containers::run(self.engine, &container, true))?;
+                let answer = self.must(&containers::addresses(self.engine, &container.name))?;
+                let address = answer.stdout.lines().next().unwrap_or_default().trim().to_owned();
+                hosts.push((container.name, address));
+            }
+            // Aardvark 1.4, Podman's name server, forgets names for a moment while containers
+            // come and go (seen as `Name or service not known`).
+            let _ = self.hosts.set(hosts);
+            Ok(())
+        })
+    }
+
+    /// A container of the image with the environment of a service, hardened, in the network.
+    pub fn container(&self, what: &str, words: &[&str]) -> Container {
+        let network = Some(self.name("network"));
+        let name = self.new_name(what);
+        let labels = self.labels();
+        let base = of_image(self.subject, words, &|what| self.name(what));
+        let hosts = self.hosts.get().cloned().unwrap_or_default();
+        Container { name, network, labels, hosts, ..base }
+    }
+
+    /// A container of the image with nothing around it: no network, no environment.
+    pub fn alone(&self, what: &str, words: &[&str]) -> Container {
+        let all = self.container(what, words);
+        Container { network: None, env: Vec::new(), hosts: Vec::new(), publish: None, ..all }
+    }
+
+    /// Starts a container of the image that goes on; it is removed at the end of the run.
+    ///
+    /// # Errors
+    /// [`Evidence`] when the engine can't start it.
+    pub fn start(&self, container: &Container) -> anyhow::Result<()> {
+        let answer = self.ask(&containers::run(self.engine, container, true), QUESTION)?;
+        if answer.good() {
+            return Ok(());
+        }
+        Err(Evidence::of(&format!("{} doesn't start: {}", container.name, answer.last_line())))
+    }
+
+    /// Runs a container to its end; an answer without exit status says that it took too long.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn run(&self, container: &Container) -> anyhow::Result<(Answer, Duration)> {
+        let start = Instant::now();
+        let invocation = containers::run(self.engine, container, false);
+        let answer = match self.ask(&invocation, self.subject.smoke.start) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.runner.check_signal()?;
+                let stderr = format!("{error:#}");
+                self.remove(&container.name)?;
+                Answer { code: None, stderr, ..Answer::default() }
+            }
+        };
+        Ok((answer, start.elapsed()))
+    }
+
+    /// The container of a role, started and healthy; one for all checks.
+    ///
+    /// # Errors
+    /// [`Evidence`] when it doesn't become healthy within the limit.
+    pub fn role(&self, role: Role) -> anyhow::Result<String> {
+        let name = self.name(role.word());
+        self.services()?;
+        self.migrated(role)?;
+        self.once(role.word(), || {
+            let container =
+                Container { name: name.clone(), ..self.container(role.word(), &[role.word()]) };
+            self.start(&container)?;
+            self.wait_healthy(&name).map(|_| ())
+        })?;
+        Ok(name)
+    }
+
+    /// Migrates the database for a role that doesn't, where no web does: only such are asked for.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal; how it ended shows by the role.
+    pub fn migrated(&self, role: Role) -> anyhow::Result<()> {
+        if !matches!(role, Role::Worker | Role::Beat) || self.lock().contains_key("web") {
+            return Ok(());
+        }
+        self.once("migrated", || self.run(&self.container("migrate", &["migrate"])).map(|_| ()))
+    }
+
+    /// Waits until a container's own health check passes; gives the time that it took.
+    ///
+    /// # Errors
+    /// [`Evidence`], the end of its log, when it doesn't within the limit, or the container ends.
+    pub fn wait_healthy(&self, name: &str) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        loop {
+            let answer = self.health(name)?;
+            if answer.good() {
+                return Ok(start.elapsed());
+            }
+            let (state, code) = self.state(name)?;
+            if state != "running" || start.elapsed() > self.subject.smoke.start {
+                let after = start.elapsed().as_secs();
+                return Err(Evidence::of(&format!(
+                    "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}",
+                    answer.last_line(),
+                    self.log_end(name)?
+                )));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Runs the image's health check in a container, as an engine does.
+    ///
+    /// # Errors
+    /// [`Evidence`] when the image has none; 130 or 143 after a signal.
+    pub fn health(&self, name: &str) -> anyhow::Result<Answer> {
+        let test: Vec<&str> = self.subject.image.health_check.iter().map(String::as_str).collect();
+        match test.split_first() {
+            Some((&"CMD", words)) => self.exec(name, words),
+            Some((&"CMD-SHELL", [line])) => self.exec(name, &["/bin/sh", "-c", line]),
+            _ => Err(Evidence::of("the image has no health check")),
+        }
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal; a command that takes too long is an answer without exit status.
+    pub fn exec(&self, name: &str, words: &[&str]) -> anyhow::Result<Answer> {
+        match self.ask(&containers::exec(self.engine, name, words), self.subject.smoke.start) {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                self.runner.check_signal()?;
+                let stderr = format!("{error:#}");
+                Ok(Answer { code: None, stderr, ..Answer::default() })
+            }
+        }
+    }
+
+    /// A container's state in the engine's word, and its exit status.
+    ///
+    /// # Errors
+    /// When the engine doesn't know it.
+    pub fn state(&self, name: &str) -> anyhow::Result<(String, i64)> {
+        let answer = self.must(&containers::state(self.engine, name))?;
+        let (state, code) = answer.stdout.trim().split_once(' ').context("reading a state")?;
+        Ok((state.to_owned(), code.parse().context("reading an exit status")?))
+    }
+
+    /// All that a container printed, both streams.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn logs(&self, name: &str) -> anyhow::Result<String> {
+        let answer = self.ask(&containers::logs(self.engine, name), QUESTION)?;
+        Ok(answer.stdout + &answer.stderr)
+    }
+
+    /// The last lines of a container's log.
+    ///
+    /// # Errors
+    /// As [`Stage::logs`].
+    pub fn log_end(&self, name: &str) -> anyhow::Result<String> {
+        let lines: Vec<String> = self.logs(name)?.lines().map(str::to_owned).collect();
+        Ok(process::run::tail(&lines, 8).join("\n"))
+    }
+
+    /// Waits until a container's log contains `text`; gives the log.
+    ///
+    /// # Errors
+    /// [`Evidence`], the end of the log, when it doesn't within the limit.
+    pub fn wait_log(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let start = Instant::now();
+        loop {
+            let log = self.logs(name)?;
+            if log.contains(text) {
+                return Ok(log);
+            }
+            if start.elapsed() > self.subject.smoke.start {
+                let end = self.log_end(name)?;
+                return Err(Evidence::of(&format!("{name} doesn't print `{text}`:\n{end}")));
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Ends a container with SIGTERM.
+    ///
+    /// # Errors
+    /// When the engine can't.
+    pub fn stop(&self, name: &str) -> anyhow::Result<Ended> {
+        let limit = self.subject.smoke.stop.as_secs();
+        let start = Instant::now();
+        self.ask(&containers::stop(self.engine, name, limit), QUESTION * 2)?;
+        let time = start.elapsed();
+        let (_, code) = self.state(name)?;
+        Ok(Ended { code, time })
+    }
+
+    /// Sends a signal to a container's first process.
+    ///
+    /// # Errors
+    /// When the engine can't.
+    pub fn kill(&self, name: &str, signal: &str) -> anyhow::Result<()> {
+        self.must(&containers::kill(self.engine, name, signal)).map(|_| ())
+    }
+
+    /// Removes a container before the end of the run.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn remove(&self, name: &str) -> anyhow::Result<()> {
+        self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
+    }
+
+    /// Where a container's port can be reached from here.
+    ///
+    /// # Errors
+    /// When it isn't published.
+    pub fn address(&self, name: &str) -> anyhow::Result<String> {
+        let answer = self.must(&containers::port(self.engine, name, PORT))?;
+        Ok(answer.stdout.lines().next().unwrap_or_default().trim().to_owned())
+    }
+
+    /// Asks a web container for `path`.
+    ///
+    /// # Errors
+    /// [`Evidence`] when it doesn't answer.
+    pub fn get(&self, name: &str, path: &str, headers: &str) -> anyhow::Result<http::Answer> {
+        let address = self.address(name)?;
+        http::get(&address, path, headers, self.subject.smoke.start)
+            .map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
+    }
+}

@@ -1,0 +1,54 @@
+//! The containers of a smoke test as plain data: the services, and the image with what it needs.
+
+use super::{DATABASE, KEY, PASSWORD, PORT, Subject};
+use engine::containers::Container;
+use std::collections::BTreeMap;
+
+/// PostgreSQL and Redis; `name` gives the names.
+pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
+    let [postgres, redis] = subject.services.clone();
+    let env =
+        [("POSTGRES_USER", DATABASE), ("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_DB", DATABASE)];
+    let volumes = vec!["/var/lib/postgresql/data".to_owned()];
+    [
+        Container {
+            name: name("postgres"),
+            image: postgres,
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            volumes,
+            ..Container::default()
+        },
+        Container { name: name("redis"), image: redis, ..Container::default() },
+    ]
+}
+
+/// A container of the image, hardened, with what a service needs; `name` gives the names.
+pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
+    let mut env: BTreeMap<String, String> =
+        subject.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
+    for (variable, value) in [
+        ("DB_HOST", name("postgres")),
+        ("DB_NAME", DATABASE.to_owned()),
+        ("DB_USER", DATABASE.to_owned()),
+        ("DB_PASSWORD", PASSWORD.to_owned()),
+        ("REDIS_URL", format!("redis://{}:6379/0", name("redis"))),
+    ] {
+        env.insert(variable.to_owned(), value);
+    }
+    env.extend(subject.smoke.environment.clone());
+    Container {
+        image: subject.image.id.clone(),
+        words: words.iter().map(ToString::to_string).collect(),
+        env: env.into_iter().collect(),
+        publish: matches!(words, ["web" | "gunicorn", ..]).then_some(PORT),
+        hardened: true,
+        volumes: subject.expected.writable.clone(),
+        ..Container::default()
+    }
+}
+
+/// Sets a variable of an environment.
+pub fn set(env: &mut Vec<(String, String)>, name: &str, value: &str) {
+    env.retain(|(other, _)| other != name);
+    env.push((name.to_owned(), value.to_owned()));
+}

@@ -1,0 +1,110 @@
+//! Checks of what is in the folder of the application, and of compiled bytecode.
+
+use super::{Expected, place, verdict};
+use crate::verdict::Verdict;
+use engine::archive::{Archive, EntryKind, Merged, STATIC_MANIFEST, split};
+use serde_json::Value;
+use source::ignore::Ignore;
+
+/// The application; the same path in the build context.
+const APP: &str = "app";
+
+/// Made in the image: not from the build context, whose patterns don't speak of it.
+const MADE: &str = "app/staticfiles";
+
+/// Folders whose Python files are compiled.
+const COMPILED: [&str; 2] = [APP, "opt/venv"];
+
+/// At least so many of a thousand Python files have bytecode: some are templates, or tests of
+/// syntax errors, that no Python compiles.
+const COMPILED_OF_1000: usize = 990;
+
+/// The list of hashed files, and each of them; files at all where the project asks for no hashes.
+pub fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
+    let merged = archive.merged();
+    if !expected.hashed_static {
+        let files = merged.below(MADE).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
+        let fact = match files.count() {
+            0 => return Verdict::Failed(vec![format!("/{MADE} is empty: run collectstatic")]),
+            count => {
+                format!("{count} files; [smoke] hashed_static asks for no hashes in their names")
+            }
+        };
+        return Verdict::Passed(fact);
+    }
+    let text = merged
+        .get(STATIC_MANIFEST)
+        .and_then(|placed| archive.layers[placed.layer].texts.get(STATIC_MANIFEST));
+    let Some(text) = text else {
+        return Verdict::Failed(vec![format!("/{STATIC_MANIFEST} is missing: run collectstatic")]);
+    };
+    let manifest: Value = serde_json::from_str(text).unwrap_or_default();
+    let Some(paths) = manifest["paths"].as_object().filter(|paths| !paths.is_empty()) else {
+        return Verdict::Failed(vec![format!("/{STATIC_MANIFEST} names no files")]);
+    };
+    let missing = paths.iter().filter_map(|(name, hashed)| {
+        let path = format!("{MADE}/{}", hashed.as_str().unwrap_or_default());
+        let there = merged.get(&path).is_some_and(|placed| placed.entry.kind != EntryKind::Folder);
+        (!there).then(|| format!("/{path} is missing, which {name} is served as"))
+    });
+    verdict(missing.collect(), format!("{} files, all there", paths.len()))
+}
+
+/// Bytecode for the application and its packages.
+pub fn bytecode(archive: &Archive, _: &Expected) -> Verdict {
+    let merged = archive.merged();
+    let (mut all, mut without) = (0, Vec::new());
+    for (path, placed) in COMPILED.iter().flat_map(|folder| merged.below(folder)) {
+        let Some(source) = path.strip_suffix(".py") else { continue };
+        if !archive.layers[placed.layer].ours || placed.entry.kind == EntryKind::Folder {
+            continue;
+        }
+        all += 1;
+        if !has_bytecode(&merged, source) {
+            without.push(format!("{}: no bytecode", place(path, placed.layer)));
+        }
+    }
+    if all == 0 {
+        let folders = COMPILED.map(|folder| format!("/{folder}")).join(" and ");
+        return Verdict::Failed(vec![format!("no Python file in {folders}")]);
+    }
+    let fact = format!("{} of {all} files", all - without.len());
+    if (all - without.len()) * 1000 >= all * COMPILED_OF_1000 {
+        return Verdict::Passed(fact);
+    }
+    without.insert(0, format!("only {fact} are compiled"));
+    verdict(without, "")
+}
+
+/// Whether `source`, a path without `.py`, has a compiled file of any Python.
+fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
+    let (folder, name) = split(source);
+    let start = format!("{folder}/__pycache__/{name}.");
+    let mut tags = merged.starting(&start).map(|(path, _)| &path[start.len()..]);
+    tags.any(|tag| tag.ends_with(".pyc") && !tag.contains('/'))
+}
+
+/// Files of the application that `.dockerignore` keeps out of the build context.
+pub fn no_development_files(archive: &Archive, expected: &Expected) -> Verdict {
+    let ignore = match Ignore::parse(&expected.ignore) {
+        Ok(ignore) => ignore,
+        Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),
+    };
+    let merged = archive.merged();
+    let mut count = 0;
+    let mut evidence = Vec::new();
+    for (path, placed) in merged.below(APP) {
+        let made = path.starts_with(MADE) || path.split('/').any(|part| part == "__pycache__");
+        if made || placed.entry.kind == EntryKind::Folder || !archive.layers[placed.layer].ours {
+            continue;
+        }
+        count += 1;
+        let verdict = ignore.verdict(path);
+        if !verdict.included {
+            let (line, pattern) = (verdict.line.unwrap_or(0), verdict.pattern.unwrap_or_default());
+            let is = place(path, placed.layer);
+            evidence.push(format!("{is}: line {line} of .dockerignore excludes it, {pattern}"));
+        }
+    }
+    verdict(evidence, format!("{count} files, none that .dockerignore excludes"))
+}

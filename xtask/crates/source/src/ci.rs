@@ -1,0 +1,197 @@
+//! What the CI system says of this run: which commit, branch, git tag or pull request it is for,
+//! read once from its variables. On a developer's machine there is none.
+
+use crate::git::Checkout;
+use clap::ValueEnum;
+use process::form::Provider;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[cfg(test)]
+mod tests;
+
+/// `--ci`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Wish {
+    /// What the environment says
+    #[default]
+    Auto,
+    /// GitHub Actions, Gitea Actions
+    Github,
+    /// GitLab CI
+    Gitlab,
+    /// As on a developer's machine
+    None,
+}
+
+/// What a pipeline runs for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pipeline {
+    /// A git tag was pushed.
+    Tag(String),
+    /// A branch was pushed, or chosen by hand.
+    Branch(String),
+    /// A pull request (GitLab: merge request) was opened or changed.
+    PullRequest(u64),
+}
+
+/// What the CI system says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ci {
+    /// Who says it.
+    pub provider: Provider,
+    /// What this pipeline runs for.
+    pub pipeline: Option<Pipeline>,
+    /// The commit that it checks out.
+    pub commit: Option<String>,
+    /// The last commit of a pull request.
+    pub head: Option<String>,
+    /// The commit that merges a pull request into its target, made by the CI system for trying.
+    pub merge: Option<String>,
+    /// The repository's default branch.
+    pub default_branch: Option<String>,
+}
+
+/// What the labels and names of an image say of a pipeline's commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// What the pipeline runs for, when that is what is checked out.
+    pub pipeline: Option<Pipeline>,
+    /// The commit that somebody wrote: what is checked out, or the head of the pull request that
+    /// it merges.
+    pub revision: String,
+    /// The commit that is checked out, when it only merges a pull request for trying.
+    pub merge: Option<String>,
+    /// What the user should know, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the variables, and the file about GitHub's event that they name.
+pub fn read(environment: &BTreeMap<String, String>, wish: Wish) -> Option<Ci> {
+    let event = environment.get("GITHUB_EVENT_PATH").map(std::fs::read_to_string);
+    understood(environment, event.and_then(Result::ok).as_deref(), wish)
+}
+
+/// As [`read`], of variables and the event's text.
+fn understood(
+    environment: &BTreeMap<String, String>,
+    event: Option<&str>,
+    wish: Wish,
+) -> Option<Ci> {
+    let get =
+        |name: &str| environment.get(name).map(String::as_str).filter(|text| !text.is_empty());
+    let set = |name: &str| get(name).is_some_and(|text| text != "false");
+    match wish {
+        Wish::None => None,
+        Wish::Gitlab => Some(gitlab(&get)),
+        Wish::Auto if set("GITLAB_CI") => Some(gitlab(&get)),
+        Wish::Github => Some(github(&get, event)),
+        Wish::Auto if set("GITHUB_ACTIONS") || set("GITEA_ACTIONS") => Some(github(&get, event)),
+        Wish::Auto => None,
+    }
+}
+
+/// GitHub's variables; Gitea's differ in `GITHUB_REF`, which ends with `/head` there, and in
+/// `GITHUB_SHA`, which is then the head itself.
+fn github<'a>(get: &dyn Fn(&str) -> Option<&'a str>, event: Option<&str>) -> Ci {
+    let event: Value = event.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let reference = get("GITHUB_REF").unwrap_or_default();
+    let sha = commit(get("GITHUB_SHA"));
+    let head = commit(event["pull_request"]["head"]["sha"].as_str());
+    let gitea = get("GITEA_ACTIONS").is_some();
+    let mut ci = Ci {
+        provider: if gitea { Provider::Gitea } else { Provider::GitHub },
+        pipeline: None,
+        commit: sha.clone(),
+        head: None,
+        merge: None,
+        default_branch: event["repository"]["default_branch"].as_str().map(str::to_owned),
+    };
+    // Runs in the target's name: its own commit is the target's, which the request doesn't change.
+    let foreign = get("GITHUB_EVENT_NAME") == Some("pull_request_target");
+    let pulled = reference.strip_prefix("refs/pull/").and_then(|rest| rest.split_once('/'));
+    if let Some(number) = event["pull_request"]["number"].as_u64().filter(|_| foreign) {
+        ci.pipeline = Some(Pipeline::PullRequest(number));
+        ci.merge = commit(event["pull_request"]["merge_commit_sha"].as_str());
+        (ci.commit, ci.head) = (None, head);
+    } else if let Some((number, side)) = pulled {
+        ci.pipeline = number.parse().ok().map(Pipeline::PullRequest);
+        if side == "merge" {
+            (ci.merge, ci.head) = (sha, head);
+        } else {
+            ci.head = sha;
+        }
+    } else if let Some(branch) = reference.strip_prefix("refs/heads/") {
+        ci.pipeline = Some(Pipeline::Branch(branch.to_owned()));
+    } else if let Some(tag) = reference.strip_prefix("refs/tags/") {
+        ci.pipeline = Some(Pipeline::Tag(tag.to_owned()));
+    }
+    ci
+}
+
+/// GitLab's variables. Only a pipeline for merged results names the head; in any other one of a
+/// merge request the commit is the head itself.
+fn gitlab<'a>(get: &dyn Fn(&str) -> Option<&'a str>) -> Ci {
+    let sha = commit(get("CI_COMMIT_SHA"));
+    let source = commit(get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"));
+    let request = get("CI_MERGE_REQUEST_IID").or_else(|| get("CI_EXTERNAL_PULL_REQUEST_IID"));
+    let request = request.and_then(|number| number.parse().ok()).map(Pipeline::PullRequest);
+    let tag = get("CI_COMMIT_TAG").map(|name| Pipeline::Tag(name.to_owned()));
+    let branch = get("CI_COMMIT_BRANCH").map(|name| Pipeline::Branch(name.to_owned()));
+    let (merge, head) = match (&request, source) {
+        (Some(_), Some(head)) => (sha.clone(), Some(head)),
+        (Some(_), None) => (None, sha.clone()),
+        (None, _) => (None, None),
+    };
+    Ci {
+        provider: Provider::GitLab,
+        pipeline: request.or(tag).or(branch),
+        commit: sha,
+        head,
+        merge,
+        default_branch: get("CI_DEFAULT_BRANCH").map(str::to_owned),
+    }
+}
+
+/// A whole commit id.
+fn commit(text: Option<&str>) -> Option<String> {
+    let text = text?;
+    let whole = [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+    whole.then(|| text.to_ascii_lowercase())
+}
+
+/// What CI says of what is checked out here: nothing when that is another commit than its own.
+pub fn identity(ci: Option<&Ci>, checkout: &Checkout) -> Identity {
+    let plain = Identity { revision: checkout.revision.clone(), ..Identity::default() };
+    let Some(ci) = ci else { return plain };
+    let is = |commit: &Option<String>| commit.as_ref() == Some(&checkout.revision);
+    if !is(&ci.commit) && !is(&ci.head) && !is(&ci.merge) {
+        let named = ci.commit.as_ref().or(ci.head.as_ref());
+        let warning = named.map(|commit| {
+            format!(
+                "this pipeline is that of the commit {commit}, and {} is checked out: its branch, \
+                 git tag and pull request don't count",
+                checkout.revision
+            )
+        });
+        return Identity { warnings: warning.into_iter().collect(), ..plain };
+    }
+    let identity = Identity { pipeline: ci.pipeline.clone(), ..plain };
+    match &ci.head {
+        Some(head) if is(&ci.merge) && !is(&ci.head) => {
+            Identity { revision: head.clone(), merge: Some(checkout.revision.clone()), ..identity }
+        }
+        None if is(&ci.merge) => Identity {
+            merge: Some(checkout.revision.clone()),
+            warnings: vec![
+                "the head of the pull request is not known (no GITHUB_EVENT_PATH): `revision` is \
+                 the commit that merges it"
+                    .to_owned(),
+            ],
+            ..identity
+        },
+        _ => identity,
+    }
+}

@@ -1,0 +1,286 @@
+//! The build context: what the engine may copy, found before the engine is started. `build` shows
+//! and checks it, `git` compares it with HEAD, `cargo xtask context PATH` explains it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Component, Path};
+
+use anyhow::Context as _;
+
+use crate::ignore::{Folder, Ignore, RULES, Rule, Verdict};
+use process::failure::{Exit, failure, failure_help};
+
+/// The one ignore file that every engine reads.
+pub const IGNORE_FILE: &str = ".dockerignore";
+
+/// One file of the build context. Folders are not listed: they enter with their files, or empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextFile {
+    /// Relative to the root, `/` between components.
+    pub path: String,
+    /// Length in bytes; of a symbolic link, the length of its target's name.
+    pub bytes: u64,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an entry of the build context is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A symbolic link; the link is copied, never its target.
+    Symlink,
+    /// A socket, a pipe or a device.
+    Other,
+}
+
+/// Why a path is in the build context or not, for `cargo xtask context PATH`; Display is the
+/// answer in words, one fact a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The path asked for, relative to the root.
+    pub path: String,
+    /// False when nothing has this name; the verdict is then what would be decided.
+    pub exists: bool,
+    /// What `.dockerignore` decides about the path itself.
+    pub verdict: Verdict,
+    /// The files of the build context at or below the path.
+    pub files: Vec<ContextFile>,
+}
+
+/// Reads `.dockerignore` of `root`, having made sure that it is the only ignore file.
+///
+/// # Errors
+/// [`Exit::Usage`] when it is missing, when an ignore file of one engine stands beside it (Podman
+/// prefers `.containerignore`, and `NAME.dockerignore` beside a Dockerfile replaces it), or when a
+/// line is refused by [`Ignore::parse`].
+pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
+    for folder in ["", "docker"] {
+        for name in names(&root.join(folder))? {
+            let other = name.ends_with(".dockerignore") || name.ends_with(".containerignore");
+            if other && !(folder.is_empty() && name == IGNORE_FILE) {
+                let path = Path::new(folder).join(name);
+                return Err(failure_help(
+                    Exit::Usage,
+                    format!(
+                        "reading .dockerignore: {} would replace it on some engines",
+                        path.display()
+                    ),
+                    "keep one ignore file for all engines: move its lines into .dockerignore",
+                ));
+            }
+        }
+    }
+    let path = root.join(IGNORE_FILE);
+    if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        return Err(failure_help(
+            Exit::Usage,
+            format!("reading .dockerignore: no such file in {}", root.display()),
+            "without it the engine is sent everything, secrets and .git included; start one with \
+             a line `*` and then a line `!NAME` for each thing that the image needs",
+        ));
+    }
+    Ignore::parse(&std::fs::read_to_string(&path).context("reading .dockerignore")?)
+}
+
+/// The names in `folder`, sorted; none when there is no such folder. A name that is not UTF-8
+/// comes with replacement characters.
+fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("reading the folder {}", folder.display()))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("reading the folder {}", folder.display()))?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Every file below `root` that enters the build context, sorted by path.
+///
+/// Folders that are excluded, and that no `!` pattern names anything in, are not read.
+///
+/// # Errors
+/// [`Exit::Usage`] when the engines would not agree about a path, or cannot name it (control
+/// characters, not UTF-8); any failure to read a folder.
+pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
+    Ok(files_and_folders(root, ignore)?.0)
+}
+
+/// As [`files`], and the folders that were read to find them: those of the build context, empty
+/// ones too, and some that only lead to one.
+///
+/// # Errors
+/// As [`files`].
+pub fn files_and_folders(
+    root: &Path,
+    ignore: &Ignore,
+) -> anyhow::Result<(Vec<ContextFile>, Vec<String>)> {
+    let (mut found, mut folders) = (Vec::new(), Vec::new());
+    let mut visit = |entry: Option<ContextFile>, path: &str, here: &Folder| {
+        let verdicts = RULES.map(|rule| ignore.included(here, rule));
+        if let Some(other) = (1..RULES.len()).find(|&other| verdicts[other] != verdicts[0]) {
+            return Err(disagreement(ignore, here, path, other));
+        }
+        match entry {
+            Some(entry) => found.push(entry),
+            None => folders.push(path.to_owned()),
+        }
+        Ok(())
+    };
+    walk(root, ignore, &RULES, &mut Vec::new(), &Folder::default(), &mut visit)?;
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok((found, folders))
+}
+
+/// The paths that an engine which follows `rule` copies from `root`.
+///
+/// # Errors
+/// When a folder can't be read.
+pub fn copied_by(rule: Rule, root: &Path, ignore: &Ignore) -> anyhow::Result<BTreeSet<String>> {
+    let mut paths = BTreeSet::new();
+    let mut visit = |entry: Option<ContextFile>, _: &str, _: &Folder| {
+        paths.extend(entry.map(|file| file.path));
+        Ok(())
+    };
+    walk(root, ignore, &[rule], &mut Vec::new(), &Folder::default(), &mut visit)?;
+    Ok(paths)
+}
+
+/// What [`walk`] calls.
+type Visit<'a> = dyn FnMut(Option<ContextFile>, &str, &Folder) -> anyhow::Result<()> + 'a;
+
+/// Calls `visit` for what is below the folder `path`, a folder before what it holds: with the entry
+/// when one of `rules` includes it (`None` for a folder), and with what `ignore` says at its path.
+fn walk(
+    root: &Path,
+    ignore: &Ignore,
+    rules: &[Rule],
+    path: &mut Vec<String>,
+    above: &Folder,
+    visit: &mut Visit<'_>,
+) -> anyhow::Result<()> {
+    for name in names(&root.join(path.join("/")))? {
+        path.push(name);
+        let components: Vec<&str> = path.iter().map(String::as_str).collect();
+        let here = ignore.below(above, &components);
+        let joined = path.join("/");
+        let included = rules.iter().any(|&rule| ignore.included(&here, rule));
+        if included || ignore.reaches_into(&components) {
+            if included {
+                check_name(&joined)?;
+            }
+            let entry = entry(root, &joined)?;
+            let folder = entry.is_none();
+            visit(entry.filter(|_| included), &joined, &here)?;
+            if folder {
+                walk(root, ignore, rules, path, &here, visit)?;
+            }
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+/// What is at `path`, or `None` for a folder.
+fn entry(root: &Path, path: &str) -> anyhow::Result<Option<ContextFile>> {
+    let found = root.join(path).symlink_metadata().with_context(|| format!("reading {path:?}"))?;
+    let kind = match found.file_type() {
+        kind if kind.is_dir() => return Ok(None),
+        kind if kind.is_symlink() => Kind::Symlink,
+        kind if kind.is_file() => Kind::File,
+        _ => Kind::Other,
+    };
+    Ok(Some(ContextFile { path: path.to_owned(), bytes: found.len(), kind }))
+}
+
+fn check_name(path: &str) -> anyhow::Result<()> {
+    if path.contains(char::is_control) || path.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(failure_help(
+            Exit::Usage,
+            format!("listing the build context: {path:?} has a name that engines read differently"),
+            "rename it, or exclude it in .dockerignore",
+        ));
+    }
+    Ok(())
+}
+
+fn disagreement(ignore: &Ignore, here: &Folder, path: &str, other: usize) -> anyhow::Error {
+    let side = |rule| {
+        let word = if ignore.included(here, rule) { "copy" } else { "leave out" };
+        format!("{word} it ({})", ignore.decision(here, rule))
+    };
+    let docker = if other == 1 { "Docker 20.10" } else { "Docker 23 and later" };
+    failure_help(
+        Exit::Usage,
+        format!(
+            "listing the build context: Podman would {} and {docker} would {}: {path}",
+            side(RULES[0]),
+            side(RULES[other])
+        ),
+        "state the exception after the pattern that it is made from, and do not put back parts of \
+         a folder that a pattern with `**` excludes",
+    )
+}
+
+/// Why `path` (absolute or relative to `root`) is in the build context or not.
+///
+/// # Errors
+/// [`Exit::Usage`] when the path is outside `root` or is `root`; those of [`files`].
+pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Explanation> {
+    let outside =
+        || failure(Exit::Usage, format!("explaining {}: not below the root", path.display()));
+    let mut components = Vec::new();
+    for component in path.strip_prefix(root).unwrap_or(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) => components.push(name.to_string_lossy().into_owned()),
+            Component::ParentDir if components.pop().is_some() => {}
+            _ => return Err(outside()),
+        }
+    }
+    if components.is_empty() {
+        return Err(outside());
+    }
+    let path = components.join("/");
+    let below = format!("{path}/");
+    let mut files = files(root, ignore)?;
+    files.retain(|file| file.path == path || file.path.starts_with(&below));
+    Ok(Explanation {
+        exists: root.join(&path).symlink_metadata().is_ok(),
+        verdict: ignore.verdict(&path),
+        files,
+        path,
+    })
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation { path, verdict, files, .. } = self;
+        let place = if verdict.included { "in" } else { "not in" };
+        write!(f, "{path}: {place} the build context: ")?;
+        match (verdict.line, &verdict.pattern) {
+            (Some(line), Some(pattern)) => write!(f, "line {line} of .dockerignore, {pattern}")?,
+            _ => write!(f, "no line of .dockerignore matches it")?,
+        }
+        if let Some(matched) = verdict.matched.as_ref().filter(|matched| *matched != path) {
+            write!(f, ", matches {matched}")?;
+        }
+        if !self.exists {
+            write!(f, "\n{path}: there is no such file now")?;
+        }
+        let single = files.len() == 1 && files[0].path == *path;
+        if !files.is_empty() && !single {
+            let bytes: u64 = files.iter().map(|file| file.bytes).sum();
+            write!(f, "\n{path}: {} files of {bytes} bytes below it are in", files.len())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,337 @@
+//! Git identity: which version, revision and state the checkout has that an image is built from.
+
+pub mod ancestry;
+mod changes;
+mod describe;
+mod native;
+mod obstacle;
+mod program;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use process::failure::{Exit, failure, failure_help};
+
+/// The state of a checkout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkout {
+    /// Top folder of the work tree.
+    pub top: PathBuf,
+    /// What `git describe --tags --always --dirty --abbrev=12` prints.
+    pub describe: String,
+    /// The version of what is built here: `describe`, marked `-dirty` when the context differs.
+    pub version: String,
+    /// Id of the commit that is checked out.
+    pub revision: String,
+    /// When that commit was made, in seconds.
+    pub commit_time: i64,
+    /// The branch that is checked out; none with a detached HEAD.
+    pub branch: Option<String>,
+    /// All tags of the commit.
+    pub exact_tags: Vec<String>,
+    /// All tags that this clone knows.
+    pub all_tags: Vec<String>,
+    /// URL of the remote `origin` without credentials.
+    pub remote_url: Option<String>,
+    /// Whether history is cut off.
+    pub shallow: bool,
+    /// Tracked files that differ from the commit, in the index or in the work tree.
+    pub dirty: Vec<Change>,
+    /// Files of the build context that differ from the commit or are missing in it.
+    pub context_changes: Vec<Change>,
+    /// When the content was made, in seconds: time of the commit, or of the newest change.
+    pub created: i64,
+    /// What the user should know, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl Checkout {
+    /// Whether an image of it can differ from the commit.
+    pub fn changed(&self) -> bool {
+        !self.dirty.is_empty() || !self.context_changes.is_empty()
+    }
+}
+
+/// A file that differs from the commit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Change {
+    /// Relative to the root of the context if there is one, else to the top of the work tree.
+    pub path: String,
+    /// How it differs.
+    pub kind: ChangeKind,
+    /// Whether it is in the build context.
+    pub in_context: bool,
+}
+
+/// How a file differs from the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// Other content or permissions.
+    Modified,
+    /// In the commit only.
+    Deleted,
+    /// In the index, not in the commit.
+    Added,
+    /// Neither in the index nor in the commit.
+    Untracked,
+    /// Untracked, and git is told to ignore it.
+    Ignored,
+    /// A link that was a file, or the like.
+    TypeChanged,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+            Self::Added => "added",
+            Self::Untracked => "untracked",
+            Self::Ignored => "ignored",
+            Self::TypeChanged => "typechanged",
+        })
+    }
+}
+
+/// The build context that the checkout is compared with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Its root folder.
+    pub root: &'a Path,
+    /// All files that enter it, relative to the root, with `/`.
+    pub files: &'a [String],
+    /// Whether a path that does not exist would enter it.
+    pub includes: &'a dyn Fn(&str) -> bool,
+}
+
+/// What is read from a repository before anything is compared with a context.
+#[derive(Debug, Default)]
+struct Facts {
+    top: PathBuf,
+    index: PathBuf,
+    revision: String,
+    commit_time: i64,
+    branch: Option<String>,
+    exact_tags: Vec<String>,
+    all_tags: Vec<String>,
+    remote_url: Option<String>,
+    shallow: bool,
+    describe: String,
+    /// Whether a tag is in reach of the commit.
+    tagged: bool,
+    /// Tracked paths that git says differ from HEAD, relative to the top.
+    changed: Vec<(String, ChangeKind)>,
+}
+
+/// File mode of a submodule in an index.
+const GITLINK: u32 = 0o160_000;
+
+/// One way to ask a repository: libgit2 or the `git` program. Paths are relative to the top.
+trait Source {
+    fn facts(&self) -> anyhow::Result<Facts>;
+    /// Top of the work tree and the index file.
+    fn places(&self) -> (PathBuf, PathBuf);
+    /// Tracked paths that git says differ from HEAD.
+    fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>>;
+    fn in_index(&self, path: &str) -> bool;
+    fn in_head(&self, path: &str) -> bool;
+    /// Tracked files that git is told not to look at (assume-unchanged, skip-worktree).
+    fn hidden(&self) -> Vec<String>;
+    /// Which of the existing files really differ from HEAD; all are in HEAD.
+    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>>;
+    /// Which of the untracked files git ignores.
+    fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>>;
+    /// Submodules in the index.
+    fn submodules(&self) -> Vec<String>;
+}
+
+/// Reads the checkout that `folder` is in, compared with the build context if there is one.
+pub fn read(folder: &Path, context: Option<&Context<'_>>) -> anyhow::Result<Checkout> {
+    let program = program::find(std::env::var_os("PATH").as_deref());
+    read_with(folder, context, program.as_deref())
+}
+
+/// Like [`read`], with the `git` program for what libgit2 cannot read.
+fn read_with(
+    folder: &Path,
+    context: Option<&Context<'_>>,
+    program: Option<&Path>,
+) -> anyhow::Result<Checkout> {
+    compare(open(folder, program)?.as_ref(), context, program)
+}
+
+/// Compares what `source` says with the build context.
+fn compare(
+    source: &dyn Source,
+    context: Option<&Context<'_>>,
+    program: Option<&Path>,
+) -> anyhow::Result<Checkout> {
+    // The files of the tool's own folder must be those of the repository that names the version.
+    let (top, _) = source.places();
+    let below = context.map(|context| below(source, &top, context.root)).transpose()?;
+    let facts = source.facts()?;
+    let mut dirty = Vec::new();
+    let mut context_changes = Vec::new();
+    if let (Some(context), Some(below)) = (context, &below) {
+        context_changes = changes::of_context(source, &facts.changed, below, context, program)?;
+        dirty = changes::of_checkout(&facts.changed, below, context);
+    } else {
+        dirty.extend(facts.changed.iter().map(|(path, kind)| Change {
+            path: path.clone(),
+            kind: *kind,
+            in_context: false,
+        }));
+        dirty.sort();
+    }
+    let suffix = |differs| if differs { "-dirty" } else { "" };
+    let describe = facts.describe + suffix(!facts.changed.is_empty());
+    let version =
+        describe.clone() + suffix(!context_changes.is_empty() && facts.changed.is_empty());
+    let (root, differing) = match context {
+        Some(context) => (context.root, &context_changes),
+        None => (facts.top.as_path(), &dirty),
+    };
+    let created = changes::newest(root, differing, &facts.index).unwrap_or(facts.commit_time);
+    let mut warnings = Vec::new();
+    if facts.shallow && !facts.tagged {
+        warnings.push(
+            "this is a shallow clone without a tag in reach, so the version may be wrong: run \
+             `git fetch --unshallow --tags`"
+                .to_owned(),
+        );
+    }
+    Ok(Checkout {
+        top: facts.top,
+        describe,
+        version,
+        revision: facts.revision,
+        commit_time: facts.commit_time,
+        branch: facts.branch,
+        exact_tags: facts.exact_tags,
+        all_tags: facts.all_tags,
+        remote_url: facts.remote_url.map(|url| without_credentials(&url)),
+        shallow: facts.shallow,
+        dirty,
+        context_changes,
+        created,
+        warnings,
+    })
+}
+
+/// libgit2 if it can read the repository of `folder`, else the program.
+fn open(folder: &Path, program: Option<&Path>) -> anyhow::Result<Box<dyn Source>> {
+    let obstacle = match native::open(folder)? {
+        Ok(repo) => match obstacle::find(&repo) {
+            None => return Ok(Box::new(native::Native::new(repo)?)),
+            Some(obstacle) => obstacle,
+        },
+        Err(obstacle) => obstacle,
+    };
+    match program {
+        Some(program) => Ok(Box::new(program::Program::open(program, folder)?)),
+        None => Err(failure_help(
+            Exit::Git,
+            format!("reading the repository of {}: {obstacle}", folder.display()),
+            "install the `git` program, which can read it, and put it on PATH",
+        )),
+    }
+}
+
+/// The path of the context's root below the top of the work tree, empty or with `/` at its end.
+///
+/// A folder without a repository of its own must not take the version of one around it, unless
+/// that one tracks it.
+fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (top, root) = (real(top), real(root));
+    if top == root {
+        return Ok(String::new());
+    }
+    if let Ok(path) = root.strip_prefix(&top)
+        && let Some(path) = path.to_str()
+    {
+        let below = path.replace(std::path::MAIN_SEPARATOR, "/") + "/";
+        let marker = format!("{below}docker/image.toml");
+        if source.in_head(&marker) || source.in_index(&marker) {
+            return Ok(below);
+        }
+    }
+    Err(failure_help(
+        Exit::Git,
+        format!(
+            "reading the version of {}: it has no repository of its own, and the one around it, \
+             {}, does not track its docker/image.toml",
+            root.display(),
+            top.display()
+        ),
+        format!(
+            "give it a repository (`git init` and `git commit` in {}), or clone the project again",
+            root.display()
+        ),
+    ))
+}
+
+/// A remote's URL that can be shown to everybody: without user and password, or with the user
+/// only for SSH, where it is no secret.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let port = rest[..end].rsplit_once(':').map_or("", |(_, port)| port);
+    // A password may hold an unescaped slash; then what stands before it is no host and port.
+    let whole = !port.ends_with(']') && !port.bytes().all(|b| b.is_ascii_digit());
+    let at = rest[..end].rfind('@').or_else(|| rest.rfind('@').filter(|_| whole));
+    let Some(at) = at else { return url.to_owned() };
+    let user = rest[..at].split(':').next().unwrap_or_default();
+    let keep = if scheme.contains("ssh") { format!("{user}@") } else { String::new() };
+    format!("{scheme}://{keep}{}", &rest[at + 1..])
+}
+
+fn no_repository(folder: &Path) -> anyhow::Error {
+    if let Some(link) = folder.ancestors().map(|f| f.join(".git")).find(|link| link.is_file()) {
+        return failure_help(
+            Exit::Git,
+            format!(
+                "opening the repository: {} points to one that is no longer there",
+                link.display()
+            ),
+            "if it was moved, run `git worktree repair` there; else clone the project again",
+        );
+    }
+    failure_help(
+        Exit::Git,
+        format!("looking for a git repository: none holds {}", folder.display()),
+        "run this inside a checkout, or make one with `git init` and `git commit`",
+    )
+}
+
+fn no_commit(top: &Path) -> anyhow::Error {
+    failure_help(
+        Exit::Git,
+        format!("reading the version: {} has no commit yet", top.display()),
+        "make one: `git add --all && git commit`",
+    )
+}
+
+fn bare(path: &Path) -> anyhow::Error {
+    failure_help(
+        Exit::Git,
+        format!("reading the version: {} is a bare repository without files", path.display()),
+        "run this in a clone of it: `git clone`",
+    )
+}
+
+fn foreign(folder: &Path) -> anyhow::Error {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let top = folder.ancestors().find(|f| f.join(".git").exists()).unwrap_or(&folder);
+    failure_help(
+        Exit::Git,
+        format!("opening the repository {}: it belongs to another user", top.display()),
+        format!(
+            "if you trust it: `git config --global --add safe.directory {}`",
+            process::invocation::quoted(&top.display().to_string())
+        ),
+    )
+}

@@ -1,0 +1,225 @@
+//! Reads a repository with libgit2.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use git2::{
+    Delta, DiffOptions, ErrorCode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag,
+    ObjectType, Oid, Repository, RepositoryOpenFlags, Status, StatusOptions, Tree,
+};
+
+use super::describe::{Tags, describe};
+use super::{ChangeKind, Facts, GITLINK, Source};
+
+/// Opens the repository of `folder`; the inner error says why libgit2 cannot read it.
+pub(super) fn open(folder: &Path) -> anyhow::Result<Result<Repository, String>> {
+    let nowhere: [&Path; 0] = [];
+    match Repository::open_ext(folder, RepositoryOpenFlags::empty(), nowhere) {
+        Ok(repo) if repo.workdir().is_none() => Err(super::bare(repo.path())),
+        Ok(repo) => Ok(Ok(repo)),
+        Err(error) => match error.code() {
+            ErrorCode::NotFound => Err(super::no_repository(folder)),
+            ErrorCode::Owner => Err(super::foreign(folder)),
+            _ => Ok(Err(super::obstacle::in_words(&error))),
+        },
+    }
+}
+
+/// A repository that libgit2 reads correctly.
+pub(super) struct Native {
+    repo: Repository,
+    index: Index,
+    head: Oid,
+}
+
+impl Native {
+    pub(super) fn new(repo: Repository) -> anyhow::Result<Self> {
+        let top = repo.workdir().unwrap_or(repo.path()).to_owned();
+        let head = match repo.head() {
+            Ok(head) => head.peel_to_commit().context("reading HEAD")?.id(),
+            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+                return Err(super::no_commit(&top));
+            }
+            Err(error) => {
+                return Err(super::failure(
+                    super::Exit::Git,
+                    format!("reading HEAD: {}", error.message()),
+                ));
+            }
+        };
+        let index = repo.index()?;
+        Ok(Self { repo, index, head })
+    }
+
+    fn tree(&self) -> Result<Tree<'_>, git2::Error> {
+        self.repo.find_commit(self.head)?.tree()
+    }
+
+    /// The commits where a shallow clone ends.
+    fn shallow(&self) -> HashSet<Oid> {
+        let list = std::fs::read_to_string(self.repo.commondir().join("shallow"));
+        list.unwrap_or_default().lines().filter_map(|line| Oid::from_str(line).ok()).collect()
+    }
+
+    /// Hidden files whose index entry differs from HEAD; libgit2 leaves some of them out.
+    fn hidden_changes(&self) -> Result<Vec<(String, ChangeKind)>, git2::Error> {
+        let mut changed = Vec::new();
+        for entry in self.index.iter().filter(is_hidden) {
+            let path = lossy(&entry.path);
+            let kind = match self.tree()?.get_path(Path::new(&path)) {
+                Ok(old) if old.kind() == Some(ObjectType::Tree) => ChangeKind::Added,
+                Ok(old) => {
+                    let mode = u32::try_from(old.filemode()).unwrap_or_default();
+                    if mode >> 12 != entry.mode >> 12 {
+                        ChangeKind::TypeChanged
+                    } else if (mode & 0o100, old.id()) != (entry.mode & 0o100, entry.id) {
+                        ChangeKind::Modified
+                    } else {
+                        continue;
+                    }
+                }
+                Err(_) => ChangeKind::Added,
+            };
+            changed.push((path, kind));
+        }
+        Ok(changed)
+    }
+
+    fn entry(&self, path: &[u8]) -> Option<IndexEntry> {
+        let path = std::str::from_utf8(path).ok()?;
+        self.index.get_path(Path::new(path), 0)
+    }
+}
+
+fn is_hidden(entry: &IndexEntry) -> bool {
+    entry.flags & IndexEntryFlag::VALID.bits() != 0
+        || entry.flags_extended & IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0
+}
+
+fn lossy(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+impl Source for Native {
+    fn facts(&self) -> anyhow::Result<Facts> {
+        let (top, index) = self.places();
+        let odb = self.repo.odb()?;
+        let shallow = self.shallow();
+        let mut tags = Tags::read(&self.repo, self.head)?;
+        let (describe, tagged) = describe(&odb, self.head, &mut tags, &shallow)?;
+        let head = self.repo.find_reference("HEAD")?;
+        let branch = head
+            .symbolic_target_bytes()
+            .map(|name| lossy(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
+        let config = self.repo.config()?;
+        Ok(Facts {
+            top,
+            index,
+            revision: self.head.to_string(),
+            commit_time: self.repo.find_commit(self.head)?.time().seconds(),
+            branch,
+            exact_tags: std::mem::take(&mut tags.exact),
+            all_tags: std::mem::take(&mut tags.all),
+            remote_url: config.get_string("remote.origin.url").ok(),
+            shallow: !shallow.is_empty(),
+            describe,
+            tagged,
+            changed: self.changed()?,
+        })
+    }
+
+    fn places(&self) -> (PathBuf, PathBuf) {
+        let top: PathBuf = self.repo.workdir().unwrap_or(self.repo.path()).components().collect();
+        let index =
+            self.index.path().map_or_else(|| self.repo.path().join("index"), Path::to_owned);
+        (top, index)
+    }
+
+    fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>> {
+        let mut options = StatusOptions::new();
+        options.include_untracked(false).include_ignored(false).update_index(false);
+        let statuses = self.repo.statuses(Some(&mut options)).context("comparing with HEAD")?;
+        let mut changed = Vec::new();
+        for entry in statuses.iter() {
+            let indexed = self.entry(entry.path_bytes());
+            if indexed.as_ref().is_some_and(is_hidden) {
+                continue;
+            }
+            let status = entry.status();
+            let any = |flags| status.intersects(flags);
+            let kind = if any(Status::CONFLICTED) {
+                ChangeKind::Modified
+            } else if any(Status::INDEX_NEW) {
+                // Git passes over a file that was added and is gone again.
+                if any(Status::WT_DELETED) {
+                    continue;
+                }
+                ChangeKind::Added
+            } else if any(Status::INDEX_DELETED | Status::WT_DELETED) {
+                ChangeKind::Deleted
+            } else if any(Status::INDEX_TYPECHANGE | Status::WT_TYPECHANGE) {
+                ChangeKind::TypeChanged
+            } else if any(Status::INDEX_MODIFIED | Status::WT_MODIFIED | Status::WT_UNREADABLE) {
+                ChangeKind::Modified
+            } else {
+                continue;
+            };
+            changed.push((lossy(entry.path_bytes()), kind));
+        }
+        changed.extend(self.hidden_changes()?);
+        Ok(changed)
+    }
+
+    fn in_index(&self, path: &str) -> bool {
+        (0..4).any(|stage| self.index.get_path(Path::new(path), stage).is_some())
+    }
+
+    fn in_head(&self, path: &str) -> bool {
+        self.tree().is_ok_and(|tree| {
+            tree.get_path(Path::new(path)).is_ok_and(|entry| entry.kind() != Some(ObjectType::Tree))
+        })
+    }
+
+    fn hidden(&self) -> Vec<String> {
+        self.index.iter().filter(is_hidden).map(|entry| lossy(&entry.path)).collect()
+    }
+
+    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut options = DiffOptions::new();
+        options.disable_pathspec_match(true).include_typechange(true);
+        for path in paths {
+            options.pathspec(path);
+        }
+        // Without the index, so that its flags and its time stamps have no say.
+        let diff = self.repo.diff_tree_to_workdir(Some(&self.tree()?), Some(&mut options))?;
+        let mut found = Vec::new();
+        for delta in diff.deltas() {
+            let kind = match delta.status() {
+                Delta::Deleted => ChangeKind::Deleted,
+                Delta::Typechange => ChangeKind::TypeChanged,
+                Delta::Modified | Delta::Unreadable | Delta::Conflicted => ChangeKind::Modified,
+                _ => continue,
+            };
+            found.push((lossy(delta.old_file().path_bytes().unwrap_or_default()), kind));
+        }
+        Ok(found)
+    }
+
+    fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for path in paths {
+            if self.repo.status_should_ignore(Path::new(path))? {
+                found.push(path.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    fn submodules(&self) -> Vec<String> {
+        self.index.iter().filter(|e| e.mode == GITLINK).map(|e| lossy(&e.path)).collect()
+    }
+}

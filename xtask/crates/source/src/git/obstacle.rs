@@ -1,0 +1,143 @@
+//! Finds what libgit2 cannot read, or reads in another way than git.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use git2::{Config, Index, Repository, SubmoduleIgnore, SubmoduleStatus};
+
+/// What stands in the way of reading `repo` with libgit2.
+pub(super) fn find(repo: &Repository) -> Option<String> {
+    let index = match repo.index() {
+        Ok(index) => index,
+        Err(error) => return Some(in_words(&error)),
+    };
+    let config = match repo.config().and_then(|mut config| config.snapshot()) {
+        Ok(config) => config,
+        Err(error) => return Some(error.message().to_owned()),
+    };
+    let replaced =
+        repo.references_glob("refs/replace/*").is_ok_and(|mut refs| refs.next().is_some());
+    if replaced || repo.commondir().join("info/grafts").exists() {
+        return Some("it has replaced objects (refs/replace or info/grafts)".to_owned());
+    }
+    if config.get_bool("core.sparseCheckout").unwrap_or(false) {
+        return Some("it is a sparse checkout (core.sparseCheckout)".to_owned());
+    }
+    attributes(repo, &index, &config).or_else(|| submodules(repo, &index, &config))
+}
+
+/// Why libgit2 could not open a repository or its index, in the words of git's manual.
+pub(super) fn in_words(error: &git2::Error) -> String {
+    let message = error.message().to_lowercase();
+    let known = [
+        ("'link'", "its index is split (core.splitIndex)"),
+        ("'sdir'", "its index is sparse (index.sparse)"),
+        ("object format", "its ids are not SHA-1 (extensions.objectFormat)"),
+        ("refstorage", "its references are in a reftable (extensions.refStorage)"),
+    ];
+    let found = known.iter().find(|(part, _)| message.contains(part));
+    found.map_or(message.clone(), |(_, words)| (*words).to_owned())
+}
+
+/// Attributes that need a program or an encoding that libgit2 does not have.
+fn attributes(repo: &Repository, index: &Index, config: &Config) -> Option<String> {
+    let drivers = drivers(config);
+    let top = repo.workdir()?;
+    let mut folders = BTreeSet::from([PathBuf::new()]);
+    let mut last = Vec::new();
+    for entry in index.iter() {
+        let end = entry.path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+        if entry.path[..end] != last[..] {
+            last = entry.path[..end].to_vec();
+            if let Ok(path) = std::str::from_utf8(&last) {
+                folders.extend(Path::new(path).ancestors().map(Path::to_owned));
+            }
+        }
+    }
+    let mut files = vec![repo.commondir().join("info/attributes"), "/etc/gitattributes".into()];
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".config"));
+    match config.get_path("core.attributesFile") {
+        Ok(path) => files.push(path),
+        Err(_) => {
+            let xdg = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
+            files.extend(xdg.map(PathBuf::from).or_else(home).map(|f| f.join("git/attributes")));
+        }
+    }
+    for path in files {
+        if let Some(found) = std::fs::read(&path).ok().and_then(|text| filter(&text, &drivers)) {
+            return Some(found);
+        }
+    }
+    folders.iter().find_map(|folder| {
+        let path = folder.join(".gitattributes");
+        let text = std::fs::read(top.join(&path)).ok().or_else(|| {
+            // Git takes a missing file from the index.
+            let entry = index.get_path(&path, 0)?;
+            repo.find_blob(entry.id).ok().map(|blob| blob.content().to_vec())
+        })?;
+        filter(&text, &drivers)
+    })
+}
+
+/// The names of the filters that git is configured to run.
+fn drivers(config: &Config) -> HashSet<String> {
+    let mut drivers = HashSet::new();
+    if let Ok(mut entries) = config.entries(Some(r"^filter\..*\.(clean|process)$")) {
+        while let Some(Ok(entry)) = entries.next() {
+            let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
+            let name = name.strip_prefix("filter.").and_then(|n| n.rsplit_once('.'));
+            drivers.extend(name.map(|(name, _)| name.to_owned()));
+        }
+    }
+    drivers
+}
+
+/// What in an attributes file libgit2 does not do.
+fn filter(text: &[u8], drivers: &HashSet<String>) -> Option<String> {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.flat_map(str::split_whitespace).find_map(|word| {
+        let runs = word.strip_prefix("filter=").is_some_and(|name| drivers.contains(name));
+        (runs || word.starts_with("working-tree-encoding="))
+            .then(|| format!("its attributes ask for {word}"))
+    })
+}
+
+/// Submodules in a state that libgit2 judges in another way.
+fn submodules(repo: &Repository, index: &Index, config: &Config) -> Option<String> {
+    let links: Vec<String> = index
+        .iter()
+        .filter(|entry| entry.mode == super::GITLINK)
+        .map(|entry| String::from_utf8_lossy(&entry.path).into_owned())
+        .collect();
+    if links.is_empty() {
+        return None;
+    }
+    let top = repo.workdir()?;
+    let modules = Config::open(&top.join(".gitmodules"));
+    for config in [Some(config), modules.as_ref().ok()].into_iter().flatten() {
+        let pattern = r"^(submodule\..*\.ignore|diff\.ignoresubmodules)$";
+        if config.entries(Some(pattern)).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Some("it sets `ignore` for submodules".to_owned());
+        }
+    }
+    links.iter().find_map(|link| {
+        let folder = top.join(link);
+        if !folder.join(".git").exists() {
+            return None;
+        }
+        match Repository::open(&folder) {
+            Ok(module) => {
+                if let Some(found) = find(&module) {
+                    return Some(format!("submodule {link}: {found}"));
+                }
+            }
+            Err(error) => return Some(format!("submodule {link}: {}", error.message())),
+        }
+        match repo.submodule_status(link, SubmoduleIgnore::None) {
+            Ok(status) if !status.contains(SubmoduleStatus::WD_UNTRACKED) => None,
+            Ok(_) => Some(format!("submodule {link} has untracked files")),
+            Err(error) => Some(format!("submodule {link}: {}", error.message())),
+        }
+    })
+}

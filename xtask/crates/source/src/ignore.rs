@@ -1,0 +1,157 @@
+//! `.dockerignore` as the engines read it: which paths of the workflow's root enter the build
+//! context, and which line decides. `context` walks with it, `secrets` borrows its patterns.
+
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+pub use pattern::{Pattern, parse_line};
+use process::failure::{Exit, Failure};
+
+/// The patterns of one `.dockerignore`, in the file's order: the last that matches decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ignore {
+    /// All patterns; comments and empty lines are gone.
+    pub patterns: Vec<Pattern>,
+}
+
+/// What is decided about one path, and by which line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// True when the path enters the build context.
+    pub included: bool,
+    /// The deciding line, counted from 1; `None` when no pattern matches.
+    pub line: Option<usize>,
+    /// The deciding pattern as written.
+    pub pattern: Option<String>,
+    /// The folder, or the path itself, that the deciding pattern matches.
+    pub matched: Option<String>,
+}
+
+/// How an engine lets a pattern that matches a folder speak for what is below it. The three rules
+/// differ only where `!` patterns and their opposites overlap; `context` refuses such files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// A pattern holds for everything below what it matches. Podman.
+    Below,
+    /// A pattern of *n* components is also tried on the first *n* components of a path: `**/keys`
+    /// does not hold for `a/b/keys/x`. Docker up to 20.10.
+    SameDepth,
+    /// A pattern holds below a folder only where it changed the folder's own verdict, since one
+    /// that would not change it is not tried. Docker from 23.
+    Inherited,
+}
+
+/// Every rule, in the order of [`Folder`]'s arrays.
+pub const RULES: [Rule; 3] = [Rule::Below, Rule::SameDepth, Rule::Inherited];
+
+/// What is known at one path and handed to the paths below it; [`Folder::default`] is the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folder {
+    /// By [`Rule`], by pattern: whether the pattern holds below here. Empty at the root.
+    holds: [Vec<bool>; 3],
+    /// By [`Rule`]: the index of the pattern that decides about this path.
+    decides: [Option<usize>; 3],
+}
+
+impl Ignore {
+    /// Reads the text of a `.dockerignore`.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] with a help line for every line in a form that the engines refuse or read
+    /// differently.
+    pub fn parse(text: &str) -> anyhow::Result<Ignore> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut patterns = Vec::new();
+        let mut refused = Vec::new();
+        for (index, raw) in text.split('\n').enumerate() {
+            let line = index + 1;
+            match parse_line(line, raw) {
+                Ok(pattern) => patterns.extend(pattern),
+                Err(reason) => {
+                    refused.push(format!("line {line}, `{}`: {reason}", raw.trim().escape_debug()));
+                }
+            }
+        }
+        match refused.len() {
+            0 => Ok(Ignore { patterns }),
+            1 => Err(usage(format!("reading .dockerignore: {}", refused.remove(0)), Vec::new())),
+            n => Err(usage(
+                format!("reading .dockerignore: {n} lines are not read alike by all engines"),
+                refused,
+            )),
+        }
+    }
+
+    /// What is decided about `path` (relative, `/` between components) and by which line: the
+    /// reading of [`Rule::Below`], which the others share on every path that `context` lets pass.
+    pub fn verdict(&self, path: &str) -> Verdict {
+        let components: Vec<&str> = path.split('/').collect();
+        let folder = self.at(&components);
+        let Some(pattern) = folder.decides[0].map(|index| &self.patterns[index]) else {
+            return Verdict { included: true, ..Verdict::default() };
+        };
+        let matched = (1..=components.len()).find(|&n| pattern.matches(&components[..n]));
+        Verdict {
+            included: pattern.reinclude,
+            line: Some(pattern.line),
+            pattern: Some(pattern.text.clone()),
+            matched: matched.map(|n| components[..n].join("/")),
+        }
+    }
+
+    /// What is known at `path`, found from the root downwards.
+    pub fn at(&self, path: &[&str]) -> Folder {
+        (1..=path.len()).fold(Folder::default(), |above, n| self.below(&above, &path[..n]))
+    }
+
+    /// What is known at `path`, from what is known at the folder that holds it.
+    pub fn below(&self, above: &Folder, path: &[&str]) -> Folder {
+        let mut here = Folder::default();
+        for (index, pattern) in self.patterns.iter().enumerate() {
+            let held = |rule: Rule| above.holds[rule as usize].get(index).copied().unwrap_or(false);
+            let matches = pattern.matches(path);
+            for rule in RULES {
+                let included = self.included(&here, rule);
+                let (counts, holds) = match rule {
+                    Rule::Below => (held(rule) || matches, held(rule) || matches),
+                    Rule::SameDepth => (
+                        held(rule) || matches,
+                        held(rule) || matches && pattern.components.len() == path.len(),
+                    ),
+                    Rule::Inherited => {
+                        let counts = held(rule) || matches && pattern.reinclude != included;
+                        (counts, counts)
+                    }
+                };
+                here.holds[rule as usize].push(holds);
+                if counts {
+                    here.decides[rule as usize] = Some(index);
+                }
+            }
+        }
+        here
+    }
+
+    /// True when the path that `here` was made for enters the build context by `rule`.
+    pub fn included(&self, here: &Folder, rule: Rule) -> bool {
+        here.decides[rule as usize].is_none_or(|index| self.patterns[index].reinclude)
+    }
+
+    /// True when a `!` pattern may put back something below the excluded folder `path`.
+    pub fn reaches_into(&self, path: &[&str]) -> bool {
+        self.patterns.iter().any(|pattern| pattern.reaches_into(path))
+    }
+
+    /// The deciding line by `rule`, for a message: `line 3, **/*.pem`.
+    pub fn decision(&self, here: &Folder, rule: Rule) -> String {
+        here.decides[rule as usize].map_or_else(
+            || "no line".to_owned(),
+            |index| format!("line {}, {}", self.patterns[index].line, self.patterns[index].text),
+        )
+    }
+}
+
+fn usage(message: String, help: Vec<String>) -> anyhow::Error {
+    Failure { exit: Exit::Usage, message, help }.into()
+}

@@ -1,0 +1,165 @@
+//! The gate of the build context: `build` asks it before anything is sent to the engine, and a
+//! file that looks like a secret, by its name or by its content, ends the command.
+
+mod content;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::context::{ContextFile, Kind};
+use crate::ignore::{Pattern, parse_line};
+use names::Named;
+use process::failure::{Exit, Failure, failure_help};
+
+/// So much of a file is read.
+const HEAD: u64 = 64 << 10;
+
+/// Files from here on are media or data: of them only the first bytes are read, which tell a
+/// database.
+const LARGE: u64 = 1 << 20;
+
+/// So many files are named in a message.
+const SHOWN: usize = 20;
+
+/// Makes sure that nothing among `files`, which are the build context below `root`, looks like a
+/// secret. `allow` are patterns, as in `.dockerignore`, of files that are meant to be in the image.
+///
+/// A symbolic link is judged by its name, for no engine copies its target. No content is printed.
+///
+/// # Errors
+/// [`Exit::Check`] with a help line for each file; [`Exit::Usage`] when a pattern of `allow` is
+/// in a form that `.dockerignore` refuses as well; when a file cannot be read.
+pub fn gate(root: &Path, files: &[ContextFile], allow: &[String]) -> anyhow::Result<()> {
+    let allow = allowed(allow)?;
+    let mut found = Vec::new();
+    for file in files {
+        if allow.iter().any(|pattern| holds(pattern, &file.path)) {
+            continue;
+        }
+        if let Some(reason) = judge(root, file)? {
+            found.push(format!("{}: {reason}", file.path));
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(refusal(found)) }
+}
+
+/// The patterns of `allow_secrets`.
+///
+/// # Errors
+/// [`Exit::Usage`] for a pattern in a form that `.dockerignore` refuses as well.
+pub fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
+    let pattern = |(index, text): (usize, &String)| {
+        let reason = match parse_line(index + 1, text) {
+            Ok(Some(pattern)) if !pattern.reinclude => return Ok(pattern),
+            Ok(Some(_)) => "a pattern here has no `!`".to_owned(),
+            Ok(None) => "it matches nothing".to_owned(),
+            Err(reason) => reason,
+        };
+        Err(failure_help(
+            Exit::Usage,
+            format!(
+                "reading docker/image.toml: allow_secrets, `{}`: {reason}",
+                text.escape_debug()
+            ),
+            "write the path of the file, or a pattern as in .dockerignore",
+        ))
+    };
+    texts.iter().enumerate().map(pattern).collect()
+}
+
+/// True when `pattern` matches `path` or a folder above it.
+pub fn holds(pattern: &Pattern, path: &str) -> bool {
+    let components: Vec<&str> = path.split('/').collect();
+    (1..=components.len()).any(|n| pattern.matches(&components[..n]))
+}
+
+/// Why `file` looks like a secret; `None` when it does not.
+fn judge(root: &Path, file: &ContextFile) -> anyhow::Result<Option<&'static str>> {
+    let question = Question::about(&file.path, file.bytes);
+    match file.kind {
+        Kind::Other => return Ok(Some("a socket, a pipe or a device")),
+        Kind::Symlink => return Ok(question.named.map(|named| named.reason)),
+        Kind::File => {}
+    }
+    let start = match question.needed() {
+        0 => Vec::new(),
+        length => read(root, &file.path, length)?,
+    };
+    Ok(question.answer(&start))
+}
+
+/// Whether a regular file is a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    named: Option<Named>,
+    bytes: u64,
+}
+
+impl Question {
+    /// The question about the file `path` of so many `bytes`.
+    pub fn about(path: &str, bytes: u64) -> Question {
+        Question { named: names::judge(path), bytes }
+    }
+
+    /// So many bytes from the beginning of the file are needed for an answer: none where its name
+    /// is one.
+    pub fn needed(self) -> u64 {
+        match self.named {
+            Some(named) if named.unless_certificates && self.bytes < LARGE => self.bytes,
+            Some(_) => 0,
+            None if self.bytes < LARGE => HEAD,
+            None => content::MAGIC,
+        }
+    }
+
+    /// Why the file looks like a secret; `None` when it does not. `start` is its beginning, which
+    /// may be longer than what is needed.
+    pub fn answer(self, start: &[u8]) -> Option<&'static str> {
+        let needed = usize::try_from(self.needed()).unwrap_or(usize::MAX).min(start.len());
+        let start = &start[..needed];
+        // Certificates are public, and their files often have the same names as keys.
+        match self.named {
+            Some(named) if needed == 0 || !content::only_certificates(start) => Some(named.reason),
+            _ => content::judge(&start[..needed.min(HEAD as usize)]),
+        }
+    }
+}
+
+/// At most `length` bytes from the beginning of the file `path`.
+fn read(root: &Path, path: &str, length: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match File::open(root.join(path)).and_then(|file| file.take(length).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(failure_help(
+            Exit::Unexpected,
+            format!("checking the build context: reading {path}: {error}"),
+            "make the file readable, or exclude it in .dockerignore",
+        )),
+    }
+}
+
+/// The failure that names the files `found`.
+fn refusal(mut found: Vec<String>) -> anyhow::Error {
+    let message = match found.len() {
+        1 => "checking the build context: 1 file looks like a secret".to_owned(),
+        n => format!("checking the build context: {n} files look like secrets"),
+    };
+    let more = found.len().saturating_sub(SHOWN);
+    found.truncate(SHOWN);
+    if more > 0 {
+        found.push(format!("and {more} more"));
+    }
+    found.push(
+        "exclude what is secret in .dockerignore; what was ever pushed must be replaced".into(),
+    );
+    found.push(
+        "what is meant to be in the image: add its path to allow_secrets below [context] in \
+         docker/image.toml"
+            .into(),
+    );
+    Failure { exit: Exit::Check, message, help: found }.into()
+}

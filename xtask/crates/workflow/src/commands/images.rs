@@ -1,0 +1,202 @@
+//! `images` and `clean`: what is here of ours and what uses it; and taking away what nothing does.
+
+use crate::cli;
+use crate::world::World;
+use engine::label::OURS;
+use engine::leftovers;
+use engine::machine;
+use engine::{Engine, containers, words};
+use image::config::Workflow;
+use image::report::megabytes;
+use image::stored::{self, Container, Facts, Judged};
+use process::failure::{Exit, failure};
+use process::invocation::Invocation;
+use process::notice::notice;
+use process::run::{QUESTION, Runner};
+use smoke::stage;
+use std::time::Duration;
+
+/// How long a clean waits for a build of the same checkout.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// `images`.
+///
+/// # Errors
+/// [`Exit::Engine`] when no engine works.
+pub fn list(world: &World) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let runner = world.runner(&workflow.top);
+    let engine = engine(world, &workflow, &runner)?;
+    let judged = look(&workflow, &engine, &runner, false)?;
+    let text = if judged.is_empty() { "no image of this project\n".into() } else { table(&judged) };
+    world.output.result(&text, &serde_json::json!({ "images": judged }))
+}
+
+/// `clean`.
+///
+/// # Errors
+/// [`Exit::Engine`] when no engine works; [`Exit::Locked`] while a build runs here; 130 or 143
+/// after a signal. An image that can't be removed is said and stays.
+pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
+    let workflow = world.workflow()?;
+    let runner = world.runner(&workflow.top);
+    let dry_run = world.common.dry_run;
+    let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
+    let engine = engine(world, &workflow, &runner)?;
+    if !dry_run {
+        leftovers::clean(&workflow.state, &engine, &runner)?;
+        super::squash::clear(&engine, &runner)?;
+        stage::clear(&engine, &runner, None)?;
+    }
+    let judged = look(&workflow, &engine, &runner, args.all)?;
+    table(&judged).lines().for_each(notice);
+    let (going, staying): (Vec<Judged>, Vec<Judged>) =
+        judged.into_iter().partition(|judged| judged.kept.is_none());
+    if dry_run {
+        let removals = going.iter().flat_map(|judged| removals(&engine, judged));
+        let commands: Vec<String> = removals.map(|removal| removal.to_string()).collect();
+        let text = commands.iter().fold("set -eu\n".to_owned(), |text, line| text + line + "\n");
+        let json = serde_json::json!({ "remove": going, "keep": staying, "commands": commands });
+        return world.output.result(&text, &json);
+    }
+    let (mut removed, mut failed) = (Vec::new(), Vec::new());
+    for judged in going {
+        match remove(&engine, &runner, &judged)? {
+            None => removed.push(judged),
+            Some(why) => {
+                notice(&format!("warning: {} stays: {why}", name(&judged)));
+                failed.push(Judged { kept: Some(why), ..judged });
+            }
+        }
+    }
+    let bytes: u64 = removed.iter().map(|judged| judged.image.bytes).sum();
+    let plural = if removed.len() == 1 { "image" } else { "images" };
+    let text = match removed.len() {
+        0 => "nothing was removed\n".to_owned(),
+        count => format!(
+            "removed {count} {plural}, {} with what they share with others\n",
+            megabytes(bytes)
+        ),
+    };
+    let keep: Vec<&Judged> = staying.iter().chain(&failed).collect();
+    world.output.result(&text, &serde_json::json!({ "removed": removed, "keep": keep }))
+}
+
+fn engine(world: &World, workflow: &Workflow, runner: &Runner) -> anyhow::Result<Engine> {
+    let machine = machine::read(&world.environment);
+    world.search(workflow, &machine, runner).said()
+}
+
+/// What is here of ours, and what becomes of it.
+fn look(
+    workflow: &Workflow,
+    engine: &Engine,
+    runner: &Runner,
+    all: bool,
+) -> anyhow::Result<Vec<Judged>> {
+    let mut ids = lines(&ask(runner, &words::ids_with(engine, OURS))?);
+    ids.sort();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let images = stored::read(&ask(runner, &words::inspect_all(engine, &found))?)?;
+    let containers = all_containers(engine, runner)?;
+    let release = workflow.state.last_release()?;
+    let release = release.map(|(id, record)| {
+        let below = record.strip_prefix(&workflow.top).unwrap_or(&record).display().to_string();
+        (id, below)
+    });
+    let facts = Facts {
+        name: &workflow.config.image.name,
+        containers: &containers,
+        made: &workflow.state.made(),
+        release: release.as_ref().map(|(id, record)| (id.as_str(), record.as_str())),
+        all,
+    };
+    Ok(stored::judge(images, &facts))
+}
+
+fn all_containers(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Container>> {
+    let ids = lines(&ask(runner, &containers::all(engine))?);
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    // One that has ended meanwhile is no longer known: what is, is still printed.
+    let answer = runner.ask(&containers::images(engine, &ids), QUESTION)?;
+    Ok(stored::containers(&answer.stdout))
+}
+
+fn ask(runner: &Runner, invocation: &Invocation) -> anyhow::Result<String> {
+    let answer = runner.ask(invocation, QUESTION)?;
+    if answer.good() {
+        return Ok(answer.stdout);
+    }
+    Err(failure(Exit::Engine, format!("asking `{invocation}`: {}", answer.last_line())))
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// The commands that remove an image: name by name, so that an engine's own check of what is in use
+/// is never overruled.
+fn removals(engine: &Engine, judged: &Judged) -> Vec<Invocation> {
+    let image = &judged.image;
+    let names = if image.names.is_empty() { std::slice::from_ref(&image.id) } else { &image.names };
+    names.iter().map(|name| words::remove_image(engine, name)).collect()
+}
+
+/// Removes an image; why it stays, where it does.
+fn remove(engine: &Engine, runner: &Runner, judged: &Judged) -> anyhow::Result<Option<String>> {
+    // Since it was judged, a container may have come, or a name may have moved.
+    let used = all_containers(engine, runner)?;
+    if let Some(container) = used.iter().find(|one| one.image == judged.image.id) {
+        return Ok(Some(format!("the container {} has it", container.name)));
+    }
+    for name in &judged.image.names {
+        let answer = runner.ask(&words::inspect(engine, name), QUESTION)?;
+        let now = engine::inspect::image(&answer.stdout).map(|image| image.id);
+        if now.is_ok_and(|id| id != judged.image.id) {
+            return Ok(Some(format!("{name} has become another image")));
+        }
+    }
+    for removal in removals(engine, judged) {
+        notice(&format!("$ {removal}"));
+        let answer = runner.ask(&removal, QUESTION)?;
+        if !answer.good() {
+            return Ok(Some(answer.last_line().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn name(judged: &Judged) -> String {
+    judged.image.names.first().cloned().unwrap_or_else(|| short(&judged.image.id))
+}
+
+fn short(id: &str) -> String {
+    id.trim_start_matches("sha256:").chars().take(12).collect()
+}
+
+/// A row for each image, its further names below it.
+fn table(judged: &[Judged]) -> String {
+    let names = judged.iter().flat_map(|judged| &judged.image.names).map(String::len);
+    let width = names.max().unwrap_or(0).max(6);
+    let mut text = String::new();
+    for one in judged {
+        let first = one.image.names.first().map_or("(none)", String::as_str);
+        let (id, size) = (short(&one.image.id), megabytes(one.image.bytes));
+        let word = if one.used { "used: " } else { "" };
+        let what = match &one.kept {
+            Some(why) => format!("{word}{why}"),
+            None => "unused: `clean` removes it".to_owned(),
+        };
+        text += &format!("{first:<width$}  {id}  {size:>9}  {what}\n");
+        for name in one.image.names.iter().skip(1) {
+            text += &format!("{name}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,338 @@
+//! `smoke-test`: runs an image with PostgreSQL and Redis beside it, and proves what it is.
+
+use crate::cli;
+use crate::world::World;
+use anyhow::Context as _;
+use engine::label;
+use engine::machine;
+use engine::{Engine, containers, inspect, words};
+use image::base::Source;
+use image::config::Workflow;
+use image::labels;
+use image::plan;
+use image::project::LOCK;
+use process::failure::{Exit, Failure, failure, failure_help};
+use process::notice::notice;
+use process::run::{QUESTION, Runner};
+use process::state::write_whole;
+use smoke::checks::{self, Check};
+use smoke::report::{self, Outcome};
+use smoke::run::run_all;
+use smoke::stage::{self, Stage, Subject};
+use smoke::static_checks::Expected;
+use smoke::verdict::{Found, Lane, Verdict};
+use source::ci;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The command.
+///
+/// # Errors
+/// [`Exit::Check`] when a check fails; [`Exit::Unexpected`] when one can't be run; 130 or 143 after
+/// a signal, when everything is removed.
+pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
+    if args.list {
+        return list(world);
+    }
+    let chosen = choose(args)?;
+    let workflow = world.workflow()?;
+    let runner = Runner { progress: false, ..world.runner(&workflow.top) };
+    let machine = machine::read(&world.environment);
+    let engine = world.search(&workflow, &machine, &runner).said()?;
+    let reference = match &args.image {
+        Some(image) => image.clone(),
+        None => plan::local(engine.kind, &workflow.config.image.name, "prod"),
+    };
+    let testing = Testing { world, workflow: &workflow, engine: &engine, runner: &runner };
+    let subject = testing.subject(&reference, args, &chosen)?;
+    if world.common.dry_run {
+        return show(world, &engine, &subject, &chosen);
+    }
+    let outcomes = testing.run(&subject, args, &chosen)?;
+    if let Some(path) = &args.junit {
+        write_whole(path, &report::junit(&reference, &outcomes))?;
+    }
+    let text = report::text(&reference, &outcomes);
+    world.output.result(&text, &report::json(&reference, &outcomes))?;
+    verdict(&chosen, &outcomes)
+}
+
+/// What a smoke test needs beside the image.
+pub struct Testing<'a> {
+    /// The surroundings.
+    pub world: &'a World,
+    /// The checkout.
+    pub workflow: &'a Workflow,
+    /// What runs the containers.
+    pub engine: &'a Engine,
+    /// Starts it.
+    pub runner: &'a Runner,
+}
+
+impl Testing<'_> {
+    /// Tests an image as `args` say, for another command: the outcomes, and what the whole comes to.
+    ///
+    /// # Errors
+    /// When a check can't be chosen or nothing can be started; 130 or 143 after a signal.
+    pub fn outcome(
+        &self,
+        image: &str,
+        args: &cli::SmokeTest,
+    ) -> anyhow::Result<(Vec<Outcome>, anyhow::Result<()>)> {
+        let chosen = choose(args)?;
+        let subject = self.subject(image, args, &chosen)?;
+        let outcomes = self.run(&subject, args, &chosen)?;
+        let verdict = verdict(&chosen, &outcomes);
+        Ok((outcomes, verdict))
+    }
+
+    /// Runs the checks; whatever ends them, what was started is removed.
+    fn run(
+        &self,
+        subject: &Subject,
+        args: &cli::SmokeTest,
+        chosen: &[&'static Check],
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let (engine, runner) = (self.engine, self.runner);
+        stage::clear(engine, runner, None)?;
+        let stage = Stage::new(engine, runner, subject);
+        let outcomes = run_checks(runner, &stage, args, chosen);
+        // Also after a signal: what was started is removed.
+        let calm = Runner { signal: Arc::default(), ..runner.clone() };
+        let mut cleared = Ok(0);
+        if args.keep {
+            let id = std::process::id();
+            notice(&format!("left running for you to look at: containers xtask-{id}-…"));
+            notice("the next `smoke-test` removes them");
+        } else {
+            cleared = stage::clear(engine, &calm, Some(&stage.run));
+            if let Err(error) = &cleared {
+                notice(&format!("{error:#}: the next `smoke-test` removes what is left"));
+            }
+        }
+        runner.check_signal()?;
+        cleared.map(|_| outcomes)
+    }
+}
+
+fn run_checks(
+    runner: &Runner,
+    stage: &Stage<'_>,
+    args: &cli::SmokeTest,
+    chosen: &[&'static Check],
+) -> Vec<Outcome> {
+    let end = Instant::now() + Duration::from_secs(args.timeout);
+    let stop = || runner.check_signal().is_err() || Instant::now() > end;
+    run_all(chosen, &|check| checks::run(check, stage), &stop)
+}
+
+/// The exit code, with what to do next.
+fn verdict(chosen: &[&'static Check], outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let names = |word: fn(&Found) -> bool| -> Vec<&str> {
+        outcomes.iter().filter(|o| word(&o.found)).map(|o| o.check.name).collect()
+    };
+    let errors = names(Result::is_err);
+    let failed = names(|found| matches!(found, Ok(Verdict::Failed(_))));
+    let left = chosen.len() - outcomes.len();
+    if left > 0 {
+        return Err(failure_help(
+            Exit::Check,
+            format!("testing the image: the time was over with {left} checks left"),
+            "give more with --timeout SECONDS",
+        ));
+    }
+    if !errors.is_empty() {
+        let message = format!("testing the image: could not be run: {}", errors.join(", "));
+        return Err(Failure { exit: Exit::Unexpected, message, help: Vec::new() }.into());
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let only: Vec<String> = failed.iter().map(|name| format!("--only {name}")).collect();
+    Err(failure_help(
+        Exit::Check,
+        format!("testing the image: failed: {}", failed.join(", ")),
+        format!("look at what is left running: cargo xtask smoke-test --keep {}", only.join(" ")),
+    ))
+}
+
+/// `--list`.
+fn list(world: &World) -> anyhow::Result<()> {
+    let mut text = String::new();
+    let mut rows = Vec::new();
+    for check in checks::all() {
+        text += &format!("{:<22}{:<5}{}\n", check.name, check.requirement, check.reason);
+        rows.push(serde_json::json!({
+            "name": check.name, "requirement": check.requirement, "reason": check.reason,
+            "core": check.core, "lane": check.lane.word(),
+        }));
+    }
+    world.output.result(&text, &serde_json::json!({ "checks": rows }))
+}
+
+/// The checks that the command line asks for.
+fn choose(args: &cli::SmokeTest) -> anyhow::Result<Vec<&'static Check>> {
+    for name in args.only.iter().chain(&args.skip) {
+        if !checks::all().iter().any(|check| check.name == name) {
+            let names: Vec<&str> = checks::all().iter().map(|check| check.name).collect();
+            return Err(failure_help(
+                Exit::Usage,
+                format!("choosing checks: there is no `{name}`"),
+                format!("the checks are {}", names.join(", ")),
+            ));
+        }
+    }
+    let named = |list: &[String], check: &Check| list.iter().any(|name| name == check.name);
+    let wanted = |check: &&Check| {
+        (args.only.is_empty() || named(&args.only, check))
+            && (!args.core || check.core)
+            && !named(&args.skip, check)
+    };
+    let chosen: Vec<&'static Check> = checks::all().iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        let message = "choosing checks: none is left";
+        return Err(failure_help(Exit::Usage, message, "--list shows them all"));
+    }
+    Ok(chosen)
+}
+
+impl Testing<'_> {
+    /// The image, and what the configuration says of the project in it.
+    fn subject(
+        &self,
+        reference: &str,
+        args: &cli::SmokeTest,
+        chosen: &[&'static Check],
+    ) -> anyhow::Result<Subject> {
+        let Testing { world, workflow, engine, runner } = *self;
+        let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
+        if !answer.good() {
+            return Err(failure_help(
+                Exit::Usage,
+                format!("looking for the image {reference}: {} has none", engine.kind.title()),
+                "build it with `cargo xtask build`, or name another",
+            ));
+        }
+        let config = &workflow.config;
+        let mut services = [config.services.postgres.clone(), config.services.redis.clone()];
+        if chosen.iter().any(|check| check.lane != Lane::Image) {
+            let source = Source {
+                environment: &world.environment,
+                runner,
+                state: &workflow.state,
+                engine,
+                assumed: false,
+                top: &workflow.top,
+                log: workflow.state.new_log("services")?,
+                network: &config.network,
+                dry_run: world.common.dry_run,
+            };
+            for service in &mut services {
+                let (base, _) = source.resolve(service, false, None)?;
+                *service = base.reference;
+            }
+        }
+        let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+        let image = inspect::image(&answer.stdout)?;
+        let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
+        let expected = expected(world, workflow, engine)?;
+        let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
+        let lock = std::fs::read_to_string(workflow.top.join(LOCK));
+        Ok(Subject {
+            image,
+            expected,
+            base_layers,
+            absent: absent(args)?,
+            lock: lock.with_context(|| format!("reading {LOCK}"))?,
+            services,
+            module: config.app.module.clone(),
+            queues: config.app.queues.clone(),
+            required_environment: config.app.required_environment.clone().unwrap_or_else(default),
+            smoke: config.smoke.clone(),
+        })
+    }
+}
+
+/// What the image alone must be, as this checkout and its configuration have it.
+fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
+    let config = &workflow.config;
+    let (checkout, _) = super::checkout(workflow)?;
+    let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
+    let mut all = labels::from_config(&config.image);
+    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    all.extend(labels::from_git(&checkout, &identity, created)?);
+    let ignore = workflow.top.join(".dockerignore");
+    Ok(Expected {
+        labels: all,
+        size_budget: config.prod.size_budget,
+        max_layers: Some(config.smoke.layers),
+        hashed_static: config.smoke.hashed_static,
+        platform: Some(
+            world.environment.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned(),
+        ),
+        writable: smoke::static_checks::writable_folders(&config.app.module),
+        allow_secrets: config.allow_secrets.clone(),
+        ignore: std::fs::read_to_string(&ignore)
+            .with_context(|| format!("reading {}", ignore.display()))?,
+    })
+}
+
+/// The layers of the image that `image` says it was made from.
+///
+/// # Errors
+/// [`Exit::Engine`] when that one isn't here.
+pub fn base_layers(
+    engine: &Engine,
+    runner: &Runner,
+    image: &inspect::Image,
+) -> anyhow::Result<Vec<String>> {
+    let name = format!("{}base.name", label::OCI);
+    let Some(base) = image.labels.get(&name) else { return Ok(Vec::new()) };
+    let answer = runner.ask(&words::inspect(engine, base), QUESTION)?;
+    if !answer.good() {
+        return Err(failure_help(
+            Exit::Engine,
+            format!("looking for the image's base {base}: {} has none", engine.kind.title()),
+            format!(
+                "what is its and what is ours can't be told without it: {} pull {base}",
+                engine.program
+            ),
+        ));
+    }
+    Ok(inspect::image(&answer.stdout)?.layers)
+}
+
+/// The lines of `--absent`, each named by its place.
+fn absent(args: &cli::SmokeTest) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let Some(path) = &args.absent else { return Ok(Vec::new()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("reading {}", path.display()))
+        .map_err(|error| failure(Exit::Usage, format!("{error:#}")))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let place = |number: usize| format!("line {} of {}", number + 1, path.display());
+    Ok(lines.map(|(number, line)| (place(number), line.as_bytes().to_vec())).collect())
+}
+
+/// `--dry-run`: what is started for all checks together, and the checks.
+fn show(
+    world: &World,
+    engine: &Engine,
+    subject: &Subject,
+    chosen: &[&'static Check],
+) -> anyhow::Result<()> {
+    let name = |what: &str| format!("xtask-0-{what}");
+    let network = Some(name("network"));
+    let roles = subject.smoke.roles.iter().map(|role| containers::Container {
+        name: name(role.word()),
+        ..stage::of_image(subject, &[role.word()], &name)
+    });
+    let mut lines = vec![containers::network_create(engine, &name("network"), &[]).to_string()];
+    for container in stage::services(subject, &name).into_iter().chain(roles) {
+        let container = containers::Container { network: network.clone(), ..container };
+        lines.push(containers::run(engine, &container, true).to_string());
+    }
+    lines.extend(chosen.iter().map(|check| format!("# {}: {}", check.name, check.reason)));
+    let names: Vec<&str> = chosen.iter().map(|check| check.name).collect();
+    let json = serde_json::json!({ "commands": lines, "checks": names });
+    world.output.result(&(lines.join("\n") + "\n"), &json)
+}

@@ -1,0 +1,95 @@
+//! The command line of `cargo xtask test` and `cargo xtask bench`. The doc comments here are the manual
+//! that `--help` prints.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use workflow::cli::Common;
+
+/// Test and measure the workflow itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What is common to all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Test the workflow: without an engine, or with --all everything that CI runs
+    Test(Test),
+    /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
+    ///
+    /// Works in stores of its own on each engine that is installed, and leaves nothing behind. It
+    /// needs some gigabytes below target/ and takes up to an hour, with --quick a quarter of that.
+    Bench(Bench),
+}
+
+/// `cargo xtask test`
+#[derive(Args, Clone, Debug)]
+pub struct Test {
+    /// Everything that CI runs, on real Podman and Docker
+    #[arg(long)]
+    pub all: bool,
+    /// Drive the page of the production image in Debian's Chromium, on Podman
+    #[arg(long)]
+    pub browser: bool,
+    /// With --all: also the whole set on Podman 5, in a Debian 13 below target/, and the
+    /// production image for arm64 by QEMU. As root; gigabytes and half an hour more
+    #[arg(long, requires = "all")]
+    pub engines: bool,
+    /// Install what is missing first, without asking
+    #[arg(long)]
+    pub setup: bool,
+    /// Only the groups whose name begins with this; those of --engines by their whole name
+    /// (repeatable)
+    #[arg(long, value_name = "GROUP")]
+    pub only: Vec<String>,
+}
+
+/// `cargo xtask bench`
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    /// Fewer rounds and a smaller repository
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this row, on stdout and not in docs/benchmarks.md (repeatable)
+    #[arg(long, value_enum, value_name = "ROW")]
+    pub only: Vec<Row>,
+}
+
+/// What `bench` measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Row {
+    /// With no cached layer and no downloads
+    Cold,
+    /// Nothing changed
+    Nothing,
+    /// `build --force` over the engine's own command, with nothing changed
+    Overhead,
+    /// Bytes of the image
+    Size,
+    /// One line of Python changed
+    Line,
+    /// Bytes to push after one line
+    Push,
+    /// From `run` to an answer
+    Ready,
+    /// Memory of each role, and how long it takes to stop
+    Roles,
+    /// One dependency added
+    Dependency,
+    /// The labels of a large repository
+    Git,
+    /// The compilation of xtask itself
+    Compile,
+    /// Other shapes of our own Dockerfile, only when named: its section of docs/benchmarks.md
+    Shapes,
+    /// From one line to the tested image in a registry, only when named: its section, too
+    Pipeline,
+    /// `dev` until the site answers, and a saved file until its answer; only when named: its section
+    Dev,
+}

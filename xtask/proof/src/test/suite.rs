@@ -1,0 +1,163 @@
+//! The real-engine tests as files that can be taken elsewhere: to another user's home, or into
+//! another root file system.
+
+use super::{Bench, TESTS};
+use crate::program;
+use anyhow::Context as _;
+use process::invocation::Invocation;
+use process::run::Runner;
+use process::state::make_folder;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is compiled.
+const COMPILE: [&str; 5] = ["--no-run", "--test", "engine", "--test", "proofs"];
+
+/// The tests that prove an engine in another setting, where the whole set would take too long:
+/// build, labels and cache, what the context leaves out, a killed build, proxies, the site.
+pub(super) const CORE: [&str; 8] = [
+    "the_image_is_what_the_design_asks_for_on_every_engine",
+    "a_commit_that_changes_no_file_of_the_image_costs_no_layer",
+    "no_planted_secret_is_in_the_image_and_one_let_in_stops_the_build",
+    "a_terminated_build_says_so_and_tidies_up",
+    "what_a_killed_build_left_is_gone_after_the_next_command",
+    "an_engine_that_is_killed_is_a_failed_build",
+    "proxies_and_the_index_reach_a_step_and_neither_the_image_nor_the_cache",
+    "a_saved_file_is_served_and_only_the_data_is_left",
+];
+
+/// Settings of whoever runs the tests, which another user can't read and another system hasn't.
+pub(super) const SETTINGS: [&str; 9] = [
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF",
+    "CONTAINER_HOST",
+    "CONTAINER_CONNECTION",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "REGISTRY_AUTH_FILE",
+    "XDG_DATA_HOME",
+    "XTASK_ENGINE",
+];
+
+/// Where the copies are, below one folder.
+pub(super) struct Suite {
+    pub folder: PathBuf,
+}
+
+impl Suite {
+    /// The tests of [`CORE`], or all with `core` false, in the copies.
+    pub fn engine_tests(&self, core: bool) -> Invocation {
+        let tests: &[&str] = if core { &CORE } else { &[] };
+        let words = tests.iter().chain(&["--test-threads=1"]).copied();
+        self.with_places(Invocation::new(self.file("engine"), words))
+    }
+
+    /// The proofs that the engine copies what `context` lists, and can what the table says.
+    pub fn proofs(&self) -> Invocation {
+        self.with_places(Invocation::new(self.file("proofs"), ["--quiet"]))
+    }
+
+    fn with_places(&self, invocation: Invocation) -> Invocation {
+        invocation
+            .with_env("XTASK_TEST_PROGRAM", self.file("xtask"))
+            .with_env("XTASK_TEST_SOURCE", self.file("source"))
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+}
+
+/// Compiles the tests and copies them, our program and the files of the checkout into `folder`.
+pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
+    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
+    let words = TESTS.iter().chain(&COMPILE).copied();
+    let compile = Invocation::new(cargo, words.clone());
+    bench.step(&compile)?;
+    // Compiled just now: this only tells where.
+    let ask = Invocation::new(cargo, words.chain(["--message-format=json"]));
+    let answer = bench.runner.ask(&ask, Duration::from_secs(300))?;
+    make_folder(folder)?;
+    let found = executables(&answer.stdout);
+    let copy = |from: &Path, name: &str| {
+        fs::copy(from, folder.join(name)).with_context(|| format!("copying {}", from.display()))
+    };
+    for name in ["engine", "proofs"] {
+        let file = found.iter().find(|(as_name, _)| as_name == name).map(|(_, file)| file);
+        copy(
+            Path::new(file.with_context(|| format!("looking for the test program {name}"))?),
+            name,
+        )?;
+    }
+    copy(&program(bench.world)?, "xtask")?;
+    copy_checkout(&bench.workflow.top, &bench.runner, &folder.join("source"))?;
+    Ok(Suite { folder: folder.to_path_buf() })
+}
+
+/// The test programs that `cargo test --message-format=json` names, by their target's name.
+fn executables(json: &str) -> Vec<(String, String)> {
+    let lines = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let tests = lines.filter(|line| line["profile"]["test"] == true);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    tests
+        .filter_map(|line| Some((text(&line["target"]["name"])?, text(&line["executable"])?)))
+        .collect()
+}
+
+/// Copies what stand-ins were made of, where any were, into a user's cache.
+pub(super) fn copy_standins(bench: &Bench<'_>, to: &Path) -> anyhow::Result<()> {
+    let standins = bench.workflow.state.folder.join("test-cache/senex-xtask/standins");
+    if !standins.is_dir() {
+        return Ok(());
+    }
+    let words = ["--recursive".into(), standins.display().to_string(), to.display().to_string()];
+    bench.step(&Invocation::new("cp", words))
+}
+
+/// The files of the checkout as they are now, committed or not, in a repository of their own.
+fn copy_checkout(top: &Path, runner: &Runner, to: &Path) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(60);
+    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let inside = Runner { folder: top.to_path_buf(), ..runner.clone() };
+    let listed = inside.ask(&Invocation::new("git", words), limit)?;
+    anyhow::ensure!(listed.good(), "listing the files of the checkout: {}", listed.last_line());
+    for name in listed.stdout.split_terminator('\0') {
+        let (from, to) = (top.join(name), to.join(name));
+        if from.is_file() {
+            make_folder(to.parent().unwrap_or(&to))?;
+            fs::copy(&from, &to).with_context(|| format!("copying {}", from.display()))?;
+        }
+    }
+    let words = ["init", "--quiet", "--initial-branch=main"].map(String::from);
+    let words = words.into_iter().chain([to.display().to_string()]);
+    let made = inside.ask(&Invocation::new("git", words), limit)?;
+    anyhow::ensure!(made.good(), "making a repository: {}", made.last_line());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter that names no test would pass without a word.
+    #[test]
+    fn every_test_of_the_core_is_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let all: String = files.map(|file| fs::read_to_string(file).unwrap_or_default()).collect();
+        for name in CORE {
+            assert!(all.contains(&format!("fn {name}()")), "{name}");
+        }
+    }
+
+    #[test]
+    fn cargo_s_programs_are_told_apart() {
+        let json = r#"{"reason":"compiler-artifact","target":{"name":"anyhow"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"proof"},"profile":{"test":false},"executable":"/t/proof"}
+{"reason":"compiler-artifact","target":{"name":"engine"},"profile":{"test":true},"executable":"/t/engine-2"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executables(json), [("engine".to_owned(), "/t/engine-2".to_owned())]);
+    }
+}

@@ -1,0 +1,81 @@
+//! The linters and uv: a virtual environment of this checkout.
+
+use super::Bench;
+use anyhow::Context as _;
+use image::config::Workflow;
+use process::invocation::Invocation;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the tools are, with the hashes of their archives.
+const REQUIREMENTS: &str = "xtask/proof/tools/requirements.txt";
+
+/// A copy of that file, beside what was made of it.
+const NOTE: &str = "made-of.txt";
+
+/// The groups that use one of them.
+pub(super) const NEEDED_BY: [&str; 10] = [
+    "hadolint",
+    "shellcheck",
+    "actionlint",
+    "lock",
+    "payload",
+    "entrypoint",
+    "podman",
+    "docker",
+    "docker26",
+    "podman5",
+];
+
+/// Where they are.
+pub fn folder(workflow: &Workflow) -> PathBuf {
+    workflow.state.folder.join("tools")
+}
+
+/// A virtual environment with the tools of [`REQUIREMENTS`].
+pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
+    make(bench.workflow, |step| bench.step(step))
+}
+
+/// Makes it by `step`, and notes of what.
+///
+/// # Errors
+/// Those of `step`, and when the note can't be written.
+pub fn make(
+    workflow: &Workflow,
+    step: impl FnMut(&Invocation) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let folder = folder(workflow);
+    steps(&folder).iter().try_for_each(step)?;
+    fs::copy(workflow.top.join(REQUIREMENTS), folder.join(NOTE)).context("noting the tools")?;
+    Ok(())
+}
+
+/// Whether the virtual environment is there, and was made of what stands in the file now.
+pub fn are_here(workflow: &Workflow) -> bool {
+    let made_of = fs::read(folder(workflow).join(NOTE));
+    made_of.is_ok_and(|text| fs::read(workflow.top.join(REQUIREMENTS)).is_ok_and(|now| now == text))
+}
+
+/// What makes the virtual environment of the tools in `folder`.
+fn steps(folder: &Path) -> [Invocation; 2] {
+    let name = folder.display().to_string();
+    let words = ["install", "--quiet", "--require-hashes", "--only-binary=:all:"];
+    let file = ["--requirement", REQUIREMENTS];
+    let pip = folder.join("bin/pip").display().to_string();
+    [
+        Invocation::new("python3", ["-m", "venv", &name]),
+        Invocation::new(pip, words.into_iter().chain(file)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_need_them_are_groups() {
+        let all: Vec<&str> = super::super::GROUPS.iter().map(|group| group.name).collect();
+        assert!(NEEDED_BY.iter().all(|name| all.contains(name)), "{all:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What only a real engine can show: `cargo xtask test --all` starts these with an engine of their
+//! own, named by `XTASK_TEST_ENGINE`. Each test works in a fresh copy of this repository.
+
+mod adopt;
+mod bench;
+mod broken;
+#[cfg(feature = "browser")]
+mod browser;
+mod build;
+mod clean;
+mod compose;
+mod context;
+mod dependencies;
+mod design;
+mod dev;
+#[path = "../it/ended.rs"]
+mod ended;
+mod killed;
+mod network;
+mod platform;
+#[path = "../it/program.rs"]
+mod program;
+mod readme;
+mod size;
+mod smoke;
+mod squash;
+#[path = "../it/transcript.rs"]
+mod transcript;

@@ -1,0 +1,247 @@
+//! `docker/compose.yaml` and `docker/compose.dev.yaml`, written from the same values as `dev` and the
+//! image: a test keeps the files in step. Only the tests write them; no command reads them.
+
+use engine::containers::Container;
+use expect_test::expect_file;
+use image::config::Config;
+use image::plan::dev::{self, Facts, User};
+use std::fmt::Write as _;
+use std::path::Path;
+
+const HEAD: &str = "\
+# Written by `UPDATE_EXPECT=1 cargo test` from docker/image.toml by
+# xtask/proof/tests/it/compose.rs: an edit here is undone.
+";
+
+const PRODUCTION: &str = "\
+# One host, behind a proxy that ends TLS; docs/environment.md lists the variables.
+#
+#   cargo xtask build
+#   mkdir -m 711 docker/secrets      # one file for each secret, readable by the user 1000
+#   docker compose --file docker/compose.yaml up --wait
+";
+
+const DEVELOPMENT: &str = "\
+# The site from the checkout, for those who want Compose. `cargo xtask dev` does more: docs/dev.md.
+#
+#   cargo xtask build --dev
+#   docker compose --file docker/compose.dev.yaml up
+#
+# Docker and root's Podman, where you aren't 1000:1000: DEV_USER=$(id -u):$(id -g), for root ALLOW_ROOT=1, too.
+";
+
+/// What web, worker and beat come after. `migrate` comes after nothing and waits for PostgreSQL itself:
+/// Podman 4.3 starts no container that needs one which needs another.
+const ROLE: [(&str, &str); 3] = [
+    ("postgres", "service_healthy"),
+    ("redis", "service_healthy"),
+    ("migrate", "service_completed_successfully"),
+];
+
+/// Whether Django's own server answers.
+const ASK: &str =
+    "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/health/', timeout=4)";
+
+/// Where Compose mounts secrets.
+const SECRETS: &str = "/run/secrets";
+
+/// One line of YAML: JSON's strings are YAML's, too (yaml.org 1.2.2, 1.3).
+fn text(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+fn list(values: &[&str]) -> String {
+    format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
+}
+
+/// An image that a variable replaces, for machines without a registry.
+fn unquoted(variable: &str, reference: &str) -> String {
+    format!("${{{variable}:-{reference}}}")
+}
+
+fn service_image(variable: &str, reference: &str) -> String {
+    text(&unquoted(variable, reference))
+}
+
+/// The names that are secrets, and of their files.
+fn secrets(config: &Config) -> Vec<(String, String)> {
+    let required = config.app.required_environment.clone();
+    let required = required
+        .unwrap_or_else(|| vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()]);
+    let file = |name: String| (name.to_lowercase().replace('_', "-"), name);
+    let all = required.into_iter().chain(["DB_PASSWORD".to_owned()]).map(file);
+    all.map(|(file, name)| (name, file)).collect()
+}
+
+/// What every container of production is held to.
+fn held(yaml: &mut String, memory: &str, writable: &[&str]) {
+    let _ = write!(
+        yaml,
+        "    read_only: true\n    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    tmpfs: {}\n    mem_limit: {memory}\n    pids_limit: 200\n",
+        list(writable)
+    );
+}
+
+fn health(yaml: &mut String, test: &[&str]) {
+    let _ = write!(
+        yaml,
+        "    healthcheck:\n      test: {}\n      interval: 5s\n      timeout: 5s\n      retries: 12\n",
+        list(test)
+    );
+}
+
+fn after(yaml: &mut String, conditions: &[(&str, &str)]) {
+    yaml.push_str("    depends_on:\n");
+    for (service, condition) in conditions {
+        let _ = writeln!(yaml, "      {service}: {{condition: {condition}}}");
+    }
+}
+
+/// `docker/compose.yaml`.
+pub fn production(config: &Config) -> String {
+    let (name, secrets) = (&config.image.name, secrets(config));
+    let project = name.rsplit('/').next().unwrap_or(name);
+    let mut yaml = format!("{HEAD}{PRODUCTION}name: {project}\n\nservices:\n");
+    let _ = write!(
+        yaml,
+        "  postgres:\n    image: {}\n    environment:\n      POSTGRES_USER: {project}\n      POSTGRES_DB: {project}\n      POSTGRES_PASSWORD_FILE: {SECRETS}/db-password\n    secrets: [db-password]\n    volumes: [\"database:/var/lib/postgresql/data\"]\n    security_opt: [\"no-new-privileges:true\"]\n    shm_size: 128m\n    mem_limit: 1g\n    stop_grace_period: 60s\n    restart: unless-stopped\n",
+        service_image("POSTGRES_IMAGE", &config.services.postgres)
+    );
+    health(&mut yaml, &["CMD", "pg_isready", "--username", project]);
+    let _ = write!(
+        yaml,
+        "  redis:\n    image: {}\n    volumes: [\"redis:/data\"]\n    restart: unless-stopped\n",
+        service_image("REDIS_IMAGE", &config.services.redis)
+    );
+    held(&mut yaml, "512m", &["/tmp"]);
+    // The official image begins as root, to hand its volume over.
+    yaml.push_str("    cap_add: [CHOWN, DAC_OVERRIDE, SETGID, SETUID]\n");
+    health(&mut yaml, &["CMD", "redis-cli", "ping"]);
+    for role in ["migrate", "web", "worker", "beat"] {
+        let _ = write!(
+            yaml,
+            "  {role}:\n    image: \"${{IMAGE:-{name}:prod}}\"\n    command: [{role}]\n    environment:\n      DB_NAME: {project}\n      DB_USER: {project}\n"
+        );
+        for (variable, file) in &secrets {
+            let _ = writeln!(yaml, "      {variable}_FILE: {SECRETS}/{file}");
+        }
+        for (variable, default) in [
+            ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
+            ("CSRF_TRUSTED_ORIGINS", ""),
+            ("HTTPS_ONLY", ""),
+        ] {
+            let _ = writeln!(yaml, "      {variable}: \"${{{variable}:-{default}}}\"");
+        }
+        let _ = writeln!(yaml, "      MIGRATE: \"0\"\n      STOP_GRACE_PERIOD: \"30\"");
+        let files: Vec<&str> = secrets.iter().map(|(_, file)| file.as_str()).collect();
+        let _ = writeln!(yaml, "    secrets: {}", list(&files));
+        if role == "web" {
+            yaml.push_str("    ports: [\"127.0.0.1:${PORT:-8000}:8000\"]\n    volumes: [\"media:/app/media\"]\n");
+        }
+        let module = &config.app.module;
+        if role == "beat" {
+            let _ = writeln!(yaml, "    volumes: [\"schedule:/var/lib/{module}\"]");
+        }
+        held(&mut yaml, if role == "beat" { "256m" } else { "1g" }, &["/tmp"]);
+        yaml.push_str("    stop_grace_period: 30s\n");
+        if role == "migrate" {
+            yaml.push_str("    restart: \"no\"\n");
+        } else {
+            yaml.push_str("    restart: unless-stopped\n");
+            after(&mut yaml, &ROLE);
+        }
+    }
+    yaml.push_str("\nvolumes:\n  database:\n  redis:\n  media:\n  schedule:\n\nsecrets:\n");
+    for (_, file) in &secrets {
+        let _ = writeln!(yaml, "  {file}: {{file: \"${{SECRETS:-./secrets}}/{file}\"}}");
+    }
+    yaml
+}
+
+/// `docker/compose.dev.yaml`: the containers of `cargo xtask dev`.
+pub fn development(config: &Config) -> String {
+    let top = Path::new("..");
+    let facts = Facts {
+        config,
+        top,
+        image: format!("${{IMAGE:-{}:dev}}", config.image.name),
+        services: [
+            unquoted("POSTGRES_IMAGE", &config.services.postgres),
+            unquoted("REDIS_IMAGE", &config.services.redis),
+        ],
+        user: User::Numbers(1000, 1000),
+        selinux: false,
+        port: config.dev_site.port,
+        hosts: Vec::new(),
+    };
+    let project = config.image.name.rsplit('/').next().unwrap_or_default();
+    let mut yaml = format!("{HEAD}{DEVELOPMENT}name: {project}-dev\n\nservices:\n");
+    // In Compose a service has its own name, and the project's before the container's.
+    let short = |value: &str| value.replace(&dev::name(top, ""), "");
+    let all = [&facts.services()[..], &[facts.migrate()], &facts.roles()].concat();
+    for container in &all {
+        service(&mut yaml, container, &short);
+    }
+    yaml.push_str("\nvolumes:\n  postgres:\n");
+    yaml
+}
+
+fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> String) {
+    let name = short(&container.name);
+    let _ = write!(yaml, "  {name}:\n    image: {}\n", text(&container.image));
+    let words: Vec<&str> = container.words.iter().map(String::as_str).collect();
+    if !words.is_empty() {
+        let _ = writeln!(yaml, "    command: {}", list(&words));
+    }
+    let ours = container.user.is_some();
+    if ours {
+        yaml.push_str("    user: \"${DEV_USER:-1000:1000}\"\n");
+    }
+    if !container.env.is_empty() {
+        yaml.push_str("    environment:\n");
+    }
+    for (variable, value) in &container.env {
+        let _ = writeln!(yaml, "      {variable}: {}", text(&short(value)));
+    }
+    if ours {
+        yaml.push_str("      ALLOW_ROOT: \"${ALLOW_ROOT:-}\"\n");
+    }
+    let volumes: Vec<String> = container.volumes.iter().map(|volume| short(volume)).collect();
+    if !volumes.is_empty() {
+        let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
+        let _ = writeln!(yaml, "    volumes: {}", list(&volumes));
+    }
+    if let (Some(port), Some(host)) = (container.publish, container.host_port) {
+        let _ = writeln!(yaml, "    ports: [\"127.0.0.1:${{PORT:-{host}}}:{port}\"]");
+    }
+    match name.as_str() {
+        "postgres" => health(yaml, &["CMD", "pg_isready"]),
+        "redis" => health(yaml, &["CMD", "redis-cli", "ping"]),
+        "migrate" => {}
+        _ => {
+            after(yaml, &ROLE);
+            if name == "web" {
+                // The image's own check knows the roles of production alone.
+                health(yaml, &["CMD", "python", "-c", ASK]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_files_of_compose_are_in_step_with_the_configuration() {
+    let config = image::config::parse(include_str!("../../../../docker/image.toml")).unwrap();
+    expect_file!["../../../../docker/compose.yaml"].assert_eq(&production(&config));
+    expect_file!["../../../../docker/compose.dev.yaml"].assert_eq(&development(&config));
+}
+
+#[test]
+fn an_application_without_keys_of_its_own_has_only_the_database_s_secret() {
+    let text = include_str!("../../../../docker/image.toml");
+    let keys = "# required_environment = [\"SECRET_KEY\", \"FIELD_ENCRYPTION_KEY\"]";
+    assert!(text.contains(keys));
+    let text = text.replace(keys, "required_environment = [\"A_KEY\"]");
+    let all = secrets(&image::config::parse(&text).unwrap());
+    let pair = |name: &str, file: &str| (name.to_owned(), file.to_owned());
+    assert_eq!(all, [pair("A_KEY", "a-key"), pair("DB_PASSWORD", "db-password")]);
+}

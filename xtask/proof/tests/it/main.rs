@@ -1,0 +1,20 @@
+//! The command line as a user sees it, with no engine or with a program that only plays one.
+
+mod checkout;
+mod ci;
+mod command_line;
+mod compose;
+mod ended;
+mod fake_docker;
+mod fake_engine;
+mod fence;
+mod images;
+mod lint;
+mod no_engine;
+mod program;
+mod project;
+mod readme;
+mod recognition;
+mod rules;
+mod setup;
+mod transcript;

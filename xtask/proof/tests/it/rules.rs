@@ -1,0 +1,216 @@
+//! Rules about `docker/*` that no engine checks.
+
+use super::checkout::source;
+use super::fence::CRATES;
+use std::collections::BTreeSet;
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(source(file)).unwrap()
+}
+
+/// Instructions with their continuation lines, comments left out.
+fn instructions(file: &str) -> Vec<String> {
+    let text = read(file);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let joined = lines.collect::<Vec<_>>().join("\n").replace("\\\n", " ");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    joined.lines().map(words).filter(|line| !line.is_empty()).collect()
+}
+
+/// The development image has production's base, user, folders and packages; only the group of the
+/// dependencies, the settings and the server differ (C15).
+#[test]
+fn the_development_image_is_in_step_with_production() {
+    let mut prod = instructions("docker/Dockerfile");
+    for line in &mut prod {
+        // Only a release brings Debian's fixes.
+        if let Some(rest) = line.strip_suffix(" DEBIAN_REFRESH=") {
+            *line = rest.to_owned();
+        }
+        if let Some((refresh, rest)) = line.split_once(" fi; groupadd ") {
+            assert!(refresh.contains("DEBIAN_REFRESH"), "{line}");
+            *line = format!("RUN groupadd {rest}");
+        }
+    }
+    let own = [
+        "FROM ${BASE_IMAGE} AS development",
+        "CMD [\"python\", \"manage.py\", \"runserver\", \"0.0.0.0:8000\"]",
+    ];
+    for line in instructions("docker/Dockerfile.dev") {
+        let line = line.replace("ENVIRONMENT=development", "ENVIRONMENT=production");
+        let same = prod.contains(&line)
+            || prod.contains(&line.replace("--frozen --no-", "--frozen --no-dev --no-"));
+        assert!(same || own.contains(&line.as_str()), "{line}");
+    }
+}
+
+#[test]
+fn the_dockerfiles_keep_to_what_every_engine_can() {
+    for file in ["docker/Dockerfile", "docker/Dockerfile.dev"] {
+        let text = read(file);
+        assert!(!text.starts_with("# syntax") && !text.contains("<<"), "{file}");
+        for line in instructions(file) {
+            // Empty on Podman 4.3 when the stage came from the cache.
+            assert!(!line.contains("--mount=type=bind"), "{line}");
+            assert!(
+                !line.contains("chown -R")
+                    && !line.starts_with("ADD ")
+                    && !line.starts_with("VOLUME"),
+                "{line}"
+            );
+            // Labels come from the command line; Podman serves LABEL with an ARG stale.
+            assert!(!line.starts_with("LABEL"), "{line}");
+        }
+        // Each instruction, or the group that it stands in, has its reason above it.
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("RUN ")) {
+            let above = lines[..index].iter().rev().take_while(|line| !line.is_empty());
+            assert!(
+                file.ends_with(".dev") || above.into_iter().any(|line| line.starts_with('#')),
+                "{line}"
+            );
+        }
+    }
+}
+
+/// The table in the documentation is the truth about the environment (B12).
+#[test]
+fn every_variable_of_a_container_is_documented() {
+    let mut used = BTreeSet::new();
+    let entrypoint = read("docker/entrypoint.sh");
+    for part in entrypoint.split("${").skip(1) {
+        used.insert(name(part));
+    }
+    let mut files = vec![source("docker/healthcheck")];
+    for folder in ["docker/container/entrypoint", "app/senex_trader", "app/senex_trader/settings"] {
+        let entries = std::fs::read_dir(source(folder)).unwrap().map(|entry| entry.unwrap().path());
+        files.extend(entries.filter(|path| path.extension().is_some_and(|end| end == "py")));
+    }
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for start in ["environ.get(\"", "environ[\"", "number(\"", "words(\""] {
+            for part in text.split(start).skip(1) {
+                used.insert(name(part));
+            }
+        }
+    }
+    // Inner workings: how the scripts find each other, and the shell's own.
+    let inner = ["CONTAINER_HEARTBEAT", "CONTAINER_LIBRARY", "CONTAINER_RUN", "HOME", "TMPDIR", ""];
+    let used: BTreeSet<String> =
+        used.into_iter().filter(|name| !inner.contains(&name.as_str())).collect();
+    let table = read("docs/environment.md");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    // Not each of its tables is one of variables.
+    let documented: BTreeSet<String> = rows.map(name).filter(|name| !name.is_empty()).collect();
+    let from_image = ["ASGI_APPLICATION", "WSGI_APPLICATION", "CELERY_QUEUES"].map(str::to_owned);
+    let used = used.into_iter().chain(from_image).collect::<BTreeSet<_>>();
+    assert_eq!(used, documented);
+}
+
+fn name(text: &str) -> String {
+    text.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect()
+}
+
+/// The files below a folder, at any depth, by their paths in this repository.
+fn files_below(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(source(folder)).unwrap().map(Result::unwrap) {
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        match entry.path().is_dir() {
+            true => found.extend(files_below(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+/// The lines of a file that another project takes over as they are: neither those of our tests, nor
+/// the defaults of a Dockerfile's arguments, which its `docker/image.toml` overrides.
+fn lines_taken_over(text: &str) -> Vec<&str> {
+    let mut argument = false;
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+    lines
+        .filter(|line| {
+            let of_argument = argument || line.starts_with("ARG ");
+            argument = of_argument && line.ends_with('\\');
+            !of_argument
+        })
+        .collect()
+}
+
+/// What other projects copy knows nothing of this one (C14): not its module, not its applications.
+#[test]
+fn no_word_of_the_payload_is_in_what_other_projects_copy() {
+    let mut words = vec!["senex".to_owned(), "trader".to_owned()];
+    for entry in std::fs::read_dir(source("app")).unwrap().map(Result::unwrap) {
+        if entry.path().join("__init__.py").is_file() && entry.file_name() != "tests" {
+            words.push(entry.file_name().into_string().unwrap());
+        }
+    }
+    assert!(words.contains(&"trading".to_owned()), "{words:?}");
+    // The tool's own names, on whatever it makes; `bench` compares this project with its design.
+    let own = ["dev.senex.xtask", "senex-xtask"].map(str::to_owned).into_iter();
+    let crates = CRATES.into_iter().chain(["proof"]).map(|name| format!("senex-{name}"));
+    let own: Vec<String> = own.chain(crates).collect();
+    // The files of Compose are written from image.toml, by a test that adopters are told of.
+    let ours = |file: &str| {
+        ["image.toml", "compose.yaml", "compose.dev.yaml", "tests.rs", ".pyc"]
+            .iter()
+            .any(|end| file.ends_with(end))
+            || ["/tests/", "/bench/", "/bench.rs"].iter().any(|part| file.contains(part))
+    };
+    let files: Vec<String> = ["docker", "xtask/src", "xtask/crates", "xtask/proof/src"]
+        .into_iter()
+        .flat_map(files_below)
+        .collect();
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| !ours(file)) {
+        for line in lines_taken_over(&read(file)) {
+            let text =
+                own.iter().fold(line.to_lowercase(), |text, own| text.replace(own.as_str(), ""));
+            if words.iter().any(|word| text.contains(word.as_str())) {
+                found.push(format!("{file}: {line}"));
+            }
+        }
+    }
+    assert!(files.len() > 100 && found.is_empty(), "{}", found.join("\n"));
+    let dockerfile = "# senex\nARG A=senex \\\n    B=senex\nRUN senex\n";
+    assert_eq!(lines_taken_over(dockerfile), ["# senex", "RUN senex"]);
+}
+
+#[test]
+fn the_files_that_run_in_the_image_are_executable() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for file in
+        ["docker/entrypoint.sh", "docker/healthcheck", "docker/base/postgres-start", ".ci/run"]
+    {
+        let mode = source(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111, "{file}");
+    }
+}
+
+/// The ratios of the README are those of the benchmarks, section by section.
+#[test]
+fn the_readme_quotes_the_benchmarks() {
+    let (readme, benchmarks) = (read("README.md"), read("docs/benchmarks.md"));
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    for (table, sections) in [
+        ("\n| | Podman 4.3 | Docker 20.10 |\n", &["\n## Podman 4.3", "\n## Docker 20.10"][..]),
+        ("\n| | Podman 4.3 |\n", &["\n## From the checkout to the site\n"]),
+    ] {
+        let (_, quoted) = readme.split_once(table).unwrap();
+        let rows: Vec<Vec<String>> =
+            quoted.lines().skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+        assert!(rows.len() > 2);
+        for (column, section) in sections.iter().enumerate() {
+            let (_, text) = benchmarks.split_once(section).unwrap();
+            for row in &rows {
+                let start = format!("| {}, s |", row[0]);
+                let line = text.lines().find(|line| line.starts_with(&start)).unwrap();
+                assert_eq!(cells(line)[3], row[column + 1], "{section}: {}", row[0]);
+            }
+        }
+    }
+}
