@@ -21,7 +21,7 @@ mod design;
 mod develop;
 mod goals;
 mod images;
-mod measure;
+pub mod measure;
 mod pipeline;
 mod programs;
 mod ready;
@@ -99,7 +99,10 @@ pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
     let outcome = bench.measure(args);
     drop(lock);
     // A laboratory that could not be taken down keeps its record here, for the next run to end it.
-    if bench.state.remembered::<Vec<serde_json::Value>>("lab.json").is_none_or(|all| all.is_empty())
+    if bench
+        .state
+        .remembered::<Vec<serde_json::Value>>("lab-bench.json")
+        .is_none_or(|all| all.is_empty())
     {
         sides::remove(&bench.state.folder)?;
     }
@@ -245,8 +248,8 @@ impl Bench<'_> {
         notice(&format!("=== {}", kind.title()));
         let workflow = Workflow { state: self.state.clone(), ..self.workflow.clone() };
         let lab = match kind {
-            Kind::Podman => Lab::podman(&workflow, &self.runner),
-            Kind::Docker => Lab::docker(&workflow, &self.runner, &[]),
+            Kind::Podman => Lab::podman(&workflow, &self.runner, "bench"),
+            Kind::Docker => Lab::docker(&workflow, &self.runner, "bench", &[]),
         }?;
         let outcome = measure(&lab);
         lab.end(&self.runner)?;

@@ -37,15 +37,16 @@ pub struct Test {
     /// Drive the page of the production image in Debian's Chromium, on Podman
     #[arg(long)]
     pub browser: bool,
-    /// With --all: also the whole set on Podman 5, in a Debian 13 below target/, and the
-    /// production image for arm64 by QEMU. As root; gigabytes and half an hour more
-    #[arg(long, requires = "all")]
-    pub engines: bool,
+    /// What takes too long for CI: other engines, arm64, long tables
+    ///
+    /// Podman 5 in a Debian 13 below target/, Docker 26, the production image for arm64 by QEMU.
+    /// As root; --dry-run lists the groups and how long each took when it was last measured.
+    #[arg(long, conflicts_with_all = ["all", "browser"])]
+    pub nightly: bool,
     /// Install what is missing first, without asking
     #[arg(long)]
     pub setup: bool,
-    /// Only the groups whose name begins with this; those of --engines by their whole name
-    /// (repeatable)
+    /// Only this group (repeatable)
     #[arg(long, value_name = "GROUP")]
     pub only: Vec<String>,
 }

@@ -18,6 +18,8 @@ pub struct Lab {
     /// What the tests get in their environment.
     pub env: Vec<(String, String)>,
     state: State,
+    /// The record of the processes that it runs, for the next one to end when this one is killed.
+    processes: String,
     /// Its store and its logs; removed with it.
     pub folder: PathBuf,
     /// Where file names are short enough for sockets (108 bytes, unix(7)).
@@ -30,16 +32,13 @@ const LONG: Duration = Duration::from_secs(300);
 /// Who answers for names in a network of ours (slirp4netns(1)).
 pub const RESOLVER: &str = "10.0.2.3";
 
-/// The processes that a laboratory runs, for the next one to end when this one is killed.
-const PROCESSES: &str = "lab.json";
-
 impl Lab {
-    /// Podman with its own images and containers.
+    /// Podman with its own images and containers; two of different names can be there at once.
     ///
     /// # Errors
     /// When its store can't be made.
-    pub fn podman(workflow: &Workflow, runner: &Runner) -> anyhow::Result<Lab> {
-        let lab = Lab::begin(workflow, runner, Kind::Podman)?;
+    pub fn podman(workflow: &Workflow, runner: &Runner, name: &str) -> anyhow::Result<Lab> {
+        let lab = Lab::begin(workflow, runner, Kind::Podman, name)?;
         let file = lab.folder.join("storage.conf");
         let text = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
@@ -58,11 +57,12 @@ impl Lab {
     pub fn docker(
         workflow: &Workflow,
         runner: &Runner,
+        name: &str,
         environment: &[(String, String)],
     ) -> anyhow::Result<Lab> {
-        let mut lab = Lab::begin(workflow, runner, Kind::Docker)?;
+        let mut lab = Lab::begin(workflow, runner, Kind::Docker, name)?;
         lab.env.extend_from_slice(environment);
-        let sockets = std::env::temp_dir().join(format!("xtask-docker-{}", std::process::id()));
+        let sockets = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         make_folder(&sockets)?;
         lab.sockets = Some(sockets.clone());
         match lab.start_docker(&sockets, runner) {
@@ -85,8 +85,12 @@ impl Lab {
     ///
     /// # Errors
     /// When the namespace has no way out.
-    pub fn elsewhere(workflow: &Workflow, runner: &Runner) -> anyhow::Result<(Lab, String)> {
-        let lab = Lab::begin(workflow, runner, Kind::Podman)?;
+    pub fn elsewhere(
+        workflow: &Workflow,
+        runner: &Runner,
+        name: &str,
+    ) -> anyhow::Result<(Lab, String)> {
+        let lab = Lab::begin(workflow, runner, Kind::Podman, name)?;
         match lab.start_network(runner) {
             Ok(network) => Ok((lab, network)),
             Err(error) => {
@@ -96,8 +100,21 @@ impl Lab {
         }
     }
 
-    fn begin(workflow: &Workflow, runner: &Runner, kind: Kind) -> anyhow::Result<Lab> {
-        let folder = workflow.state.folder.join(format!("lab-{kind}"));
+    /// Takes over the images of another Podman laboratory, which has ended, with its layer cache.
+    ///
+    /// # Errors
+    /// When they can't be copied.
+    pub fn take_images(&self, from: &Path, runner: &Runner) -> anyhow::Result<()> {
+        let place = |folder: &Path| folder.join("graph").display().to_string();
+        let copy = ["--archive".to_owned(), place(from), place(&self.folder)];
+        let copied = runner.ask(&Invocation::new("cp", copy), LONG)?;
+        anyhow::ensure!(copied.good(), "copying images: {}", copied.last_line());
+        // The record of containers, which knows where its store is.
+        remove(&self.folder.join("graph/libpod"))
+    }
+
+    fn begin(workflow: &Workflow, runner: &Runner, kind: Kind, name: &str) -> anyhow::Result<Lab> {
+        let folder = workflow.state.folder.join(format!("lab-{name}"));
         let lab = Lab {
             env: vec![
                 ("XTASK_TEST_ENGINE".to_owned(), kind.to_string()),
@@ -108,6 +125,7 @@ impl Lab {
                 ),
             ],
             state: workflow.state.clone(),
+            processes: format!("lab-{name}.json"),
             folder,
             sockets: None,
         };
@@ -192,14 +210,14 @@ impl Lab {
     /// # Errors
     /// When the note can't be written.
     pub fn record(&self, id: u32) -> anyhow::Result<()> {
-        let mut all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        let mut all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
         all.push(leftovers::running(id));
-        self.state.remember(PROCESSES, &all)
+        self.state.remember(&self.processes, &all)
     }
 
     /// The processes that run for this engine beside us.
     pub fn processes(&self) -> Vec<u32> {
-        let all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        let all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
         all.iter().map(|process| process.id).collect()
     }
 
@@ -214,12 +232,12 @@ impl Lab {
     }
 
     fn clear(&self, runner: &Runner) -> anyhow::Result<()> {
-        let all: Vec<Running> = self.state.remembered(PROCESSES).unwrap_or_default();
+        let all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
         // The network last: what is in it may need it to end.
         for process in all.iter().rev() {
             leftovers::end(process, Duration::from_secs(20));
         }
-        self.state.remember(PROCESSES, &Vec::<Running>::new())?;
+        self.state.remember(&self.processes, &Vec::<Running>::new())?;
         if self.folder.is_dir() {
             self.remove_podman(runner)?;
             unmount_below(&self.folder, runner)?;

@@ -37,15 +37,25 @@ pub fn time(daemons: &[u32], what: impl FnOnce() -> anyhow::Result<()>) -> anyho
     Ok(Sample { wall, cpu: (cpu(daemons) - before).max(0.0) })
 }
 
+/// CPU seconds of a process and of all below it so far, ended ones that were waited for included.
+pub fn cpu_of(id: u32) -> f64 {
+    seconds(tree(&processes(), &[id]))
+}
+
+/// Seconds in clock ticks.
+pub fn seconds(ticks: u64) -> f64 {
+    // Ticks below 2^53 are exact.
+    #[allow(clippy::cast_precision_loss)]
+    let ticks = ticks as f64;
+    ticks / TICKS
+}
+
 /// CPU seconds so far.
 fn cpu(daemons: &[u32]) -> f64 {
     let own = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let children = stat(&own).map_or(0, |stat| stat.children);
     let all = if daemons.is_empty() { HashMap::new() } else { processes() };
-    // Ticks below 2^53 are exact.
-    #[allow(clippy::cast_precision_loss)]
-    let ticks = (children + tree(&all, daemons)) as f64;
-    ticks / TICKS
+    seconds(children + tree(&all, daemons))
 }
 
 /// All processes of the machine.

@@ -1,8 +1,7 @@
 //! The production image for another architecture, with QEMU running its programs: on Podman, from a
 //! stand-in of that architecture's packages where no registry is in reach.
 
-use super::{Bench, needs_root, rootless, trixie};
-use crate::lab::Lab;
+use super::{Bench, rootless, trixie};
 use anyhow::Context as _;
 use process::invocation::Invocation;
 use process::run::{QUESTION, Runner};
@@ -30,17 +29,15 @@ const TOLD: &str = "binfmt.json";
 
 /// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
-    needs_root(bench, "telling the kernel about another architecture")?;
+    bench.needs_root("telling the kernel about another architecture")?;
     // A static program: it also runs where only the image's own files are.
     let root = trixie::unpacked(bench, "qemu", &["qemu-user"], "usr/bin/qemu-aarch64")?;
     take_back(bench, &bench.runner)?;
     let told = tell(bench, &root.join("usr/bin/qemu-aarch64"));
     let outcome = told.and_then(|()| {
-        bench.engine(&[TEST], |bench| {
-            let mut lab = Lab::podman(bench.workflow, &bench.runner)?;
-            lab.env.push((PLATFORM.0.to_owned(), PLATFORM.1.to_owned()));
-            Ok(lab)
-        })
+        let mut lab = bench.empty_podman()?;
+        lab.env.push((PLATFORM.0.to_owned(), PLATFORM.1.to_owned()));
+        bench.in_lab(lab, |bench, lab| bench.engine(lab, &[TEST]))
     });
     // Also after a signal.
     let calm = Runner { signal: std::sync::Arc::default(), ..bench.runner.clone() };

@@ -1,7 +1,7 @@
 //! The engine's tests on Podman 5: in a root file system of Debian 13 and a network of its own.
 
+use super::Bench;
 use super::suite::{self, SETTINGS, Suite};
-use super::{Bench, needs_root};
 use crate::lab::{Lab, RESOLVER, remove};
 use anyhow::Context as _;
 use image::network;
@@ -29,9 +29,9 @@ const ENTER: &str = "set -e; root=$1; work=$2; shift 2; \
 
 /// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
-    needs_root(bench, "entering another root file system")?;
+    bench.needs_root("entering another root file system")?;
     let root = made(bench)?;
-    let (lab, network) = Lab::elsewhere(bench.workflow, &bench.runner)?;
+    let (lab, network) = Lab::elsewhere(bench.workflow, &bench.runner, bench.group)?;
     let outcome = tests(bench, &lab, &network, &root);
     lab.end(&bench.runner)?;
     outcome

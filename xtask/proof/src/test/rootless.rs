@@ -4,7 +4,7 @@
 
 use super::Bench;
 use super::suite::{self, CORE, SETTINGS, Suite};
-use crate::lab::{Lab, remove, unmount_below};
+use crate::lab::{remove, unmount_below};
 use anyhow::Context as _;
 use engine::machine;
 use engine::rootless::{OVERLAY, free_ids};
@@ -31,7 +31,11 @@ struct User {
 /// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     if machine::read(&bench.world.environment).uid != 0 {
-        return bench.engine(&CORE, |bench| Lab::podman(bench.workflow, &bench.runner));
+        let lab = bench.podman()?;
+        return bench.in_lab(lab, |bench, lab| {
+            bench.engine(lab, &CORE)?;
+            bench.proofs(lab)
+        });
     }
     let name = name_for(&bench.workflow.top)?;
     clear(&name, &bench.runner)?;

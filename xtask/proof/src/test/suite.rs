@@ -1,7 +1,8 @@
 //! The real-engine tests as files that can be taken elsewhere: to another user's home, or into
 //! another root file system.
 
-use super::{Bench, TESTS};
+use super::Bench;
+use super::steps::TESTS;
 use crate::program;
 use anyhow::Context as _;
 use process::invocation::Invocation;
@@ -72,7 +73,7 @@ impl Suite {
 
 /// Compiles the tests and copies them, our program and the files of the checkout into `folder`.
 pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
-    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
+    let cargo = bench.cargo_program();
     let words = TESTS.iter().chain(&COMPILE).copied();
     let compile = Invocation::new(cargo, words.clone());
     bench.step(&compile)?;
@@ -117,7 +118,7 @@ pub(super) fn copy_standins(bench: &Bench<'_>, to: &Path) -> anyhow::Result<()> 
 }
 
 /// The files of the checkout as they are now, committed or not, in a repository of their own.
-fn copy_checkout(top: &Path, runner: &Runner, to: &Path) -> anyhow::Result<()> {
+pub(super) fn copy_checkout(top: &Path, runner: &Runner, to: &Path) -> anyhow::Result<()> {
     let limit = Duration::from_secs(60);
     let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let inside = Runner { folder: top.to_path_buf(), ..runner.clone() };

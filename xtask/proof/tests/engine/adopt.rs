@@ -164,8 +164,8 @@ fn a_stock_project_adopts_the_workflow() {
     let edited = adopted.edited();
     assert!(!edited.is_empty() && edited.len() <= EDITED, "{}", edited.join("\n"));
     assert!(edited.iter().all(|line| line.starts_with("docker/image.toml: ")), "{edited:#?}");
-    // Elsewhere the tests bring the program and no Cargo.
-    if std::env::var_os("XTASK_TEST_PROGRAM").is_none() {
+    // Elsewhere the tests bring the sources and no Cargo.
+    if std::env::var_os("XTASK_TEST_SOURCE").is_none() {
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/xtask/adopted");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.args(["xtask", "label", "--get", "title"]).current_dir(project.path("app"));

@@ -1,6 +1,6 @@
 //! One case: a fault, how the push must end, and what must be true afterwards.
 
-use super::place::{CANARY, Place, Registry};
+use super::place::{Place, Registry, canary};
 use super::proxy::{Fault, Kind, Rule, Who};
 use super::workshop::{Workshop, holds_secret, timed};
 use std::path::Path;
@@ -77,7 +77,7 @@ impl Case {
         let own = self.dies.then(|| Arc::new(Registry::start(place, &format!("own{number}"))));
         let registry = own.as_deref().unwrap_or(shared);
         let proxy = registry.proxy(place, self.tokens);
-        let home = place.home(&proxy.address, Some(CANARY));
+        let home = place.home(&proxy.address, Some(canary()));
         let repository = format!("team/case{number}");
         let target = format!("{}/{repository}", proxy.address);
         let push = |image: usize, tags: &[&str]| {

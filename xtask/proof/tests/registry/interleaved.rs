@@ -2,7 +2,7 @@
 //! their reading, writing and reading again, `latest` ends at the newer.
 
 use super::cases::{Stage, rule};
-use super::place::CANARY;
+use super::place::canary;
 use super::proxy::{Fault, Gate, Kind, Rule, Who};
 use super::workshop::Workshop;
 use std::process::Child;
@@ -89,7 +89,7 @@ fn latest_ends_at_the_newer_in_every_order() {
         .map(|version| workshop.image(&"ab".repeat(20).replace('a', &version[..1]), version, 1000));
     let base = workshop.image(&"0".repeat(40), "0.9.0", 1000);
     let proxies = [registry.proxy(place, false), registry.proxy(place, false)];
-    let homes = [0, 1].map(|index: usize| place.home(&proxies[index].address, Some(CANARY)));
+    let homes = [0, 1].map(|index: usize| place.home(&proxies[index].address, Some(canary())));
     let mut orders_run = 0;
     for (name, images) in [("history", &workshop.images), ("versions", &unknown)] {
         let repository = format!("team/{name}");

@@ -2,7 +2,7 @@
 
 use super::bench::on_podman;
 use super::cases::Stage;
-use super::place::CANARY;
+use super::place::canary;
 use super::proxy::{Fault, Kind, Rule, Who};
 use super::workshop::{Workshop, holds_secret};
 use serde_json::Value;
@@ -116,7 +116,7 @@ fn a_changed_line_is_built_from_the_layers_of_another_machine() {
     let proxy = stage.registry.proxy(&stage.place, false);
     // BuildKit 20.10 speaks no TLS with this machine's registries.
     let place = if on_podman() { &proxy.address } else { &stage.registry.address };
-    let home = stage.place.home(place, Some(CANARY));
+    let home = stage.place.home(place, Some(canary()));
     let cache = format!("{place}/team/layers");
     let (first, said) = build(workshop, home.path(), &cache, None);
     assert!(said.contains("layer cache: ") && !said.contains("isn't used"), "{said}");
@@ -133,7 +133,7 @@ fn a_changed_line_is_built_from_the_layers_of_another_machine() {
     assert!(second["cached_steps"].as_u64() >= Some(1), "{said}");
     // A registry that fails costs no build: neither one that can't be asked, nor one that fails
     // while the layers are sent.
-    let home = stage.place.home(&proxy.address, Some(CANARY));
+    let home = stage.place.home(&proxy.address, Some(canary()));
     let cache = format!("{}/team/layers", proxy.address);
     let fault = || Fault::Status(503, None);
     let rule = |who, kind| Rule { who, kind, path: "", skip: 0, times: usize::MAX, fault: fault() };

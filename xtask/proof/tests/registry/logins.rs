@@ -2,7 +2,7 @@
 
 use super::bench::on_podman;
 use super::cases::{ALWAYS, Stage, rule};
-use super::place::{CANARY, Registry, USER};
+use super::place::{Registry, USER, canary};
 use super::proxy::{Fault, Kind, Who};
 use super::workshop::holds_secret;
 use std::fs;
@@ -42,8 +42,9 @@ fn a_helper_program_gives_the_login() {
         fs::write(home.path().join(file), &text).unwrap();
     }
     let helper = home.path().join("docker-credential-canary");
+    let canary = canary();
     let script = format!(
-        "#!/bin/sh\nread server\necho \"{{\\\"ServerURL\\\":\\\"$server\\\",\\\"Username\\\":\\\"{USER}\\\",\\\"Secret\\\":\\\"{CANARY}\\\"}}\"\n"
+        "#!/bin/sh\nread server\necho \"{{\\\"ServerURL\\\":\\\"$server\\\",\\\"Username\\\":\\\"{USER}\\\",\\\"Secret\\\":\\\"{canary}\\\"}}\"\n"
     );
     fs::write(&helper, script).unwrap();
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
@@ -62,7 +63,7 @@ fn a_helper_program_gives_the_login() {
 fn a_certificate_is_trusted_by_a_folder_or_a_bundle_and_not_otherwise() {
     let stage = Stage::new();
     let proxy = stage.registry.proxy(&stage.place, false);
-    let home = stage.place.home(&proxy.address, Some(CANARY));
+    let home = stage.place.home(&proxy.address, Some(canary()));
     fs::remove_dir_all(home.path().join(".config/containers/certs.d")).unwrap();
     let target = format!("{}/team/bundle", proxy.address);
     let words = ["push", &stage.workshop.images[0], "--registry", &target, "--tag", "1.0.0"];
@@ -86,7 +87,7 @@ fn a_registry_of_this_machine_serves_with_tls_and_without() {
     let stage = Stage::new();
     let secure = Registry::start_with_tls(&stage.place, "secure");
     for address in [&secure.address, &stage.registry.address] {
-        let home = stage.place.home(address, Some(CANARY));
+        let home = stage.place.home(address, Some(canary()));
         let target = format!("{address}/team/direct");
         let words = ["push", &stage.workshop.images[0], "--registry", &target];
         let ended = stage.workshop.run(home.path(), &words);
@@ -102,7 +103,7 @@ fn what_must_not_move_stays_and_a_dry_run_moves_nothing() {
     let stage = Stage::new();
     let (registry, images) = (&stage.registry, &stage.workshop.images);
     let proxy = registry.proxy(&stage.place, false);
-    let home = stage.place.home(&proxy.address, Some(CANARY));
+    let home = stage.place.home(&proxy.address, Some(canary()));
     let target = format!("{}/team/app", proxy.address);
     let push = |image: &str, more: &[&str]| {
         let words = [&["push", image, "--registry", &target], more].concat();
@@ -157,14 +158,14 @@ fn several_registries_get_one_kind_of_tag_after_the_other() {
     let stage = Stage::new();
     let second = Registry::start(&stage.place, "second");
     let proxies = [stage.registry.proxy(&stage.place, false), second.proxy(&stage.place, false)];
-    let home = stage.place.home(&proxies[0].address, Some(CANARY));
+    let home = stage.place.home(&proxies[0].address, Some(canary()));
     let both = |file: &str, from: &str, to: &str| {
         let path = home.path().join(file);
         let text = fs::read_to_string(&path).unwrap().replace(from, to);
         fs::write(&path, text).unwrap();
     };
     // One login for both.
-    let login = super::place::basic(CANARY);
+    let login = super::place::basic(canary());
     let other = format!("\"{}\":{{\"auth\":\"{login}\"}}", proxies[1].address);
     for file in [".config/containers/auth.json", ".docker/config.json"] {
         both(file, "{\"auths\":{", &format!("{{\"auths\":{{{other},"));
@@ -207,7 +208,7 @@ fn processes(text: &str) -> Vec<String> {
 fn a_signal_ends_a_silent_push_and_a_rerun_completes() {
     let stage = Stage::new();
     let proxy = stage.registry.proxy(&stage.place, false);
-    let home = stage.place.home(&proxy.address, Some(CANARY));
+    let home = stage.place.home(&proxy.address, Some(canary()));
     let target = format!("{}/team/ended", proxy.address);
     let words = ["push", &stage.workshop.images[0], "--registry", &target, "--tag", "1.0.0"];
     for (who, kind, signal, code) in [

@@ -9,13 +9,19 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The user of the registry. The password must never be seen anywhere.
 pub const USER: &str = "pusher";
-pub const CANARY: &str = "canary-4f7a91c2";
+
+/// Its password: of this process alone, so that a run at the same time is none of our leaks.
+pub fn canary() -> &'static str {
+    static CANARY: LazyLock<String> =
+        LazyLock::new(|| format!("canary-4f7a91c2-{}-", std::process::id()));
+    &CANARY
+}
 
 /// A folder with certificates, the password file and what registries store.
 pub struct Place {
@@ -39,7 +45,7 @@ impl Place {
         let files = ["-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.crt"];
         openssl(path, &[&sign[..], &files].concat());
         let mut command = Command::new("htpasswd");
-        let output = command.args(["-Bbn", USER, CANARY]).output().expect("htpasswd");
+        let output = command.args(["-Bbn", USER, canary()]).output().expect("htpasswd");
         fs::write(path.join("htpasswd"), output.stdout).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = vec![CertificateDer::from_pem_file(path.join("server.crt")).unwrap()];
@@ -160,7 +166,7 @@ impl Registry {
     }
 
     pub fn proxy(&self, place: &Place, tokens: bool) -> Proxy {
-        let tokens = tokens.then(|| format!("Basic {}", basic(CANARY)));
+        let tokens = tokens.then(|| format!("Basic {}", basic(canary())));
         Proxy::new(&self.address, Arc::clone(&place.tls), tokens)
     }
 
@@ -174,7 +180,7 @@ impl Registry {
     /// The names that a repository has, as the registry lists them; nothing where it has none.
     pub fn tags(&self, repository: &str) -> String {
         let request = ureq::get(format!("http://{}/v2/{repository}/tags/list", self.address));
-        let request = request.header("authorization", format!("Basic {}", basic(CANARY)));
+        let request = request.header("authorization", format!("Basic {}", basic(canary())));
         let request = request.config().http_status_as_error(false).proxy(None);
         let mut response = request.build().call().unwrap();
         let text = response.body_mut().read_to_string().unwrap();
@@ -183,7 +189,7 @@ impl Registry {
 
     fn manifest(&self, repository: &str, tag: &str) -> Response {
         let request = ureq::get(self.url(repository, tag)).header("accept", TYPE);
-        let request = request.header("authorization", format!("Basic {}", basic(CANARY)));
+        let request = request.header("authorization", format!("Basic {}", basic(canary())));
         let request = request.config().http_status_as_error(false).proxy(None);
         request.build().call().unwrap()
     }
@@ -203,7 +209,7 @@ impl Registry {
     pub fn copy(&self, repository: &str, from: &str, to: &str) {
         let body = self.manifest(repository, from).body_mut().read_to_vec().unwrap();
         let request = ureq::put(self.url(repository, to)).header("content-type", TYPE);
-        let request = request.header("authorization", format!("Basic {}", basic(CANARY)));
+        let request = request.header("authorization", format!("Basic {}", basic(canary())));
         request.config().proxy(None).build().send(&body).unwrap();
     }
 }

@@ -124,8 +124,10 @@ struct Shared {
     address: String,
 }
 
-/// The token that the proxy hands out.
-const TOKEN: &str = "Bearer canary-token";
+/// The token that the proxy hands out: of this process alone, as the password.
+pub fn token() -> String {
+    format!("token-{}", super::place::canary())
+}
 
 impl Proxy {
     /// Before the registry at `upstream`, which speaks no TLS. `tokens`: the login, where the
@@ -278,14 +280,14 @@ impl Shared {
         if kind == Kind::Token {
             body(client, head)?;
             if given == basic {
-                let token = TOKEN.trim_start_matches("Bearer ");
+                let token = token();
                 answer(client, 200, "", &format!(r#"{{"token":"{token}","expires_in":300}}"#))?;
             } else {
                 answer(client, 401, "", "")?;
             }
             return Some(None);
         }
-        if given != TOKEN {
+        if given != format!("Bearer {}", token()) {
             body(client, head)?;
             let realm = format!("https://{}/token", self.address);
             let wants = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");

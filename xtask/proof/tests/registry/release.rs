@@ -4,7 +4,7 @@
 use super::bench::{Repository, engine, on_podman};
 use super::ended::Ended;
 use super::interleaved::{Push, gates, orders};
-use super::place::{CANARY, Place, Registry};
+use super::place::{Place, Registry, canary};
 use super::proxy::{Fault, Gate, Kind, Proxy, Rule, Who};
 use super::workshop::{as_user, holds_secret};
 use serde_json::Value;
@@ -39,7 +39,7 @@ impl Scene {
         let place = Place::new();
         let registry = Registry::start(&place, "registry");
         let proxy = registry.proxy(&place, false);
-        let home = place.home(&proxy.address, Some(CANARY));
+        let home = place.home(&proxy.address, Some(canary()));
         Scene { repository, registry, proxy, home, _place: place }
     }
 
@@ -339,7 +339,8 @@ fn latest_ends_at_the_newer_of_two_releases_in_every_order() {
     }
     // As two machines have them: no lock is shared.
     let proxies = [0, 1].map(|_| scene.registry.proxy(&scene._place, false));
-    let homes = [0, 1].map(|index: usize| scene._place.home(&proxies[index].address, Some(CANARY)));
+    let homes =
+        [0, 1].map(|index: usize| scene._place.home(&proxies[index].address, Some(canary())));
     let newer = scene.digest("2.0.0");
     let all = orders();
     assert_eq!(all.len(), 20);

@@ -3,8 +3,9 @@
 
 use super::bench::{engine, on_podman};
 use super::ended::Ended;
-use super::place::{CANARY, basic};
+use super::place::{basic, canary};
 use super::program::program;
+use super::proxy::token;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -180,7 +181,7 @@ pub fn as_user(command: &mut Command, home: &Path) {
 
 /// Whether a text holds the password, plain or as it is sent, or a token.
 pub fn holds_secret(text: &str) -> bool {
-    text.contains(CANARY) || text.contains(&basic(CANARY)) || text.contains("canary-token")
+    text.contains(canary()) || text.contains(&basic(canary())) || text.contains(&token())
 }
 
 /// Looks at the command line and the environment of every process, again and again.

@@ -1,0 +1,208 @@
+//! The groups of tests: who asks for each, what runs at the same time, and what it does.
+
+use super::{Bench, arm64, linters, podman5, rootless, suite, tools, trixie};
+use crate::lab::Lab;
+use process::failure::{Exit, Failure};
+use process::invocation::Invocation;
+
+/// Who asks for a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everybody.
+    Quick,
+    /// `--all`: CI.
+    All,
+    /// `--browser`.
+    Browser,
+    /// `--nightly`: what takes too long for CI.
+    Nightly,
+}
+
+/// Groups of one lane run one after another. The first lane comes first, the others run at the same
+/// time: no two of them share a store, a daemon or a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// What needs no engine.
+    First,
+    /// Podman's long group.
+    Podman,
+    /// More on Podman, in stores of their own.
+    Second,
+    /// What needs a daemon, or a user, of its own.
+    Docker,
+}
+
+/// One group: its name, who asks for it, and what it does.
+pub(super) struct Group {
+    pub name: &'static str,
+    pub part: Part,
+    pub lane: Lane,
+    /// Seconds that it took when it was last measured, on two cores, beside the other lanes.
+    pub took: u32,
+    pub run: fn(&Bench<'_>) -> anyhow::Result<()>,
+}
+
+/// The group that the others take linters and uv from.
+pub(super) const TOOLS: &str = "tools";
+
+use Lane::{Docker, First, Podman, Second};
+use Part::{All, Browser, Nightly, Quick};
+
+const fn group(
+    name: &'static str,
+    part: Part,
+    lane: Lane,
+    took: u32,
+    run: fn(&Bench<'_>) -> anyhow::Result<()>,
+) -> Group {
+    Group { name, part, lane, took, run }
+}
+
+pub(super) const GROUPS: [Group; 25] = [
+    group("format", Quick, First, 1, |b| b.cargo(&["fmt", "--all", "--check"])),
+    group("clippy", Quick, First, 60, |b| b.cargo(CLIPPY)),
+    group("unit", Quick, First, 90, |b| b.cargo(&["test", "--locked", "--quiet", "--workspace"])),
+    group("lint", Quick, First, 1, lint),
+    group(TOOLS, All, First, 10, tools::run),
+    group("hadolint", All, First, 1, linters::hadolint),
+    group("shellcheck", All, First, 1, linters::shellcheck),
+    group("actionlint", All, First, 5, linters::actionlint),
+    group("lock", All, First, 1, lock),
+    group("payload", All, First, 30, payload),
+    group("entrypoint", All, First, 90, entrypoint),
+    group("compile", All, First, 60, compile),
+    group("podman", All, Podman, 900, |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| {
+            b.engine(lab, &skip(&[NIGHTLY, &["adopt::", "broken::"]]))?;
+            b.proofs(lab)
+        })
+    }),
+    group("adopt", All, Second, 300, |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| b.engine(lab, &["adopt::"]))
+    }),
+    group("broken", All, Second, 300, |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
+    }),
+    group("registry", All, Second, 140, |b| {
+        let lab = b.empty_podman()?;
+        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[&["release::"]])))
+    }),
+    group("release", All, Second, 500, |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| b.registry(lab, &["release::"]))
+    }),
+    group("docker", All, Docker, 700, |b| {
+        let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
+        b.in_lab(lab, |b, lab| {
+            b.engine(lab, &skip(&[NIGHTLY, OUR_CODE]))?;
+            b.proofs(lab)?;
+            b.registry(lab, &skip(&[&["release::"]]))?;
+            // What differs on an engine; the rest is the same code.
+            b.registry(lab, &["release::what_is"])
+        })
+    }),
+    group("rootless", All, Docker, 150, rootless::run),
+    group("browser", Browser, Second, 120, browser),
+    group("design", Nightly, Second, 230, |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| b.engine(lab, NIGHTLY))
+    }),
+    group("docker-more", Nightly, Docker, 600, |b| {
+        let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
+        b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
+    }),
+    group("docker26", Nightly, Docker, 340, docker26),
+    group("podman5", Nightly, Podman, 1_400, podman5::run),
+    group("arm64", Nightly, Second, 600, arm64::run),
+];
+
+/// With the real-engine tests, which are compiled only for `--all`.
+const CLIPPY: &[&str] = &[
+    "clippy",
+    "--locked",
+    "--quiet",
+    "--workspace",
+    "--all-targets",
+    "--all-features",
+    "--",
+    "-D",
+    "warnings",
+];
+
+/// Tests of the engine that CI leaves to `--nightly`: what the design's own image fails.
+const NIGHTLY: &[&str] = &["design::"];
+
+/// Tests of the engine that are about our code: on one engine in CI, on the other in `--nightly`.
+const OUR_CODE: &[&str] = &["adopt::", "broken::"];
+
+/// The words that leave out what each of `lists` names.
+fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {
+    lists.iter().flat_map(|list| list.iter().flat_map(|name| ["--skip", name])).collect()
+}
+
+/// All test programs, before the lanes begin: two cargos would wait for each other, and inside a
+/// network there may be no way out.
+fn compile(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.cargo(&[super::steps::TESTS, &["--no-run"]].concat())
+}
+
+/// The page in a real browser; `XTASK_TEST_SCREENSHOT` names a file for a picture of it.
+fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let lab = bench.podman()?;
+    bench.in_lab(lab, |bench, lab| {
+        let words = ["test", "--locked", "--package", "senex-proof", "--features", "browser"];
+        let words = [&words[..], &["--test", "engine", "browser::"]].concat();
+        bench.step(&bench.in_environment(Invocation::new(bench.cargo_program(), words), lab))
+    })
+}
+
+/// The same tests on a Docker whose client builds with buildx.
+fn docker26(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let root = trixie::docker26(bench)?;
+    let environment = trixie::docker_environment(&root, bench.world.environment.path());
+    // What a version of Docker can change; the rest is the same code as on the machine's Docker.
+    let more = ["smoke::the_image_passes", "squash::", "size::", "clean::", "compose::"];
+    let only = [&suite::CORE[..], &more].concat();
+    let lab = Lab::docker(bench.workflow, &bench.runner, bench.group, &environment)?;
+    bench.in_lab(lab, |bench, lab| {
+        bench.engine(lab, &only)?;
+        bench.proofs(lab)
+    })
+}
+
+/// The Dockerfiles hold to what every engine does alike.
+fn lint(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let found = workflow::commands::lint(bench.workflow)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let plural = if found.len() == 1 { "place" } else { "places" };
+    let message = format!(
+        "looking at the Dockerfiles: {} {plural} that not every engine builds alike",
+        found.len()
+    );
+    let help = found.iter().map(|(file, finding)| format!("{file}: {finding}")).collect();
+    Err(Failure { exit: Exit::Check, message, help }.into())
+}
+
+/// The lock is what `pyproject.toml` asks for.
+fn lock(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.uv(&["lock", "--check", "--project", "app"])
+}
+
+fn payload(bench: &Bench<'_>) -> anyhow::Result<()> {
+    bench.uv(&["run", "--frozen", "--directory", "app", "ruff", "check", "--no-cache", "."])?;
+    bench.uv(&["run", "--frozen", "--directory", "app", "black", "--check", "--quiet", "."])?;
+    let words =
+        ["run", "--frozen", "--directory", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    bench.uv(&words)
+}
+
+fn entrypoint(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let words =
+        ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    bench.uv(&[&words[..], &["-p", "no:django", "-p", "no:asyncio", "docker/tests"]].concat())
+}

@@ -1,0 +1,103 @@
+//! What the groups took: for `--dry-run` as last measured, at the end as it was.
+
+use super::groups::Group;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How many of the slowest tests are named.
+const SLOWEST: usize = 20;
+
+/// What the steps of a group took.
+#[derive(Default)]
+pub(super) struct Work {
+    /// Seconds of all processors, of the processes that were started and waited for: a daemon's
+    /// work, and that of containers in the background, is only in the machine's own number.
+    pub cpu: f64,
+    /// The tests that ran one after another.
+    pub tests: Vec<(String, Duration)>,
+}
+
+/// How a group ended.
+pub(super) struct Outcome {
+    pub group: &'static str,
+    pub good: bool,
+    pub wall: Duration,
+    pub work: Work,
+}
+
+/// A group and how long it takes.
+pub(super) fn line_of(group: &Group) -> String {
+    format!("{:<12}{:>6} s\n", group.name, group.took)
+}
+
+/// All groups, the slowest tests, and how busy the machine was (`busy`: seconds of all processors).
+pub(super) fn summary(outcomes: &[Outcome], wall: Duration, busy: f64) -> String {
+    let mut text = String::new();
+    for Outcome { group, good, wall, work } in outcomes {
+        let mark = if *good { "ok    " } else { "FAILED" };
+        let wall = wall.as_secs_f64();
+        let _ = writeln!(text, "{mark}  {group:<12}{wall:>7.1} s {:>7.1} CPU s", work.cpu);
+    }
+    let tests = outcomes.iter().flat_map(|o| o.work.tests.iter().map(|test| (o.group, test)));
+    let mut tests: Vec<(&str, &(String, Duration))> = tests.collect();
+    tests.sort_by_key(|(_, (_, time))| std::cmp::Reverse(*time));
+    if !tests.is_empty() {
+        text += "slowest tests:\n";
+    }
+    for (group, (name, time)) in tests.into_iter().take(SLOWEST) {
+        let _ = writeln!(text, "{:>7.1} s  {group}: {name}", time.as_secs_f64());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wall = wall.as_secs_f64();
+    // A handful of cores is exact.
+    #[allow(clippy::cast_precision_loss)]
+    let share = 100.0 * busy / (wall * cores as f64).max(0.001);
+    let _ = writeln!(text, "{wall:.0} s, {busy:.0} CPU s: {cores} processors {share:.0} % busy");
+    let failed = outcomes.iter().filter(|outcome| !outcome.good).count();
+    let _ = writeln!(text, "{} passed, {failed} failed", outcomes.len() - failed);
+    text
+}
+
+/// The same for programs.
+pub(super) fn json(outcomes: &[Outcome]) -> serde_json::Value {
+    let groups = outcomes.iter().map(|outcome| {
+        let tests =
+            outcome.work.tests.iter().map(
+                |(name, time)| serde_json::json!({ "test": name, "seconds": time.as_secs_f64() }),
+            );
+        serde_json::json!({
+            "group": outcome.group,
+            "passed": outcome.good,
+            "seconds": outcome.wall.as_secs_f64(),
+            "cpu_seconds": outcome.work.cpu,
+            "tests": tests.collect::<Vec<_>>(),
+        })
+    });
+    serde_json::json!({ "groups": groups.collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_ends_with_the_count_and_names_the_slowest_first() {
+        let test = |name: &str, seconds| (name.to_owned(), Duration::from_secs(seconds));
+        let work = Work { cpu: 3.0, tests: vec![test("fast", 1), test("slow", 9)] };
+        let outcome =
+            |group, good, work| Outcome { group, good, wall: Duration::from_secs(10), work };
+        let outcomes = [outcome("one", true, work), outcome("two", false, Work::default())];
+        let text = summary(&outcomes, Duration::from_secs(10), 10.0);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                "ok      one            10.0 s     3.0 CPU s",
+                "FAILED  two            10.0 s     0.0 CPU s"
+            ]
+        );
+        assert_eq!(lines[3..5], ["    9.0 s  one: slow", "    1.0 s  one: fast"]);
+        assert!(lines[5].starts_with("10 s, 10 CPU s: "), "{text}");
+        assert_eq!(lines.last(), Some(&"1 passed, 1 failed"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the groups are made of: steps that are shown, timed and logged.
+
+use super::{Bench, seed, watch};
+use crate::lab::Lab;
+use engine::machine;
+use process::failure::{Exit, failure_help};
+use process::invocation::Invocation;
+use process::run::{Runner, shortened, step_failed};
+
+/// Words of cargo for the tests on real engines.
+pub(super) const TESTS: &[&str] =
+    &["test", "--locked", "--package", "senex-proof", "--features", "engine"];
+
+impl Bench<'_> {
+    /// Runs one step; each line of its output is shown with the group's name before it.
+    pub fn step(&self, invocation: &Invocation) -> anyhow::Result<()> {
+        self.step_with(&self.runner, invocation)
+    }
+
+    /// As [`Bench::step`], in another folder.
+    pub fn step_with(&self, runner: &Runner, invocation: &Invocation) -> anyhow::Result<()> {
+        self.step_recorded(runner, invocation, &mut |_| Ok(()))
+    }
+
+    /// As [`Bench::step_with`]; `started` is called with the process's id.
+    pub fn step_recorded(
+        &self,
+        runner: &Runner,
+        invocation: &Invocation,
+        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let watched = watch::Watched::new(self.group, &self.log);
+        let ended = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| watched.until_ended(self.work));
+            let ended = runner.stream_recorded(invocation, &self.log, &mut |id| {
+                watched.started(id);
+                started(id)
+            });
+            watched.ended();
+            let _ = watcher.join();
+            ended
+        })?;
+        if ended.code == Some(0) {
+            return Ok(());
+        }
+        let step = shortened(&invocation.to_string(), 80);
+        Err(step_failed(Exit::Check, &step, &ended, &self.log).into())
+    }
+
+    /// The program that compiles.
+    pub fn cargo_program(&self) -> &str {
+        self.world.environment.variable("CARGO").unwrap_or("cargo")
+    }
+
+    /// A step of cargo.
+    pub fn cargo(&self, words: &[&str]) -> anyhow::Result<()> {
+        self.step(&Invocation::new(self.cargo_program(), words.iter().copied()))
+    }
+
+    /// The path of one of the tools.
+    pub fn tool(&self, name: &str) -> String {
+        self.tools.join("bin").join(name).display().to_string()
+    }
+
+    /// A laboratory of Podman with nothing in its store.
+    pub fn empty_podman(&self) -> anyhow::Result<Lab> {
+        Lab::podman(self.workflow, &self.runner, self.group)
+    }
+
+    /// A laboratory of Podman whose store has the images of this checkout.
+    pub fn podman(&self) -> anyhow::Result<Lab> {
+        let seed = seed::folder(self)?;
+        let lab = self.empty_podman()?;
+        match lab.take_images(&seed, &self.runner) {
+            Ok(()) => Ok(lab),
+            Err(error) => {
+                lab.end(&self.runner)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Does `what` in a laboratory, which is taken down whatever happens.
+    pub fn in_lab(
+        &self,
+        lab: Lab,
+        what: impl FnOnce(&Self, &Lab) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let outcome = what(self, &lab);
+        lab.end(&self.runner)?;
+        outcome
+    }
+
+    /// The tests on an engine that `wanted` names.
+    pub fn engine(&self, lab: &Lab, wanted: &[&str]) -> anyhow::Result<()> {
+        let words = [TESTS, &["--test", "engine", "--"], wanted, &["--test-threads=1"]].concat();
+        self.step(&self.in_environment(Invocation::new(self.cargo_program(), words), lab))
+    }
+
+    /// The proofs of what our code says about the engine.
+    pub fn proofs(&self, lab: &Lab) -> anyhow::Result<()> {
+        let words = [TESTS, &["--test", "proofs", "--", "--test-threads=1"]].concat();
+        self.step(&self.in_environment(Invocation::new(self.cargo_program(), words), lab))
+    }
+
+    /// Pushing to a registry that fails. A Docker daemon of the tests has a network of its own: the
+    /// registry is where its loopback address is. The table of the cases is shown.
+    pub fn registry(&self, lab: &Lab, wanted: &[&str]) -> anyhow::Result<()> {
+        let words = [TESTS, &["--test", "registry", "--"], wanted].concat();
+        let words = [&words[..], &["--test-threads=1", "--nocapture"]].concat();
+        let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
+        let cargo = self.cargo_program();
+        let invocation = match network {
+            None => Invocation::new(cargo, words),
+            Some((_, network)) => {
+                let inside = [format!("--net={network}"), "--".to_owned(), cargo.to_owned()];
+                let words = words.into_iter().map(String::from);
+                Invocation::new("nsenter", inside.into_iter().chain(words))
+            }
+        };
+        self.step(&self.in_environment(invocation, lab))
+    }
+
+    /// `invocation` with the environment of a laboratory and the tools of the tests.
+    pub fn in_environment(&self, mut invocation: Invocation, lab: &Lab) -> Invocation {
+        invocation.env.clone_from(&lab.env);
+        for (name, tool) in [("UV", "uv"), ("PODMAN_COMPOSE", "podman-compose")] {
+            invocation.env.push((format!("XTASK_TEST_{name}"), self.tool(tool)));
+        }
+        invocation
+    }
+
+    /// Refuses what only root can do.
+    pub fn needs_root(&self, what: &str) -> anyhow::Result<()> {
+        if machine::read(&self.world.environment).uid == 0 {
+            return Ok(());
+        }
+        Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))
+    }
+
+    /// uv with an environment of its own, so that nothing appears in `app/`.
+    pub fn uv(&self, words: &[&str]) -> anyhow::Result<()> {
+        let environment = self.workflow.state.folder.join("payload").display().to_string();
+        // pytest keeps the folders of its last runs, and uv its locks: in this checkout, too.
+        let temporary = self.workflow.state.folder.join("test-tmp");
+        process::state::make_folder(&temporary)?;
+        self.step(
+            &Invocation::new(self.tool("uv"), words.iter().copied())
+                .with_env("UV_PROJECT_ENVIRONMENT", environment)
+                .with_env("UV_PYTHON_DOWNLOADS", "never")
+                .with_env("PYTHONDONTWRITEBYTECODE", "1")
+                .with_env("TMPDIR", temporary.display().to_string()),
+        )
+    }
+}

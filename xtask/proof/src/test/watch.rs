@@ -1,0 +1,164 @@
+//! Follows a step while it runs: shows its lines, and notes how long each test and how much work it
+//! was.
+
+use super::report::Work;
+use crate::bench::measure;
+use process::notice::notice;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often a step is looked at: the precision of a test's time.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One step, from before it is started until after it has ended.
+pub(super) struct Watched {
+    group: &'static str,
+    log: PathBuf,
+    /// Where its part of the log begins.
+    from: u64,
+    id: AtomicU32,
+    over: AtomicBool,
+}
+
+impl Watched {
+    /// A step whose output will be appended to `log`.
+    pub fn new(group: &'static str, log: &Path) -> Watched {
+        let from = log.metadata().map_or(0, |log| log.len());
+        let (id, over) = (AtomicU32::new(0), AtomicBool::new(false));
+        Watched { group, log: log.to_owned(), from, id, over }
+    }
+
+    /// It runs as the process `id`.
+    pub fn started(&self, id: u32) {
+        self.id.store(id, Ordering::Relaxed);
+    }
+
+    /// It runs no more.
+    pub fn ended(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows its lines until it has ended, and adds to `work` what it was.
+    pub fn until_ended(&self, work: &Mutex<Work>) {
+        let (mut reader, mut line, mut cpu) = (None, String::new(), 0.0_f64);
+        let mut tests = Tests::default();
+        loop {
+            // Before the last look, so that no line is missed.
+            let over = self.over.load(Ordering::Relaxed);
+            if reader.is_none() {
+                reader = self.open();
+            }
+            while reader.as_mut().is_some_and(|r| r.read_line(&mut line).is_ok_and(|n| n > 0)) {
+                if !line.ends_with('\n') && !over {
+                    break;
+                }
+                notice(&format!("{} | {}", self.group, line.trim_end()));
+                tests.line(line.trim_end(), Instant::now());
+                line.clear();
+            }
+            let id = self.id.load(Ordering::Relaxed);
+            if id != 0 {
+                cpu = cpu.max(measure::cpu_of(id));
+            }
+            if over {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        work.cpu += cpu;
+        work.tests.append(&mut tests.done);
+    }
+
+    fn open(&self) -> Option<BufReader<File>> {
+        let mut file = File::open(&self.log).ok()?;
+        file.seek(SeekFrom::Start(self.from)).ok()?;
+        Some(BufReader::new(file))
+    }
+}
+
+/// The times of tests that run one after another, by when libtest says that each has ended.
+#[derive(Default)]
+struct Tests {
+    since: Option<Instant>,
+    done: Vec<(String, Duration)>,
+}
+
+impl Tests {
+    fn line(&mut self, line: &str, now: Instant) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match (words.as_slice(), self.since) {
+            (["running", _, "test" | "tests"], _) => self.since = Some(now),
+            (["test", name, "...", ..], Some(since)) => {
+                self.done.push(((*name).to_owned(), now.duration_since(since)));
+                self.since = Some(now);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Seconds that the processors of this machine were busy since it started (proc(5), `/proc/stat`).
+pub(super) fn busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    measure::seconds(busy_ticks(&text))
+}
+
+/// All but idle and waiting for disks.
+fn busy_ticks(stat: &str) -> u64 {
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).take(8);
+    let numbers = fields.map(|field| field.parse::<u64>().unwrap_or_default());
+    numbers.enumerate().filter(|(index, _)| !matches!(index, 3 | 4)).map(|(_, ticks)| ticks).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_timed_one_after_another() {
+        let mut tests = Tests::default();
+        let start = Instant::now();
+        let lines = [
+            "test before ... ok",
+            "running 2 tests",
+            "test a::b ... ok",
+            "noise",
+            "test c ... FAILED",
+        ];
+        for (second, line) in lines.iter().enumerate() {
+            tests.line(line, start + Duration::from_secs(second as u64));
+        }
+        let expected = [("a::b", 1), ("c", 2)];
+        let expected = expected.map(|(name, s)| (name.to_owned(), Duration::from_secs(s)));
+        assert_eq!(tests.done, expected);
+    }
+
+    #[test]
+    fn a_step_is_shown_and_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, "running 1 test\n").unwrap();
+        let watched = Watched::new("g", &log);
+        let work = Mutex::new(Work::default());
+        std::fs::write(&log, "running 1 test\nrunning 1 test\ntest x ... ok\n").unwrap();
+        watched.started(std::process::id());
+        watched.ended();
+        watched.until_ended(&work);
+        let work = work.into_inner().unwrap();
+        assert_eq!(work.tests.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x"]);
+        assert!(work.cpu > 0.0);
+    }
+
+    #[test]
+    fn idle_is_not_busy() {
+        assert_eq!(
+            busy_ticks("cpu  1 2 4 1000 2000 8 16 32 64 0\ncpu0 1"),
+            1 + 2 + 4 + 8 + 16 + 32
+        );
+    }
+}
