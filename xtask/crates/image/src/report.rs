@@ -117,7 +117,7 @@ impl fmt::Display for Build {
         let about = if self.size_exact { "" } else { "about " };
         let size = megabytes(self.size_bytes);
         row("size", &format!("{about}{size}{budget}, {} {layers}", self.layers))?;
-        row("labels", &format!("{}, as asked for", self.labels.len()))?;
+        row("labels", &format!("{}, verified", self.labels.len()))?;
         let how = match self.built {
             true => format!("{} steps from the cache", self.cached_steps),
             false => "nothing to build".to_owned(),
@@ -196,7 +196,7 @@ impl fmt::Display for Squash {
 
 /// The first and the last line of a build on a stand-in.
 pub const STANDIN: &str = "The base is a stand-in made from Debian packages, because no registry \
-                           could be reached: good for work, not for release.";
+                           could be reached: fine for development, not for a release.";
 
 /// How many changed files are named before the rest is only counted.
 const NAMED: usize = 10;

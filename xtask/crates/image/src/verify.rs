@@ -55,7 +55,7 @@ pub fn build(
         _ => {
             // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
             notice(&format!(
-                "building anew: the layer cache adds the labels of another build: {}",
+                "rebuilding without the layer cache, which added labels of another build: {}",
                 stale.join(", ")
             ));
             let anew = Build { no_cache: true, ..plan.clone() };

@@ -374,7 +374,7 @@ impl Client {
                 None => Ok(wait),
                 Some(wait) => {
                     let message = format!("pushing to {}: {}", self.target, response.reason());
-                    let help = format!("it asks to be left alone for {} s", wait.as_secs());
+                    let help = format!("rate limited: retry after {} s", wait.as_secs());
                     Err(failure_help(Exit::RegistryFailed, message, help))
                 }
             };

@@ -107,8 +107,8 @@ impl Wire {
             };
             let doing = format!("asking {} ({} {})", self.name, request.method, path(&request.url));
             if let Some(wait) = wait.filter(|wait| *wait > PATIENCE) {
-                let message = format!("{doing}: {why}");
-                let help = format!("it asks to be left alone for {} s; try then", wait.as_secs());
+                let message = format!("{doing}: rate limited: {why}");
+                let help = format!("retry after {} s", wait.as_secs());
                 return Err(failure_help(Exit::RegistryFailed, message, help));
             }
             if attempt >= self.attempts {
@@ -118,7 +118,7 @@ impl Wire {
                 return Err(failure_help(Exit::RegistryFailed, message, help));
             }
             let wait = wait.unwrap_or_else(|| pause(attempt));
-            notice(&format!("{doing}: {why}; again in {:.1} s", wait.as_secs_f64()));
+            notice(&format!("{doing}: {why}; retrying in {:.1} s", wait.as_secs_f64()));
             self.runner.sleep(wait)?;
             attempt += 1;
         }

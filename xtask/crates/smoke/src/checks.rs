@@ -151,7 +151,7 @@ const AT_WORK: &[Check] = &[
         "root-start",
         "B9",
         entry::root_start,
-        "a container that is started as root becomes somebody else for good",
+        "a container started as root drops privileges permanently",
     ),
     needs(
         POSTGRES,

@@ -25,7 +25,7 @@ fn word(outcome: &Outcome) -> &'static str {
     match &outcome.found {
         Ok(Verdict::Passed(_)) => "ok",
         Ok(Verdict::Failed(_)) => "FAILED",
-        Ok(Verdict::NotAsked(_)) => "not asked",
+        Ok(Verdict::NotAsked(_)) => "skipped",
         Err(_) => "ERROR",
     }
 }
@@ -67,7 +67,7 @@ fn line(outcome: &Outcome) -> String {
 
 /// How many passed, failed, weren't asked for, and couldn't be looked at.
 pub fn counts(outcomes: &[Outcome]) -> [usize; 4] {
-    ["ok", "FAILED", "not asked", "ERROR"]
+    ["ok", "FAILED", "skipped", "ERROR"]
         .map(|wanted| outcomes.iter().filter(|outcome| word(outcome) == wanted).count())
 }
 
@@ -78,7 +78,7 @@ pub fn text(image: &str, outcomes: &[Outcome]) -> String {
     text.extend(outcomes.iter().map(line));
     let _ = write!(text, "{passed} passed, {failed} failed");
     if not_asked > 0 {
-        let _ = write!(text, ", {not_asked} not asked");
+        let _ = write!(text, ", {not_asked} skipped");
     }
     if errors > 0 {
         let _ = write!(text, ", {errors} could not be run");
@@ -193,7 +193,7 @@ mod tests {
         let text = text("image", &outcomes());
         assert_eq!(text.lines().count(), 1 + 1 + (1 + SHOWN + 1) + 1 + 1 + 1);
         assert!(text.contains("and 2 more lines"), "{text}");
-        let end = "1 passed, 1 failed, 1 not asked, 1 could not be run\n";
+        let end = "1 passed, 1 failed, 1 skipped, 1 could not be run\n";
         assert!(text.ends_with(end), "{text}");
     }
 

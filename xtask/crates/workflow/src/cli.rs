@@ -10,11 +10,11 @@ pub mod dev;
 pub mod push;
 pub mod release;
 
-/// Build container images of this Django project that say truthfully what they are.
+/// Build, test and release this project's container image.
 ///
-/// Start with `cargo xtask build`. It finds Podman or Docker (`doctor` says what it found and
-/// `setup` installs one), builds the production image, and checks that the image carries the
-/// labels of this git checkout.
+/// Start with `cargo xtask build`. It finds Podman or Docker, builds the production image, and
+/// verifies its labels, health check and size. `doctor` checks this machine first; `setup` installs
+/// an engine.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
@@ -34,11 +34,11 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0  done                           6  a registry failed, also after retries
+  0  done                           6  a registry failed after retries
   1  unexpected failure             7  a registry refused
   2  usage or docker/image.toml     8  a check failed or a budget was exceeded
   3  state of the git checkout      9  another run holds the lock
-  4  no working engine or tool     10  what was made is not what was asked for
+  4  no working engine or tool     10  verification failed
   5  the build failed         130/143  interrupted / terminated
 
 Command line over environment (XTASK_…) over docker/image.toml.
@@ -63,7 +63,7 @@ pub struct Common {
     /// Also write the result to this file: as JSON, or as KEY=VALUE lines when it ends in .env
     #[arg(long, value_name = "FILE", env = "XTASK_METADATA_FILE", global = true)]
     pub metadata_file: Option<PathBuf>,
-    /// Whose pipeline this is
+    /// CI system to assume
     #[arg(
         long,
         value_enum,
@@ -76,7 +76,7 @@ pub struct Common {
     /// Don't show the engine's progress
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Show every command that only asks, too
+    /// Also print read-only commands (inspect, version, …)
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -95,55 +95,54 @@ pub enum Format {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build the production image (or the development image), label it and check it
+    /// Build, label and verify an image
     Build(Build),
-    /// Print the labels of this checkout and what its image would be called, and why
+    /// Show the labels and tags this commit's image gets, and why
     ///
-    /// Works in any git checkout, also without docker/image.toml, with what git alone tells.
+    /// Works in any git checkout. Without docker/image.toml it shows only what git tells.
     Label(Label),
-    /// List the files that enter the build, or say why one does or doesn't
+    /// List the files of the build context, or explain one path
     Context(Context),
-    /// Say whether `build` would work on this machine, and what to do where it would not
+    /// Check that this machine can build, and how to fix it if not
     Doctor,
-    /// Install what is missing (Debian and Ubuntu), after showing it
+    /// Install missing packages (Debian and Ubuntu)
     Setup(Setup),
-    /// Run an image with PostgreSQL and Redis beside it, and prove what it is and does
+    /// Test an image with real PostgreSQL and Redis
     ///
-    /// Everything that it starts is in a network of its own and is removed at the end, also after
-    /// Ctrl-C. Exit code 8 when a check fails.
+    /// Its containers run in a dedicated network and are removed at the end, even after Ctrl-C.
+    /// Exit code 8 if a check fails.
     SmokeTest(SmokeTest),
-    /// Run the site from this checkout: save a file, see it
+    /// Run the site from this checkout, with live reload
     ///
-    /// Builds the development image where it isn't there or is older than what it is made from,
-    /// starts PostgreSQL, Redis, web, worker and beat, and follows what they print. Ctrl-C stops
-    /// all of it; the database is kept. A saved file is loaded by web, worker and beat at once.
+    /// Builds the development image if it is missing or out of date. Then starts PostgreSQL, Redis,
+    /// web, worker and beat, and follows their logs. Ctrl-C stops everything; the database is kept.
+    /// Web, worker and beat reload when a file is saved.
     Dev(dev::Dev),
-    /// Make one layer of all layers of an image, and check that it is the same image
+    /// Flatten an image into one layer and verify its contents
     ///
-    /// The result is NAME:TAG-squashed, `NAME:prod-squashed` of the production image; the image
-    /// itself stays, as it is the layer cache.
+    /// The result is NAME:TAG-squashed, such as `NAME:prod-squashed`. The original image stays: it
+    /// is the layer cache.
     Squash(Squash),
-    /// List the images that are here of this project, their sizes and what uses them
+    /// List this project's images, their sizes and users
     Images,
-    /// Remove the images of this project that nothing uses, and what killed runs left
+    /// Remove unused images and leftovers of killed runs
     ///
-    /// What goes is shown first. Images stay that have another's name, that a container was made
-    /// from or that the last release uses; without --all also those that are current, that you
-    /// named, or that another checkout made.
+    /// Shows first what it removes. It keeps images with a foreign name, images of containers, and
+    /// those of the last release. Without --all it also keeps current images, images that you
+    /// tagged, and those of other checkouts.
     Clean(Clean),
-    /// Push an image to registries, and see that they have it
+    /// Push an image to registries and verify it arrived
     ///
-    /// The login is that of the engine (`podman login`, `docker login`) and is asked for first. Tags
-    /// that name one image for ever come first and `latest` last; a tag of a newer commit stays.
-    /// With --dry-run the registries are read, and what would move from which digest to which is
-    /// said. A rerun does only what is left.
+    /// Uses the engine's login (`podman login`, `docker login`) and checks it first. Immutable tags
+    /// are pushed first and `latest` last. A tag of a newer commit is never moved back. With
+    /// --dry-run it reads the registries and shows which tag would move from which digest to which.
+    /// A rerun does only what is left.
     Push(push::Push),
-    /// Release this commit: build, squash if asked, smoke-test, push
+    /// Build, smoke-test and push this commit's release
     ///
-    /// The image that was tested is the one that is pushed, under the names that `label` says
-    /// (docs/releases.md). Refuses, before any work, what is no release: a changed checkout, a
-    /// commit without a version's git tag, a stand-in base. The record of it is below
-    /// target/xtask/releases; a rerun does only what is left.
+    /// Pushes the image that was tested, under the tags that `label` shows (docs/releases.md).
+    /// Refuses before any work if the checkout has changes, the commit has no version tag, or the
+    /// base is a stand-in. Keeps a record in target/xtask/releases; a rerun does only what is left.
     Release(release::Release),
     /// Test the workflow itself; --all runs what CI runs
     #[command(disable_help_flag = true)]

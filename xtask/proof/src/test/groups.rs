@@ -146,7 +146,7 @@ fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {
 /// All test programs, before the lanes begin: two cargos would wait for each other, and inside a
 /// network there may be no way out.
 fn compile(bench: &Bench<'_>) -> anyhow::Result<()> {
-    bench.cargo(&[super::steps::TESTS, &["--no-run"]].concat())
+    bench.cargo(&[suite::TESTS, &["--no-run"]].concat())
 }
 
 /// The page in a real browser; `XTASK_TEST_SCREENSHOT` names a file for a picture of it.

@@ -1,15 +1,12 @@
 //! What the groups are made of: steps that are shown, timed and logged.
 
+use super::suite::TESTS;
 use super::{Bench, seed, watch};
 use crate::lab::Lab;
 use engine::machine;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
 use process::run::{Runner, shortened, step_failed};
-
-/// Words of cargo for the tests on real engines.
-pub(super) const TESTS: &[&str] =
-    &["test", "--locked", "--package", "senex-proof", "--features", "engine"];
 
 impl Bench<'_> {
     /// Runs one step; each line of its output is shown with the group's name before it.

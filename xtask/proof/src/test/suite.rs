@@ -2,7 +2,6 @@
 //! another root file system.
 
 use super::Bench;
-use super::steps::TESTS;
 use crate::program;
 use anyhow::Context as _;
 use process::invocation::Invocation;
@@ -12,6 +11,10 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Words of cargo for the tests on real engines.
+pub(super) const TESTS: &[&str] =
+    &["test", "--locked", "--package", "senex-proof", "--features", "engine"];
 
 /// What is compiled.
 const COMPILE: [&str; 5] = ["--no-run", "--test", "engine", "--test", "proofs"];

@@ -152,7 +152,7 @@ fn adopted() -> Adopted {
 /// The reasons of what wasn't asked, by check.
 fn reasons(result: &Value) -> Vec<String> {
     let checks = result["checks"].as_array().unwrap().iter();
-    let not_asked = checks.filter(|check| check["outcome"] == "not asked");
+    let not_asked = checks.filter(|check| check["outcome"] == "skipped");
     let line = |check: &Value| format!("{}: {}", check["name"], check["fact"]).replace('"', "");
     not_asked.map(line).collect()
 }

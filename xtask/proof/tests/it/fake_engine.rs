@@ -89,7 +89,7 @@ fn the_same_build_again_is_no_build() {
     assert_eq!(builds(), 1);
     let second = build(&[]);
     assert_eq!(builds(), 1, "{}", second.err);
-    let said = "nothing has changed since the last build, whose image is here; --force builds all the same";
+    let said = "up to date: nothing changed since the last build (--force rebuilds)";
     assert!(second.err.contains(said), "{}", second.err);
     assert!(second.out.contains(" s, nothing to build\n"), "{}", second.out);
     let facts = |text: &str| -> Vec<String> {

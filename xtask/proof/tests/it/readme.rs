@@ -31,6 +31,13 @@ fn the_transcripts_without_an_engine_are_true() {
 }
 
 #[test]
+fn the_readme_counts_the_checks() {
+    let readme = std::fs::read_to_string(source("README.md")).unwrap();
+    let count = smoke::checks::all().len();
+    assert!(readme.contains(&format!("runs {count} checks")), "{count}");
+}
+
+#[test]
 fn transcripts_are_compared_line_by_line() {
     let check = |expected: &str, found: &str, fit: bool| {
         let expected: Vec<String> = expected.lines().map(str::to_owned).collect();

@@ -92,7 +92,7 @@ fn a_dry_run_of_setup_only_shows_the_commands() {
     let ended = checkout.run(&["setup", "--dry-run"]);
     assert!(!calls(&checkout).contains("install --yes"), "{}", calls(&checkout));
     assert!(
-        !on_debian() || ended.err.contains("to be installed from Debian's packages: podman"),
+        !on_debian() || ended.err.contains("installing Debian packages: podman"),
         "{}",
         ended.err
     );

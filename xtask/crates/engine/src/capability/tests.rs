@@ -14,10 +14,14 @@ const VERSIONS: [(Kind, Version, &str); 5] = [
     (
         Kind::Podman,
         Version(5, 4, 2),
-        "tested by `cargo xtask test --all --engines`, in a Debian 13 of its own",
+        "tested by `cargo xtask test --nightly`, in its own Debian 13",
     ),
     (Kind::Docker, Version(20, 10, 24), "tested by `cargo xtask test --all`"),
-    (Kind::Docker, Version(26, 1, 5), "tested, with buildx 0.13.1, by `cargo xtask test --all`"),
+    (
+        Kind::Docker,
+        Version(26, 1, 5),
+        "tested, with buildx 0.13.1, by `cargo xtask test --nightly`",
+    ),
     (
         Kind::Docker,
         Version(28, 5, 2),

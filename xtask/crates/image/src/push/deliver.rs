@@ -116,7 +116,7 @@ fn send(
             return Err(failed(job, Exit::RegistryFailed, name, &ended, &why, attempt));
         }
         let wait = wait.unwrap_or_else(|| pause(attempt));
-        notice(&format!("pushing {name}: {why}; again in {:.1} s", wait.as_secs_f64()));
+        notice(&format!("pushing {name}: {why}; retrying in {:.1} s", wait.as_secs_f64()));
         job.runner.sleep(wait)?;
         attempt += 1;
     }

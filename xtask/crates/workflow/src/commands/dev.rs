@@ -153,7 +153,7 @@ impl Site<'_> {
     /// A command in the web container, in our place.
     fn inside(&self, command: &[String]) -> anyhow::Result<()> {
         if !self.runs("web")? {
-            notice("starting the site, which goes on: `cargo xtask dev stop` stops it");
+            notice("starting the site in the background; stop it with `cargo xtask dev stop`");
             self.start()?;
         }
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();

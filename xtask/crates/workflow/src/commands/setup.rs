@@ -141,7 +141,7 @@ pub fn ensure(
     if fresh {
         simulate(&wanted, &runner)?;
     }
-    notice(&format!("to be installed from Debian's packages: {}", wanted.join(" ")));
+    notice(&format!("installing Debian packages: {}", wanted.join(" ")));
     for invocation in &root {
         notice(&format!("  {invocation}"));
     }

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// What is said where nothing is to be built.
-pub(super) const SAID: &str =
-    "nothing has changed since the last build, whose image is here; --force builds all the same";
+pub(super) const SAID: &str = "up to date: nothing changed since the last build (--force rebuilds)";
 
 /// What a build reads, before it does.
 pub(super) struct Before {

@@ -30,12 +30,10 @@ impl Site<'_> {
                 return Ok(image.id);
             }
             notice(&format!(
-                "building {reference} again: app/uv.lock or something else that it is made from is another"
+                "rebuilding {reference}: app/uv.lock or another of its inputs changed"
             ));
         } else {
-            notice(&format!(
-                "building {reference}: it isn't here; the first time takes some minutes"
-            ));
+            notice(&format!("building {reference} for the first time: this takes some minutes"));
         }
         let label = vec![(dev::INPUTS.to_owned(), inputs)];
         let args = cli::Build { dev: true, label, ..cli::Build::default() };

@@ -85,7 +85,7 @@ impl Site<'_> {
             }
         }
         if missing.is_empty() {
-            notice("everything runs already");
+            notice("already running");
         } else {
             if facts.user == User::Numbers(0, 0) {
                 notice(
