@@ -11,6 +11,7 @@ use process::notice::notice;
 use process::run::Runner;
 use process::state::{make_folder, write_whole};
 use report::{Outcome, Work};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -29,6 +30,15 @@ pub mod tools;
 mod trixie;
 mod watch;
 
+/// What is made once, for the groups that ask for it.
+#[derive(Default)]
+struct Shared {
+    /// The laboratory with the images that the groups on Podman begin with.
+    seed: Mutex<Option<Lab>>,
+    /// The test programs, by name.
+    programs: Mutex<BTreeMap<String, PathBuf>>,
+}
+
 /// What a group works with.
 struct Bench<'a> {
     world: &'a World,
@@ -39,8 +49,7 @@ struct Bench<'a> {
     /// The group's name: of its laboratory, its log and its lines.
     group: &'static str,
     log: PathBuf,
-    /// The laboratory with the images that the groups on Podman begin with, once one asked for it.
-    seed: &'a Mutex<Option<Lab>>,
+    shared: &'a Shared,
     /// What the group's steps took.
     work: &'a Mutex<Work>,
 }
@@ -69,10 +78,10 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
         workflow::commands::setup::ensure(world, &workflow, &machine, setup)?;
     }
     let start = (Instant::now(), watch::busy());
-    let seed = Mutex::new(None);
+    let shared = Shared::default();
     let runner = Runner { progress: false, ..world.runner(&workflow.top) };
-    let outcomes = lanes(world, &workflow, &chosen, &runner, &seed);
-    if let Some(seed) = seed.into_inner().ok().flatten() {
+    let outcomes = lanes(world, &workflow, &chosen, &runner, &shared);
+    if let Some(seed) = shared.seed.into_inner().ok().flatten() {
         seed.end(&runner)?;
     }
     runner.check_signal()?;
@@ -123,7 +132,7 @@ fn lanes(
     workflow: &Workflow,
     chosen: &[&'static Group],
     runner: &Runner,
-    seed: &Mutex<Option<Lab>>,
+    shared: &Shared,
 ) -> Vec<Outcome> {
     let outcomes = Mutex::new(Vec::new());
     let run = |lane: Lane| {
@@ -131,13 +140,13 @@ fn lanes(
             if runner.check_signal().is_err() {
                 return;
             }
-            let outcome = run_group(world, workflow, group, runner, seed);
+            let outcome = run_group(world, workflow, group, runner, shared);
             outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(outcome);
         }
     };
     run(Lane::First);
     std::thread::scope(|scope| {
-        for lane in [Lane::Podman, Lane::Second, Lane::Docker] {
+        for lane in [Lane::Podman, Lane::Second, Lane::Docker, Lane::Code] {
             scope.spawn(move || run(lane));
         }
     });
@@ -149,14 +158,14 @@ fn run_group(
     workflow: &Workflow,
     group: &Group,
     runner: &Runner,
-    seed: &Mutex<Option<Lab>>,
+    shared: &Shared,
 ) -> Outcome {
     notice(&format!("=== {}", group.name));
     let (start, work) = (Instant::now(), Mutex::new(Work::default()));
     let done = log_of(workflow, group.name).and_then(|log| {
         let tools = tools::folder(workflow);
         let (runner, name) = (runner.clone(), group.name);
-        let bench = Bench { world, workflow, runner, tools, group: name, log, seed, work: &work };
+        let bench = Bench { world, workflow, runner, tools, group: name, log, shared, work: &work };
         (group.run)(&bench)
     });
     if let Err(error) = &done {

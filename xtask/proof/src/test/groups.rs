@@ -22,8 +22,10 @@ pub(super) enum Part {
 /// time: no two of them share a store, a daemon or a port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// What needs no engine.
+    /// What the others need.
     First,
+    /// What needs no engine.
+    Code,
     /// Podman's long group.
     Podman,
     /// More on Podman, in stores of their own.
@@ -45,7 +47,11 @@ pub(super) struct Group {
 /// The group that the others take linters and uv from.
 pub(super) const TOOLS: &str = "tools";
 
-use Lane::{Docker, First, Podman, Second};
+/// The group that compiles the tests on engines before the lanes begin: two cargos would wait for each
+/// other, and inside a network there may be no way out.
+const COMPILE: &str = "compile";
+
+use Lane::{Code, Docker, First, Podman, Second};
 use Part::{All, Browser, Nightly, Quick};
 
 const fn group(
@@ -58,19 +64,19 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 25] = [
-    group("format", Quick, First, 1, |b| b.cargo(&["fmt", "--all", "--check"])),
-    group("clippy", Quick, First, 60, |b| b.cargo(CLIPPY)),
-    group("unit", Quick, First, 90, |b| b.cargo(&["test", "--locked", "--quiet", "--workspace"])),
-    group("lint", Quick, First, 1, lint),
+pub(super) const GROUPS: [Group; 26] = [
     group(TOOLS, All, First, 10, tools::run),
-    group("hadolint", All, First, 1, linters::hadolint),
-    group("shellcheck", All, First, 1, linters::shellcheck),
-    group("actionlint", All, First, 5, linters::actionlint),
-    group("lock", All, First, 1, lock),
-    group("payload", All, First, 30, payload),
-    group("entrypoint", All, First, 90, entrypoint),
-    group("compile", All, First, 60, compile),
+    group(COMPILE, All, First, 60, |b| b.programs().map(drop)),
+    group("format", Quick, Code, 1, |b| b.cargo(&["fmt", "--all", "--check"])),
+    group("clippy", Quick, Code, 60, |b| b.cargo(CLIPPY)),
+    group("unit", Quick, Code, 90, |b| b.cargo(&["test", "--locked", "--quiet", "--workspace"])),
+    group("lint", Quick, Code, 1, lint),
+    group("hadolint", All, Code, 1, linters::hadolint),
+    group("shellcheck", All, Code, 1, linters::shellcheck),
+    group("actionlint", All, Code, 5, linters::actionlint),
+    group("lock", All, Code, 1, lock),
+    group("payload", All, Code, 30, payload),
+    group("entrypoint", All, Code, 90, entrypoint),
     group("podman", All, Podman, 900, |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| {
@@ -110,6 +116,11 @@ pub(super) const GROUPS: [Group; 25] = [
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, NIGHTLY))
     }),
+    group("broken-each", Nightly, Second, 480, |b| {
+        let mut lab = b.podman()?;
+        lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
+        b.in_lab(lab, |b, lab| b.engine(lab, &["broken::each_check"]))
+    }),
     group("docker-more", Nightly, Docker, 600, |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
@@ -141,12 +152,6 @@ const OUR_CODE: &[&str] = &["adopt::", "broken::"];
 /// The words that leave out what each of `lists` names.
 fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {
     lists.iter().flat_map(|list| list.iter().flat_map(|name| ["--skip", name])).collect()
-}
-
-/// All test programs, before the lanes begin: two cargos would wait for each other, and inside a
-/// network there may be no way out.
-fn compile(bench: &Bench<'_>) -> anyhow::Result<()> {
-    bench.cargo(&[suite::TESTS, &["--no-run"]].concat())
 }
 
 /// The page in a real browser; `XTASK_TEST_SCREENSHOT` names a file for a picture of it.

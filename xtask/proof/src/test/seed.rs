@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 /// The folder of the laboratory that has them. The first to ask has them built; the others wait.
 pub(super) fn folder(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
-    let mut seed = bench.seed.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seed = bench.shared.seed.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(lab) = &*seed {
         return Ok(lab.folder.clone());
     }

@@ -1,12 +1,15 @@
 //! What the groups are made of: steps that are shown, timed and logged.
 
-use super::suite::TESTS;
-use super::{Bench, seed, watch};
+use super::{Bench, seed, suite, watch};
 use crate::lab::Lab;
+use anyhow::Context as _;
 use engine::machine;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
 use process::run::{Runner, shortened, step_failed};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::PoisonError;
 
 impl Bench<'_> {
     /// Runs one step; each line of its output is shown with the group's name before it.
@@ -90,37 +93,53 @@ impl Bench<'_> {
 
     /// The tests on an engine that `wanted` names.
     pub fn engine(&self, lab: &Lab, wanted: &[&str]) -> anyhow::Result<()> {
-        let words = [TESTS, &["--test", "engine", "--"], wanted, &["--test-threads=1"]].concat();
-        self.step(&self.in_environment(Invocation::new(self.cargo_program(), words), lab))
+        self.program(lab, "engine", &[wanted, &["--test-threads=1"]].concat())
     }
 
     /// The proofs of what our code says about the engine.
     pub fn proofs(&self, lab: &Lab) -> anyhow::Result<()> {
-        let words = [TESTS, &["--test", "proofs", "--", "--test-threads=1"]].concat();
-        self.step(&self.in_environment(Invocation::new(self.cargo_program(), words), lab))
+        self.program(lab, "proofs", &["--test-threads=1"])
     }
 
     /// Pushing to a registry that fails. A Docker daemon of the tests has a network of its own: the
     /// registry is where its loopback address is. The table of the cases is shown.
     pub fn registry(&self, lab: &Lab, wanted: &[&str]) -> anyhow::Result<()> {
-        let words = [TESTS, &["--test", "registry", "--"], wanted].concat();
-        let words = [&words[..], &["--test-threads=1", "--nocapture"]].concat();
+        self.program(lab, "registry", &[wanted, &["--test-threads=1", "--nocapture"]].concat())
+    }
+
+    /// A test program, in the network of the laboratory if it has its own.
+    fn program(&self, lab: &Lab, name: &str, words: &[&str]) -> anyhow::Result<()> {
+        let programs = self.programs()?;
+        let program = programs.get(name).with_context(|| format!("no test program {name}"))?;
+        let program = program.display().to_string();
         let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
-        let cargo = self.cargo_program();
-        let invocation = match network {
-            None => Invocation::new(cargo, words),
+        let invocation = match network.filter(|_| name == "registry") {
+            None => Invocation::new(program, words.iter().copied()),
             Some((_, network)) => {
-                let inside = [format!("--net={network}"), "--".to_owned(), cargo.to_owned()];
-                let words = words.into_iter().map(String::from);
+                let inside = [format!("--net={network}"), "--".to_owned(), program];
+                let words = words.iter().map(ToString::to_string);
                 Invocation::new("nsenter", inside.into_iter().chain(words))
             }
         };
-        self.step(&self.in_environment(invocation, lab))
+        // Where cargo starts tests.
+        let folder = self.workflow.top.join("xtask/proof");
+        let runner = Runner { folder, ..self.runner.clone() };
+        self.step_with(&runner, &self.in_environment(invocation, lab))
+    }
+
+    /// The programs of the tests on engines, by name; compiled when the first group asks.
+    pub fn programs(&self) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+        let mut programs = self.shared.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if programs.is_empty() {
+            *programs = suite::compiled(self)?;
+        }
+        Ok(programs.clone())
     }
 
     /// `invocation` with the environment of a laboratory and the tools of the tests.
     pub fn in_environment(&self, mut invocation: Invocation, lab: &Lab) -> Invocation {
         invocation.env.clone_from(&lab.env);
+        invocation.env.push(("CARGO".to_owned(), self.cargo_program().to_owned()));
         for (name, tool) in [("UV", "uv"), ("PODMAN_COMPOSE", "podman-compose")] {
             invocation.env.push((format!("XTASK_TEST_{name}"), self.tool(tool)));
         }

@@ -8,16 +8,27 @@ use process::invocation::Invocation;
 use process::run::Runner;
 use process::state::make_folder;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Words of cargo for the tests on real engines.
-pub(super) const TESTS: &[&str] =
-    &["test", "--locked", "--package", "senex-proof", "--features", "engine"];
-
-/// What is compiled.
-const COMPILE: [&str; 5] = ["--no-run", "--test", "engine", "--test", "proofs"];
+/// How cargo compiles the tests on real engines.
+const TESTS: &[&str] = &[
+    "test",
+    "--locked",
+    "--no-run",
+    "--package",
+    "senex-proof",
+    "--features",
+    "engine",
+    "--test",
+    "engine",
+    "--test",
+    "proofs",
+    "--test",
+    "registry",
+];
 
 /// The tests that prove an engine in another setting, where the whole set would take too long:
 /// build, labels and cache, what the context leaves out, a killed build, proxies, the site.
@@ -74,26 +85,25 @@ impl Suite {
     }
 }
 
-/// Compiles the tests and copies them, our program and the files of the checkout into `folder`.
-pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
-    let cargo = bench.cargo_program();
-    let words = TESTS.iter().chain(&COMPILE).copied();
-    let compile = Invocation::new(cargo, words.clone());
-    bench.step(&compile)?;
+/// Compiles the tests on engines; their programs, by name.
+pub(super) fn compiled(bench: &Bench<'_>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    bench.cargo(TESTS)?;
     // Compiled just now: this only tells where.
-    let ask = Invocation::new(cargo, words.chain(["--message-format=json"]));
+    let ask = TESTS.iter().chain(&["--message-format=json"]).copied();
+    let ask = Invocation::new(bench.cargo_program(), ask);
     let answer = bench.runner.ask(&ask, Duration::from_secs(300))?;
+    Ok(executables(&answer.stdout))
+}
+
+/// Copies the tests, our program and the files of the checkout into `folder`.
+pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> {
+    let programs = bench.programs()?;
     make_folder(folder)?;
-    let found = executables(&answer.stdout);
     let copy = |from: &Path, name: &str| {
         fs::copy(from, folder.join(name)).with_context(|| format!("copying {}", from.display()))
     };
     for name in ["engine", "proofs"] {
-        let file = found.iter().find(|(as_name, _)| as_name == name).map(|(_, file)| file);
-        copy(
-            Path::new(file.with_context(|| format!("looking for the test program {name}"))?),
-            name,
-        )?;
+        copy(programs.get(name).with_context(|| format!("no test program {name}"))?, name)?;
     }
     copy(&program(bench.world)?, "xtask")?;
     copy_checkout(&bench.workflow.top, &bench.runner, &folder.join("source"))?;
@@ -101,13 +111,14 @@ pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> 
 }
 
 /// The test programs that `cargo test --message-format=json` names, by their target's name.
-fn executables(json: &str) -> Vec<(String, String)> {
+fn executables(json: &str) -> BTreeMap<String, PathBuf> {
     let lines = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let tests = lines.filter(|line| line["profile"]["test"] == true);
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    tests
-        .filter_map(|line| Some((text(&line["target"]["name"])?, text(&line["executable"])?)))
-        .collect()
+    let program = |line: Value| {
+        let name = line["target"]["name"].as_str()?.to_owned();
+        Some((name, line["executable"].as_str()?.into()))
+    };
+    tests.filter_map(program).collect()
 }
 
 /// Copies what stand-ins were made of, where any were, into a user's cache.
@@ -162,6 +173,7 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"proof"},"profile":{"test":false},"executable":"/t/proof"}
 {"reason":"compiler-artifact","target":{"name":"engine"},"profile":{"test":true},"executable":"/t/engine-2"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executables(json), [("engine".to_owned(), "/t/engine-2".to_owned())]);
+        let expected = BTreeMap::from([("engine".to_owned(), "/t/engine-2".into())]);
+        assert_eq!(executables(json), expected);
     }
 }

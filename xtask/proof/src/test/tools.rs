@@ -14,7 +14,7 @@ const REQUIREMENTS: &str = "xtask/proof/tools/requirements.txt";
 const NOTE: &str = "made-of.txt";
 
 /// The groups that use one of them.
-pub(super) const NEEDED_BY: [&str; 14] = [
+pub(super) const NEEDED_BY: [&str; 15] = [
     "hadolint",
     "shellcheck",
     "actionlint",
@@ -26,6 +26,7 @@ pub(super) const NEEDED_BY: [&str; 14] = [
     "broken",
     "docker",
     "design",
+    "broken-each",
     "docker-more",
     "docker26",
     "podman5",
