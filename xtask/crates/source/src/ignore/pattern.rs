@@ -61,17 +61,40 @@ impl Pattern {
     }
 }
 
+/// True when `components` match the whole of `path`. On a mismatch the last `**` takes one component
+/// more, which is enough: what an earlier `**` could take, the later one can take as well.
 fn matches(components: &[Component], path: &[&str]) -> bool {
-    match components.split_first() {
-        None => path.is_empty(),
-        Some((Component::Deep, [])) => !path.is_empty(),
-        Some((Component::Deep, rest)) => (0..=path.len()).any(|n| matches(rest, &path[n..])),
-        Some((Component::Name(name), rest)) => {
-            path.first().is_some_and(|first| first == name) && matches(rest, &path[1..])
+    let (mut component, mut at) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while at < path.len() {
+        match components.get(component) {
+            Some(Component::Deep) => {
+                component += 1;
+                if component == components.len() {
+                    return true;
+                }
+                retry = Some((component, at));
+            }
+            Some(one) if is_named(one, path[at]) => {
+                component += 1;
+                at += 1;
+            }
+            _ => {
+                let Some((after, taken)) = retry else { return false };
+                retry = Some((after, taken + 1));
+                (component, at) = (after, taken + 1);
+            }
         }
-        Some((Component::Glob(glyphs), rest)) => {
-            path.first().is_some_and(|first| spells(glyphs, first)) && matches(rest, &path[1..])
-        }
+    }
+    // As the last component, `**` is at least one.
+    component == components.len()
+}
+
+fn is_named(component: &Component, name: &str) -> bool {
+    match component {
+        Component::Name(own) => own == name,
+        Component::Glob(glyphs) => spells(glyphs, name),
+        Component::Deep => false,
     }
 }
 

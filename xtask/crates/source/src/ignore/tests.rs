@@ -86,6 +86,19 @@ fn two_stars_cross_components() {
     ]);
 }
 
+/// Each `**` and `*` more made a match many times slower.
+#[test]
+fn a_pattern_of_many_stars_is_matched_at_once() {
+    let deep = format!("{}x\n", "**/".repeat(12));
+    let stars = format!("**/{}b\n", "*a".repeat(12));
+    let path = format!("{}/{}", ["a"; 40].join("/"), "a".repeat(200));
+    let start = std::time::Instant::now();
+    for text in [deep, stars] {
+        assert!(included(&text, &path), "{text}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
 #[test]
 fn question_marks_and_classes_are_one_character() {
     check(&[
