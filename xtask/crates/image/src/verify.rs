@@ -76,7 +76,9 @@ pub fn build(
     workflow.state.note_made(&image.id)?;
     // What has its name already, because nothing changed, needs no new one.
     let missing = plan.references.iter().filter(|name| !image.references.contains(name));
-    name(engine, &image.id, &missing.cloned().collect::<Vec<_>>(), runner)?;
+    let missing: Vec<String> = missing.cloned().collect();
+    let image =
+        if missing.is_empty() { image } else { named(engine, &image.id, &missing, runner)? };
     leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
     Ok(Made { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
@@ -118,8 +120,9 @@ fn check(
     check_layers(plan, image)
 }
 
-/// Gives an image its names, on Docker each by a process of its own, at the same time.
-fn name(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<()> {
+/// Gives an image its names, on Docker each by a process of its own, at the same time; then asks which
+/// names it has.
+fn named(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<Image> {
     let steps = words::tag(engine, id, names);
     let run = |step: &Invocation| {
         let answer = runner.ask(step, QUESTION)?;
@@ -129,7 +132,15 @@ fn name(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow:
         let message = format!("naming the image: {}", answer.last_line());
         Err(failure_help(Exit::Build, message, format!("try it yourself: {step}")))
     };
-    run::all(&steps, |step| run(step)).into_iter().collect()
+    run::all(&steps, |step| run(step)).into_iter().collect::<anyhow::Result<()>>()?;
+    let image = inspect::image(&runner.ask(&words::inspect(engine, id), QUESTION)?.stdout)?;
+    let lacking = names.iter().filter(|name| !image.references.contains(name));
+    let lacking: Vec<String> = lacking.map(|name| format!("{name} does not name {id}")).collect();
+    if lacking.is_empty() {
+        return Ok(image);
+    }
+    let message = format!("naming the image: {} succeeded without effect", steps[0].program);
+    Err(Failure { exit: Exit::Mismatch, message, help: lacking }.into())
 }
 
 /// One run of the engine: the image that it says it made.

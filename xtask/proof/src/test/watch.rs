@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How often a step is looked at: the precision of a test's time.
 const PAUSE: Duration = Duration::from_millis(100);
+/// At every how many looks all processes are read, which takes milliseconds: once a second.
+const COUNTED: u32 = 10;
 
 /// One step, from before it is started until after it has ended.
 pub(super) struct Watched {
@@ -44,7 +46,7 @@ impl Watched {
 
     /// Shows its lines until it has ended, and adds to `work` what it was.
     pub fn until_ended(&self, work: &Mutex<Work>) {
-        let (mut reader, mut line, mut cpu) = (None, String::new(), 0.0_f64);
+        let (mut reader, mut line, mut cpu, mut looks) = (None, String::new(), 0.0_f64, 0);
         let mut tests = Tests::default();
         loop {
             // Before the last look, so that no line is missed.
@@ -61,9 +63,10 @@ impl Watched {
                 line.clear();
             }
             let id = self.id.load(Ordering::Relaxed);
-            if id != 0 {
+            if id != 0 && looks % COUNTED == 0 {
                 cpu = cpu.max(measure::cpu_of(id));
             }
+            looks += 1;
             if over {
                 break;
             }

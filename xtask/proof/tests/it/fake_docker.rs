@@ -10,10 +10,14 @@ echo "$*" >>"$HOME/../calls"
 case "$1 $2" in
     "--version ") echo "Docker version 20.10.24" ;;
     "version "*) echo '{"Client":{"Version":"20.10.24","ApiVersion":"1.41"},"Server":{"Version":"20.10.24"}}' ;;
-    "image inspect") cat "$HOME/../image.json" ;;
+    "image inspect")
+        names=$(sed -n 'H;${x;s/\n/,/g;s/^,//;p}' "$HOME/../names" 2>/dev/null)
+        sed "1s|^.{|&\"RepoTags\":[$names],|" "$HOME/../image.json" ;;
+    "tag "*) echo "\"$3\"" >>"$HOME/../names" ;;
     "history "*) printf '0\n20000\n0\n3000000\n' ;;
     "save "*) cat "$HOME/../archive" ;;
     "build "*)
+        rm -f "$HOME/../names"
         labels= comma=
         while [ $# -gt 0 ]; do
             case $1 in
@@ -32,8 +36,10 @@ esac
 
 fn with_docker() -> Checkout {
     let checkout = Checkout::new();
-    checkout
-        .write(".git/info/exclude", "/bin/\n/home/\n/calls\n/image.json\n/id\n/layers\n/archive\n");
+    checkout.write(
+        ".git/info/exclude",
+        "/bin/\n/home/\n/calls\n/image.json\n/id\n/layers\n/archive\n/names\n",
+    );
     checkout.write("home/.keep", "");
     checkout.write("image.json", r#"[{"Id":"sha256:ab","Config":{}}]"#);
     checkout.program("docker", DOCKER);

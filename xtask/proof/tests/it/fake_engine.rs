@@ -36,6 +36,7 @@ case "$1 $2" in
         echo "[{\"Id\":\"1234\",$health\"Config\":{\"Labels\":{$labels}},\"RootFS\":{\"Layers\":[\"sha256:1\"]}}]" >"$HOME/../image.json"
         echo sha256:1234 >"$file" ;;
     "tag "*)
+        if [ -f "$HOME/../mute" ]; then exit 0; fi
         shift 2
         names=$(printf ',"%s"' "$@")
         sed "s|^.{|&\"RepoTags\":[${names#,}],|" "$HOME/../image.json" >"$HOME/../named.json" ;;
@@ -48,7 +49,7 @@ pub fn with_podman() -> Checkout {
     checkout.write("home/.keep", "");
     checkout.write(
         ".git/info/exclude",
-        "/bin/\n/home/\n/calls\n/image.json\n/named.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n",
+        "/bin/\n/home/\n/calls\n/image.json\n/named.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n/mute\n",
     );
     checkout.program("podman", PODMAN);
     checkout
@@ -66,13 +67,27 @@ fn a_good_build_is_named_last() {
     assert!(ended.out.starts_with("localhost/senex_trader:prod\n"), "{}", ended.out);
     assert!(ended.out.contains("5.0 MB of 500.0 MB, 1 layer\n"), "{}", ended.out);
     let calls = calls(&checkout);
-    let last = calls.lines().last().unwrap();
+    let mut last = calls.lines().rev();
+    assert_eq!(last.next(), Some("image inspect sha256:1234"));
+    let last = last.next().unwrap();
     let short = &checkout.git(&["rev-parse", "HEAD"])[..12];
     let expected = format!(
         "tag sha256:1234 localhost/senex_trader:prod localhost/senex_trader:sha-{short} localhost/senex_trader:mine"
     );
     assert_eq!(last, expected);
     assert!(ended.err.starts_with("engine Podman 4.3.1: it works\n"), "{}", ended.err);
+}
+
+/// Names are asked for after they were given.
+#[test]
+fn a_tag_that_does_nothing_is_no_name() {
+    let checkout = with_podman();
+    checkout.write("mute", "");
+    let ended = checkout.run(&["build"]);
+    assert_eq!((ended.code, ended.out.as_str()), (Some(10), ""), "{}", ended.err);
+    let expected = "error: naming the image: podman succeeded without effect\n\
+        help: localhost/senex_trader:prod does not name sha256:1234\n";
+    assert!(ended.err.contains(expected), "{}", ended.err);
 }
 
 /// While nothing that a build reads has changed, and its image is here, there is nothing to do.
