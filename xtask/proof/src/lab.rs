@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Lab {
     /// What the tests get in their environment.
     pub env: Vec<(String, String)>,
+    /// What a program stands behind to see the engine's network.
+    enter: Vec<String>,
     state: State,
     /// The record of the processes that it runs, for the next one to end when this one is killed.
     processes: String,
@@ -25,6 +27,10 @@ pub struct Lab {
     /// Where file names are short enough for sockets (108 bytes, unix(7)).
     sockets: Option<PathBuf>,
 }
+
+/// Empties the folders of Podman's networks in a mount namespace: their definitions, and what runs.
+const ENTER: &str = "set -e; for folder in /etc/containers/networks /run/containers/networks; do \
+                     mkdir -p $folder; mount -t tmpfs tmpfs $folder; done; exec \"$@\"";
 
 /// How long the removal of a store may take.
 const LONG: Duration = Duration::from_secs(300);
@@ -100,6 +106,35 @@ impl Lab {
         }
     }
 
+    /// Gives root's Podman a network of its own. Without it, the networks of one laboratory would be
+    /// seen in all others: their records are in folders of the machine.
+    ///
+    /// # Errors
+    /// When the namespace has no way out.
+    pub fn apart(mut self, runner: &Runner) -> anyhow::Result<Lab> {
+        match self.start_network(runner) {
+            Ok(network) => {
+                let words = ["nsenter", &network, "unshare", "--mount", "sh", "-c", ENTER, "sh"];
+                self.enter = words.map(str::to_owned).to_vec();
+                Ok(self)
+            }
+            Err(error) => {
+                self.end(runner)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// `invocation` in the network of this laboratory.
+    pub fn inside(&self, mut invocation: Invocation) -> Invocation {
+        if let Some((program, words)) = self.enter.split_first() {
+            let own = std::mem::replace(&mut invocation.program, program.clone());
+            let own = std::iter::once(own).chain(std::mem::take(&mut invocation.words));
+            invocation.words = words.iter().cloned().chain(own).collect();
+        }
+        invocation
+    }
+
     /// Takes over the images of another Podman laboratory, which has ended, with its layer cache.
     ///
     /// # Errors
@@ -124,6 +159,7 @@ impl Lab {
                     workflow.state.folder.join("test-cache").display().to_string(),
                 ),
             ],
+            enter: Vec::new(),
             state: workflow.state.clone(),
             processes: format!("lab-{name}.json"),
             folder,

@@ -37,9 +37,11 @@ pub fn time(daemons: &[u32], what: impl FnOnce() -> anyhow::Result<()>) -> anyho
     Ok(Sample { wall, cpu: (cpu(daemons) - before).max(0.0) })
 }
 
-/// CPU seconds of a process and of all below it so far, ended ones that were waited for included.
-pub fn cpu_of(id: u32) -> f64 {
-    seconds(tree(&processes(), &[id]))
+/// CPU seconds of a process and of all below it so far, ended ones that were waited for included, and
+/// who they are.
+pub fn family(id: u32) -> (f64, Vec<u32>) {
+    let all = processes();
+    (seconds(tree(&all, &[id])), inside(&all, &[id]).into_iter().collect())
 }
 
 /// Seconds in clock ticks.

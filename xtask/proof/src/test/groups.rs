@@ -160,7 +160,9 @@ fn browser(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.in_lab(lab, |bench, lab| {
         let words = ["test", "--locked", "--package", "senex-proof", "--features", "browser"];
         let words = [&words[..], &["--test", "engine", "browser::"]].concat();
-        bench.step(&bench.in_environment(Invocation::new(bench.cargo_program(), words), lab))
+        bench.step(
+            &lab.inside(bench.in_environment(Invocation::new(bench.cargo_program(), words), lab)),
+        )
     })
 }
 

@@ -38,6 +38,9 @@ impl Bench<'_> {
             });
             watched.ended();
             let _ = watcher.join();
+            if ended.is_err() {
+                watched.end_all();
+            }
             ended
         })?;
         if ended.code == Some(0) {
@@ -64,7 +67,13 @@ impl Bench<'_> {
 
     /// A laboratory of Podman with nothing in its store.
     pub fn empty_podman(&self) -> anyhow::Result<Lab> {
-        Lab::podman(self.workflow, &self.runner, self.group)
+        let lab = Lab::podman(self.workflow, &self.runner, self.group)?;
+        // An ordinary user's networks are in the store.
+        if self.uid() == 0 { lab.apart(&self.runner) } else { Ok(lab) }
+    }
+
+    fn uid(&self) -> u32 {
+        machine::read(&self.world.environment).uid
     }
 
     /// A laboratory of Podman whose store has the images of this checkout.
@@ -124,7 +133,7 @@ impl Bench<'_> {
         // Where cargo starts tests.
         let folder = self.workflow.top.join("xtask/proof");
         let runner = Runner { folder, ..self.runner.clone() };
-        self.step_with(&runner, &self.in_environment(invocation, lab))
+        self.step_with(&runner, &lab.inside(self.in_environment(invocation, lab)))
     }
 
     /// The programs of the tests on engines, by name; compiled when the first group asks.
@@ -148,7 +157,7 @@ impl Bench<'_> {
 
     /// Refuses what only root can do.
     pub fn needs_root(&self, what: &str) -> anyhow::Result<()> {
-        if machine::read(&self.world.environment).uid == 0 {
+        if self.uid() == 0 {
             return Ok(());
         }
         Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))

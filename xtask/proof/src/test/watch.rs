@@ -3,6 +3,7 @@
 
 use super::report::Work;
 use crate::bench::measure;
+use engine::leftovers::{self, Running};
 use process::notice::notice;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -24,6 +25,8 @@ pub(super) struct Watched {
     from: u64,
     id: AtomicU32,
     over: AtomicBool,
+    /// Its processes, as they were last seen.
+    family: Mutex<Vec<Running>>,
 }
 
 impl Watched {
@@ -31,7 +34,7 @@ impl Watched {
     pub fn new(group: &'static str, log: &Path) -> Watched {
         let from = log.metadata().map_or(0, |log| log.len());
         let (id, over) = (AtomicU32::new(0), AtomicBool::new(false));
-        Watched { group, log: log.to_owned(), from, id, over }
+        Watched { group, log: log.to_owned(), from, id, over, family: Mutex::default() }
     }
 
     /// It runs as the process `id`.
@@ -42,6 +45,12 @@ impl Watched {
     /// It runs no more.
     pub fn ended(&self) {
         self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends what it started and what a signal to it alone has left.
+    pub fn end_all(&self) {
+        let family = self.family.lock().unwrap_or_else(PoisonError::into_inner);
+        family.iter().for_each(|process| leftovers::end(process, Duration::from_secs(10)));
     }
 
     /// Shows its lines until it has ended, and adds to `work` what it was.
@@ -64,7 +73,10 @@ impl Watched {
             }
             let id = self.id.load(Ordering::Relaxed);
             if id != 0 && looks % COUNTED == 0 {
-                cpu = cpu.max(measure::cpu_of(id));
+                let (seconds, family) = measure::family(id);
+                cpu = cpu.max(seconds);
+                let family = family.into_iter().map(leftovers::running).collect();
+                *self.family.lock().unwrap_or_else(PoisonError::into_inner) = family;
             }
             looks += 1;
             if over {
