@@ -4,7 +4,7 @@
 use crate::cli::{self, Row};
 use crate::lab::Lab;
 use crate::program;
-use crate::test::tools;
+use crate::tools;
 use engine::{Kind, find};
 use image::config::Workflow;
 use process::failure::{Exit, failure_help};
@@ -21,7 +21,6 @@ mod design;
 mod develop;
 mod goals;
 mod images;
-pub mod measure;
 mod pipeline;
 mod programs;
 mod ready;

@@ -19,12 +19,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Test the workflow: without an engine, or with --all everything that CI runs
+    /// Test the workflow itself; --all runs what CI runs
     Test(Test),
-    /// Measure this workflow beside the design that it was made from, and write docs/benchmarks.md
+    /// Measure this workflow against its original design
     ///
-    /// Works in stores of its own on each engine that is installed, and leaves nothing behind. It
-    /// needs some gigabytes below target/ and takes up to an hour, with --quick a quarter of that.
+    /// Writes docs/benchmarks.md. Uses separate stores for each installed engine and leaves nothing
+    /// behind. Needs some gigabytes below target/ and up to an hour; --quick takes a quarter of that.
     Bench(Bench),
 }
 
@@ -37,13 +37,13 @@ pub struct Test {
     /// Drive the page of the production image in Debian's Chromium, on Podman
     #[arg(long)]
     pub browser: bool,
-    /// What takes too long for CI: other engines, arm64, long tables
+    /// Run the groups that are too slow for CI
     ///
-    /// Podman 5 in a Debian 13 below target/, Docker 26, the production image for arm64 by QEMU.
-    /// As root; --dry-run lists the groups and how long each took when it was last measured.
+    /// Podman 5 in a Debian 13 below target/, Docker 26, each broken image alone, and the production
+    /// image for arm64 by QEMU. Needs root. --dry-run lists the groups with their last measured time.
     #[arg(long, conflicts_with_all = ["all", "browser"])]
     pub nightly: bool,
-    /// Install what is missing first, without asking
+    /// Install missing packages first, without asking
     #[arg(long)]
     pub setup: bool,
     /// Only this group (repeatable)

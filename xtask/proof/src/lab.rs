@@ -135,7 +135,7 @@ impl Lab {
         invocation
     }
 
-    /// Takes over the images of another Podman laboratory, which has ended, with its layer cache.
+    /// Takes over the images of another Podman laboratory, in which nothing runs, with its layer cache.
     ///
     /// # Errors
     /// When they can't be copied.
@@ -144,13 +144,24 @@ impl Lab {
         let copy = ["--archive".to_owned(), place(from), place(&self.folder)];
         let copied = runner.ask(&Invocation::new("cp", copy), LONG)?;
         anyhow::ensure!(copied.good(), "copying images: {}", copied.last_line());
-        // The record of containers, which knows where its store is.
+        // The record of containers, which knows where its store is: libpod's, and since Podman 4.8
+        // that of SQLite.
+        for name in ["db.sql", "db.sql-shm", "db.sql-wal"] {
+            let _ = std::fs::remove_file(self.folder.join("graph").join(name));
+        }
         remove(&self.folder.join("graph/libpod"))
     }
 
     fn begin(workflow: &Workflow, runner: &Runner, kind: Kind, name: &str) -> anyhow::Result<Lab> {
+        let lab = Lab::of(workflow, kind, name);
+        lab.clear(runner)?;
+        make_folder(&lab.folder)?;
+        Ok(lab)
+    }
+
+    fn of(workflow: &Workflow, kind: Kind, name: &str) -> Lab {
         let folder = workflow.state.folder.join(format!("lab-{name}"));
-        let lab = Lab {
+        Lab {
             env: vec![
                 ("XTASK_TEST_ENGINE".to_owned(), kind.to_string()),
                 // Stand-ins and downloads are kept for the next time, but in this checkout.
@@ -164,10 +175,7 @@ impl Lab {
             processes: format!("lab-{name}.json"),
             folder,
             sockets: None,
-        };
-        lab.clear(runner)?;
-        make_folder(&lab.folder)?;
-        Ok(lab)
+        }
     }
 
     fn with(mut self, name: &str, value: &str) -> Lab {
@@ -321,6 +329,19 @@ impl Lab {
         }
         Ok(())
     }
+}
+
+/// Takes down the laboratories that runs of this checkout left when they were killed.
+///
+/// # Errors
+/// When something of one can't be removed.
+pub fn clear_all(workflow: &Workflow, runner: &Runner) -> anyhow::Result<()> {
+    let entries = std::fs::read_dir(&workflow.state.folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names: std::collections::BTreeSet<String> = names
+        .filter_map(|name| Some(name.strip_prefix("lab-")?.trim_end_matches(".json").to_owned()))
+        .collect();
+    names.iter().try_for_each(|name| Lab::of(workflow, Kind::Podman, name).clear(runner))
 }
 
 /// Whether a process has left our network namespace.

@@ -9,7 +9,9 @@ use workflow::world::World;
 mod bench;
 mod cli;
 mod lab;
+mod measure;
 mod test;
+mod tools;
 
 fn main() -> ExitCode {
     workflow::ended(cli::Cli::try_parse(), |cli| {

@@ -2,19 +2,20 @@
 //! `--nightly` what takes too long for it.
 
 use crate::cli;
-use crate::lab::Lab;
+use crate::lab::{self, Lab};
+use crate::tools;
 use engine::machine;
 use groups::{GROUPS, Group, Lane, Part};
 use image::config::Workflow;
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::Runner;
-use process::state::{make_folder, write_whole};
+use process::state::{lock, make_folder, write_whole};
 use report::{Outcome, Work};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use workflow::world::World;
 
 mod arm64;
@@ -26,7 +27,6 @@ mod rootless;
 mod seed;
 mod steps;
 mod suite;
-pub mod tools;
 mod trixie;
 mod watch;
 
@@ -34,7 +34,7 @@ mod watch;
 #[derive(Default)]
 struct Shared {
     /// The laboratory with the images that the groups on Podman begin with.
-    seed: Mutex<Option<Lab>>,
+    seed: Mutex<Option<Result<Lab, String>>>,
     /// The test programs, by name.
     programs: Mutex<BTreeMap<String, PathBuf>>,
 }
@@ -62,9 +62,8 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let chosen = chosen(args, &workflow)?;
     if world.common.dry_run {
-        let names: Vec<&str> = chosen.iter().map(|group| group.name).collect();
-        let lines: String = chosen.iter().map(|group| report::line_of(group)).collect();
-        return world.output.result(&lines, &serde_json::json!({ "groups": names }));
+        let (text, json) = report::planned(&chosen);
+        return world.output.result(&text, &json);
     }
     if args.setup {
         let for_browser = args.browser;
@@ -78,16 +77,20 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
         workflow::commands::setup::ensure(world, &workflow, &machine, setup)?;
     }
     let start = (Instant::now(), watch::busy());
+    let holder = format!("process {}", std::process::id());
+    let what = "of this checkout's tests";
+    let _alone = lock(&workflow.state.folder, "test-lock", what, &holder, Duration::ZERO)?;
+    lab::clear_all(&workflow, &world.runner(&workflow.top))?;
     let shared = Shared::default();
     let runner = Runner { progress: false, ..world.runner(&workflow.top) };
     let outcomes = lanes(world, &workflow, &chosen, &runner, &shared);
-    if let Some(seed) = shared.seed.into_inner().ok().flatten() {
-        seed.end(&runner)?;
-    }
+    let seed = shared.seed.into_inner().ok().flatten();
+    let ended = seed.and_then(Result::ok).map_or(Ok(()), |seed| seed.end(&runner));
     runner.check_signal()?;
     let busy = watch::busy() - start.1;
     let text = report::summary(&outcomes, start.0.elapsed(), busy);
     world.output.result(&text, &report::json(&outcomes))?;
+    ended?;
     let failed = outcomes.iter().filter(|outcome| !outcome.good).map(|outcome| outcome.group);
     let failed: Vec<&str> = failed.collect();
     if failed.is_empty() {
@@ -117,7 +120,7 @@ fn chosen(args: &cli::Test, workflow: &Workflow) -> anyhow::Result<Vec<&'static 
     let mut chosen: Vec<&Group> = GROUPS.iter().filter(wanted).collect();
     let is_here = |name: &&str| chosen.iter().any(|group| group.name == *name);
     if !is_here(&groups::TOOLS)
-        && tools::NEEDED_BY.iter().any(is_here)
+        && groups::NEEDED_BY.iter().any(is_here)
         && !tools::are_here(workflow)
     {
         chosen.splice(0..0, GROUPS.iter().filter(|group| group.name == groups::TOOLS));

@@ -3,18 +3,20 @@
 
 use crate::network::{self, Network};
 use crate::platform;
+use crate::standin::Making;
 use crate::standin::{self, Recipe};
 use engine::build::Base;
 use engine::inspect::{self, Image};
 use engine::reference;
 use engine::{Engine, find, words};
 use process::environment::Environment;
-use process::failure::{Exit, Failure, failure_help};
+use process::failure::{Exit, Failure, describe, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::{self, QUESTION, Runner};
-use process::state::State;
+use process::state::{self, State};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the search for an image needs to know.
 pub struct Source<'a> {
@@ -188,10 +190,15 @@ impl Source<'_> {
             let help = "`cargo xtask setup` installs it on Debian and Ubuntu (`build --setup` on the way); elsewhere name an image that is in the local store with --base";
             return Err(failure_help(Exit::Engine, message, help));
         }
-        let steps: Vec<Invocation> = making.fetch.into_iter().chain([making.import]).collect();
+        let steps = |making: Making| making.fetch.into_iter().chain([making.import]).collect();
         if self.dry_run {
-            return Ok((base(&Image::default()), steps));
+            return Ok((base(&Image::default()), steps(making)));
         }
+        let _alone = self.alone_in(&cache)?;
+        // Another process may have made the archive while this one waited.
+        let making =
+            standin::making(&recipe, self.top, &cache, mirror.as_deref(), foreign, self.engine)?;
+        let steps: Vec<Invocation> = steps(making.clone());
         notice(&format!("making {reference} from Debian packages, once, in about a minute"));
         let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
         for step in &steps {
@@ -202,6 +209,26 @@ impl Source<'_> {
             }
         }
         Ok((base(&self.inspect_one(reference)?), Vec::new()))
+    }
+}
+
+impl Source<'_> {
+    /// Waits until no other process makes a stand-in: all checkouts share the archives.
+    fn alone_in(&self, cache: &Path) -> anyhow::Result<std::fs::File> {
+        let (folder, holder) = (cache.join("standins"), format!("process {}", std::process::id()));
+        let what = "of the stand-ins' archives";
+        for attempt in 0.. {
+            match state::lock(&folder, "lock", what, &holder, Duration::from_millis(500)) {
+                Err(error) if describe(&error).0 == Exit::Locked => {
+                    self.runner.check_signal()?;
+                    if attempt == 0 {
+                        notice(&format!("waiting: {error}"));
+                    }
+                }
+                locked => return locked,
+            }
+        }
+        anyhow::bail!("waiting for the lock {what}")
     }
 }
 

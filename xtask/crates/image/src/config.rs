@@ -287,7 +287,7 @@ fn tags(file: &mut raw::File<'_>) -> Rules {
         prefix: file.typed("tags", "prefix").unwrap_or(all.prefix),
     };
     // As git has it, so that a prefix that no git tag can have is a mistake and no silence.
-    if !git2::Reference::is_valid_name(&format!("refs/tags/{}1.2.3", rules.prefix)) {
+    if !source::git::is_reference(&format!("refs/tags/{}1.2.3", rules.prefix)) {
         let message = format!("no git tag can begin with `{}`", rules.prefix);
         file.mistake("tags", "prefix", message);
     }

@@ -133,8 +133,7 @@ pub fn making(
         let read = std::fs::read_to_string(file);
         text += &read.with_context(|| format!("reading {}", file.display()))?;
     }
-    let hash = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
-    let hash = hash.context("hashing a recipe")?.to_string()[..12].to_owned();
+    let hash = source::git::blob_id(text.as_bytes())?[..12].to_owned();
     let name = reference.rsplit('/').next().unwrap_or_default().replace(':', "-");
     let archive = cache.join(format!("standins/{name}-{hash}.tar"));
     let path = |path: &Path| path.display().to_string();

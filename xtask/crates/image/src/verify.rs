@@ -8,6 +8,7 @@ use engine::build::Build;
 use engine::dockerfile;
 use engine::inspect::{self, Image};
 use engine::leftovers;
+use engine::reference;
 use engine::{Engine, words};
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
@@ -75,7 +76,7 @@ pub fn build(
     // Before it has a name: whatever happens then, it is known to be ours.
     workflow.state.note_made(&image.id)?;
     // What has its name already, because nothing changed, needs no new one.
-    let missing = plan.references.iter().filter(|name| !image.references.contains(name));
+    let missing = plan.references.iter().filter(|name| !has_name(&image, name));
     let missing: Vec<String> = missing.cloned().collect();
     let image =
         if missing.is_empty() { image } else { named(engine, &image.id, &missing, runner)? };
@@ -102,10 +103,17 @@ pub fn standing(
         return Ok(None);
     }
     let image = inspect::image(&answer.stdout)?;
-    let named = plan.references.iter().all(|name| image.references.contains(name));
+    let named = plan.references.iter().all(|name| has_name(&image, name));
     let good = check(plan, &dockerfile::instructions(dockerfile), &image).is_ok()
         && check_budget(plan, size.bytes).is_ok();
     Ok((named && good).then_some(Made { image, size: size.clone(), built: false, cached_steps: 0 }))
+}
+
+/// Whether an image has a name, however its engine writes it: Docker leaves out `docker.io/library/`.
+fn has_name(image: &Image, name: &str) -> bool {
+    let whole = |text: &str| reference::parse(text).map(|found| found.to_string()).ok();
+    let wanted = whole(name);
+    image.references.iter().any(|found| found == name || wanted.is_some() && whole(found) == wanted)
 }
 
 /// Whether an image is what was asked for.
@@ -134,7 +142,7 @@ fn named(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow
     };
     run::all(&steps, |step| run(step)).into_iter().collect::<anyhow::Result<()>>()?;
     let image = inspect::image(&runner.ask(&words::inspect(engine, id), QUESTION)?.stdout)?;
-    let lacking = names.iter().filter(|name| !image.references.contains(name));
+    let lacking = names.iter().filter(|name| !has_name(&image, name));
     let lacking: Vec<String> = lacking.map(|name| format!("{name} does not name {id}")).collect();
     if lacking.is_empty() {
         return Ok(image);
@@ -338,6 +346,20 @@ mod tests {
             "--> 34cd",
         ];
         assert_eq!(cached_steps(&lines.map(String::from)), 2);
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_an_engine_writes_it() {
+        let check = |found: &str, name: &str, expected: bool| {
+            let image = Image { references: vec![found.into()], ..Image::default() };
+            assert_eq!(has_name(&image, name), expected, "{found} {name}");
+        };
+        check("me/app:1", "docker.io/me/app:1", true);
+        check("docker.io/library/app:1", "docker.io/app:1", true);
+        check("app:prod", "app:prod", true);
+        check("localhost/app:prod", "localhost/app:prod", true);
+        check("app:prod", "localhost/app:prod", false);
+        check("app:prod", "app:dev", false);
     }
 
     #[test]

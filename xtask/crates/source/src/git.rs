@@ -1,5 +1,6 @@
 //! Git identity: which version, revision and state the checkout has that an image is built from.
 
+use anyhow::Context as _;
 pub mod ancestry;
 mod changes;
 mod describe;
@@ -124,6 +125,20 @@ struct Facts {
     tagged: bool,
     /// Tracked paths that git says differ from HEAD, relative to the top.
     changed: Vec<(String, ChangeKind)>,
+}
+
+/// The object id that git gives a file with these bytes, 40 hexadecimal digits (`git hash-object`).
+///
+/// # Errors
+/// When libgit2 can't compute it.
+pub fn blob_id(bytes: &[u8]) -> anyhow::Result<String> {
+    let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
+    Ok(id.context("computing a git object id")?.to_string())
+}
+
+/// Whether a reference can be called so: `refs/tags/v1` (git-check-ref-format(1)).
+pub fn is_reference(name: &str) -> bool {
+    git2::Reference::is_valid_name(name)
 }
 
 /// File mode of a submodule in an index.

@@ -161,7 +161,7 @@ pub struct Build {
     /// Build the development image
     #[arg(long)]
     pub dev: bool,
-    /// Install what is missing first, without asking (as `setup --yes`)
+    /// Install missing packages first, without asking (as `setup --yes`)
     #[arg(long)]
     pub setup: bool,
     /// Base image, as a whole reference
@@ -185,16 +185,16 @@ pub struct Build {
     /// Add a label (repeatable); those that come from git can't be changed
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub label: Vec<(String, String)>,
-    /// Have the engine build also where nothing has changed since the last build
+    /// Build even if nothing has changed
     #[arg(long)]
     pub force: bool,
-    /// Build every layer anew
+    /// Rebuild every layer
     #[arg(long)]
     pub no_cache: bool,
-    /// Make one layer of ours above the base; every layer is built anew (Podman only)
+    /// Squash our layers into one on top of the base (Podman only; no layer cache)
     #[arg(long)]
     pub squash: bool,
-    /// Keep the layer cache in this repository, too, or `none` [default: that of docker/image.toml]
+    /// Also keep the layer cache in this repository, or `none` [default: that of docker/image.toml]
     #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
     pub cache: Option<String>,
     /// Ask the registry for a newer base image
@@ -257,7 +257,7 @@ pub struct SmokeTest {
     /// Only the core checks, in a quarter of the time
     #[arg(long)]
     pub core: bool,
-    /// Texts that must be nowhere in the image, one a line: passwords, say
+    /// File of strings, one per line, that must not occur in the image
     #[arg(long, value_name = "FILE")]
     pub absent: Option<PathBuf>,
     /// List the checks, each with its requirement and its reason

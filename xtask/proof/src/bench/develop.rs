@@ -2,10 +2,10 @@
 //! answered by the new code, beside plain Compose with the design's Dockerfile.dev.
 
 use super::design;
-use super::measure::{Pair, Sample};
 use super::sides::{BOTH, Side, Sides};
 use super::{Bench, report, table};
 use crate::lab::Lab;
+use crate::measure::{Pair, Sample};
 use anyhow::Context as _;
 use engine::Kind;
 use process::invocation::Invocation;

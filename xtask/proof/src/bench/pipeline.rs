@@ -1,10 +1,10 @@
 //! What a pipeline takes from one changed line to the tested image in a registry, on a machine with
 //! an empty store: with the layer cache in the registry, and without.
 
-use super::measure::{Pair, Sample};
 use super::sides::Sides;
 use super::{Bench, report, table};
 use crate::lab::Lab;
+use crate::measure::{Pair, Sample};
 use anyhow::Context as _;
 use engine::Kind;
 use process::invocation::Invocation;

@@ -1,8 +1,8 @@
 //! The rows that need no engine: git identity on a large repository, and the compilation of xtask.
 
-use super::measure::{Pair, Sample, time};
 use super::sides::remove;
 use super::{Bench, failed};
+use crate::measure::{Pair, Sample, time};
 use anyhow::Context as _;
 use process::invocation::Invocation;
 use process::state::make_folder;

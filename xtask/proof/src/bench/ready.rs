@@ -1,8 +1,8 @@
 //! run → ready: a web container until it answers, with PostgreSQL and Redis beside it.
 
 use super::containers;
-use super::measure::Sample;
 use super::sides::{Side, Sides};
+use crate::measure::Sample;
 use std::time::Instant;
 
 /// Runs a side's web role once, on a new database.

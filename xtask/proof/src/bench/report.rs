@@ -1,9 +1,9 @@
 //! `docs/benchmarks.md`: the tables, how they were made, and what differs between the two sides.
 
 use super::goals;
-use super::measure::{Pair, Sample, summary};
 use super::programs::Size;
 use super::table::{self, Line};
+use crate::measure::{Pair, Sample, summary};
 
 /// Everything that was measured.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! What each role costs while it runs, and how long it takes to stop.
 
 use super::containers;
-use super::measure::{memory, summary};
 use super::sides::{BOTH, Side, Sides};
 use super::table::{self, Line};
 use crate::cli::Row;
+use crate::measure::{memory, summary};
 use anyhow::Context as _;
 use engine::Kind;
 use std::time::{Duration, Instant};

@@ -2,11 +2,11 @@
 
 use super::goals::goal;
 use super::images::{self, Layer, Which};
-use super::measure::{Pair, Sample, time};
 use super::sides::{BOTH, Side, Sides};
 use super::{Bench, PACKAGES, ready, report, roles, table};
 use crate::cli::Row;
 use crate::lab::Lab;
+use crate::measure::{Pair, Sample, time};
 use engine::Kind;
 use process::notice::notice;
 

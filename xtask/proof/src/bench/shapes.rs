@@ -3,10 +3,10 @@
 //! report shows.
 
 use super::images::{self, Which};
-use super::measure::{Sample, summary, time};
 use super::sides::{Side, Sides};
 use super::{Bench, PACKAGES, report, table};
 use crate::lab::Lab;
+use crate::measure::{Sample, summary, time};
 use anyhow::Context as _;
 use engine::Kind;
 use process::invocation::Invocation;

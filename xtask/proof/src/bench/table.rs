@@ -1,7 +1,7 @@
 //! The report as Markdown.
 
 use super::goals::Goal;
-use super::measure::{Pair, Sample, Summary, summary};
+use crate::measure::{Pair, Sample, Summary, summary};
 
 /// One line of a table: what, this workflow, the other side, and the ratio of the two.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,8 @@
 //! The groups of tests: who asks for each, what runs at the same time, and what it does.
 
-use super::{Bench, arm64, linters, podman5, rootless, suite, tools, trixie};
+use super::{Bench, arm64, linters, podman5, rootless, suite, trixie};
 use crate::lab::Lab;
+use crate::tools;
 use process::failure::{Exit, Failure};
 use process::invocation::Invocation;
 
@@ -51,6 +52,25 @@ pub(super) const TOOLS: &str = "tools";
 /// other, and inside a network there may be no way out.
 const COMPILE: &str = "compile";
 
+/// The groups that use one of the tools.
+pub(super) const NEEDED_BY: [&str; 15] = [
+    "hadolint",
+    "shellcheck",
+    "actionlint",
+    "lock",
+    "payload",
+    "entrypoint",
+    "podman",
+    "adopt",
+    "broken",
+    "docker",
+    "design",
+    "broken-each",
+    "docker-more",
+    "docker26",
+    "podman5",
+];
+
 use Lane::{Code, Docker, First, Podman, Second};
 use Part::{All, Browser, Nightly, Quick};
 
@@ -65,7 +85,7 @@ const fn group(
 }
 
 pub(super) const GROUPS: [Group; 26] = [
-    group(TOOLS, All, First, 10, tools::run),
+    group(TOOLS, All, First, 10, |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, 60, |b| b.programs().map(drop)),
     group("format", Quick, Code, 1, |b| b.cargo(&["fmt", "--all", "--check"])),
     group("clippy", Quick, Code, 60, |b| b.cargo(CLIPPY)),
@@ -84,6 +104,11 @@ pub(super) const GROUPS: [Group; 26] = [
             b.proofs(lab)
         })
     }),
+    // Needs no image of ours: first, while those are built.
+    group("registry", All, Second, 140, |b| {
+        let lab = b.empty_podman()?;
+        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[&["release::"]])))
+    }),
     group("adopt", All, Second, 300, |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["adopt::"]))
@@ -91,10 +116,6 @@ pub(super) const GROUPS: [Group; 26] = [
     group("broken", All, Second, 300, |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
-    }),
-    group("registry", All, Second, 140, |b| {
-        let lab = b.empty_podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[&["release::"]])))
     }),
     group("release", All, Second, 500, |b| {
         let lab = b.podman()?;
@@ -121,8 +142,9 @@ pub(super) const GROUPS: [Group; 26] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::each_check"]))
     }),
-    group("docker-more", Nightly, Docker, 600, |b| {
-        let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
+    group("docker-more", Nightly, Docker, 900, |b| {
+        let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
+        lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
     }),
     group("docker26", Nightly, Docker, 340, docker26),
@@ -212,4 +234,15 @@ fn entrypoint(bench: &Bench<'_>) -> anyhow::Result<()> {
     let words =
         ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
     bench.uv(&[&words[..], &["-p", "no:django", "-p", "no:asyncio", "docker/tests"]].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_need_tools_are_groups() {
+        let all: Vec<&str> = GROUPS.iter().map(|group| group.name).collect();
+        assert!(NEEDED_BY.iter().all(|name| all.contains(name)), "{all:?}");
+    }
 }

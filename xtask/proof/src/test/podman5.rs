@@ -33,8 +33,7 @@ pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     let root = made(bench)?;
     let (lab, network) = Lab::elsewhere(bench.workflow, &bench.runner, bench.group)?;
     let outcome = tests(bench, &lab, &network, &root);
-    lab.end(&bench.runner)?;
-    outcome
+    outcome.and(lab.end(&bench.runner))
 }
 
 /// The root file system, made once for a checkout.

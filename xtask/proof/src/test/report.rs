@@ -1,6 +1,6 @@
 //! What the groups took: for `--dry-run` as last measured, at the end as it was.
 
-use super::groups::Group;
+use super::groups::{GROUPS, Group, Part};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -25,9 +25,33 @@ pub(super) struct Outcome {
     pub work: Work,
 }
 
-/// A group and how long it takes.
-pub(super) fn line_of(group: &Group) -> String {
-    format!("{:<12}{:>6} s\n", group.name, group.took)
+/// What `chosen` would run, and what it leaves out, with the seconds that each took when it was last
+/// measured.
+pub(super) fn planned(chosen: &[&'static Group]) -> (String, serde_json::Value) {
+    let is_chosen = |group: &Group| chosen.iter().any(|one| one.name == group.name);
+    let line = |group: &Group| {
+        let part = match group.part {
+            Part::Quick => "",
+            Part::All => "--all",
+            Part::Browser => "--browser",
+            Part::Nightly => "--nightly",
+        };
+        format!("{:<12}{:>6} s  {part}", group.name, group.took).trim_end().to_owned() + "\n"
+    };
+    let mut text: String = chosen.iter().map(|group| line(group)).collect();
+    let rest: Vec<&Group> = GROUPS.iter().filter(|group| !is_chosen(group)).collect();
+    if !rest.is_empty() {
+        text += "not in this run:\n";
+        text.extend(rest.iter().map(|group| line(group)));
+    }
+    let groups = GROUPS.iter().map(|group| {
+        serde_json::json!({
+            "group": group.name,
+            "chosen": is_chosen(group),
+            "seconds": group.took,
+        })
+    });
+    (text, serde_json::json!({ "groups": groups.collect::<Vec<_>>() }))
 }
 
 /// All groups, the slowest tests, and how busy the machine was (`busy`: seconds of all processors).

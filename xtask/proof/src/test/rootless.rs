@@ -50,8 +50,7 @@ pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
 /// once.
 pub(super) fn name_for(top: &Path) -> anyhow::Result<String> {
     let text = top.display().to_string();
-    let hash = git2::Oid::hash_object(git2::ObjectType::Blob, text.as_bytes());
-    Ok(format!("xtask-{}", &hash.context("hashing a path")?.to_string()[..8]))
+    Ok(format!("xtask-{}", &source::git::blob_id(text.as_bytes())?[..8]))
 }
 
 /// The user, with our programs, the checkout and the packages of the stand-ins in its home.

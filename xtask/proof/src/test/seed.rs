@@ -11,12 +11,17 @@ use std::sync::PoisonError;
 /// The folder of the laboratory that has them. The first to ask has them built; the others wait.
 pub(super) fn folder(bench: &Bench<'_>) -> anyhow::Result<PathBuf> {
     let mut seed = bench.shared.seed.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(lab) = &*seed {
-        return Ok(lab.folder.clone());
+    let made = seed.get_or_insert_with(|| made(bench).map_err(|error| format!("{error:#}")));
+    match made {
+        Ok(lab) => Ok(lab.folder.clone()),
+        Err(why) => anyhow::bail!("building the images that the groups begin with: {why}"),
     }
+}
+
+fn made(bench: &Bench<'_>) -> anyhow::Result<Lab> {
     let lab = Lab::podman(bench.workflow, &bench.runner, "seed")?;
     match build(bench, &lab) {
-        Ok(()) => Ok(seed.insert(lab).folder.clone()),
+        Ok(()) => Ok(lab),
         Err(error) => {
             lab.end(&bench.runner)?;
             Err(error)

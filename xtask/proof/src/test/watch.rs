@@ -2,7 +2,7 @@
 //! was.
 
 use super::report::Work;
-use crate::bench::measure;
+use crate::measure;
 use engine::leftovers::{self, Running};
 use process::notice::notice;
 use std::fs::File;
@@ -14,12 +14,16 @@ use std::time::{Duration, Instant};
 
 /// How often a step is looked at: the precision of a test's time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// At every how many looks all processes are read, which takes milliseconds: once a second.
+/// At every how many looks all processes are read, which takes milliseconds: once a second. The
+/// step's own process, whose times have those of its ended children, is read at each.
 const COUNTED: u32 = 10;
 
 /// One step, from before it is started until after it has ended.
 pub(super) struct Watched {
     group: &'static str,
+    quiet: bool,
+    /// Whether the next line is the step's own.
+    title: AtomicBool,
     log: PathBuf,
     /// Where its part of the log begins.
     from: u64,
@@ -31,10 +35,11 @@ pub(super) struct Watched {
 
 impl Watched {
     /// A step whose output will be appended to `log`.
-    pub fn new(group: &'static str, log: &Path) -> Watched {
+    pub fn new(group: &'static str, log: &Path, quiet: bool) -> Watched {
         let from = log.metadata().map_or(0, |log| log.len());
         let (id, over) = (AtomicU32::new(0), AtomicBool::new(false));
-        Watched { group, log: log.to_owned(), from, id, over, family: Mutex::default() }
+        let (title, family) = (AtomicBool::new(true), Mutex::default());
+        Watched { group, quiet, title, log: log.to_owned(), from, id, over, family }
     }
 
     /// It runs as the process `id`.
@@ -67,11 +72,14 @@ impl Watched {
                 if !line.ends_with('\n') && !over {
                     break;
                 }
-                notice(&format!("{} | {}", self.group, line.trim_end()));
+                self.show(&line);
                 tests.line(line.trim_end(), Instant::now());
                 line.clear();
             }
             let id = self.id.load(Ordering::Relaxed);
+            if id != 0 {
+                cpu = cpu.max(measure::alone(id));
+            }
             if id != 0 && looks % COUNTED == 0 {
                 let (seconds, family) = measure::family(id);
                 cpu = cpu.max(seconds);
@@ -80,6 +88,8 @@ impl Watched {
             }
             looks += 1;
             if over {
+                // What a test that hung or was killed has begun.
+                self.show(&line);
                 break;
             }
             std::thread::sleep(PAUSE);
@@ -87,6 +97,14 @@ impl Watched {
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         work.cpu += cpu;
         work.tests.append(&mut tests.done);
+    }
+
+    /// Shows a line; the step's own stands there already, as it was started.
+    fn show(&self, line: &str) {
+        let own = self.title.swap(false, Ordering::Relaxed) && line.starts_with("$ ");
+        if !own && !self.quiet && !line.is_empty() {
+            notice(&format!("{} | {}", self.group, line.trim_end()));
+        }
     }
 
     fn open(&self) -> Option<BufReader<File>> {
@@ -158,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         std::fs::write(&log, "running 1 test\n").unwrap();
-        let watched = Watched::new("g", &log);
+        let watched = Watched::new("g", &log, true);
         let work = Mutex::new(Work::default());
         std::fs::write(&log, "running 1 test\nrunning 1 test\ntest x ... ok\n").unwrap();
         watched.started(std::process::id());
@@ -166,7 +184,7 @@ mod tests {
         watched.until_ended(&work);
         let work = work.into_inner().unwrap();
         assert_eq!(work.tests.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x"]);
-        assert!(work.cpu > 0.0);
+        assert!(work.cpu >= 0.0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 const HEAD: &str = "\
-# Written by `UPDATE_EXPECT=1 cargo test` from docker/image.toml by
+# Written by `UPDATE_EXPECT=1 cargo test --workspace` from docker/image.toml by
 # xtask/proof/tests/it/compose.rs: an edit here is undone.
 ";
 

@@ -123,7 +123,7 @@ fn those_who_lack_something_are_named_with_their_versions() {
     check(Capability::RunNetwork, "Podman 4.3.1 (5.4.2 works), Docker 20.10.24 (26.1.5 works)");
 }
 
-/// `UPDATE_EXPECT=1 cargo test` writes the tables anew.
+/// `UPDATE_EXPECT=1 cargo test --workspace` writes the tables anew.
 #[test]
 fn the_documentation_has_the_table() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../docs/engines.md");
@@ -135,6 +135,6 @@ fn the_documentation_has_the_table() {
         let text = format!("{before}{}{expected}{}{after}", MARKS[0], MARKS[1]);
         std::fs::write(&file, text).unwrap();
     } else {
-        assert_eq!(found, expected, "UPDATE_EXPECT=1 cargo test writes it anew");
+        assert_eq!(found, expected, "UPDATE_EXPECT=1 cargo test --workspace writes it anew");
     }
 }

@@ -9,8 +9,8 @@
 
 use anyhow::Context as _;
 use engine::reference::is_tag;
-use git2::{ObjectType, Oid};
 use semver::Version;
+use source::git::blob_id;
 
 /// Digits of the object id that tell changed names apart.
 const DIGITS: usize = 8;
@@ -26,8 +26,7 @@ pub fn tag(text: &str, of: &str, taken: bool) -> anyhow::Result<String> {
     if is_tag(text) && !taken && !is_changed(text) {
         return Ok(text.to_owned());
     }
-    let id = Oid::hash_object(ObjectType::Blob, of.as_bytes());
-    let id = id.with_context(|| format!("naming the image after {of}"))?.to_string();
+    let id = blob_id(of.as_bytes()).with_context(|| format!("naming the image after {of}"))?;
     let plain = |c: char| match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '.' | '-' => c,
         '+' => '_',

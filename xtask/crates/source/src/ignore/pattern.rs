@@ -2,7 +2,7 @@
 //!
 //! Taken are the forms that Podman and Docker read alike; every other form is refused with its
 //! reason. The behaviour was measured on Podman 4.3.1, Docker 20.10 and Docker 26, see
-//! `context/engine_proof.rs`.
+//! `xtask/proof/tests/proofs/context.rs`.
 
 /// One pattern, as a list of what each component of a path must be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,9 +29,9 @@ pub struct Dev {
 /// What to do with what runs.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Action {
-    /// Say what runs, and where the site is
+    /// Show what is running, and where the site is
     Status,
-    /// Print what the roles have printed
+    /// Print the logs of the roles
     Logs {
         /// Only this role: web, worker, beat, postgres or redis (repeatable)
         #[arg(value_name = "ROLE")]
@@ -39,7 +39,7 @@ pub enum Action {
     },
     /// Stop everything; the database is kept
     Stop {
-        /// Remove the database, too
+        /// Also remove the database
         #[arg(long)]
         volumes: bool,
     },

@@ -33,7 +33,7 @@ pub struct Release {
     /// A build secret, id=NAME,src=FILE or id=NAME,env=VARIABLE (repeatable)
     #[arg(long, value_name = "SECRET", value_parser = super::secret)]
     pub secret: Vec<SecretMount>,
-    /// Keep the layer cache in this repository, too, or `none` [default: that of docker/image.toml]
+    /// Also keep the layer cache in this repository, or `none` [default: that of docker/image.toml]
     #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
     pub cache: Option<String>,
     /// Move tags that name another image, also a release's and a newer commit's

@@ -37,6 +37,12 @@ pub fn time(daemons: &[u32], what: impl FnOnce() -> anyhow::Result<()>) -> anyho
     Ok(Sample { wall, cpu: (cpu(daemons) - before).max(0.0) })
 }
 
+/// CPU seconds of one process and of its children that have ended.
+pub fn alone(id: u32) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat(&text).map_or(0.0, |stat| seconds(stat.own + stat.children))
+}
+
 /// CPU seconds of a process and of all below it so far, ended ones that were waited for included, and
 /// who they are.
 pub fn family(id: u32) -> (f64, Vec<u32>) {

@@ -1,6 +1,5 @@
 //! The linters and uv: a virtual environment of this checkout.
 
-use super::Bench;
 use anyhow::Context as _;
 use image::config::Workflow;
 use process::invocation::Invocation;
@@ -13,36 +12,12 @@ const REQUIREMENTS: &str = "xtask/proof/tools/requirements.txt";
 /// A copy of that file, beside what was made of it.
 const NOTE: &str = "made-of.txt";
 
-/// The groups that use one of them.
-pub(super) const NEEDED_BY: [&str; 15] = [
-    "hadolint",
-    "shellcheck",
-    "actionlint",
-    "lock",
-    "payload",
-    "entrypoint",
-    "podman",
-    "adopt",
-    "broken",
-    "docker",
-    "design",
-    "broken-each",
-    "docker-more",
-    "docker26",
-    "podman5",
-];
-
 /// Where they are.
 pub fn folder(workflow: &Workflow) -> PathBuf {
     workflow.state.folder.join("tools")
 }
 
-/// A virtual environment with the tools of [`REQUIREMENTS`].
-pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
-    make(bench.workflow, |step| bench.step(step))
-}
-
-/// Makes it by `step`, and notes of what.
+/// Makes the virtual environment with the tools of [`REQUIREMENTS`] by `step`, and notes of what.
 ///
 /// # Errors
 /// Those of `step`, and when the note can't be written.
@@ -72,15 +47,4 @@ fn steps(folder: &Path) -> [Invocation; 2] {
         Invocation::new("python3", ["-m", "venv", &name]),
         Invocation::new(pip, words.into_iter().chain(file)),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn those_that_need_them_are_groups() {
-        let all: Vec<&str> = super::super::groups::GROUPS.iter().map(|group| group.name).collect();
-        assert!(NEEDED_BY.iter().all(|name| all.contains(name)), "{all:?}");
-    }
 }
