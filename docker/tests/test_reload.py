@@ -38,8 +38,13 @@ def reload(tmp_path):
     (tmp_path / "a.html").write_text("1")
     yield start
     for process in running:
-        process.kill()
-        process.wait()
+        # Not killed at once: what it started has a session of its own.
+        process.terminate()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def lines_until(process, text):
