@@ -35,7 +35,7 @@ for path, status, text in json.loads(sys.argv[1]):
 /// The work of a role shows in its log, in both images.
 const WORK: [(&str, &str); 2] = [("worker", "ready."), ("beat", "beat: Starting")];
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
 
 struct Compose<'a> {
     repository: &'a Repository,

@@ -31,7 +31,7 @@ fn sleeping(repository: &Repository, nap: &str) -> Child {
     while !step(&started.recv_timeout(Duration::from_secs(300)).unwrap()) {}
     let start = Instant::now();
     while processes(nap).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(60), "the RUN never started");
+        assert!(start.elapsed() < Duration::from_secs(300), "the RUN never started");
         std::thread::sleep(Duration::from_millis(50));
     }
     child
@@ -61,7 +61,7 @@ fn identity(repository: &Repository) -> String {
 fn check_nothing_left(repository: &Repository, nap: &str) {
     let start = Instant::now();
     while !processes(nap).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the RUN still sleeps");
+        assert!(start.elapsed() < Duration::from_secs(120), "the RUN still sleeps");
         std::thread::sleep(Duration::from_millis(50));
     }
     if on_podman() {

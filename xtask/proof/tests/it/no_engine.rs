@@ -286,7 +286,7 @@ fn an_engine_that_hangs_is_given_up() {
         },
         &["build"],
     );
-    assert!(start.elapsed() < std::time::Duration::from_secs(60));
+    assert!(start.elapsed() < std::time::Duration::from_secs(200));
 }
 
 fn check(set_up: &SetUp, commands: &[&str]) {

@@ -45,7 +45,7 @@ impl Push {
     pub fn settle(&mut self) -> bool {
         let start = Instant::now();
         loop {
-            assert!(start.elapsed() < Duration::from_secs(60), "it stands still");
+            assert!(start.elapsed() < Duration::from_secs(300), "it stands still");
             if self.child.try_wait().unwrap().is_some() {
                 return false;
             }

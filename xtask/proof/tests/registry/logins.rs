@@ -24,7 +24,7 @@ fn a_login_that_does_not_serve_is_said_before_any_work() {
         assert_eq!(ended.code, Some(7), "{}", ended.err);
         assert!(ended.err.contains(expected), "{}", ended.err);
         assert!(!ended.err.contains("$ "), "it began: {}", ended.err);
-        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(start.elapsed() < Duration::from_secs(60), "it tried again");
     };
     check(Some("wrong"), "isn't taken; log in: `");
     check(None, "no login for it was found; log in: `");
@@ -227,7 +227,7 @@ fn a_signal_ends_a_silent_push_and_a_rerun_completes() {
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
         let start = Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(code));
-        assert!(start.elapsed() < Duration::from_secs(12), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
         assert_eq!(processes(&target), Vec::<String>::new());
     }
     proxy.rules(Vec::new());
@@ -237,7 +237,7 @@ fn a_signal_ends_a_silent_push_and_a_rerun_completes() {
 fn wait_for(proxy: &super::proxy::Proxy, request: &str) {
     let start = Instant::now();
     while !proxy.asked().iter().any(|line| line.starts_with(request)) {
-        assert!(start.elapsed() < Duration::from_secs(60), "{request} never came");
+        assert!(start.elapsed() < Duration::from_secs(300), "{request} never came");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -152,7 +152,7 @@ impl Registry {
         *process = Some(command.spawn().expect("docker-registry"));
         let start = Instant::now();
         while TcpStream::connect(&self.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the registry doesn't start");
+            assert!(start.elapsed() < Duration::from_secs(120), "the registry doesn't start");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
