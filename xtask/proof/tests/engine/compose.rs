@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// isn't. A redirect is an answer.
 const ASK: &str = "
 import json, sys, time, http.client
-end = time.monotonic() + 90
+end = time.monotonic() + 300
 for path, status, text in json.loads(sys.argv[1]):
     while True:
         try:
