@@ -57,11 +57,14 @@ fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
     }
     let name = own(stage, role)?;
     let Some(slow) = &stage.subject.smoke.slow else { return end_idle(stage, &name) };
-    // Once before, so that what the first request loads isn't in flight too.
+    // Once before, so that what the first request loads isn't in flight too, and to know how long it
+    // takes here: half of that later, a busy machine's server has accepted the next one as well.
+    let start = Instant::now();
     stage.get(&name, &slow.request, BEHIND_TLS)?;
+    let accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
     let (answer, over, ended) = std::thread::scope(|scope| {
         let request = scope.spawn(|| stage.get(&name, &slow.request, BEHIND_TLS));
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(accepted);
         let over = request.is_finished();
         let ended = stage.stop(&name);
         (request.join(), over, ended)
