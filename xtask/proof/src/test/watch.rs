@@ -118,19 +118,30 @@ impl Watched {
 #[derive(Default)]
 struct Tests {
     since: Option<Instant>,
+    /// The one that prints: its end is a line of its own.
+    printing: Option<String>,
     done: Vec<(String, Duration)>,
 }
 
 impl Tests {
     fn line(&mut self, line: &str, now: Instant) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        match (words.as_slice(), self.since) {
-            (["running", _, "test" | "tests"], _) => self.since = Some(now),
-            (["test", name, "...", ..], Some(since)) => {
-                self.done.push(((*name).to_owned(), now.duration_since(since)));
+        let ended = match words.as_slice() {
+            ["running", _, "test" | "tests"] => {
                 self.since = Some(now);
+                None
             }
-            _ => {}
+            ["test", name, "...", "ok" | "FAILED" | "ignored"] => Some((*name).to_owned()),
+            ["test", name, "...", ..] => {
+                self.printing = Some((*name).to_owned());
+                None
+            }
+            ["ok" | "FAILED"] => self.printing.take(),
+            _ => None,
+        };
+        if let (Some(name), Some(since)) = (ended, self.since) {
+            self.done.push((name, now.duration_since(since)));
+            self.since = Some(now);
         }
     }
 }
@@ -158,15 +169,18 @@ mod tests {
         let start = Instant::now();
         let lines = [
             "test before ... ok",
-            "running 2 tests",
+            "running 3 tests",
             "test a::b ... ok",
             "noise",
             "test c ... FAILED",
+            "test prints ... one",
+            "two",
+            "ok",
         ];
         for (second, line) in lines.iter().enumerate() {
             tests.line(line, start + Duration::from_secs(second as u64));
         }
-        let expected = [("a::b", 1), ("c", 2)];
+        let expected = [("a::b", 1), ("c", 2), ("prints", 3)];
         let expected = expected.map(|(name, s)| (name.to_owned(), Duration::from_secs(s)));
         assert_eq!(tests.done, expected);
     }
