@@ -38,7 +38,7 @@ def reload(tmp_path):
     (tmp_path / "a.html").write_text("1")
     yield start
     for process in running:
-        # Not killed at once: what it started has a session of its own.
+        # Not killed at once: what it started has its own session.
         process.terminate()
         try:
             process.wait(20)

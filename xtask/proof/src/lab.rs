@@ -106,7 +106,7 @@ impl Lab {
         }
     }
 
-    /// Gives root's Podman a network of its own. Without it, the networks of one laboratory would be
+    /// Gives root's Podman its own network. Without it, the networks of one laboratory would be
     /// seen in all others: their records are in folders of the machine.
     ///
     /// # Errors

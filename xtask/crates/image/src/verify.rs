@@ -128,7 +128,7 @@ fn check(
     check_layers(plan, image)
 }
 
-/// Gives an image its names, on Docker each by a process of its own, at the same time; then asks which
+/// Gives an image its names, on Docker each by a separate process, at the same time; then asks which
 /// names it has.
 fn named(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow::Result<Image> {
     let steps = words::tag(engine, id, names);

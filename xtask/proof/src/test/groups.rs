@@ -31,7 +31,7 @@ pub(super) enum Lane {
     Podman,
     /// More on Podman, in stores of their own.
     Second,
-    /// What needs a daemon, or a user, of its own.
+    /// What needs its own daemon or user.
     Docker,
 }
 

@@ -118,7 +118,7 @@ impl Watched {
 #[derive(Default)]
 struct Tests {
     since: Option<Instant>,
-    /// The one that prints: its end is a line of its own.
+    /// The one that prints: its end is on a separate line.
     printing: Option<String>,
     done: Vec<(String, Duration)>,
 }
