@@ -28,9 +28,13 @@ pub struct Lab {
     sockets: Option<PathBuf>,
 }
 
-/// Empties the folders of Podman's networks in a mount namespace: their definitions, and what runs.
-const ENTER: &str = "set -e; for folder in /etc/containers/networks /run/containers/networks; do \
-                     mkdir -p $folder; mount -t tmpfs tmpfs $folder; done; exec \"$@\"";
+/// Empties the folders of Podman's networks in a mount namespace: their definitions, what runs, and
+/// the namespaces of containers.
+const ENTER: &str = "set -e
+for folder in /etc/containers/networks /run/containers/networks /run/netns; do
+    mkdir -p $folder; mount -t tmpfs tmpfs $folder
+done
+exec \"$@\"";
 
 /// How long the removal of a store may take.
 const LONG: Duration = Duration::from_secs(300);
@@ -277,10 +281,13 @@ impl Lab {
 
     fn clear(&self, runner: &Runner) -> anyhow::Result<()> {
         let all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
+        let inside = inside_networks_of(&all);
         // The network last: what is in it may need it to end.
         for process in all.iter().rev() {
             leftovers::end(process, Duration::from_secs(20));
         }
+        // What a test that failed has left: containers, and who answers for their names.
+        inside.iter().for_each(|process| leftovers::end(process, Duration::from_secs(5)));
         self.state.remember(&self.processes, &Vec::<Running>::new())?;
         if self.folder.is_dir() {
             self.remove_podman(runner)?;
@@ -344,11 +351,28 @@ pub fn clear_all(workflow: &Workflow, runner: &Runner) -> anyhow::Result<()> {
     names.iter().try_for_each(|name| Lab::of(workflow, Kind::Podman, name).clear(runner))
 }
 
+/// The network namespace of a process.
+fn network_of(id: &str) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{id}/ns/net")).ok()
+}
+
 /// Whether a process has left our network namespace.
 fn in_other_network(id: u32) -> bool {
-    let link = |id: &str| std::fs::read_link(format!("/proc/{id}/ns/net")).ok();
-    let other = link(&id.to_string());
-    other.is_some() && other != link("self")
+    let other = network_of(&id.to_string());
+    other.is_some() && other != network_of("self")
+}
+
+/// All processes in the network namespaces that `holders` have and we have not.
+fn inside_networks_of(holders: &[Running]) -> Vec<Running> {
+    let holders = holders.iter().filter(|holder| leftovers::running(holder.id) == **holder);
+    let networks: Vec<PathBuf> = holders
+        .filter(|holder| in_other_network(holder.id))
+        .filter_map(|holder| network_of(&holder.id.to_string()))
+        .collect();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let inside = ids.filter(|id| network_of(id).is_some_and(|network| networks.contains(&network)));
+    inside.filter_map(|id| id.parse().ok().map(leftovers::running)).collect()
 }
 
 fn wait_until(runner: &Runner, what: &str, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
