@@ -40,8 +40,9 @@ pub(super) struct Group {
     pub name: &'static str,
     pub part: Part,
     pub lane: Lane,
-    /// Seconds that it took when it was last measured, on two cores, beside the other lanes.
-    pub took: u32,
+    /// Seconds that it took when it was last measured, on two cores: those of CI beside the other
+    /// lanes, the others alone.
+    pub took: Option<u32>,
     pub run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }
 
@@ -78,26 +79,28 @@ const fn group(
     name: &'static str,
     part: Part,
     lane: Lane,
-    took: u32,
+    took: Option<u32>,
     run: fn(&Bench<'_>) -> anyhow::Result<()>,
 ) -> Group {
     Group { name, part, lane, took, run }
 }
 
 pub(super) const GROUPS: [Group; 26] = [
-    group(TOOLS, All, First, 10, |b| tools::make(b.workflow, |step| b.step(step))),
-    group(COMPILE, All, First, 60, |b| b.programs().map(drop)),
-    group("format", Quick, Code, 1, |b| b.cargo(&["fmt", "--all", "--check"])),
-    group("clippy", Quick, Code, 60, |b| b.cargo(CLIPPY)),
-    group("unit", Quick, Code, 90, |b| b.cargo(&["test", "--locked", "--quiet", "--workspace"])),
-    group("lint", Quick, Code, 1, lint),
-    group("hadolint", All, Code, 1, linters::hadolint),
-    group("shellcheck", All, Code, 1, linters::shellcheck),
-    group("actionlint", All, Code, 5, linters::actionlint),
-    group("lock", All, Code, 1, lock),
-    group("payload", All, Code, 30, payload),
-    group("entrypoint", All, Code, 90, entrypoint),
-    group("podman", All, Podman, 900, |b| {
+    group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
+    group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
+    group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
+    group("clippy", Quick, Code, Some(72), |b| b.cargo(CLIPPY)),
+    group("unit", Quick, Code, Some(101), |b| {
+        b.cargo(&["test", "--locked", "--quiet", "--workspace"])
+    }),
+    group("lint", Quick, Code, Some(1), lint),
+    group("hadolint", All, Code, Some(1), linters::hadolint),
+    group("shellcheck", All, Code, Some(1), linters::shellcheck),
+    group("actionlint", All, Code, Some(10), linters::actionlint),
+    group("lock", All, Code, Some(1), lock),
+    group("payload", All, Code, Some(65), payload),
+    group("entrypoint", All, Code, Some(99), entrypoint),
+    group("podman", All, Podman, Some(2489), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, &["adopt::", "broken::"]]))?;
@@ -105,23 +108,23 @@ pub(super) const GROUPS: [Group; 26] = [
         })
     }),
     // Needs no image of ours: first, while those are built.
-    group("registry", All, Second, 140, |b| {
+    group("registry", All, Second, Some(277), |b| {
         let lab = b.empty_podman()?;
         b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[&["release::"]])))
     }),
-    group("adopt", All, Second, 300, |b| {
+    group("adopt", All, Second, Some(698), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["adopt::"]))
     }),
-    group("broken", All, Second, 300, |b| {
+    group("broken", All, Second, Some(499), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
     }),
-    group("release", All, Second, 500, |b| {
+    group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.registry(lab, &["release::"]))
     }),
-    group("docker", All, Docker, 700, |b| {
+    group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, OUR_CODE]))?;
@@ -131,25 +134,25 @@ pub(super) const GROUPS: [Group; 26] = [
             b.registry(lab, &["release::what_is"])
         })
     }),
-    group("rootless", All, Docker, 150, rootless::run),
-    group("browser", Browser, Second, 120, browser),
-    group("design", Nightly, Second, 230, |b| {
+    group("rootless", All, Docker, Some(301), rootless::run),
+    group("browser", Browser, Second, None, browser),
+    group("design", Nightly, Second, Some(226), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, NIGHTLY))
     }),
-    group("broken-each", Nightly, Second, 480, |b| {
+    group("broken-each", Nightly, Second, Some(481), |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::each_check"]))
     }),
-    group("docker-more", Nightly, Docker, 900, |b| {
+    group("docker-more", Nightly, Docker, None, |b| {
         let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
     }),
-    group("docker26", Nightly, Docker, 340, docker26),
-    group("podman5", Nightly, Podman, 1_400, podman5::run),
-    group("arm64", Nightly, Second, 600, arm64::run),
+    group("docker26", Nightly, Docker, Some(339), docker26),
+    group("podman5", Nightly, Podman, Some(1398), podman5::run),
+    group("arm64", Nightly, Second, None, arm64::run),
 ];
 
 /// With the real-engine tests, which are compiled only for `--all`.
