@@ -26,11 +26,21 @@ impl Ended {
     }
 }
 
-/// A copy of this repository with one commit.
+/// A copy of this repository with one commit. A test that fails takes its `dev` along, or those
+/// after it would find it.
 pub struct Repository {
     folder: TempDir,
     /// The engine's program: not always the first of its name on PATH.
     program: String,
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.path("docker/image.toml").exists() {
+            let stopped = self.command(&["dev", "stop", "--volumes"]).status();
+            eprintln!("after the failure: dev stop: {stopped:?}");
+        }
+    }
 }
 
 impl Repository {

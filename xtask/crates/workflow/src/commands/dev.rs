@@ -112,8 +112,9 @@ impl Site<'_> {
         }
         let asked = containers::port(self.engine, &self.name("web"), dev::PORT);
         let answer = self.must("asking where the site is", &asked)?;
+        // Podman answers nothing, with exit status 0, about one that ended since.
         let port = answer.stdout.lines().next().and_then(|line| line.trim().rsplit(':').next());
-        Ok(Some(port.unwrap_or_default().parse().context("reading a port")?))
+        port.map(|port| port.parse().context("reading a port")).transpose()
     }
 
     /// What the topology is made from, but for images and addresses.
