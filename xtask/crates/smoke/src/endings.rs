@@ -50,6 +50,9 @@ fn none(role: Role) -> Found {
     Ok(Verdict::NotAsked(format!("[smoke] roles has no {}", role.word())))
 }
 
+/// How often a request is tried that was answered before its server could be stopped.
+const TRIES: u32 = 4;
+
 /// The web role ends in time, and answers the request that it has accepted before (B7).
 fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
     if !has(stage, role) {
@@ -61,26 +64,37 @@ fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
     // takes here: half of that later, a busy machine's server has accepted the next one as well.
     let start = Instant::now();
     stage.get(&name, &slow.request, BEHIND_TLS)?;
-    let accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
-    let (answer, over, ended) = std::thread::scope(|scope| {
-        let request = scope.spawn(|| stage.get(&name, &slow.request, BEHIND_TLS));
-        std::thread::sleep(accepted);
-        let over = request.is_finished();
-        let ended = stage.stop(&name);
-        (request.join(), over, ended)
-    });
-    let ended = ended?;
-    let mut evidence = ended_well(stage, &ended);
-    match answer {
-        Ok(Ok(answer)) if over => evidence.push(format!("it was not slow: {}", answer.shown())),
-        Ok(Ok(answer)) if answer.status == 200 => {}
-        Ok(Ok(answer)) => evidence.push(format!("the request in flight: {}", answer.shown())),
-        Ok(Err(error)) => evidence.push(format!("the request in flight: {error:#}")),
-        Err(_) => anyhow::bail!("asking for {}: the thread panicked", slow.request),
+    let mut accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
+    for _ in 0..TRIES {
+        let (answer, ended) = std::thread::scope(|scope| {
+            let request = scope.spawn(|| stage.get(&name, &slow.request, BEHIND_TLS));
+            std::thread::sleep(accepted);
+            let ended = (!request.is_finished()).then(|| stage.stop(&name));
+            (request.join(), ended)
+        });
+        let Ok(answer) = answer else {
+            anyhow::bail!("asking for {}: the thread panicked", slow.request)
+        };
+        let Some(ended) = ended else {
+            // The first one took longer, on a machine that was busier then.
+            accepted /= 2;
+            continue;
+        };
+        let ended = ended?;
+        let mut evidence = ended_well(stage, &ended);
+        match answer {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => evidence.push(format!("the request in flight: {}", answer.shown())),
+            Err(error) => evidence.push(format!("the request in flight: {error:#}")),
+        }
+        stage.remove(&name)?;
+        let seconds = ended.time.as_secs_f64();
+        let fact = format!("{seconds:.1} s, with a request in flight");
+        return Ok(Verdict::from_evidence(evidence, fact));
     }
     stage.remove(&name)?;
-    let seconds = ended.time.as_secs_f64();
-    Ok(Verdict::from_evidence(evidence, format!("{seconds:.1} s, with a request in flight")))
+    let evidence = vec![format!("{} is answered at once: it is not slow", slow.request)];
+    Ok(Verdict::from_evidence(evidence, String::new()))
 }
 
 pub(super) fn stop_web(stage: &Stage<'_>) -> Found {
