@@ -15,6 +15,10 @@ pub struct Build {
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
     pub dockerfile: String,
+    /// What the Dockerfile says.
+    pub text: String,
+    /// The folder that the engine is given as its build context.
+    pub context: PathBuf,
     /// The file that the engine is given: the Dockerfile, or its stages up to the target's and
     /// the labels as a last instruction; for a squash the target's stage has the instructions of
     /// those that it is made from.

@@ -60,7 +60,7 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     if plan.squash {
         words.push("--squash".into());
     }
-    words.push(".".into());
+    words.push(plan.context.display().to_string());
     let mut invocation = call(engine, words);
     invocation.env.extend(plan.env.iter().cloned());
     match engine.kind {

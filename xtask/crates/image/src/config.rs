@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use engine::Kind;
 use process::failure::{Exit, Failure, failure_help};
 use process::state::State;
+use source::content;
 use std::path::{Path, PathBuf};
 
 pub mod dev;
@@ -36,6 +37,8 @@ pub struct Config {
     pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
+    /// The bytes of a build context from which its largest files are told.
+    pub large: Option<u64>,
     /// What the image of a commit is called.
     pub tags: Rules,
     /// What `smoke-test` asks of this project.
@@ -117,10 +120,16 @@ pub fn python_base(version: &str) -> String {
 pub struct Workflow {
     /// Its top folder.
     pub top: PathBuf,
+    /// Where the files are that an image is made of: the top folder, or a copy of a commit.
+    pub root: PathBuf,
+    /// The commit that `root` is a copy of.
+    pub commit: Option<String>,
     /// What its `docker/image.toml` says.
     pub config: Config,
     /// What we keep there.
     pub state: State,
+    /// SHA-256 of that `docker/image.toml`, in hexadecimal.
+    pub sha256: String,
 }
 
 impl Workflow {
@@ -136,9 +145,21 @@ impl Workflow {
                 "run this inside a checkout of the workflow, or name one with -C DIR",
             )
         })?;
-        let config = read(&top)?;
-        let state = State::of(&top);
-        Ok(Workflow { top, config, state })
+        let text = text_of(&top.join(PATH))?;
+        let config = read(&top, &text)?;
+        let (state, sha256) = (State::of(&top), content::sha256(text.as_bytes()));
+        Ok(Workflow { root: top.clone(), top, commit: None, config, state, sha256 })
+    }
+
+    /// The same workflow as the commit `revision` has it, which was written to `root`.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when its `docker/image.toml` has mistakes, or isn't there.
+    pub fn at(self, revision: String, root: PathBuf) -> anyhow::Result<Workflow> {
+        let text = text_of(&root.join(PATH))?;
+        let config = read(&root, &text)?;
+        let sha256 = content::sha256(text.as_bytes());
+        Ok(Workflow { root, commit: Some(revision), config, sha256, ..self })
     }
 }
 
@@ -147,12 +168,12 @@ pub fn find_top(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(|above| above.join(PATH).is_file()).map(Path::to_path_buf)
 }
 
-/// Reads and checks `top`/docker/image.toml, and what the project asks of a smoke test.
+/// Checks the `text` of `top`/docker/image.toml, and reads what the project asks of a smoke test.
 ///
 /// # Errors
 /// [`Exit::Usage`] with one help line for every mistake in a file, in the order of its lines.
-pub fn read(top: &Path) -> anyhow::Result<Config> {
-    let mut config = parse(&text_of(&top.join(PATH))?).map_err(|found| mistakes(PATH, found))?;
+fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
+    let mut config = parse(text).map_err(|found| mistakes(PATH, found))?;
     let own = top.join(smoke::PATH);
     if own.is_file() {
         let added = smoke::add(config.smoke, &text_of(&own)?);
@@ -210,7 +231,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("services", &["postgres", "redis"]);
     file.only_keys("network", &["index_url", "debian_mirror"]);
-    file.only_keys("context", &["allow_secrets"]);
+    file.only_keys("context", &["allow_secrets", "large"]);
 
     let name = file.required("image", "name");
     if !name.is_empty() {
@@ -248,11 +269,14 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         }
     });
     let push = push::push(file, &image.name);
+    let prod = variant(file, "variant.prod", "docker/Dockerfile", Some("runtime"), Some("500 MB"));
+    let large = size(file, "context", "large", None);
     Config {
         image,
         app,
         engine,
-        prod: variant(file, "variant.prod", "docker/Dockerfile", Some("runtime"), Some("500 MB")),
+        large: large.or(prod.size_budget.map(|bytes| bytes / 2)),
+        prod,
         dev: variant(file, "variant.dev", "docker/Dockerfile.dev", None, None),
         services: Services {
             postgres: reference(file, "services", "postgres", "docker.io/library/postgres:16"),
@@ -314,20 +338,22 @@ fn variant(
         file.mistake(table, "python", "`base` and `python` exclude each other".into());
     }
     let default_base = python_base(python.as_deref().unwrap_or("3.12"));
-    let size_budget = file.string(table, "size_budget").or_else(|| budget.map(str::to_owned));
     Variant {
         dockerfile: file.string(table, "dockerfile").unwrap_or_else(|| dockerfile.to_owned()),
         target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
         base: reference(file, table, "base", &default_base),
-        size_budget: size_budget.and_then(|text| match bytes(&text) {
-            Some(bytes) => Some(bytes),
-            None => {
-                let message = format!("`{text}` is no size: a number and MB or MiB, as `500 MB`");
-                file.mistake(table, "size_budget", message);
-                None
-            }
-        }),
+        size_budget: size(file, table, "size_budget", budget),
     }
+}
+
+fn size(file: &mut raw::File<'_>, table: &str, key: &str, default: Option<&str>) -> Option<u64> {
+    let text = file.string(table, key).or_else(|| default.map(str::to_owned))?;
+    let size = bytes(&text);
+    if size.is_none() {
+        let message = format!("`{text}` is no size: a number and MB or MiB, as `500 MB`");
+        file.mistake(table, key, message);
+    }
+    size
 }
 
 fn reference(file: &mut raw::File<'_>, table: &str, key: &str, default: &str) -> String {

@@ -14,6 +14,7 @@ pub mod push;
 pub mod report;
 pub mod squash;
 pub mod standin;
+pub mod startable;
 pub mod stored;
 pub mod tags;
 pub mod verify;

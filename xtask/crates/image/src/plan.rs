@@ -12,6 +12,7 @@ use engine::{Engine, Kind, capability};
 use process::failure::{Exit, failure, failure_help};
 use process::files::Step;
 use process::state::State;
+use source::snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -67,8 +68,8 @@ pub struct Facts<'a> {
     pub index_variable: Option<&'static str>,
     /// The layer cache in a registry, where one can be used.
     pub layer_cache: Option<Cache>,
-    /// Top folder of the workflow.
-    pub top: &'a Path,
+    /// What we keep in the checkout.
+    pub state: &'a State,
     /// The folder that keeps cache mounts over all checkouts, and the user's id.
     pub cache: (PathBuf, u32),
 }
@@ -88,22 +89,24 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         capability::require(facts.engine, capability::Capability::SquashOwn)?;
     }
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
-    let state = State::of(facts.top);
+    let state = facts.state;
     let target = wishes.target.clone().or_else(|| settings.target.clone());
     let end = end(facts, target.as_deref(), &settings.dockerfile)?;
     let labels = labels(wishes, facts)?;
-    let mut prepare = prepare(facts, &state);
+    let mut prepare = prepare(facts, state);
     let own = state.folder.join("Dockerfile");
     let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
     let last = labels_in_file.then(|| label::instruction(&labels));
     let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
-    let whole = settings.dockerfile.clone();
+    let whole = snapshot::beside(state, &settings.dockerfile).display().to_string();
     let change = match (flat.filter(|_| wishes.squash), last) {
         (Some(mut lines), last) => {
             lines.extend(last);
             Some(Step::Lines { lines, file: own.clone() })
         }
-        (None, Some(last)) => Some(Step::Ending { whole, count: end, last, file: own.clone() }),
+        (None, Some(last)) => {
+            Some(Step::Ending { whole: whole.clone(), count: end, last, file: own.clone() })
+        }
         (None, None) => None,
     };
     let file = match change {
@@ -111,11 +114,13 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
             prepare.push(step);
             own.display().to_string()
         }
-        None => settings.dockerfile.clone(),
+        None => whole,
     };
     Ok(Build {
         variant,
         dockerfile: settings.dockerfile.clone(),
+        text: facts.dockerfile.clone(),
+        context: snapshot::tree(state),
         file,
         labels_in_file,
         target,
@@ -125,7 +130,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         build_args: build_args(wishes, &config.app, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().collect(),
-        secrets: secrets(wishes, facts, &state)?,
+        secrets: secrets(wishes, facts, state)?,
         no_cache: wishes.no_cache,
         squash: wishes.squash,
         layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),

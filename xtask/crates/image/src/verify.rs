@@ -44,10 +44,7 @@ pub fn build(
     runner: &Runner,
     log: &Path,
 ) -> anyhow::Result<Made> {
-    let path = workflow.top.join(&plan.dockerfile);
-    let text = std::fs::read_to_string(&path);
-    let text = text.with_context(|| format!("reading {}", plan.dockerfile))?;
-    let instructions = dockerfile::instructions(&text);
+    let instructions = dockerfile::instructions(&plan.text);
     let made = once(workflow, engine, plan, &instructions, runner, log)?;
     let stale = unexpected_labels(plan, &instructions, &made.0);
     let (image, ended) = match stale.as_slice() {
@@ -93,7 +90,6 @@ pub fn build(
 pub fn standing(
     engine: &Engine,
     plan: &Build,
-    dockerfile: &str,
     image_id: &str,
     size: &Size,
     runner: &Runner,
@@ -104,7 +100,7 @@ pub fn standing(
     }
     let image = inspect::image(&answer.stdout)?;
     let named = plan.references.iter().all(|name| has_name(&image, name));
-    let good = check(plan, &dockerfile::instructions(dockerfile), &image).is_ok()
+    let good = check(plan, &dockerfile::instructions(&plan.text), &image).is_ok()
         && check_budget(plan, size.bytes).is_ok();
     Ok((named && good).then_some(Made { image, size: size.clone(), built: false, cached_steps: 0 }))
 }

@@ -10,11 +10,15 @@ use std::path::{Component, Path};
 
 use anyhow::Context as _;
 
+use crate::content::Stat;
 use crate::ignore::{Folder, Ignore, RULES, Rule, Verdict};
 use process::failure::{Exit, failure, failure_help};
 
 /// The one ignore file that every engine reads.
 pub const IGNORE_FILE: &str = ".dockerignore";
+
+/// What this workflow keeps in a checkout, the copies of a build context among it: never part of one.
+const OWN: [&str; 2] = ["target", "xtask"];
 
 /// One file of the build context. Folders are not listed: they enter with their files, or empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub struct Explanation {
     pub path: String,
     /// False when nothing has this name; the verdict is then what would be decided.
     pub exists: bool,
+    /// A symbolic link above the path: it is copied itself, and nothing behind it.
+    pub behind: Option<String>,
     /// What `.dockerignore` decides about the path itself.
     pub verdict: Verdict,
     /// The files of the build context at or below the path.
@@ -111,33 +117,29 @@ fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
 /// [`Exit::Usage`] when the engines would not agree about a path, or cannot name it (control
 /// characters, not UTF-8); any failure to read a folder.
 pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
-    Ok(files_and_folders(root, ignore)?.0)
+    Ok(files_with_stats(root, ignore)?.into_iter().map(|(file, _)| file).collect())
 }
 
-/// As [`files`], and the folders that were read to find them: those of the build context, empty
-/// ones too, and some that only lead to one.
+/// As [`files`], each with what the file system said of it.
 ///
 /// # Errors
 /// As [`files`].
-pub fn files_and_folders(
+pub(crate) fn files_with_stats(
     root: &Path,
     ignore: &Ignore,
-) -> anyhow::Result<(Vec<ContextFile>, Vec<String>)> {
-    let (mut found, mut folders) = (Vec::new(), Vec::new());
-    let mut visit = |entry: Option<ContextFile>, path: &str, here: &Folder| {
+) -> anyhow::Result<Vec<(ContextFile, Stat)>> {
+    let mut found = Vec::new();
+    let mut visit = |entry: Option<(ContextFile, Stat)>, path: &str, here: &Folder| {
         let verdicts = RULES.map(|rule| ignore.included(here, rule));
         if let Some(other) = (1..RULES.len()).find(|&other| verdicts[other] != verdicts[0]) {
             return Err(disagreement(ignore, here, path, other));
         }
-        match entry {
-            Some(entry) => found.push(entry),
-            None => folders.push(path.to_owned()),
-        }
+        found.extend(entry);
         Ok(())
     };
     walk(root, ignore, &RULES, &mut Vec::new(), &Folder::default(), &mut visit)?;
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((found, folders))
+    found.sort_by(|a, b| a.0.path.cmp(&b.0.path));
+    Ok(found)
 }
 
 /// The paths that an engine which follows `rule` copies from `root`.
@@ -146,8 +148,8 @@ pub fn files_and_folders(
 /// When a folder can't be read.
 pub fn copied_by(rule: Rule, root: &Path, ignore: &Ignore) -> anyhow::Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
-    let mut visit = |entry: Option<ContextFile>, _: &str, _: &Folder| {
-        paths.extend(entry.map(|file| file.path));
+    let mut visit = |entry: Option<(ContextFile, Stat)>, _: &str, _: &Folder| {
+        paths.extend(entry.map(|(file, _)| file.path));
         Ok(())
     };
     walk(root, ignore, &[rule], &mut Vec::new(), &Folder::default(), &mut visit)?;
@@ -155,7 +157,7 @@ pub fn copied_by(rule: Rule, root: &Path, ignore: &Ignore) -> anyhow::Result<BTr
 }
 
 /// What [`walk`] calls.
-type Visit<'a> = dyn FnMut(Option<ContextFile>, &str, &Folder) -> anyhow::Result<()> + 'a;
+type Visit<'a> = dyn FnMut(Option<(ContextFile, Stat)>, &str, &Folder) -> anyhow::Result<()> + 'a;
 
 /// Calls `visit` for what is below the folder `path`, a folder before what it holds: with the entry
 /// when one of `rules` includes it (`None` for a folder), and with what `ignore` says at its path.
@@ -169,6 +171,10 @@ fn walk(
 ) -> anyhow::Result<()> {
     for name in names(&root.join(path.join("/")))? {
         path.push(name);
+        if path.len() == OWN.len() && path.iter().zip(OWN).all(|(name, own)| name == own) {
+            path.pop();
+            continue;
+        }
         let components: Vec<&str> = path.iter().map(String::as_str).collect();
         let here = ignore.below(above, &components);
         let joined = path.join("/");
@@ -190,7 +196,7 @@ fn walk(
 }
 
 /// What is at `path`, or `None` for a folder.
-fn entry(root: &Path, path: &str) -> anyhow::Result<Option<ContextFile>> {
+fn entry(root: &Path, path: &str) -> anyhow::Result<Option<(ContextFile, Stat)>> {
     let found = root.join(path).symlink_metadata().with_context(|| format!("reading {path:?}"))?;
     let kind = match found.file_type() {
         kind if kind.is_dir() => return Ok(None),
@@ -198,7 +204,8 @@ fn entry(root: &Path, path: &str) -> anyhow::Result<Option<ContextFile>> {
         kind if kind.is_file() => Kind::File,
         _ => Kind::Other,
     };
-    Ok(Some(ContextFile { path: path.to_owned(), bytes: found.len(), kind }))
+    let file = ContextFile { path: path.to_owned(), bytes: found.len(), kind };
+    Ok(Some((file, Stat::from(&found))))
 }
 
 fn check_name(path: &str) -> anyhow::Result<()> {
@@ -249,13 +256,19 @@ pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Expl
     if components.is_empty() {
         return Err(outside());
     }
+    let is_link = |path: &String| root.join(path).is_symlink();
+    let behind = (1..components.len()).map(|n| components[..n].join("/")).find(is_link);
     let path = components.join("/");
     let below = format!("{path}/");
     let mut files = files(root, ignore)?;
     files.retain(|file| file.path == path || file.path.starts_with(&below));
     Ok(Explanation {
         exists: root.join(&path).symlink_metadata().is_ok(),
-        verdict: ignore.verdict(&path),
+        verdict: match behind {
+            None => ignore.verdict(&path),
+            Some(_) => Verdict::default(),
+        },
+        behind,
         files,
         path,
     })
@@ -264,6 +277,13 @@ pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Expl
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Explanation { path, verdict, files, .. } = self;
+        if let Some(link) = &self.behind {
+            return write!(
+                f,
+                "{path}: not in the build context: {link} is a symbolic link; the link is copied, and \
+                 not what is behind it"
+            );
+        }
         let place = if verdict.included { "in" } else { "not in" };
         write!(f, "{path}: {place} the build context: ")?;
         match (verdict.line, &verdict.pattern) {

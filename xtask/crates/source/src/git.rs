@@ -4,14 +4,22 @@ use anyhow::Context as _;
 pub mod ancestry;
 mod changes;
 mod describe;
+mod expected;
+mod export;
+mod lfs;
 mod native;
 mod obstacle;
 mod program;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use crate::content::{Content, Format};
+use expected::Expected;
+pub use export::Exported;
 
 use process::failure::{Exit, failure, failure_help};
 
@@ -97,20 +105,27 @@ impl fmt::Display for ChangeKind {
     }
 }
 
-/// The build context that the checkout is compared with.
+/// The build context that the commit is compared with, as it was read.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Its root folder.
     pub root: &'a Path,
-    /// All files that enter it, relative to the root, with `/`.
-    pub files: &'a [String],
+    /// What is in all files that enter it, by their path below the root, with `/`.
+    pub files: &'a BTreeMap<String, Content>,
     /// Whether a path that does not exist would enter it.
     pub includes: &'a dyn Fn(&str) -> bool,
 }
 
+/// A file as a commit has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stored {
+    mode: u32,
+    id: String,
+}
+
 /// What is read from a repository before anything is compared with a context.
 #[derive(Debug, Default)]
-struct Facts {
+pub struct Facts {
     top: PathBuf,
     index: PathBuf,
     revision: String,
@@ -149,64 +164,222 @@ trait Source {
     fn facts(&self) -> anyhow::Result<Facts>;
     /// Top of the work tree and the index file.
     fn places(&self) -> (PathBuf, PathBuf);
+    /// Id of the commit that is read.
+    fn revision(&self) -> anyhow::Result<String>;
+    /// Where objects and what belongs to them are kept.
+    fn common(&self) -> anyhow::Result<PathBuf>;
+    /// Id of the commit that is checked out now.
+    fn now(&self) -> anyhow::Result<String>;
+    /// Lists all files and submodules of the commit, for [`Source::head`].
+    fn list(&mut self) -> anyhow::Result<()>;
+    /// All files and submodules of the commit, once they were listed.
+    fn head(&self) -> &HashMap<String, Stored>;
     /// Tracked paths that git says differ from HEAD.
     fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>>;
     fn in_index(&self, path: &str) -> bool;
-    fn in_head(&self, path: &str) -> bool;
-    /// Tracked files that git is told not to look at (assume-unchanged, skip-worktree).
-    fn hidden(&self) -> Vec<String>;
-    /// Which of the existing files really differ from HEAD; all are in HEAD.
-    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>>;
+    /// The permission to execute in the index, by path, where that of the files doesn't count
+    /// (`core.fileMode`).
+    fn executable(&self) -> Option<HashMap<String, bool>>;
+    /// What is in the objects with these ids, as far as they are here.
+    fn blobs(&self, ids: &[&str]) -> anyhow::Result<HashMap<String, Vec<u8>>>;
     /// Which of the untracked files git ignores.
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>>;
     /// Submodules in the index.
     fn submodules(&self) -> Vec<String>;
+    /// How it names objects.
+    fn format(&self) -> anyhow::Result<Format>;
 }
 
-/// Reads the checkout that `folder` is in, compared with the build context if there is one.
-pub fn read(folder: &Path, context: Option<&Context<'_>>) -> anyhow::Result<Checkout> {
-    let program = program::find(std::env::var_os("PATH").as_deref());
-    read_with(folder, context, program.as_deref())
+/// Reads the checkout that `folder` is in, without a build context.
+///
+/// # Errors
+/// As [`Repository::open`].
+pub fn read(folder: &Path) -> anyhow::Result<Checkout> {
+    let repository = Repository::open(folder, None, None)?;
+    repository.compare(repository.facts()?, None, &BTreeMap::new())
 }
 
-/// Like [`read`], with the `git` program for what libgit2 cannot read.
-fn read_with(
+/// How the repository that `folder` is in names objects, and the permission to execute of the files
+/// below `folder` where git doesn't look at that of the files (`core.fileMode`); not for a `commit`
+/// that is read without the work tree, which has been written with the right ones.
+///
+/// # Errors
+/// As [`Repository::open`].
+pub fn rules(
     folder: &Path,
-    context: Option<&Context<'_>>,
-    program: Option<&Path>,
-) -> anyhow::Result<Checkout> {
-    compare(open(folder, program)?.as_ref(), context, program)
+    commit: Option<&str>,
+) -> anyhow::Result<(Format, Option<HashMap<String, bool>>)> {
+    if let Ok(repository) = native::open(folder)?
+        && (commit.is_some() || native::looks_at_modes(&repository))
+    {
+        return Ok((Format::Sha1, None));
+    }
+    let repository = Repository::open(folder, Some(folder), commit)?;
+    let source = &repository.source;
+    let all = source.executable().filter(|_| commit.is_none());
+    let inside = |(path, executable): (String, bool)| {
+        Some((path.strip_prefix(&repository.below)?.to_owned(), executable))
+    };
+    Ok((source.format()?, all.map(|all| all.into_iter().filter_map(inside).collect())))
 }
 
-/// Compares what `source` says with the build context.
-fn compare(
-    source: &dyn Source,
-    context: Option<&Context<'_>>,
-    program: Option<&Path>,
-) -> anyhow::Result<Checkout> {
-    // The files of the tool's own folder must be those of the repository that names the version.
-    let (top, _) = source.places();
-    let below = context.map(|context| below(source, &top, context.root)).transpose()?;
-    let facts = source.facts()?;
-    let mut dirty = Vec::new();
-    let mut context_changes = Vec::new();
-    if let (Some(context), Some(below)) = (context, &below) {
-        context_changes = changes::of_context(source, &facts.changed, below, context, program)?;
-        dirty = changes::of_checkout(&facts.changed, below, context);
-    } else {
-        dirty.extend(facts.changed.iter().map(|(path, kind)| Change {
-            path: path.clone(),
-            kind: *kind,
-            in_context: false,
-        }));
-        dirty.sort();
+/// An open repository.
+pub struct Repository {
+    source: Box<dyn Source>,
+    program: Option<PathBuf>,
+    /// The build context's root below the top of the work tree, empty or with `/` at its end.
+    below: String,
+    /// Whether a commit was named: then it doesn't matter what is checked out.
+    fixed: bool,
+}
+
+impl Repository {
+    /// Opens the repository that `folder` is in, for a build context with the root `root`: at the
+    /// commit that is checked out, or at `commit`, which is read without the work tree.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] when there is none that can be read, it doesn't track what is in `root`, or it
+    /// has no such commit.
+    pub fn open(
+        folder: &Path,
+        root: Option<&Path>,
+        commit: Option<&str>,
+    ) -> anyhow::Result<Repository> {
+        let program = program::find(std::env::var_os("PATH").as_deref());
+        let source = open(folder, program.as_deref(), commit)?;
+        Repository::of(source, program, root, commit.is_some())
     }
+
+    fn of(
+        mut source: Box<dyn Source>,
+        program: Option<PathBuf>,
+        root: Option<&Path>,
+        fixed: bool,
+    ) -> anyhow::Result<Repository> {
+        if root.is_some() {
+            source.list()?;
+        }
+        let below = match root {
+            // The files of the tool's own folder must be those of the repository that names the
+            // version.
+            Some(root) => below(source.as_ref(), &source.places().0, root)?,
+            None => String::new(),
+        };
+        Ok(Repository { source, program, below, fixed })
+    }
+
+    /// Whether another commit than `revision` is checked out by now.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] when HEAD can't be read.
+    pub fn moved(&self, revision: &str) -> anyhow::Result<bool> {
+        Ok(!self.fixed && self.source.now()? != revision)
+    }
+
+    /// Id of the commit: the one that was named, or that was checked out when this was opened.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] when HEAD can't be read.
+    pub fn revision(&self) -> anyhow::Result<String> {
+        self.source.revision()
+    }
+
+    /// The files of the commit below `folder` of the build context, sorted.
+    pub fn tracked(&self, folder: &str) -> Vec<String> {
+        let prefix = format!("{}{folder}", self.below);
+        let files = self.source.head().iter().filter(|(_, file)| file.mode != GITLINK);
+        let paths = files.filter(|(path, _)| path.starts_with(&prefix));
+        let mut paths: Vec<String> =
+            paths.map(|(path, _)| path[self.below.len()..].to_owned()).collect();
+        paths.sort();
+        paths
+    }
+
+    /// Writes the files of the commit that are below the root of the build context into `folder`, as
+    /// a checkout under the committed attributes alone does.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] without the `git` program, or when the commit isn't all here.
+    pub fn export(&self, folder: &Path) -> anyhow::Result<Exported> {
+        export::commit(self.source.as_ref(), self.program.as_deref(), &self.below, folder)
+    }
+
+    /// What git itself says of the commit and the work tree.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] when something can't be read.
+    pub fn facts(&self) -> anyhow::Result<Facts> {
+        self.source.facts()
+    }
+
+    /// Compares the commit with the build context, and with files `beside` it that decide what is
+    /// built.
+    ///
+    /// # Errors
+    /// [`Exit::Git`] when something can't be read.
+    pub fn compare(
+        &self,
+        mut facts: Facts,
+        context: Option<&Context<'_>>,
+        beside: &BTreeMap<String, Content>,
+    ) -> anyhow::Result<Checkout> {
+        let source = self.source.as_ref();
+        let program = self.program.as_deref();
+        let below = self.below.as_str();
+        let files = context.into_iter().flat_map(|context| context.files).chain(beside);
+        let all =
+            || files.clone().map(|(path, content)| (format!("{below}{path}"), content)).collect();
+        let expected = Expected::of(source, &facts.top, &facts.revision, program, &all)?;
+        for (path, content) in beside {
+            let path = format!("{below}{path}");
+            let known = facts.changed.iter().any(|(other, _)| *other == path);
+            if let Some(kind) = expected.differs(&path, content).filter(|_| !known) {
+                facts.changed.push((path, kind));
+            }
+        }
+        let mut dirty = Vec::new();
+        let mut context_changes = Vec::new();
+        let changed = &facts.changed;
+        if let Some(context) = context {
+            context_changes =
+                changes::of_context(source, &expected, changed, below, context, program)?;
+            dirty = changes::of_checkout(changed, below, context);
+        } else {
+            dirty.extend(changed.iter().map(|(path, kind)| Change {
+                path: path.clone(),
+                kind: *kind,
+                in_context: false,
+            }));
+            dirty.sort();
+        }
+        let mut checkout =
+            checkout(facts, context.map(|context| context.root), dirty, context_changes);
+        let pointers = expected.pointers_left();
+        if let Some(first) = pointers.first() {
+            checkout.warnings.push(format!(
+                "{} in the build context {first}: run `git lfs pull`",
+                match pointers.len() {
+                    1 => "Git LFS has only a pointer for the file".to_owned(),
+                    n => format!("Git LFS has only pointers for {n} files, the first"),
+                }
+            ));
+        }
+        Ok(checkout)
+    }
+}
+
+fn checkout(
+    facts: Facts,
+    root: Option<&Path>,
+    dirty: Vec<Change>,
+    context_changes: Vec<Change>,
+) -> Checkout {
     let suffix = |differs| if differs { "-dirty" } else { "" };
     let describe = facts.describe + suffix(!facts.changed.is_empty());
     let version =
         describe.clone() + suffix(!context_changes.is_empty() && facts.changed.is_empty());
-    let (root, differing) = match context {
-        Some(context) => (context.root, &context_changes),
+    let (root, differing) = match root {
+        Some(root) => (root, &context_changes),
         None => (facts.top.as_path(), &dirty),
     };
     let created = changes::newest(root, differing, &facts.index).unwrap_or(facts.commit_time);
@@ -218,7 +391,7 @@ fn compare(
                 .to_owned(),
         );
     }
-    Ok(Checkout {
+    Checkout {
         top: facts.top,
         describe,
         version,
@@ -233,20 +406,24 @@ fn compare(
         context_changes,
         created,
         warnings,
-    })
+    }
 }
 
 /// libgit2 if it can read the repository of `folder`, else the program.
-fn open(folder: &Path, program: Option<&Path>) -> anyhow::Result<Box<dyn Source>> {
+fn open(
+    folder: &Path,
+    program: Option<&Path>,
+    commit: Option<&str>,
+) -> anyhow::Result<Box<dyn Source>> {
     let obstacle = match native::open(folder)? {
         Ok(repo) => match obstacle::find(&repo) {
-            None => return Ok(Box::new(native::Native::new(repo)?)),
+            None => return Ok(Box::new(native::Native::new(repo, commit)?)),
             Some(obstacle) => obstacle,
         },
         Err(obstacle) => obstacle,
     };
     match program {
-        Some(program) => Ok(Box::new(program::Program::open(program, folder)?)),
+        Some(program) => Ok(Box::new(program::Program::open(program, folder, commit)?)),
         None => Err(failure_help(
             Exit::Git,
             format!("reading the repository of {}: {obstacle}", folder.display()),
@@ -270,7 +447,7 @@ fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String>
     {
         let below = path.replace(std::path::MAIN_SEPARATOR, "/") + "/";
         let marker = format!("{below}docker/image.toml");
-        if source.in_head(&marker) || source.in_index(&marker) {
+        if source.head().contains_key(&marker) || source.in_index(&marker) {
             return Ok(below);
         }
     }
@@ -319,6 +496,14 @@ fn no_repository(folder: &Path) -> anyhow::Error {
         Exit::Git,
         format!("looking for a git repository: none holds {}", folder.display()),
         "run this inside a checkout, or make one with `git init` and `git commit`",
+    )
+}
+
+fn unknown(top: &Path, commit: &str) -> anyhow::Error {
+    failure_help(
+        Exit::Git,
+        format!("reading the commit {commit}: {} has none of that name", top.display()),
+        "`git log --all` lists them; `git fetch --tags` brings those of the remote",
     )
 }
 

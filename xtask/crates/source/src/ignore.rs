@@ -13,7 +13,14 @@ use process::failure::{Exit, Failure};
 pub struct Ignore {
     /// All patterns; comments and empty lines are gone.
     pub patterns: Vec<Pattern>,
+    /// The lines, from 0, between which patterns leave files out on purpose.
+    purpose: std::ops::Range<usize>,
 }
+
+/// The comment before the patterns that leave out what nobody misses, such as tests and secrets.
+pub const ON_PURPOSE: &str = "# section: on purpose";
+/// The comment before those that may take away what the project needs.
+pub const THE_REST: &str = "# section: the rest";
 
 /// What is decided about one path, and by which line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,14 +49,20 @@ pub enum Rule {
     Inherited,
 }
 
+impl Rule {
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 /// Every rule, in the order of [`Folder`]'s arrays.
 pub const RULES: [Rule; 3] = [Rule::Below, Rule::SameDepth, Rule::Inherited];
 
 /// What is known at one path and handed to the paths below it; [`Folder::default`] is the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
-    /// By [`Rule`], by pattern: whether the pattern holds below here. Empty at the root.
-    holds: [Vec<bool>; 3],
+    /// By pattern: whether it holds below here, a bit for each [`Rule`]. Empty at the root.
+    holds: Vec<u8>,
     /// By [`Rule`]: the index of the pattern that decides about this path.
     decides: [Option<usize>; 3],
 }
@@ -73,8 +86,11 @@ impl Ignore {
                 }
             }
         }
+        let at = |comment: &str| text.lines().position(|line| line.trim_end() == comment);
+        let begin = at(ON_PURPOSE).unwrap_or(usize::MAX);
+        let purpose = begin..at(THE_REST).filter(|end| *end > begin).unwrap_or(usize::MAX);
         match refused.len() {
-            0 => Ok(Ignore { patterns }),
+            0 => Ok(Ignore { patterns, purpose }),
             1 => Err(usage(format!("reading .dockerignore: {}", refused.remove(0)), Vec::new())),
             n => Err(usage(
                 format!("reading .dockerignore: {n} lines are not read alike by all engines"),
@@ -100,6 +116,11 @@ impl Ignore {
         }
     }
 
+    /// Whether the pattern on this line, from 1, leaves files out on purpose.
+    pub fn on_purpose(&self, line: usize) -> bool {
+        self.purpose.contains(&(line - 1))
+    }
+
     /// What is known at `path`, found from the root downwards.
     pub fn at(&self, path: &[&str]) -> Folder {
         (1..=path.len()).fold(Folder::default(), |above, n| self.below(&above, &path[..n]))
@@ -107,24 +128,29 @@ impl Ignore {
 
     /// What is known at `path`, from what is known at the folder that holds it.
     pub fn below(&self, above: &Folder, path: &[&str]) -> Folder {
-        let mut here = Folder::default();
+        let mut here = Folder { holds: vec![0; self.patterns.len()], decides: [None; RULES.len()] };
         for (index, pattern) in self.patterns.iter().enumerate() {
-            let held = |rule: Rule| above.holds[rule as usize].get(index).copied().unwrap_or(false);
+            let held = above.holds.get(index).copied().unwrap_or(0);
             let matches = pattern.matches(path);
+            if held == 0 && !matches {
+                continue;
+            }
             for rule in RULES {
+                let held = held & rule.bit() != 0;
                 let included = self.included(&here, rule);
                 let (counts, holds) = match rule {
-                    Rule::Below => (held(rule) || matches, held(rule) || matches),
-                    Rule::SameDepth => (
-                        held(rule) || matches,
-                        held(rule) || matches && pattern.components.len() == path.len(),
-                    ),
+                    Rule::Below => (held || matches, held || matches),
+                    Rule::SameDepth => {
+                        (held || matches, held || matches && pattern.components.len() == path.len())
+                    }
                     Rule::Inherited => {
-                        let counts = held(rule) || matches && pattern.reinclude != included;
+                        let counts = held || matches && pattern.reinclude != included;
                         (counts, counts)
                     }
                 };
-                here.holds[rule as usize].push(holds);
+                if holds {
+                    here.holds[index] |= rule.bit();
+                }
                 if counts {
                     here.decides[rule as usize] = Some(index);
                 }

@@ -2,7 +2,9 @@
 //! context, and the secrets that must not be among them.
 
 pub mod ci;
+pub mod content;
 pub mod context;
 pub mod git;
 pub mod ignore;
 pub mod secrets;
+pub mod snapshot;

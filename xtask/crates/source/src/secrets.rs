@@ -6,11 +6,9 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+use std::collections::BTreeMap;
 
-use crate::context::{ContextFile, Kind};
+use crate::content::Content;
 use crate::ignore::{Pattern, parse_line};
 use names::Named;
 use process::failure::{Exit, Failure, failure_help};
@@ -25,25 +23,21 @@ const LARGE: u64 = 1 << 20;
 /// So many files are named in a message.
 const SHOWN: usize = 20;
 
-/// Makes sure that nothing among `files`, which are the build context below `root`, looks like a
-/// secret. `allow` are patterns, as in `.dockerignore`, of files that are meant to be in the image.
+/// Makes sure that nothing among `contents`, by path, looks like a secret. `allow` are patterns, as in
+/// `.dockerignore`, of files that are meant to be in the image.
 ///
 /// A symbolic link is judged by its name, for no engine copies its target. No content is printed.
 ///
 /// # Errors
 /// [`Exit::Check`] with a help line for each file; [`Exit::Usage`] when a pattern of `allow` is
-/// in a form that `.dockerignore` refuses as well; when a file cannot be read.
-pub fn gate(root: &Path, files: &[ContextFile], allow: &[String]) -> anyhow::Result<()> {
+/// in a form that `.dockerignore` refuses as well.
+pub fn gate(contents: &BTreeMap<String, Content>, allow: &[String]) -> anyhow::Result<()> {
     let allow = allowed(allow)?;
-    let mut found = Vec::new();
-    for file in files {
-        if allow.iter().any(|pattern| holds(pattern, &file.path)) {
-            continue;
-        }
-        if let Some(reason) = judge(root, file)? {
-            found.push(format!("{}: {reason}", file.path));
-        }
-    }
+    let suspicious = contents.iter().filter_map(|(path, content)| {
+        let allowed = allow.iter().any(|pattern| holds(pattern, path));
+        content.suspicion.as_ref().filter(|_| !allowed).map(|reason| format!("{path}: {reason}"))
+    });
+    let found: Vec<String> = suspicious.collect();
     if found.is_empty() { Ok(()) } else { Err(refusal(found)) }
 }
 
@@ -77,21 +71,6 @@ pub fn holds(pattern: &Pattern, path: &str) -> bool {
     (1..=components.len()).any(|n| pattern.matches(&components[..n]))
 }
 
-/// Why `file` looks like a secret; `None` when it does not.
-fn judge(root: &Path, file: &ContextFile) -> anyhow::Result<Option<&'static str>> {
-    let question = Question::about(&file.path, file.bytes);
-    match file.kind {
-        Kind::Other => return Ok(Some("a socket, a pipe or a device")),
-        Kind::Symlink => return Ok(question.named.map(|named| named.reason)),
-        Kind::File => {}
-    }
-    let start = match question.needed() {
-        0 => Vec::new(),
-        length => read(root, &file.path, length)?,
-    };
-    Ok(question.answer(&start))
-}
-
 /// Whether a regular file is a secret.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
@@ -103,6 +82,11 @@ impl Question {
     /// The question about the file `path` of so many `bytes`.
     pub fn about(path: &str, bytes: u64) -> Question {
         Question { named: names::judge(path), bytes }
+    }
+
+    /// Why its name alone, which is all that a link has, looks like a secret.
+    pub fn of_name(self) -> Option<&'static str> {
+        self.named.map(|named| named.reason)
     }
 
     /// So many bytes from the beginning of the file are needed for an answer: none where its name
@@ -126,19 +110,6 @@ impl Question {
             Some(named) if needed == 0 || !content::only_certificates(start) => Some(named.reason),
             _ => content::judge(&start[..needed.min(HEAD as usize)]),
         }
-    }
-}
-
-/// At most `length` bytes from the beginning of the file `path`.
-fn read(root: &Path, path: &str, length: u64) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match File::open(root.join(path)).and_then(|file| file.take(length).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(failure_help(
-            Exit::Unexpected,
-            format!("checking the build context: reading {path}: {error}"),
-            "make the file readable, or exclude it in .dockerignore",
-        )),
     }
 }
 

@@ -161,6 +161,9 @@ pub struct Build {
     /// Build the development image
     #[arg(long)]
     pub dev: bool,
+    /// Build this commit from git, whatever the working tree holds
+    #[arg(long, value_name = "REV")]
+    pub commit: Option<String>,
     /// Install missing packages first, without asking (as `setup --yes`)
     #[arg(long)]
     pub setup: bool,
@@ -218,8 +221,20 @@ pub struct Label {
 #[derive(Args, Debug)]
 pub struct Context {
     /// Say why this path enters the build or doesn't
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", conflicts_with_all = ["snapshot", "commit"])]
     pub path: Option<PathBuf>,
+    /// Copy the build context to target/xtask/context, as `build` does before the engine runs
+    #[arg(long)]
+    pub snapshot: bool,
+    /// With the Dockerfile of the development image
+    #[arg(long, requires = "snapshot")]
+    pub dev: bool,
+    /// Read this commit from git, whatever the working tree holds
+    #[arg(long, value_name = "REV")]
+    pub commit: Option<String>,
+    /// Fail with exit code 10 if the snapshot is not this one
+    #[arg(long, value_name = "SHA256", requires = "snapshot")]
+    pub expect: Option<String>,
 }
 
 /// `cargo xtask setup`

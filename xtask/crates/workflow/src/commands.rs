@@ -2,13 +2,16 @@
 
 use anyhow::Context as _;
 use engine::lint::{self, Finding};
-use image::config::Workflow;
+use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
+use process::failure::{Exit, failure_help};
 use source::context::{self, ContextFile};
-use source::git::{self, Checkout};
+use source::git::Checkout;
 use source::ignore::Ignore;
+use source::snapshot::{self, Snapshot};
 use std::path::Path;
 
+mod at_commit;
 pub mod build;
 pub mod context_list;
 pub mod dev;
@@ -20,6 +23,30 @@ pub mod release;
 pub mod setup;
 pub mod smoke_test;
 pub mod squash;
+
+/// What an image is made of, and the commit it belongs to, both as they are at one moment; with `copy`
+/// in the folder that the engine is given, for which the caller holds the lock of the checkout.
+///
+/// # Errors
+/// As [`snapshot::take`]; [`Exit::Mismatch`] when `docker/image.toml` was changed since it was read.
+pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::Result<Snapshot> {
+    let Workflow { top, root, commit, state, .. } = workflow;
+    let taken = snapshot::take(&snapshot::Wanted {
+        top: root,
+        commit: commit.as_deref().map(|id| (id, top.as_path())),
+        beside: &[config::PATH, &variant.dockerfile],
+        allow: &workflow.config.allow_secrets,
+        large: workflow.config.large,
+        state,
+        copy,
+    })?;
+    let now = taken.beside.get(config::PATH).map(|content| &content.sha256);
+    if now == Some(&workflow.sha256) {
+        return Ok(taken);
+    }
+    let message = format!("reading {}: it was changed since this command began", config::PATH);
+    Err(failure_help(Exit::Mismatch, message, "run it again"))
+}
 
 /// The build context of the workflow at `top`.
 ///
@@ -34,26 +61,10 @@ pub fn build_context(top: &Path) -> anyhow::Result<(Ignore, Vec<ContextFile>)> {
 /// The state of the checkout, as git and the files of the build context tell it, and those files.
 ///
 /// # Errors
-/// As [`build_context`] and [`git::read`].
+/// As [`snapshot`].
 pub fn checkout(workflow: &Workflow) -> anyhow::Result<(Checkout, Vec<ContextFile>)> {
-    let (ignore, files) = build_context(&workflow.top)?;
-    let checkout = checkout_with(&workflow.top, &ignore, &files)?;
-    Ok((checkout, files))
-}
-
-/// As [`checkout`], for a build context that was listed before.
-///
-/// # Errors
-/// As [`git::read`].
-pub fn checkout_with(
-    top: &Path,
-    ignore: &Ignore,
-    files: &[ContextFile],
-) -> anyhow::Result<Checkout> {
-    let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
-    let includes = |path: &str| ignore.verdict(path).included;
-    let context = git::Context { root: top, files: &paths, includes: &includes };
-    git::read(top, Some(&context))
+    let taken = snapshot(workflow, &workflow.config.prod, false)?;
+    Ok((taken.checkout, taken.files))
 }
 
 /// What the project in `app/` lacks for its production image.
@@ -62,9 +73,9 @@ pub fn checkout_with(
 /// When the Dockerfile can't be read.
 pub fn lacks(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Lack>> {
     let file = &workflow.config.prod.dockerfile;
-    let text = std::fs::read_to_string(workflow.top.join(file));
+    let text = std::fs::read_to_string(workflow.root.join(file));
     let text = text.with_context(|| format!("reading {file}"))?;
-    let project = project::read(&workflow.top, &workflow.config.app.module, files);
+    let project = project::read(&workflow.root, &workflow.config.app.module, files);
     Ok(project::lacks(&project, &workflow.config, &text))
 }
 
@@ -77,7 +88,7 @@ pub fn lint(workflow: &Workflow) -> anyhow::Result<Vec<(String, Finding)>> {
     files.dedup();
     let mut all = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(workflow.top.join(file));
+        let text = std::fs::read_to_string(workflow.root.join(file));
         let text = text.with_context(|| format!("reading {file}"))?;
         all.extend(lint::lint(&text).into_iter().map(|finding| (file.clone(), finding)));
     }

@@ -54,7 +54,7 @@ pub(super) const TOOLS: &str = "tools";
 const COMPILE: &str = "compile";
 
 /// The groups that use one of the tools.
-pub(super) const NEEDED_BY: [&str; 15] = [
+pub(super) const NEEDED_BY: [&str; 16] = [
     "hadolint",
     "shellcheck",
     "actionlint",
@@ -67,6 +67,7 @@ pub(super) const NEEDED_BY: [&str; 15] = [
     "docker",
     "design",
     "broken-each",
+    "saves",
     "docker-more",
     "docker26",
     "podman5",
@@ -85,7 +86,7 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 26] = [
+pub(super) const GROUPS: [Group; 27] = [
     group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
@@ -136,23 +137,28 @@ pub(super) const GROUPS: [Group; 26] = [
     }),
     group("rootless", All, Docker, Some(301), rootless::run),
     group("browser", Browser, Second, None, browser),
-    group("design", Nightly, Second, Some(226), |b| {
+    group("design", Nightly, Second, Some(680), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, NIGHTLY))
     }),
-    group("broken-each", Nightly, Second, Some(481), |b| {
+    group("broken-each", Nightly, Second, Some(730), |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::each_check"]))
     }),
-    group("docker-more", Nightly, Docker, None, |b| {
+    group("saves", Nightly, Second, None, |b| {
+        let mut lab = b.podman()?;
+        lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
+        b.in_lab(lab, |b, lab| b.engine(lab, &["snapshot::saves"]))
+    }),
+    group("docker-more", Nightly, Docker, Some(1331), |b| {
         let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
     }),
     group("docker26", Nightly, Docker, Some(339), docker26),
-    group("podman5", Nightly, Podman, Some(1398), podman5::run),
-    group("arm64", Nightly, Second, None, arm64::run),
+    group("podman5", Nightly, Podman, Some(3200), podman5::run),
+    group("arm64", Nightly, Second, Some(1273), arm64::run),
 ];
 
 /// With the real-engine tests, which are compiled only for `--all`.

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// What is copied.
-const COPIED: [&str; 6] =
-    ["xtask/", "docker/", ".cargo/", "Cargo.toml", "Cargo.lock", ".dockerignore"];
+const COPIED: [&str; 7] =
+    ["xtask/", "docker/", ".cargo/", "Cargo.toml", "Cargo.lock", ".dockerignore", ".gitattributes"];
 
 /// The most lines of it that may be edited.
 const EDITED: usize = 15;

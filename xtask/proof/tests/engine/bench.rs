@@ -138,6 +138,22 @@ impl Repository {
         twin
     }
 
+    /// Runs a script of a dry run. What it starts with `cargo xtask` is this xtask: nothing is
+    /// compiled.
+    pub fn script(&self, text: &str) -> Ended {
+        use std::os::unix::fs::PermissionsExt as _;
+        let cargo = format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", program().display());
+        self.write("target/script/cargo", &cargo);
+        let file = self.path("target/script/cargo");
+        fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+        self.write("target/script/script.sh", text);
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", self.path("target/script").display());
+        let mut command = Command::new("sh");
+        command.arg(self.path("target/script/script.sh")).current_dir("/").env("PATH", path);
+        command.stdin(Stdio::null()).output().unwrap().into()
+    }
+
     pub fn xtask(&self, words: &[&str]) -> Ended {
         self.command(words).output().unwrap().into()
     }

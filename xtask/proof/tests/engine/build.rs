@@ -2,7 +2,6 @@
 
 use super::bench::{Repository, changes, label, on_podman};
 use serde_json::{Value, json};
-use std::process::Command;
 
 #[test]
 fn the_image_is_what_the_design_asks_for_on_every_engine() {
@@ -186,8 +185,7 @@ fn a_label_that_nobody_asks_for_is_gone() {
     let script = repository.xtask(&[&["build", "--dry-run"], &target[..]].concat()).good();
     let script = script.replace(" --iidfile ", " --label team=theirs --iidfile ");
     assert!(script.contains("team=theirs"), "{script}");
-    let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    repository.script(&script).good();
     let ours = build(&[]);
     assert_eq!(ours["labels"].get("team"), None);
     // Then all of it is cached again.
@@ -228,12 +226,14 @@ fn the_script_of_a_dry_run_makes_the_same_image() {
     let shown = repository.xtask(&["build", "--dry-run", "--label", "team=it's ours"]);
     let image = Repository::local("prod");
     repository.engine(&["image", "rm", &image]).good();
-    let script = repository.path("target/script.sh");
-    std::fs::write(&script, shown.good()).unwrap();
-    let ended = Command::new("sh").arg(script).current_dir("/").output().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let shown = shown.good();
+    repository.script(&shown).good();
     let id = repository.inspect(&image)["Id"].as_str().unwrap().replace("sha256:", "");
     assert_eq!(report["image_id"], json!(format!("sha256:{id}")));
+    // It is the script of these files and no others.
+    repository.write("app/new.py", "");
+    let ended = repository.script(&shown);
+    assert!(ended.code == Some(10) && ended.err.contains("a file was changed"), "{}", ended.err);
 }
 
 #[test]

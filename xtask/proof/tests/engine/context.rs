@@ -4,15 +4,12 @@ use super::bench::Repository;
 use super::smoke::smoke;
 
 /// Secrets as they lie around in real projects.
-const PLANTED: [&str; 40] = [
+const PLANTED: [&str; 37] = [
     ".env",
     ".env.local",
     ".env.production",
     "prod.env",
     "server.key",
-    "server.pem",
-    "ca.crt",
-    "site.cert",
     "id_rsa",
     "id_ed25519",
     "id_ecdsa.pub",
@@ -72,6 +69,11 @@ fn no_planted_secret_is_in_the_image_and_one_let_in_stops_the_build() {
         // Nothing was sent: the engine was not even called.
         assert!(!ended.err.contains("$ "), "{}", ended.err);
     }
+    // Certificates are public, and what isn't one has no business in such a file.
+    repository.write(".dockerignore", &ignore);
+    repository.write("app/server.pem", "canary-in-a-secret\n");
+    let ended = repository.xtask(&["build"]);
+    assert!(ended.code == Some(8) && ended.err.contains("app/server.pem"), "{}", ended.err);
 }
 
 /// The certificates that a build trusts, and every `--secret`, leave nothing behind.

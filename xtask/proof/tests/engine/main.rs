@@ -23,6 +23,7 @@ mod program;
 mod readme;
 mod size;
 mod smoke;
+mod snapshot;
 mod squash;
 #[path = "../it/transcript.rs"]
 mod transcript;

@@ -130,6 +130,21 @@ fn a_clean_shows_first_and_removes_only_what_is_ours_and_unused() {
     assert!(all.out.contains("podman image rm localhost/senex_trader:prod\n"), "{}", all.out);
 }
 
+/// What builds keep of the build context, also what a killed one left.
+#[test]
+fn a_clean_takes_the_snapshot_along() {
+    let checkout = with_images();
+    assert_eq!(checkout.run(&["context", "--snapshot"]).code, Some(0));
+    checkout.write("target/xtask/commit-1/whole/app/a.py", "");
+    let kept =
+        ["commit-1", "context", "files"].map(|name| checkout.path("target/xtask").join(name));
+    let commands = kept.each_ref().map(|path| format!("rm -r {}\n", path.display())).concat();
+    let dry = checkout.run(&["clean", "--dry-run"]);
+    assert!(dry.out.ends_with(&commands) && kept.iter().all(|path| path.exists()), "{}", dry.out);
+    assert_eq!(checkout.run(&["clean"]).code, Some(0));
+    assert!(!kept.iter().any(|path| path.exists()));
+}
+
 #[test]
 fn what_another_checkout_made_stays_unless_it_is_asked_for() {
     let checkout = with_images();

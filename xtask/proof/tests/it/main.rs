@@ -3,6 +3,7 @@
 mod checkout;
 mod ci;
 mod command_line;
+mod commit;
 mod compose;
 mod ended;
 mod fake_docker;

@@ -101,9 +101,6 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
     let repository = &scene.repository;
     scene.refused(&[], 3, &["error: releasing this commit: no git tag of this commit names"]);
     repository.git(&["tag", "v1.0.0"]);
-    repository.write("app/new.py", "");
-    scene.refused(&[], 3, &["files of the image that are in no commit: app/new.py", "--snapshot"]);
-    std::fs::remove_file(repository.path("app/new.py")).unwrap();
     scene.refused(&[], 3, &["the base could only be a stand-in", "--allow-standin"]);
     assert_eq!(scene.registry.tags(NAME), "");
     let script = scene.release(&["--allow-standin", "--dry-run"]).good();
@@ -113,9 +110,19 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
     assert!(rest.contains(&push) && rest.contains(" --tag 1.0.0 "), "{script}");
     assert_eq!(scene.registry.tags(NAME), "");
 
+    // Neither what is there beside the commit nor a broken Dockerfile is part of it.
+    repository.write("app/new.py", "");
+    let dockerfile = repository.read("docker/Dockerfile");
+    repository.write("docker/Dockerfile", "broken");
+    let note = "the changes of the working tree: app/new.py, docker/Dockerfile\n";
+    assert!(scene.release(&["--allow-standin", "--dry-run"]).err.contains(note));
     let variables = repository.path("target/release.env");
     let file = format!("--metadata-file={}", variables.display());
     let record = scene.released(&[&file]);
+    let own = ["test", "!", "-e", "/app/new.py"];
+    repository.run(text(&record["image_id"]), &own).good();
+    std::fs::remove_file(repository.path("app/new.py")).unwrap();
+    repository.write("docker/Dockerfile", &dockerfile);
     let short = repository.git(&["rev-parse", "--short=12", "HEAD"]);
     let sha = format!("sha-{short}");
     let names: Vec<String> = tags(&record).into_iter().map(|(tag, _)| tag).collect();
@@ -165,7 +172,7 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
 }
 
 #[test]
-fn a_checkout_that_changes_meanwhile_is_noticed_and_nothing_is_pushed() {
+fn what_happens_to_the_checkout_meanwhile_is_not_released() {
     let scene = Scene::new();
     let repository = &scene.repository;
     repository.edit("docker/Dockerfile", "EXPOSE 8000\n", "RUN sleep 6\nEXPOSE 8000\n");
@@ -173,11 +180,14 @@ fn a_checkout_that_changes_meanwhile_is_noticed_and_nothing_is_pushed() {
     repository.git(&["tag", "v1.0.0"]);
     let mut release = scene.begin(&["--allow-standin"]);
     release.wait_for("RUN sleep 6");
-    repository.git(&["commit", "--quiet", "--allow-empty", "--message", "meanwhile"]);
+    repository.write("app/manage.py", "broken");
+    repository.commit("meanwhile");
     let (code, err) = release.end();
-    assert_eq!(code, Some(10), "{err}");
-    assert!(err.contains("comparing the checkout with what was begun: HEAD was "), "{err}");
-    assert_eq!(scene.registry.tags(NAME), "");
+    assert_eq!(code, Some(0), "{err}");
+    let (record, id) = (scene.record("1.0.0"), repository.git(&["rev-parse", "HEAD~1"]));
+    assert_eq!(text(&record["revision"]), id);
+    let own = ["grep", "-q", "broken", "/app/manage.py"];
+    assert_eq!(repository.run(text(&record["image_id"]), &own).code, Some(1));
 }
 
 /// A release that runs.

@@ -28,14 +28,6 @@ pub struct Facts<'a> {
 pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
     let Facts { checkout, identity, .. } = facts;
     let mut all = Vec::new();
-    if !checkout.dirty.is_empty() {
-        all.push(format!("tracked files differ from the commit: {}", paths(&checkout.dirty)));
-    }
-    let dirty = |change: &&Change| !checkout.dirty.iter().any(|other| other.path == change.path);
-    let context: Vec<Change> = checkout.context_changes.iter().filter(dirty).cloned().collect();
-    if !context.is_empty() {
-        all.push(format!("files of the image that are in no commit: {}", paths(&context)));
-    }
     let pipeline = facts.ci.and_then(|ci| ci.pipeline.as_ref());
     let elsewhere = match pipeline {
         // What the pipeline says doesn't hold for what is checked out, or git knows better.
@@ -68,6 +60,20 @@ pub fn platform(facts: &Facts<'_>) -> Option<String> {
     let asked = facts.asked_platform.filter(|asked| *asked != facts.platform)?;
     let own = facts.platform;
     Some(format!("XTASK_PLATFORM asks for {asked}, and this engine runs {own}"))
+}
+
+/// What is told of a working tree with changes: the commit is what is released.
+pub fn left_out(checkout: &Checkout) -> Option<String> {
+    let mut all = checkout.dirty.clone();
+    all.extend(checkout.context_changes.iter().cloned());
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all.dedup_by(|a, b| a.path == b.path);
+    (!all.is_empty()).then(|| {
+        format!(
+            "note: releasing the commit, without the changes of the working tree: {}",
+            paths(&all)
+        )
+    })
 }
 
 fn paths(changes: &[Change]) -> String {

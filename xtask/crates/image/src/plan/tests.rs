@@ -3,6 +3,7 @@
 use super::*;
 use engine::words;
 use expect_test::{Expect, expect};
+use std::sync::LazyLock;
 
 fn config() -> Config {
     crate::config::parse(include_str!("../../../../../docker/image.toml")).unwrap()
@@ -10,6 +11,11 @@ fn config() -> Config {
 
 fn base() -> Base {
     Base { reference: "docker.io/library/python:3.12-slim-bookworm".into(), ..Base::default() }
+}
+
+fn state() -> &'static State {
+    static STATE: LazyLock<State> = LazyLock::new(|| State::of(Path::new("/top")));
+    &STATE
 }
 
 fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
@@ -28,7 +34,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
         proxies: Vec::new(),
         index_variable: None,
         layer_cache: None,
-        top: Path::new("/top"),
+        state: state(),
         cache: (PathBuf::from("/cache"), 1000),
     }
 }
@@ -38,7 +44,7 @@ fn check(kind: Kind, wishes: &Wishes, change: impl FnOnce(&mut Facts<'_>), expec
     let mut facts = facts(&engine, &config);
     change(&mut facts);
     let text = match build(wishes, &facts) {
-        Ok(plan) => words::script(&engine, &plan, facts.top, &[]),
+        Ok(plan) => words::script(&engine, &plan, Path::new("/top"), &[]),
         Err(error) => format!("{error:#} {:?}", process::failure::describe(&error)),
     };
     expected.assert_eq(&text);
@@ -58,8 +64,8 @@ fn the_production_image_on_podman() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 172 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id .
+            { head -n 175 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
         "#]],
@@ -73,15 +79,15 @@ fn the_production_image_on_docker() {
         &Wishes::default(),
         |_| {},
         &expect![[r#"
-        set -eu
-        cd /top
-        mkdir -p /top/target/xtask/tmp /cache
-        rm -f /top/target/xtask/image-id
-        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id .
-        image=$(cat /top/target/xtask/image-id)
-        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
-        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
-    "#]],
+            set -eu
+            cd /top
+            mkdir -p /top/target/xtask/tmp /cache
+            rm -f /top/target/xtask/image-id
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            image=$(cat /top/target/xtask/image-id)
+            DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
+            DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
+        "#]],
     );
 }
 
@@ -93,14 +99,14 @@ fn the_development_image_of_a_changed_tree() {
         &wishes,
         |facts| facts.changed = true,
         &expect![[r#"
-        set -eu
-        cd /top
-        mkdir -p /top/target/xtask/tmp /cache
-        rm -f /top/target/xtask/image-id
-        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile.dev --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id .
-        image=$(cat /top/target/xtask/image-id)
-        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:dev
-    "#]],
+            set -eu
+            cd /top
+            mkdir -p /top/target/xtask/tmp /cache
+            rm -f /top/target/xtask/image-id
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile.dev --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            image=$(cat /top/target/xtask/image-id)
+            DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:dev
+        "#]],
     );
 }
 
@@ -136,8 +142,8 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 125 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache .
+            { head -n 125 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
         "#]],
@@ -163,8 +169,8 @@ fn a_closed_network() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 172 docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
+            { head -n 175 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
         "#]],
@@ -174,15 +180,15 @@ fn a_closed_network() {
         &Wishes::default(),
         change,
         &expect![[r#"
-        set -eu
-        cd /top
-        mkdir -p /top/target/xtask/tmp /cache
-        rm -f /top/target/xtask/image-id
-        DOCKER_BUILDKIT=1 docker build --progress=plain --file docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg HTTPS_PROXY --build-arg no_proxy --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id .
-        image=$(cat /top/target/xtask/image-id)
-        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
-        DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
-    "#]],
+            set -eu
+            cd /top
+            mkdir -p /top/target/xtask/tmp /cache
+            rm -f /top/target/xtask/image-id
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg HTTPS_PROXY --build-arg no_proxy --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            image=$(cat /top/target/xtask/image-id)
+            DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
+            DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
+        "#]],
     );
 }
 
@@ -275,7 +281,7 @@ fn only_podman_makes_one_layer_above_the_base() {
         anyhow::Ok(words::script(&engine, &plan, Path::new("/top"), &[]))
     };
     let script = squash(Kind::Podman).unwrap();
-    assert!(script.contains(" --squash .\n"), "{script}");
+    assert!(script.contains(" --squash /top/target/xtask/context/tree\n"), "{script}");
     // Podman squashes one stage at a time: the last one is made from no other.
     assert!(script.contains(" --file /top/target/xtask/Dockerfile "), "{script}");
     assert_eq!(script.matches("'FROM ${BASE_IMAGE} AS ").count(), 2, "{script}");

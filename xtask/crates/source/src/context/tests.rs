@@ -26,15 +26,11 @@ const NEVER: &[(&str, &[&str])] = &[
     ("*.so", &["a.so", "a.cpython-312-x86_64-linux-gnu.so"]),
     (".Python", &[".Python"]),
     ("venv/", &["venv/bin/python"]),
-    ("env/", &["env/bin/python"]),
     ("ENV/", &["ENV/bin/python"]),
     (".venv", &[".venv/bin/python"]),
     ("*.log", &["a.log", ".log"]),
     ("db.sqlite3", &["db.sqlite3"]),
     ("db.sqlite3-journal", &["db.sqlite3-journal"]),
-    ("staticfiles/", &["staticfiles/a.css"]),
-    ("media/", &["media/a.jpg"]),
-    ("logs/", &["logs/a"]),
     ("celerybeat-schedule*", &["celerybeat-schedule", "celerybeat-schedule.db"]),
     (".vscode/", &[".vscode/settings.json"]),
     (".idea/", &[".idea/a.xml"]),
@@ -46,11 +42,7 @@ const NEVER: &[(&str, &[&str])] = &[
     (".gitattributes", &[".gitattributes"]),
     (".dockerignore", &[".dockerignore"]),
     ("Dockerfile*", &["Dockerfile", "Dockerfile.dev"]),
-    ("docker-compose*.yml", &["docker-compose.yml", "docker-compose.dev.yml"]),
-    ("compose*.yaml", &["compose.yaml", "compose.prod.yaml"]),
     (".env*", &[".env", ".env.local", ".envrc"]),
-    ("*.md", &["README.md"]),
-    ("docs/", &["docs/a.rst"]),
     (".pytest_cache/", &[".pytest_cache/v/cache"]),
     (".coverage", &[".coverage"]),
     ("htmlcov/", &["htmlcov/a.html"]),
@@ -60,9 +52,6 @@ const NEVER: &[(&str, &[&str])] = &[
     (".github/", &[".github/workflows/a.yml"]),
     (".gitlab-ci.yml", &[".gitlab-ci.yml"]),
     ("*.key", &["a.key"]),
-    ("*.pem", &["a.pem"]),
-    ("*.cert", &["a.cert"]),
-    ("*.crt", &["a.crt"]),
     ("secrets/", &["secrets/a"]),
     (".DS_Store", &[".DS_Store"]),
     ("Thumbs.db", &["Thumbs.db"]),
@@ -76,8 +65,6 @@ const NEVER: &[(&str, &[&str])] = &[
     (".nox/", &[".nox/a"]),
     ("*.egg-info/", &["a.egg-info/PKG-INFO"]),
     (".gitmodules", &[".gitmodules"]),
-    ("docker-compose*.yaml", &["docker-compose.yaml"]),
-    ("compose*.yml", &["compose.yml", "compose.dev.yml"]),
     ("tests", &["tests/a.py", "tests.py", "test_a.py", "conftest.py"]),
 ];
 
@@ -236,6 +223,11 @@ fn explanations_name_the_deciding_line() {
         assert_eq!(told(Path::new(path)), words);
     }
     assert_eq!(told(&root.join("app/a")), told(Path::new("app/a")));
+    std::os::unix::fs::symlink("d", root.join("app/link")).unwrap();
+    let behind = "app/link/b: not in the build context: app/link is a symbolic link; the link is \
+                  copied, and not what is behind it";
+    assert_eq!(told(Path::new("app/link/b")), behind);
+    assert!(told(Path::new("app/link")).starts_with("app/link: in the build context: "));
     for outside in ["", ".", "..", "app/..", "../x", "/", "/x"] {
         let error = explain(root, &ignore, Path::new(outside)).expect_err(outside);
         assert_eq!(describe(&error).0, Exit::Usage);
@@ -258,6 +250,30 @@ fn the_design_s_list_stays_out_at_every_depth() {
             }
         }
     }
+}
+
+/// Those of the design's list that would take source that git tracks: a Django app may be called logs,
+/// and mail templates may be Markdown.
+#[test]
+fn what_may_be_source_stays_out_at_the_top_of_the_application_only() {
+    for name in ["env/a", "staticfiles/a.css", "media/a.ttf", "logs/models.py", "compose.dev.yaml"]
+    {
+        let deep = format!("app/trading/{name}");
+        let folder = tree(OURS, &[format!("app/{name}"), deep.clone()]);
+        assert_eq!(listed(folder.path()).unwrap(), [deep]);
+    }
+    for name in ["README.md", "docs/a.rst", "ca.crt", "site.cert", "chain.pem"] {
+        let both = ["app", "app/trading"].map(|folder| format!("{folder}/{name}"));
+        assert_eq!(listed(tree(OURS, &both).path()).unwrap(), both);
+    }
+}
+
+/// Else each build would copy the copies of the one before.
+#[test]
+fn what_the_workflow_keeps_is_never_in() {
+    let folder = tree("a\n", &["target/xtask/context/tree/b", "target/b", "app/target/xtask/c"]);
+    let found = listed(folder.path()).unwrap();
+    assert_eq!(found, [".dockerignore", "app/target/xtask/c", "target/b"]);
 }
 
 /// What the Dockerfiles copy from the context, without a slash at the end.

@@ -1,9 +1,12 @@
 //! Compares the build context with the commit, and dates what differs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use super::expected::Expected;
 use super::{Change, ChangeKind, Context, Source};
+use crate::content::Content;
 
 /// Whether there is a file or link, not a folder.
 fn is_file(path: &Path) -> bool {
@@ -16,14 +19,13 @@ pub(super) fn of_checkout(
     below: &str,
     context: &Context<'_>,
 ) -> Vec<Change> {
-    let files: HashSet<&str> = context.files.iter().map(String::as_str).collect();
     let mut all: Vec<Change> = changed
         .iter()
         .map(|(path, kind)| match path.strip_prefix(below) {
             Some(path) => Change {
                 path: path.to_owned(),
                 kind: *kind,
-                in_context: files.contains(path)
+                in_context: context.files.contains_key(path)
                     || !is_file(&context.root.join(path)) && (context.includes)(path),
             },
             None => Change { path: outside(path, below), kind: *kind, in_context: false },
@@ -48,55 +50,31 @@ fn outside(path: &str, below: &str) -> String {
 /// gone. `below` is the context's root below the top.
 pub(super) fn of_context(
     source: &dyn Source,
+    expected: &Expected<'_>,
     changed: &[(String, ChangeKind)],
     below: &str,
     context: &Context<'_>,
     program: Option<&Path>,
 ) -> anyhow::Result<Vec<Change>> {
     let mut kinds: BTreeMap<String, ChangeKind> = BTreeMap::new();
-    let files: HashSet<&str> = context.files.iter().map(String::as_str).collect();
     let submodules = source.submodules();
-    let mut inside: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-
-    // Git's suspects, and what git is told not to look at: the only files that need a real look.
-    let suspects: BTreeSet<String> =
-        changed.iter().map(|(path, _)| path.clone()).chain(source.hidden()).collect();
-    let mut doubtful = Vec::new();
-    for path in &suspects {
-        let Some(name) = path.strip_prefix(below) else { continue };
-        if submodules.contains(path) {
-            let holds = |file: &&str| file.strip_prefix(name).is_some_and(|f| f.starts_with('/'));
-            if files.iter().any(holds) || (context.includes)(name) {
-                kinds.insert(name.to_owned(), ChangeKind::Modified);
-            }
-        } else if files.contains(name) {
-            if source.in_head(path) {
-                doubtful.push(path.clone());
-            } else if source.in_index(path) {
-                kinds.insert(name.to_owned(), ChangeKind::Added);
-            }
-        } else if source.in_head(path)
-            && !is_file(&context.root.join(name))
-            && (context.includes)(name)
-        {
-            kinds.insert(name.to_owned(), ChangeKind::Deleted);
-        }
-    }
-    for (path, kind) in source.compare(&doubtful)? {
-        kinds.insert(path[below.len()..].to_owned(), kind);
-    }
-
-    // What git does not track.
+    let mut inside: BTreeMap<&str, BTreeMap<String, Content>> = BTreeMap::new();
     let mut new = Vec::new();
-    for name in context.files {
-        let path = format!("{below}{name}");
+    for (name, content) in context.files {
+        let path =
+            if below.is_empty() { Cow::from(name) } else { Cow::from(format!("{below}{name}")) };
         let within = |module: &&String| {
             path.strip_prefix(module.as_str()).is_some_and(|rest| rest.starts_with('/'))
         };
         if let Some(module) = submodules.iter().find(within) {
-            inside.entry(module).or_default().push(path[module.len() + 1..].to_owned());
-        } else if !source.in_index(&path) && !source.in_head(&path) {
-            new.push(path);
+            let name = path[module.len() + 1..].to_owned();
+            inside.entry(module).or_default().insert(name, content.clone());
+        } else {
+            match expected.differs(&path, content) {
+                None => {}
+                Some(ChangeKind::Untracked) => new.push(path.into_owned()),
+                Some(kind) => drop(kinds.insert(name.clone(), kind)),
+            }
         }
     }
     let ignored: HashSet<String> = source.ignored(&new)?.into_iter().collect();
@@ -105,7 +83,24 @@ pub(super) fn of_context(
             if ignored.contains(&path) { ChangeKind::Ignored } else { ChangeKind::Untracked };
         kinds.insert(path[below.len()..].to_owned(), kind);
     }
-
+    let names: HashSet<&str> = context.files.keys().map(String::as_str).collect();
+    for path in source.head().keys().filter(|path| !submodules.contains(path)) {
+        if let Some(name) = path.strip_prefix(below)
+            // Whatever is there by now: what was read is what the image is made of.
+            && !names.contains(name)
+            && (context.includes)(name)
+        {
+            kinds.insert(name.to_owned(), ChangeKind::Deleted);
+        }
+    }
+    for (path, _) in changed.iter().filter(|(path, _)| submodules.contains(path)) {
+        let Some(name) = path.strip_prefix(below) else { continue };
+        let holds =
+            |file: &String| file.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+        if context.files.keys().any(holds) || (context.includes)(name) {
+            kinds.insert(name.to_owned(), ChangeKind::Modified);
+        }
+    }
     for (module, files) in inside {
         let name = module.strip_prefix(below).unwrap_or(module);
         for (path, kind) in of_submodule(source, name, module, &files, context, program)? {
@@ -120,19 +115,23 @@ fn of_submodule(
     source: &dyn Source,
     name: &str,
     module: &str,
-    files: &[String],
+    files: &BTreeMap<String, Content>,
     context: &Context<'_>,
     program: Option<&Path>,
 ) -> anyhow::Result<Vec<(String, ChangeKind)>> {
     let folder = source.places().0.join(module);
     let prefixed = |path: &str| format!("{name}/{path}");
     if !folder.join(".git").exists() {
-        return Ok(files.iter().map(|f| (prefixed(f), ChangeKind::Untracked)).collect());
+        return Ok(files.keys().map(|f| (prefixed(f), ChangeKind::Untracked)).collect());
     }
-    let source = super::open(&folder, program)?;
+    let mut source = super::open(&folder, program, None)?;
+    source.list()?;
     let includes = |path: &str| (context.includes)(&prefixed(path));
     let context = Context { root: &folder, files, includes: &includes };
-    let changes = of_context(source.as_ref(), &source.changed()?, "", &context, program)?;
+    let source = source.as_ref();
+    let all = || files.iter().map(|(path, content)| (path.clone(), content)).collect();
+    let expected = Expected::of(source, &folder, &source.now()?, program, &all)?;
+    let changes = of_context(source, &expected, &source.changed()?, "", &context, program)?;
     Ok(changes.into_iter().map(|change| (prefixed(&change.path), change.kind)).collect())
 }
 

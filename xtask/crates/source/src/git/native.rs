@@ -1,16 +1,16 @@
 //! Reads a repository with libgit2.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use git2::{
-    Delta, DiffOptions, ErrorCode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag,
-    ObjectType, Oid, Repository, RepositoryOpenFlags, Status, StatusOptions, Tree,
+    ErrorCode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag, ObjectType, Oid,
+    Repository, RepositoryOpenFlags, Status, StatusOptions, Tree,
 };
 
 use super::describe::{Tags, describe};
-use super::{ChangeKind, Facts, GITLINK, Source};
+use super::{ChangeKind, Facts, Format, GITLINK, Source, Stored};
 
 /// Opens the repository of `folder`; the inner error says why libgit2 cannot read it.
 pub(super) fn open(folder: &Path) -> anyhow::Result<Result<Repository, String>> {
@@ -31,25 +31,24 @@ pub(super) struct Native {
     repo: Repository,
     index: Index,
     head: Oid,
+    /// All files of that commit.
+    files: HashMap<String, Stored>,
+    /// Whether the commit was named, and the work tree doesn't matter.
+    fixed: bool,
 }
 
 impl Native {
-    pub(super) fn new(repo: Repository) -> anyhow::Result<Self> {
+    pub(super) fn new(repo: Repository, commit: Option<&str>) -> anyhow::Result<Self> {
         let top = repo.workdir().unwrap_or(repo.path()).to_owned();
-        let head = match repo.head() {
-            Ok(head) => head.peel_to_commit().context("reading HEAD")?.id(),
-            Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
-                return Err(super::no_commit(&top));
-            }
-            Err(error) => {
-                return Err(super::failure(
-                    super::Exit::Git,
-                    format!("reading HEAD: {}", error.message()),
-                ));
+        let head = match commit {
+            None => checked_out(&repo, &top)?,
+            Some(name) => {
+                let found = repo.revparse_single(name).and_then(|object| object.peel_to_commit());
+                found.map_err(|_| super::unknown(&top, name))?.id()
             }
         };
         let index = repo.index()?;
-        Ok(Self { repo, index, head })
+        Ok(Self { repo, index, head, files: HashMap::new(), fixed: commit.is_some() })
     }
 
     fn tree(&self) -> Result<Tree<'_>, git2::Error> {
@@ -92,6 +91,45 @@ impl Native {
     }
 }
 
+/// Whether the permission of a file to execute counts.
+pub(super) fn looks_at_modes(repo: &Repository) -> bool {
+    let config = repo.config();
+    config.and_then(|config| config.get_bool("core.fileMode")).unwrap_or(true)
+}
+
+/// The commit that is checked out.
+fn checked_out(repo: &Repository, top: &Path) -> anyhow::Result<Oid> {
+    match repo.head() {
+        Ok(head) => Ok(head.peel_to_commit().context("reading HEAD")?.id()),
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+            Err(super::no_commit(top))
+        }
+        Err(error) => {
+            let message = format!("reading HEAD: {}", error.message());
+            Err(super::failure(super::Exit::Git, message))
+        }
+    }
+}
+
+/// Adds all files and submodules of `tree`, which is at `folder`, and of the trees in it.
+fn list(
+    repo: &Repository,
+    tree: &Tree<'_>,
+    folder: &str,
+    files: &mut HashMap<String, Stored>,
+) -> Result<(), git2::Error> {
+    for entry in tree {
+        let path = folder.to_owned() + &lossy(entry.name_bytes());
+        if entry.kind() == Some(ObjectType::Tree) {
+            list(repo, &repo.find_tree(entry.id())?, &(path + "/"), files)?;
+        } else {
+            let mode = u32::try_from(entry.filemode_raw()).unwrap_or_default();
+            files.insert(path, Stored { mode, id: entry.id().to_string() });
+        }
+    }
+    Ok(())
+}
+
 fn is_hidden(entry: &IndexEntry) -> bool {
     entry.flags & IndexEntryFlag::VALID.bits() != 0
         || entry.flags_extended & IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0
@@ -111,7 +149,8 @@ impl Source for Native {
         let head = self.repo.find_reference("HEAD")?;
         let branch = head
             .symbolic_target_bytes()
-            .map(|name| lossy(name.strip_prefix(b"refs/heads/").unwrap_or(name)));
+            .map(|name| lossy(name.strip_prefix(b"refs/heads/").unwrap_or(name)))
+            .filter(|_| !self.fixed || self.now().is_ok_and(|now| now == self.head.to_string()));
         let config = self.repo.config()?;
         Ok(Facts {
             top,
@@ -125,7 +164,7 @@ impl Source for Native {
             shallow: !shallow.is_empty(),
             describe,
             tagged,
-            changed: self.changed()?,
+            changed: if self.fixed { Vec::new() } else { self.changed()? },
         })
     }
 
@@ -175,38 +214,50 @@ impl Source for Native {
         (0..4).any(|stage| self.index.get_path(Path::new(path), stage).is_some())
     }
 
-    fn in_head(&self, path: &str) -> bool {
-        self.tree().is_ok_and(|tree| {
-            tree.get_path(Path::new(path)).is_ok_and(|entry| entry.kind() != Some(ObjectType::Tree))
-        })
+    fn revision(&self) -> anyhow::Result<String> {
+        Ok(self.head.to_string())
     }
 
-    fn hidden(&self) -> Vec<String> {
-        self.index.iter().filter(is_hidden).map(|entry| lossy(&entry.path)).collect()
+    fn common(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.repo.commondir().to_owned())
     }
 
-    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>> {
-        if paths.is_empty() {
-            return Ok(Vec::new());
+    fn now(&self) -> anyhow::Result<String> {
+        let head = self.repo.head().and_then(|head| head.peel_to_commit());
+        Ok(head.context("reading HEAD")?.id().to_string())
+    }
+
+    fn list(&mut self) -> anyhow::Result<()> {
+        let mut files = HashMap::new();
+        list(&self.repo, &self.tree()?, "", &mut files).context("reading the commit's files")?;
+        self.files = files;
+        Ok(())
+    }
+
+    fn head(&self) -> &HashMap<String, Stored> {
+        &self.files
+    }
+
+    fn executable(&self) -> Option<HashMap<String, bool>> {
+        if looks_at_modes(&self.repo) {
+            return None;
         }
-        let mut options = DiffOptions::new();
-        options.disable_pathspec_match(true).include_typechange(true);
-        for path in paths {
-            options.pathspec(path);
+        let entries = self.index.iter();
+        Some(entries.map(|entry| (lossy(&entry.path), entry.mode & 0o100 != 0)).collect())
+    }
+
+    fn blobs(&self, ids: &[&str]) -> anyhow::Result<HashMap<String, Vec<u8>>> {
+        let mut blobs = HashMap::new();
+        for id in ids {
+            if let Ok(blob) = self.repo.find_blob(Oid::from_str(id)?) {
+                blobs.insert((*id).to_owned(), blob.content().to_vec());
+            }
         }
-        // Without the index, so that its flags and its time stamps have no say.
-        let diff = self.repo.diff_tree_to_workdir(Some(&self.tree()?), Some(&mut options))?;
-        let mut found = Vec::new();
-        for delta in diff.deltas() {
-            let kind = match delta.status() {
-                Delta::Deleted => ChangeKind::Deleted,
-                Delta::Typechange => ChangeKind::TypeChanged,
-                Delta::Modified | Delta::Unreadable | Delta::Conflicted => ChangeKind::Modified,
-                _ => continue,
-            };
-            found.push((lossy(delta.old_file().path_bytes().unwrap_or_default()), kind));
-        }
-        Ok(found)
+        Ok(blobs)
+    }
+
+    fn format(&self) -> anyhow::Result<Format> {
+        Ok(Format::Sha1)
     }
 
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>> {

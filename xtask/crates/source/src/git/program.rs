@@ -1,14 +1,14 @@
 //! Asks the `git` program, for repositories that libgit2 does not read correctly.
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::Context as _;
 
-use super::{ChangeKind, Exit, Facts, Source, failure, failure_help};
+use super::{ChangeKind, Exit, Facts, Format, Source, Stored, failure};
 
 /// The `git` program in the folders of `path`, the value of PATH.
 pub(super) fn find(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -22,10 +22,14 @@ pub(super) fn find(path: Option<&OsStr>) -> Option<PathBuf> {
 pub(super) struct Program {
     program: PathBuf,
     top: PathBuf,
-    /// Mode and id of all files of HEAD.
-    head: HashMap<String, (String, String)>,
-    index: HashSet<String>,
-    hidden: Vec<String>,
+    /// The commit: `HEAD`, or the one that was named.
+    commit: String,
+    /// Whether it was named, and the work tree doesn't matter.
+    fixed: bool,
+    /// All files of that commit.
+    head: HashMap<String, Stored>,
+    /// What is in the index, and whether it has the permission to execute.
+    index: HashMap<String, bool>,
     submodules: Vec<String>,
     /// Whether the permission to execute counts.
     modes: bool,
@@ -34,6 +38,17 @@ pub(super) struct Program {
 /// Runs git in `folder`. Its output must not depend on the user's language, it must not write,
 /// and it must look at the repository of the folder, whatever the environment says.
 fn run(program: &Path, folder: &Path, arguments: &[&str], input: &[u8]) -> anyhow::Result<Output> {
+    run_with(program, folder, arguments, input, &[])
+}
+
+/// As [`run`], with variables in the environment of git.
+pub(super) fn run_with(
+    program: &Path,
+    folder: &Path,
+    arguments: &[&str],
+    input: &[u8],
+    variables: &[(&str, OsString)],
+) -> anyhow::Result<Output> {
     let mut command = Command::new(program);
     command.args(["--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false"]);
     command.args(arguments).current_dir(folder);
@@ -52,6 +67,7 @@ fn run(program: &Path, folder: &Path, arguments: &[&str], input: &[u8]) -> anyho
     ] {
         command.env_remove(name);
     }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let doing = || format!("running git {}", arguments.join(" "));
     let mut child = command.spawn().with_context(doing)?;
@@ -64,7 +80,7 @@ fn run(program: &Path, folder: &Path, arguments: &[&str], input: &[u8]) -> anyho
 }
 
 /// What git prints, which must succeed.
-fn ask(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) fn ask(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = run(program, folder, arguments, b"")?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
@@ -101,44 +117,42 @@ fn items(answer: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Program {
-    pub(super) fn open(program: &Path, folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        program: &Path,
+        folder: &Path,
+        commit: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let ask = |arguments: &[&str]| ask(program, folder, arguments);
         if ask(&["rev-parse", "--is-bare-repository"])?.trim() == "true" {
             return Err(super::bare(folder));
         }
         let top = PathBuf::from(ask(&["rev-parse", "--show-toplevel"])?.trim_end_matches('\n'));
-        let head = ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"];
-        if !run(program, folder, &head, b"")?.status.success() {
-            return Err(super::no_commit(&top));
+        let wanted = format!("{}^{{commit}}", commit.unwrap_or("HEAD"));
+        let head = ["rev-parse", "--verify", "--quiet", "--end-of-options", wanted.as_str()];
+        let found = run(program, folder, &head, b"")?;
+        if !found.status.success() {
+            return Err(commit
+                .map_or_else(|| super::no_commit(&top), |commit| super::unknown(&top, commit)));
         }
+        let named = String::from_utf8_lossy(&found.stdout).trim().to_owned();
         let mut this = Self {
             program: program.to_owned(),
             top,
+            commit: if commit.is_some() { named } else { "HEAD".to_owned() },
+            fixed: commit.is_some(),
             head: HashMap::new(),
-            index: HashSet::new(),
-            hidden: Vec::new(),
+            index: HashMap::new(),
             submodules: Vec::new(),
             modes: true,
         };
         this.modes = this.config("core.fileMode", "--bool")?.is_none_or(|value| value == "true");
-        for item in items(&this.ask(&["ls-tree", "-r", "-z", "--full-tree", "HEAD"])?) {
-            if let Some((entry, path)) = item.split_once('\t') {
-                let mut words = entry.split(' ');
-                let mode = words.next().unwrap_or_default().to_owned();
-                let id = words.next_back().unwrap_or_default().to_owned();
-                this.head.insert(path.to_owned(), (mode, id));
-            }
-        }
-        // A tag letter, then `mode id stage`: lower case is assume-unchanged, S skip-worktree.
-        for item in items(&this.ask(&["ls-files", "-v", "-s", "-z"])?) {
+        // `mode id stage`.
+        for item in items(&this.ask(&["ls-files", "-s", "-z"])?) {
             let Some((entry, path)) = item.split_once('\t') else { continue };
-            if entry.starts_with(|c: char| c.is_ascii_lowercase() || c == 'S') {
-                this.hidden.push(path.to_owned());
-            }
-            if entry.contains(" 160000 ") {
+            if entry.starts_with("160000 ") {
                 this.submodules.push(path.to_owned());
             }
-            this.index.insert(path.to_owned());
+            this.index.insert(path.to_owned(), entry.starts_with("100755 "));
         }
         Ok(this)
     }
@@ -158,74 +172,22 @@ impl Program {
         let value = String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned();
         Ok(output.status.success().then_some(value))
     }
-
-    /// Ids of the content of files as git would store it.
-    fn hash(&self, paths: &[&String]) -> anyhow::Result<HashMap<String, String>> {
-        let mut ids = HashMap::new();
-        let mut plain = Vec::new();
-        for path in paths {
-            let file = self.top.join(path);
-            if let Ok(target) = std::fs::read_link(&file) {
-                let content = target.to_string_lossy().replace('\\', "/");
-                let arguments = ["hash-object", "--no-filters", "--stdin"];
-                let output = run(&self.program, &self.top, &arguments, content.as_bytes())?;
-                let id = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-                ids.insert((*path).clone(), id);
-            } else if path.contains('\n') || path.starts_with('"') {
-                ids.insert((*path).clone(), self.line(&["hash-object", "--", path])?);
-            } else {
-                plain.push(path.as_str());
-            }
-        }
-        if !plain.is_empty() {
-            let input = plain.join("\n") + "\n";
-            let arguments = ["hash-object", "--stdin-paths"];
-            let output = run(&self.program, &self.top, &arguments, input.as_bytes())?;
-            if !output.status.success() {
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                return Err(failure_help(
-                    Exit::Git,
-                    format!("running git hash-object: {}", stderr.trim_end()),
-                    "make the files of the build context readable",
-                ));
-            }
-            let answer = String::from_utf8_lossy(&output.stdout).into_owned();
-            ids.extend(
-                plain.iter().map(ToString::to_string).zip(answer.lines().map(str::to_owned)),
-            );
-        }
-        Ok(ids)
-    }
-}
-
-/// The mode git would store for a file; `modes`: whether the permission to execute counts.
-pub(super) fn mode(file: &Path, stored: &str, modes: bool) -> String {
-    let Ok(meta) = file.symlink_metadata() else { return String::new() };
-    if meta.is_symlink() {
-        return "120000".to_owned();
-    }
-    #[cfg(unix)]
-    if modes {
-        use std::os::unix::fs::PermissionsExt as _;
-        let executable = meta.permissions().mode() & 0o100 != 0;
-        return if executable { "100755" } else { "100644" }.to_owned();
-    }
-    let _ = modes;
-    if stored == "120000" { "100644".to_owned() } else { stored.to_owned() }
 }
 
 impl Source for Program {
     fn facts(&self) -> anyhow::Result<Facts> {
         let (top, index) = self.places();
-        let revision = self.line(&["rev-parse", "--verify", "HEAD^{commit}"])?;
-        let time = self.line(&["show", "-s", "--no-show-signature", "--format=%ct", "HEAD"])?;
+        let revision = self.revision()?;
+        let time =
+            self.line(&["show", "-s", "--no-show-signature", "--format=%ct", &self.commit])?;
         let output = run(&self.program, &self.top, &["symbolic-ref", "-q", "HEAD"], b"")?;
         let branch = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
         // `for-each-ref --points-at` peels a tag of a tag since git 2.45 only (2.39 measured).
         // Without any tag the exit code is 1 and the answer empty.
         let shown = run(&self.program, &self.top, &["show-ref", "--tags", "-d"], b"")?;
         let shown = String::from_utf8_lossy(&shown.stdout);
-        let describe = self.line(&["describe", "--tags", "--always", "--abbrev=12", "HEAD"])?;
+        let describe =
+            self.line(&["describe", "--tags", "--always", "--abbrev=12", &self.commit])?;
         Ok(Facts {
             top,
             index,
@@ -233,7 +195,9 @@ impl Source for Program {
             branch: output
                 .status
                 .success()
-                .then(|| branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
+                .then_some(branch)
+                .filter(|_| !self.fixed || self.now().is_ok_and(|now| now == revision))
+                .map(|branch| branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
             exact_tags: tags_at(&shown, &revision),
             all_tags: all_tags(&shown),
             remote_url: self.config("remote.origin.url", "--no-type")?,
@@ -241,7 +205,7 @@ impl Source for Program {
             tagged: !revision.starts_with(&describe),
             revision,
             describe,
-            changed: self.changed()?,
+            changed: if self.fixed { Vec::new() } else { self.changed()? },
         })
     }
 
@@ -280,40 +244,67 @@ impl Source for Program {
     }
 
     fn in_index(&self, path: &str) -> bool {
-        self.index.contains(path)
+        self.index.contains_key(path)
     }
 
-    fn in_head(&self, path: &str) -> bool {
-        self.head.contains_key(path)
+    fn revision(&self) -> anyhow::Result<String> {
+        if self.fixed { Ok(self.commit.clone()) } else { self.now() }
     }
 
-    fn hidden(&self) -> Vec<String> {
-        self.hidden.clone()
+    fn common(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.top.join(self.line(&["rev-parse", "--git-common-dir"])?))
     }
 
-    fn compare(&self, paths: &[String]) -> anyhow::Result<Vec<(String, ChangeKind)>> {
-        let mut found = Vec::new();
-        let mut same = Vec::new();
-        for path in paths {
-            let Some((stored, _)) = self.head.get(path) else { continue };
-            let now = mode(&self.top.join(path), stored, self.modes);
-            if now.is_empty() {
-                found.push((path.clone(), ChangeKind::Deleted));
-            } else if (now == "120000") != (stored == "120000") {
-                found.push((path.clone(), ChangeKind::TypeChanged));
-            } else if now == *stored {
-                same.push(path);
-            } else {
-                found.push((path.clone(), ChangeKind::Modified));
+    fn now(&self) -> anyhow::Result<String> {
+        self.line(&["rev-parse", "--verify", "HEAD^{commit}"])
+    }
+
+    fn list(&mut self) -> anyhow::Result<()> {
+        for item in items(&self.ask(&["ls-tree", "-r", "-z", "--full-tree", &self.commit])?) {
+            if let Some((entry, path)) = item.split_once('\t') {
+                let mut words = entry.split(' ');
+                let mode = u32::from_str_radix(words.next().unwrap_or_default(), 8);
+                let id = words.next_back().unwrap_or_default().to_owned();
+                self.head.insert(path.to_owned(), Stored { mode: mode.unwrap_or_default(), id });
             }
         }
-        let ids = self.hash(&same)?;
-        for path in same {
-            if self.head.get(path).map(|(_, id)| id) != ids.get(path) {
-                found.push((path.clone(), ChangeKind::Modified));
+        Ok(())
+    }
+
+    fn head(&self) -> &HashMap<String, Stored> {
+        &self.head
+    }
+
+    fn executable(&self) -> Option<HashMap<String, bool>> {
+        (!self.modes).then(|| self.index.clone())
+    }
+
+    fn blobs(&self, ids: &[&str]) -> anyhow::Result<HashMap<String, Vec<u8>>> {
+        let mut blobs = HashMap::new();
+        let input = ids.join("\n") + "\n";
+        let output =
+            run(&self.program, &self.top, &["cat-file", "--batch"], input.as_bytes())?.stdout;
+        // `ID blob BYTES`, the bytes and a line end; `ID missing` for what isn't here.
+        let mut rest = output.as_slice();
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(&rest[..end]).into_owned();
+            rest = &rest[end + 1..];
+            let mut words = line.split(' ');
+            let (id, bytes) = (words.next(), words.nth(1).and_then(|bytes| bytes.parse().ok()));
+            if let (Some(id), Some(bytes)) = (id, bytes)
+                && let Some((blob, after)) = rest.split_at_checked(bytes)
+            {
+                blobs.insert(id.to_owned(), blob.to_vec());
+                rest = after.get(1..).unwrap_or_default();
             }
         }
-        Ok(found)
+        Ok(blobs)
+    }
+
+    fn format(&self) -> anyhow::Result<Format> {
+        // A git that can't name the format knows only one.
+        let sha256 = self.line(&["rev-parse", "--show-object-format"]).is_ok_and(|f| f == "sha256");
+        Ok(if sha256 { Format::Sha256 } else { Format::Sha1 })
     }
 
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>> {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::{Checkout, Context, Source as _, program, read_with};
+use super::{Checkout, Context, Repository, Source as _, program};
+use crate::snapshot;
+use std::collections::BTreeMap;
 
 /// A repository of its own in a temporary folder.
 struct Sandbox {
@@ -95,10 +97,26 @@ impl Sandbox {
     /// The same, only with the program.
     fn read_with_program(&self, root: &Path, prefix: &str) -> anyhow::Result<Checkout> {
         let git = installed();
-        let source = program::Program::open(&git, root)?;
+        let source = program::Program::open(&git, root, None)?;
         assert!(source.places().1.is_file());
-        with_context(root, prefix, |context| super::compare(&source, Some(context), Some(&git)))
+        with_context(root, prefix, |context| {
+            let source = Box::new(program::Program::open(&git, root, None)?);
+            let program = Some(git.clone());
+            let repository = Repository::of(source, program, Some(context.root), false)?;
+            repository.compare(repository.facts()?, Some(context), &BTreeMap::new())
+        })
     }
+}
+
+fn read_with(
+    folder: &Path,
+    context: Option<&Context<'_>>,
+    program: Option<&Path>,
+) -> anyhow::Result<Checkout> {
+    let source = super::open(folder, program, None)?;
+    let root = context.map(|context| context.root);
+    let repository = Repository::of(source, program.map(Path::to_owned), root, false)?;
+    repository.compare(repository.facts()?, context, &BTreeMap::new())
 }
 
 /// The installed `git`.
@@ -133,6 +151,8 @@ fn with_context<T>(root: &Path, prefix: &str, use_it: impl Fn(&Context<'_>) -> T
             }
         }
     }
-    files.sort();
+    let paths: Vec<&str> = files.iter().map(String::as_str).collect();
+    let executable = super::rules(root, None).ok().and_then(|(_, executable)| executable);
+    let files = snapshot::read(root, &paths, executable).unwrap();
     use_it(&Context { root, files: &files, includes: &|path| path.starts_with(prefix) })
 }

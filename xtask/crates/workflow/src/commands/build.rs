@@ -1,33 +1,38 @@
 //! `build`: reads the world, decides, runs the engine, and believes only what it has inspected.
 
+use super::at_commit::at_commit;
 use crate::cli;
 use crate::world::World;
 use anyhow::Context as _;
 use engine::build::{Base, Build, SecretSource};
+use engine::dockerfile;
 use engine::label;
 use engine::leftovers;
 use engine::machine::{self, Machine};
 use engine::{Engine, Kind, words};
 use image::base::Source;
 use image::cache;
-use image::config::Workflow;
+use image::config::{Variant, Workflow};
 use image::labels;
 use image::network;
 use image::plan::{self, Facts, Wishes};
 use image::platform;
 use image::project::Lack;
 use image::report::{self, STANDIN};
+use image::startable;
 use image::tags;
 use image::verify::{self, Made};
-use process::failure::{Exit, Failure};
+use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
-use process::run::{self, Runner};
+use process::run::Runner;
 use source::ci;
 use source::ci::Identity;
+use source::content;
 use source::context::ContextFile;
 use source::git::Checkout;
 use source::secrets;
+use source::snapshot::Snapshot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -46,11 +51,22 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
     let _lock = if world.common.dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
-    let ready = prepare(world, &workflow, &runner, args, None)?;
+    let Some(commit) = &args.commit else { return build_of(world, &workflow, &runner, args) };
+    build_of(world, &*at_commit(workflow, commit)?, &runner, args)
+}
+
+/// The command, on what the work tree or a commit has.
+fn build_of(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    args: &cli::Build,
+) -> anyhow::Result<()> {
+    let ready = prepare(world, workflow, runner, args, None)?;
     if world.common.dry_run {
         return show(world, &ready, &workflow.top);
     }
-    let report = make(world, &workflow, &runner, &ready)?;
+    let report = make(world, workflow, runner, &ready)?;
     let facts = tags::Facts::of(&ready.checkout, &ready.identity, None);
     let names = tags::names(&workflow.config.tags, &facts)?;
     let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
@@ -71,8 +87,8 @@ pub struct Ready {
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     log: PathBuf,
-    /// What the build reads.
-    before: unchanged::Before,
+    /// The fingerprint of all that the build reads; `None` where only the build itself can tell.
+    fingerprint: Option<String>,
     /// The image of the last build, where that read the same.
     standing: Option<unchanged::Standing>,
 }
@@ -90,26 +106,18 @@ pub fn prepare(
     found: Option<(Engine, bool)>,
 ) -> anyhow::Result<Ready> {
     world.output.mask(&secret_values(world, &workflow.top, args));
-    let (ignore, listed) = unchanged::listed(&workflow.top)?;
-    let files = &listed.0;
-    secrets::gate(&workflow.top, files, &workflow.config.allow_secrets)?;
-    look_at_project(workflow, files)?;
-    let read = || super::checkout_with(&workflow.top, &ignore, files);
     let dry_run = world.common.dry_run;
+    let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
+    // Nothing is asked or installed for a checkout that can't be built.
+    let snapshot = gather(workflow, variant, !dry_run)?;
     let machine = machine::read(&world.environment);
-    let mut early = None;
     if args.setup {
-        // Nothing is installed for a checkout that can't be built.
-        early = Some(read()?);
         let setup = cli::Setup { yes: true, ..cli::Setup::default() };
         super::setup::ensure(world, workflow, &machine, setup)?;
     }
-    let (checkout, engine) = run::both(
-        || early.map_or_else(read, Ok),
-        || found.map_or_else(|| engine(world, workflow, &machine, runner), Ok),
-    );
-    let (checkout, (engine, assumed)) = (checkout?, engine?);
-    let identity = ci::identity(world.ci.as_ref(), &checkout);
+    let (engine, assumed) = found.map_or_else(|| engine(world, workflow, &machine, runner), Ok)?;
+    let checkout = &snapshot.checkout;
+    let identity = ci::identity(world.ci.as_ref(), checkout);
     let warnings = checkout.warnings.iter().chain(&identity.warnings);
     warnings.for_each(|warning| notice(&format!("warning: {warning}")));
     if !dry_run {
@@ -132,12 +140,12 @@ pub fn prepare(
         network: &workflow.config.network,
         dry_run,
     };
-    let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
     let asked = args.python.as_deref().map(image::config::python_base);
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
-    let (base, first) = source.resolve(base, args.pull, args.platform.as_deref())?;
+    let (base, mut first) = source.resolve(base, args.pull, args.platform.as_deref())?;
     notice(&format!("base {}: {}", base.reference, base.why));
-    let dockerfile = dockerfile(workflow, &variant.dockerfile)?;
+    let dockerfile = dockerfile(workflow, &snapshot, &variant.dockerfile)?;
+    first.push(snapshot_command(&snapshot, args));
     let layer_cache = cache::find(
         &world.environment,
         &workflow.config,
@@ -147,28 +155,58 @@ pub fn prepare(
         args.cache.as_deref(),
         world.common.dry_run,
     )?;
-    let source = (&checkout, &identity);
+    let source = (checkout, &identity);
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
-    let text = &facts.dockerfile;
-    let before = unchanged::look(world, workflow, &engine, &plan, text, &listed);
+    let fingerprint = unchanged::fingerprint(world, &engine, &plan, &snapshot);
     let standing = if args.force || assumed {
         None
     } else {
-        unchanged::standing(workflow, &engine, &plan, text, &before, runner)?
+        unchanged::standing(workflow, &engine, &plan, fingerprint.as_ref(), runner)?
     };
     if plan.squash {
         notice(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
-    Ok(Ready { engine, checkout, identity, plan, first, log, before, standing })
+    let checkout = snapshot.checkout;
+    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, standing })
 }
 
-/// The text of a Dockerfile.
-fn dockerfile(workflow: &Workflow, path: &str) -> anyhow::Result<String> {
-    std::fs::read_to_string(workflow.top.join(path)).with_context(|| format!("reading {path}"))
+/// What the build is made of, and whether it can be built; copied for the engine with `copy`.
+fn gather(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::Result<Snapshot> {
+    let snapshot = super::snapshot(workflow, variant, copy)?;
+    let warnings = snapshot.warnings(&workflow.root);
+    warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
+    secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)?;
+    let text = dockerfile(workflow, &snapshot, &variant.dockerfile)?;
+    startable::check(&snapshot.contents, &dockerfile::instructions(&text))?;
+    look_at_project(workflow, &snapshot.files)?;
+    Ok(snapshot)
+}
+
+/// The text of the Dockerfile as it is in the snapshot.
+fn dockerfile(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(workflow.root.join(path));
+    let text = text.with_context(|| format!("reading {path}"))?;
+    let taken = snapshot.beside.get(path).map(|content| content.sha256.as_str());
+    if taken == Some(content::sha256(text.as_bytes()).as_str()) {
+        return Ok(text);
+    }
+    let message = format!("reading {path}: it was changed since this command began");
+    Err(failure_help(Exit::Mismatch, message, "run it again"))
+}
+
+/// What a script for sh starts to make the same snapshot, or to fail.
+fn snapshot_command(snapshot: &Snapshot, args: &cli::Build) -> Invocation {
+    let mut words: Vec<String> = ["xtask", "context", "--snapshot"].map(String::from).to_vec();
+    words.extend(args.dev.then(|| "--dev".to_owned()));
+    if args.commit.is_some() {
+        words.extend(["--commit".to_owned(), snapshot.checkout.revision.clone()]);
+    }
+    words.extend(["--expect".to_owned(), snapshot.sha256()]);
+    Invocation::new("cargo", words)
 }
 
 /// Builds what was decided.
@@ -187,7 +225,7 @@ pub fn make(
         return Ok(report(world, ready, made, log));
     }
     let made = build(workflow, engine, plan, runner, log)?;
-    unchanged::record(world, workflow, ready, &made);
+    unchanged::record(workflow, ready, &made);
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
     if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
@@ -294,7 +332,7 @@ fn facts<'a>(
         proxies: network::proxies(&world.environment.variables),
         index_variable: network::index_variable(&world.environment.variables),
         layer_cache: None,
-        top: &workflow.top,
+        state: &workflow.state,
         cache: (world.environment.cache()?.join("cache-mounts"), machine.uid),
     })
 }

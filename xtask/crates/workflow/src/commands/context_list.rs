@@ -1,39 +1,80 @@
 //! `context`: the files that enter the build, or why one path does or doesn't.
 
+use super::at_commit::at_commit;
+use super::build::PATIENCE;
 use crate::cli;
 use crate::world::World;
+use image::config::Workflow;
+use process::failure::{Exit, failure_help};
+use process::notice::notice;
 use source::context::{self, ContextFile};
 use source::secrets;
+use std::path::Path;
 
 /// The command.
 ///
 /// # Errors
-/// As [`super::build_context`], and [`process::failure::Exit::Check`] when a file looks like a secret.
+/// As [`super::snapshot`], and [`Exit::Check`] when a file looks like a secret.
 pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
-    let (ignore, files) = super::build_context(&workflow.top)?;
     if let Some(path) = &args.path {
-        let path = if path.is_absolute() { path.clone() } else { world.folder.join(path) };
-        let answer = context::explain(&workflow.top, &ignore, &path)?;
-        let json = serde_json::json!({
-            "path": answer.path,
-            "exists": answer.exists,
-            "included": answer.verdict.included,
-            "line": answer.verdict.line,
-            "pattern": answer.verdict.pattern,
-            "files": answer.files.len(),
-        });
-        return world.output.result(&format!("{answer}\n"), &json);
+        return explain(world, &workflow, path);
+    }
+    let _lock = args.snapshot.then(|| workflow.state.lock(PATIENCE)).transpose()?;
+    let Some(commit) = &args.commit else { return list(world, &workflow, args) };
+    list(world, &*at_commit(workflow, commit)?, args)
+}
+
+/// Why `path` enters the build or doesn't.
+fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()> {
+    let ignore = context::read_ignore(&workflow.top)?;
+    let path = world.folder.join(path);
+    let answer = context::explain(&workflow.top, &ignore, &path)?;
+    let json = serde_json::json!({
+        "path": answer.path,
+        "exists": answer.exists,
+        "included": answer.verdict.included,
+        "line": answer.verdict.line,
+        "pattern": answer.verdict.pattern,
+        "files": answer.files.len(),
+    });
+    world.output.result(&format!("{answer}\n"), &json)
+}
+
+/// The files that enter the build; with `--snapshot` copied for the engine.
+fn list(world: &World, workflow: &Workflow, args: &cli::Context) -> anyhow::Result<()> {
+    let config = &workflow.config;
+    let variant = if args.dev { &config.dev } else { &config.prod };
+    let snapshot = super::snapshot(workflow, variant, args.snapshot)?;
+    let (files, sha256) = (&snapshot.files, snapshot.sha256());
+    if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != sha256) {
+        let message = format!("copying the build context: it is {sha256}, not {expected}");
+        let help = "a file was changed since; make the script again with `build --dry-run`";
+        return Err(failure_help(Exit::Mismatch, message, help));
     }
     let bytes: u64 = files.iter().map(|file| file.bytes).sum();
     let mut text: String = files.iter().map(line).collect();
     text += &format!("{bytes:>10}  in {} files\n", files.len());
+    let (purpose, rest): (Vec<_>, Vec<_>) =
+        snapshot.left_out.iter().partition(|file| file.on_purpose);
+    for (files, what) in [(purpose, "left out on purpose"), (rest, "left out by other rules")] {
+        if !files.is_empty() {
+            text += &format!("\ntracked files in app/, {what}:\n");
+        }
+        for file in files {
+            text += &format!("            {} (line {}, {})\n", file.path, file.line, file.pattern);
+        }
+    }
+    let warnings = snapshot.warnings(&workflow.root);
+    warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     let list: Vec<_> = files
         .iter()
         .map(|file| serde_json::json!({ "path": file.path, "bytes": file.bytes }))
         .collect();
-    world.output.result(&text, &serde_json::json!({ "bytes": bytes, "files": list }))?;
-    secrets::gate(&workflow.top, &files, &workflow.config.allow_secrets)
+    world
+        .output
+        .result(&text, &serde_json::json!({ "bytes": bytes, "sha256": sha256, "files": list, "left_out": snapshot.left_out }))?;
+    secrets::gate(&snapshot.contents, &config.allow_secrets)
 }
 
 fn line(file: &ContextFile) -> String {

@@ -133,10 +133,14 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             Some(format!("{place}: {}", found.instead)),
         );
     }
-    match super::checkout(&workflow) {
-        Ok((checkout, files)) => {
-            add("git", Some(true), checkout.version, None);
-            let lacks = super::lacks(&workflow, &files)?;
+    match super::snapshot(&workflow, &workflow.config.prod, false) {
+        Ok(snapshot) => {
+            for warning in snapshot.warnings(&workflow.root) {
+                let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));
+                add("context", None, what.to_owned(), Some(help.to_owned()));
+            }
+            add("git", Some(true), snapshot.checkout.version, None);
+            let lacks = super::lacks(&workflow, &snapshot.files)?;
             if lacks.is_empty() {
                 let found = format!("app/{}: all that a build needs", workflow.config.app.module);
                 add("project", Some(true), found, None);

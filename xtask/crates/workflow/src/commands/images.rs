@@ -1,7 +1,9 @@
 //! `images` and `clean`: what is here of ours and what uses it; and taking away what nothing does.
 
+use super::at_commit;
 use crate::cli;
 use crate::world::World;
+use anyhow::Context as _;
 use engine::label::OURS;
 use engine::leftovers;
 use engine::machine;
@@ -14,6 +16,9 @@ use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
 use smoke::stage;
+use source::snapshot;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a clean waits for a build of the same checkout.
@@ -54,10 +59,18 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
         judged.into_iter().partition(|judged| judged.kept.is_none());
     if dry_run {
         let removals = going.iter().flat_map(|judged| removals(&engine, judged));
-        let commands: Vec<String> = removals.map(|removal| removal.to_string()).collect();
+        let mut commands: Vec<String> = removals.map(|removal| removal.to_string()).collect();
+        commands.extend(kept_files(&workflow).iter().map(|path| {
+            Invocation::new("rm", ["-r".to_owned(), path.display().to_string()]).to_string()
+        }));
         let text = commands.iter().fold("set -eu\n".to_owned(), |text, line| text + line + "\n");
         let json = serde_json::json!({ "remove": going, "keep": staying, "commands": commands });
         return world.output.result(&text, &json);
+    }
+    for path in kept_files(&workflow) {
+        notice(&format!("$ rm -r {}", path.display()));
+        let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        gone.with_context(|| format!("removing {}", path.display()))?;
     }
     let (mut removed, mut failed) = (Vec::new(), Vec::new());
     for judged in going {
@@ -80,6 +93,22 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
     };
     let keep: Vec<&Judged> = staying.iter().chain(&failed).collect();
     world.output.result(&text, &serde_json::json!({ "removed": removed, "keep": keep }))
+}
+
+/// What builds keep of the build context: its snapshot, what was read of it, and what a killed
+/// `build --commit` left.
+fn kept_files(workflow: &Workflow) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(&workflow.state.folder) else { return Vec::new() };
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name == snapshot::FOLDER
+            || name == snapshot::REMEMBERED
+            || name.starts_with(at_commit::NAME)
+    };
+    let mut paths: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(ours).collect();
+    paths.sort();
+    paths
 }
 
 fn engine(world: &World, workflow: &Workflow, runner: &Runner) -> anyhow::Result<Engine> {

@@ -23,7 +23,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         let (checkout, _) = super::checkout(&workflow)?;
         (checkout, Some(workflow.config.image), workflow.config.tags)
     } else {
-        (git::read(&world.folder, None)?, None, Rules::default())
+        (git::read(&world.folder)?, None, Rules::default())
     };
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let warnings: Vec<&String> = checkout.warnings.iter().chain(&identity.warnings).collect();

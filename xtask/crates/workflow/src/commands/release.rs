@@ -1,6 +1,7 @@
 //! `release`: builds, squashes if asked, tests and pushes, in that order; what was tested is what
 //! is pushed, and a rerun goes on where the last run ended.
 
+use super::at_commit::at_commit;
 use crate::cli::{self, release::Release};
 use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
@@ -49,17 +50,31 @@ struct Releasing<'a> {
 /// [`Exit::Git`] for what is no release; [`Exit::Locked`]; [`Exit::Mismatch`] when the checkout
 /// changes meanwhile; those of `build`, `squash`, `smoke-test` and `push`.
 pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
-    let workflow = world.workflow()?;
+    let here = world.workflow()?;
+    if args.snapshot {
+        return release(world, &here, args);
+    }
+    // What is released is the commit: it doesn't matter what the working tree holds.
+    let at = at_commit(here.clone(), "HEAD")?;
+    if let Ok((checkout, _)) = super::checkout(&here)
+        && let Some(note) = planned::left_out(&checkout)
+    {
+        notice(&note);
+    }
+    release(world, &at, args)
+}
+
+fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result<()> {
     let config = &workflow.config;
     let targets = push::targets(&args.registry, &config.push.registries, &config.image.name)?;
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
     let dry_run = world.common.dry_run;
-    let _locks = if dry_run { Vec::new() } else { locks(world, &workflow, &targets)? };
+    let _locks = if dry_run { Vec::new() } else { locks(world, workflow, &targets)? };
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
-    let (checkout, _) = super::checkout(&workflow)?;
+    let (checkout, _) = super::checkout(workflow)?;
     let identity = ci::identity(world.ci.as_ref(), &checkout);
-    let (engine, assumed) = build::engine(world, &workflow, &machine, &runner)?;
+    let (engine, assumed) = build::engine(world, workflow, &machine, &runner)?;
     let named = |registry: Option<&[String]>| {
         let facts = tags::Facts::of(&checkout, &identity, registry);
         planned::names(&config.tags, &facts, args.snapshot)
@@ -81,7 +96,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
     }
     let sending = Sending {
         world,
-        workflow: &workflow,
+        workflow,
         machine: &machine,
         engine: &engine,
         runner: &runner,
@@ -98,7 +113,7 @@ pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
         true => workflow.state.folder.join("snapshot.json"),
         false => workflow.state.folder.join(format!("releases/{version}.json")),
     };
-    let releasing = Releasing { world, workflow: &workflow, runner: &runner, args, path };
+    let releasing = Releasing { world, workflow, runner: &runner, args, path };
     let revision = &identity.revision;
     let known = releasing.known(&engine, revision)?;
     if dry_run {
@@ -184,6 +199,7 @@ impl Releasing<'_> {
             pull: !self.args.allow_standin,
             // What is released was built by the engine in this run.
             force: true,
+            commit: self.workflow.commit.clone(),
             ..cli::Build::default()
         }
     }
@@ -231,9 +247,7 @@ impl Releasing<'_> {
         let ready = self.prepare(engine)?;
         unchanged(checkout, &ready.checkout)?;
         let made = build::make(self.world, self.workflow, self.runner, &ready)?;
-        let (now, _) = super::checkout(self.workflow)?;
-        unchanged(checkout, &now)?;
-        let lock = std::fs::read(self.workflow.top.join(LOCK));
+        let lock = std::fs::read(ready.plan.context.join(LOCK));
         let lock = lock.with_context(|| format!("reading {}", LOCK))?;
         record.lock_sha256 = hex(ring::digest::digest(&ring::digest::SHA256, &lock).as_ref());
         record.debian_refresh = ready.plan.build_args.get(REFRESH).cloned();

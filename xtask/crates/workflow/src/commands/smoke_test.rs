@@ -237,7 +237,7 @@ impl Testing<'_> {
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
         let expected = expected(world, workflow, engine)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
-        let lock = std::fs::read_to_string(workflow.top.join(LOCK));
+        let lock = std::fs::read_to_string(workflow.root.join(LOCK));
         Ok(Subject {
             image,
             expected,
@@ -261,7 +261,7 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     all.extend(labels::from_git(&checkout, &identity, created)?);
-    let ignore = workflow.top.join(".dockerignore");
+    let ignore = workflow.root.join(".dockerignore");
     Ok(Expected {
         labels: all,
         size_budget: config.prod.size_budget,

@@ -121,14 +121,16 @@ fn what_is_no_release_says_everything_that_stands_against_it() {
         exact_tags: Vec::new(),
         ..checkout()
     };
+    assert_eq!(left_out(&checkout()), None);
+    let note = "note: releasing the commit, without the changes of the working tree: a, app/new.py, \
+                b, c, d and 3 more";
+    assert_eq!(left_out(&everything).as_deref(), Some(note));
     check(
         &everything,
         None,
         Some("linux/arm64"),
         &expect![[r#"
-        releasing this commit: 4 things stand against it
-          tracked files differ from the commit: a, b, c, d, e and 2 more
-          files of the image that are in no commit: app/new.py
+        releasing this commit: 2 things stand against it
           no git tag of this commit names a version: git tag v1.2.3
           XTASK_PLATFORM asks for linux/arm64, and this engine runs linux/amd64
         mend that, or push what is here under other names with `release --snapshot`

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use super::read_with;
 use super::{Sandbox, help, installed};
 use crate::git::ChangeKind::{Deleted, Modified, Untracked};
-use crate::git::{Checkout, obstacle, read_with};
+use crate::git::{Checkout, obstacle};
 
 /// A repository with the file `a` in a first commit, and an empty second commit.
 fn sandbox() -> Sandbox {
@@ -42,7 +43,7 @@ fn no_repository() {
     let folder = tempfile::tempdir().unwrap();
     let error = read_with(folder.path(), None, None).unwrap_err();
     assert!(help(&error).contains("git init"));
-    let error = super::program::Program::open(&installed(), folder.path()).err().unwrap();
+    let error = super::program::Program::open(&installed(), folder.path(), None).err().unwrap();
     assert!(help(&error).contains("git init"));
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use super::Sandbox;
 use super::random::Random;
@@ -36,7 +37,6 @@ fn disturb(sandbox: &Sandbox, random: &mut Random) {
         11 => git(&["mv", "-f", "in/a", name]),
         #[cfg(unix)]
         12 => {
-            use std::os::unix::fs::PermissionsExt as _;
             drop(fs::set_permissions(&file, fs::Permissions::from_mode(0o755)));
         }
         #[cfg(unix)]
@@ -53,22 +53,15 @@ fn differing(sandbox: &Sandbox) -> BTreeSet<String> {
     let listed = sandbox.git(&["ls-tree", "-r", "HEAD", "in/"]);
     super::with_context(&sandbox.repo(), "in/", |context| {
         let mut now: BTreeSet<(String, String)> = BTreeSet::new();
-        for name in context.files {
+        for name in context.files.keys() {
             let file = sandbox.repo().join(name);
+            let id = |bytes: &[u8]| git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
             let (kind, id) = if let Ok(target) = file.read_link() {
-                (
-                    "link",
-                    git2::Oid::hash_object(
-                        git2::ObjectType::Blob,
-                        target.to_str().unwrap().as_bytes(),
-                    ),
-                )
+                ("link", id(target.to_str().unwrap().as_bytes()))
             } else {
-                let mode = crate::git::program::mode(&file, "", true);
-                (
-                    if mode == "100755" { "run" } else { "file" },
-                    git2::Oid::hash_file(git2::ObjectType::Blob, &file),
-                )
+                let mode = file.metadata().unwrap().permissions().mode();
+                let kind = if mode & 0o100 == 0 { "file" } else { "run" };
+                (kind, id(&fs::read(&file).unwrap()))
             };
             now.insert((name.clone(), format!("{kind} {}", id.unwrap())));
         }

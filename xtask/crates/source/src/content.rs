@@ -1,0 +1,183 @@
+//! What is in one file, as it was read: its hashes, what looks like a secret, and by what it is known
+//! again.
+
+mod stat;
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use ring::digest;
+pub(crate) use stat::{Stat, TICK};
+
+/// What one file is, and what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// What a copy of it is.
+    pub kind: Kind,
+    /// Length in bytes; of a symbolic link, the length of its target's name.
+    pub bytes: u64,
+    /// SHA-256 of the bytes, or of the link's target, in hexadecimal.
+    pub sha256: String,
+    /// The id that git would give the bytes, whatever its filters are.
+    pub git: String,
+    /// Why it looks like a secret.
+    pub suspicion: Option<String>,
+    /// What a kernel makes of its beginning.
+    pub start: Start,
+    /// The file as it was read.
+    pub(crate) stat: Stat,
+    /// Its copy as it was left, if there is one.
+    pub(crate) copy: Option<Stat>,
+}
+
+/// What a copy of a file is. There are no other modes in a snapshot, as there are none in git.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Mode 0644.
+    Plain,
+    /// Mode 0755.
+    Executable,
+    /// A symbolic link.
+    Link,
+    /// A socket, a pipe or a device, which is never copied.
+    Other,
+}
+
+/// Each of them, in the order of their numbers in a file of what is remembered.
+const KINDS: [Kind; 4] = [Kind::Plain, Kind::Executable, Kind::Link, Kind::Other];
+const STARTS: [Start; 4] = [Start::Script, Start::BrokenScript, Start::Program, Start::Other];
+
+impl Content {
+    /// One line to remember it by. JSON of a hundred thousand files takes seconds to read.
+    pub(crate) fn to_line(&self, path: &str) -> String {
+        let Content { kind, bytes, sha256, git, suspicion, start, stat, copy } = self;
+        let (kind, start) = (*kind as usize, *start as usize);
+        let copy = copy.as_ref().map_or_else(|| "-".to_owned(), Stat::to_text);
+        let stat = stat.to_text();
+        let suspicion = suspicion.as_deref().unwrap_or_default();
+        format!("{kind} {start} {bytes} {sha256} {git} {stat} {copy} {suspicion}\t{path}")
+    }
+
+    /// The path and what was remembered of it; `None` for a line that isn't one.
+    pub(crate) fn from_line(line: &str) -> Option<(String, Content)> {
+        let (text, path) = line.split_once('\t')?;
+        let mut words = text.splitn(8, ' ');
+        let mut next = || words.next();
+        let kind = *KINDS.get(next()?.parse::<usize>().ok()?)?;
+        let start = *STARTS.get(next()?.parse::<usize>().ok()?)?;
+        let bytes = next()?.parse().ok()?;
+        let (sha256, git) = (next()?.to_owned(), next()?.to_owned());
+        let stat = Stat::from_text(next()?)?;
+        let copy = Stat::from_text(next()?);
+        let suspicion = Some(next()?.to_owned()).filter(|text| !text.is_empty());
+        let content = Content { kind, bytes, sha256, git, suspicion, start, stat, copy };
+        Some((path.to_owned(), content))
+    }
+}
+
+impl Kind {
+    /// The mode that git gives it in a tree; 0 for what git doesn't keep.
+    pub fn git_mode(self) -> u32 {
+        match self {
+            Kind::Plain => 0o100_644,
+            Kind::Executable => 0o100_755,
+            Kind::Link => 0o120_000,
+            Kind::Other => 0,
+        }
+    }
+}
+
+/// How a repository names its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// 40 hexadecimal digits.
+    Sha1,
+    /// 64 hexadecimal digits (`extensions.objectFormat`).
+    Sha256,
+}
+
+/// What a kernel makes of a file that it is to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// `#!` and an interpreter.
+    Script,
+    /// The same, and the line ends in CR: no interpreter has such a name.
+    BrokenScript,
+    /// ELF.
+    Program,
+    /// Nothing that it can start.
+    Other,
+}
+
+impl Start {
+    /// Decides by the first bytes of a file.
+    pub(crate) fn of(start: &[u8]) -> Start {
+        let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        match () {
+            () if line.starts_with(b"#!") && line.ends_with(b"\r") => Start::BrokenScript,
+            () if line.starts_with(b"#!") => Start::Script,
+            () if start.starts_with(b"\x7fELF") => Start::Program,
+            () => Start::Other,
+        }
+    }
+}
+
+/// The two hashes of a file, made in one pass.
+pub(crate) struct Hashes {
+    sha256: digest::Context,
+    git: digest::Context,
+}
+
+impl Hashes {
+    pub(crate) fn new(format: Format, bytes: u64) -> Hashes {
+        let mut git = digest::Context::new(match format {
+            Format::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Format::Sha256 => &digest::SHA256,
+        });
+        git.update(format!("blob {bytes}\0").as_bytes());
+        Hashes { sha256: digest::Context::new(&digest::SHA256), git }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.git.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> (String, String) {
+        (hex(self.sha256.finish().as_ref()), hex(self.git.finish().as_ref()))
+    }
+}
+
+/// SHA-256 of `bytes`, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// SHA-256 of a file, or of the target of a symbolic link, in hexadecimal.
+///
+/// # Errors
+/// When it can't be read.
+pub fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    if path.symlink_metadata()?.is_symlink() {
+        hash.update(fs::read_link(path)?.as_os_str().as_bytes());
+    } else {
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                count => hash.update(&buffer[..count]),
+            }
+        }
+    }
+    Ok(hex(hash.finish().as_ref()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

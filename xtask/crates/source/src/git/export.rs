@@ -1,0 +1,161 @@
+//! A commit's files as a checkout writes them under the attributes that are committed: by the `git`
+//! program, in a repository that borrows the objects and has nobody's configuration.
+
+use super::{Exit, GITLINK, Source, failure_help, lfs, program};
+use crate::content::sha256_of;
+use anyhow::Context as _;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A folder that is gone with its value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> anyhow::Result<Scratch> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("xtask-export-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(Scratch(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A commit that was written to a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// The root of the build context there.
+    pub root: PathBuf,
+    /// Submodules, of which nothing was written, by their paths below the root.
+    pub submodules: Vec<String>,
+    /// Files that Git LFS keeps and that aren't in this clone: their pointers were written.
+    pub missing: Vec<String>,
+}
+
+/// Writes the files of the commit of `source` that are below `below` into `folder`.
+pub(super) fn commit(
+    source: &dyn Source,
+    program: Option<&Path>,
+    below: &str,
+    folder: &Path,
+) -> anyhow::Result<Exported> {
+    let files = source.head().iter().filter(|(path, _)| path.starts_with(below));
+    let (modules, files): (Vec<_>, Vec<_>) = files.partition(|(_, file)| file.mode == GITLINK);
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    write(program, &source.places().0, &source.revision()?, &paths, folder)?;
+    let inside = |path: &str| path[below.len()..].to_owned();
+    let mut exported = Exported {
+        root: folder.join(below),
+        submodules: modules.into_iter().map(|(path, _)| inside(path)).collect(),
+        missing: Vec::new(),
+    };
+    let stored = source.common()?.join("lfs/objects");
+    for path in lfs::pointers_in(source, &paths)? {
+        let place = folder.join(&path.0);
+        let id = &path.1.sha256;
+        // Where Git LFS keeps its files (`git lfs env`, LocalMediaDir).
+        let object = stored.join(&id[..2]).join(&id[2..4]).join(id);
+        if fs::copy(object, &place).is_err() {
+            exported.missing.push(inside(&path.0));
+        }
+    }
+    Ok(exported)
+}
+
+/// SHA-256 of those of `paths` that a checkout of the commit `revision` writes, by path.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn hashes(
+    program: Option<&Path>,
+    top: &Path,
+    revision: &str,
+    paths: &[&str],
+) -> anyhow::Result<HashMap<String, String>> {
+    let scratch = Scratch::new()?;
+    let tree = scratch.0.join("tree");
+    write(program, top, revision, paths, &tree)?;
+    let mut hashes = HashMap::new();
+    for path in paths {
+        if let Ok(sha256) = sha256_of(&tree.join(path)) {
+            hashes.insert((*path).to_owned(), sha256);
+        }
+    }
+    Ok(hashes)
+}
+
+/// Writes the files `paths`, which are relative to the top of the work tree `top` and are in the commit
+/// `revision`, into the folder `tree`. What Git LFS keeps is written as its pointers.
+///
+/// # Errors
+/// [`Exit::Git`] without the program, or when the commit isn't all here.
+pub(super) fn write(
+    program: Option<&Path>,
+    top: &Path,
+    revision: &str,
+    paths: &[&str],
+    tree: &Path,
+) -> anyhow::Result<()> {
+    let Some(program) = program else {
+        return Err(failure_help(
+            Exit::Git,
+            format!("writing the files of the commit {revision}: that needs the `git` program"),
+            "install it, and put it on PATH",
+        ));
+    };
+    let scratch = Scratch::new()?;
+    let folder = scratch.0.join("repository");
+    fs::create_dir_all(tree).with_context(|| format!("making {}", tree.display()))?;
+    let objects = program::ask(program, top, &["rev-parse", "--git-path", "objects"])?;
+    let format = program::ask(program, top, &["rev-parse", "--show-object-format"]);
+    let format = format.map_or_else(|_| "sha1".to_owned(), |text| text.trim().to_owned());
+    let shown = folder.display().to_string();
+    let format = format!("--object-format={format}");
+    let nobody = |words: &[&str], input: &[u8]| {
+        let own: [(&str, OsString); 7] = [
+            ("HOME", scratch.0.clone().into()),
+            ("XDG_CONFIG_HOME", scratch.0.clone().into()),
+            ("GIT_CONFIG_NOSYSTEM", "1".into()),
+            ("GIT_ATTR_NOSYSTEM", "1".into()),
+            ("GIT_CONFIG_COUNT", "0".into()),
+            ("GIT_CONFIG_PARAMETERS", "".into()),
+            ("GIT_TEMPLATE_DIR", "".into()),
+        ];
+        program::run_with(program, tree, words, input, &own)
+    };
+    let must = |words: &[&str], input: &[u8]| {
+        let output = nobody(words, input)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let line = stderr.lines().next().unwrap_or("git failed without a word").to_owned();
+        Err(failure_help(
+            Exit::Git,
+            format!("writing the files of the commit {revision}: {line}"),
+            "is all of it in this clone? `git fsck` tells; a partial clone gets it with \
+             `git checkout`",
+        ))
+    };
+    must(&["init", "--quiet", "--bare", &format, &shown], b"")?;
+    let objects = top.join(objects.trim_end_matches('\n'));
+    let objects =
+        objects.canonicalize().with_context(|| format!("reading {}", objects.display()))?;
+    fs::write(folder.join("objects/info/alternates"), format!("{}\n", objects.display()))
+        .context("borrowing the objects of the repository")?;
+    let place = format!("--git-dir={shown}");
+    let work = format!("--work-tree={}", tree.display());
+    must(&[&place, "read-tree", revision], b"")?;
+    let input: String = paths.iter().map(|path| format!("{path}\0")).collect();
+    let words = [&place, &work, "checkout-index", "--quiet", "--force", "-z", "--stdin"];
+    must(&words, input.as_bytes())
+}

@@ -1,0 +1,67 @@
+//! A commit instead of the work tree: its files are written to a folder of their own, and everything
+//! that a build reads is read there.
+
+use anyhow::Context as _;
+use image::config::Workflow;
+use process::failure::{Exit, Failure};
+use source::context;
+use source::git::Repository;
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+/// A workflow as a commit has it; its files are gone with this value.
+pub struct AtCommit {
+    workflow: Workflow,
+    folder: PathBuf,
+}
+
+impl Deref for AtCommit {
+    type Target = Workflow;
+
+    fn deref(&self) -> &Workflow {
+        &self.workflow
+    }
+}
+
+impl Drop for AtCommit {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What everything that this writes begins with, below the folder of the state.
+pub const NAME: &str = "commit-";
+
+/// The workflow as the commit `name` has it: an id, a tag, a branch or what else git takes.
+///
+/// # Errors
+/// [`Exit::Git`] for a commit that isn't here, or not all of it: what would be missing in the build
+/// context is named; [`Exit::Usage`] for one without this workflow.
+pub fn at_commit(workflow: Workflow, name: &str) -> anyhow::Result<AtCommit> {
+    let repository = Repository::open(&workflow.top, Some(&workflow.top), Some(name))?;
+    let revision = repository.revision()?;
+    let folder = workflow.state.folder.join(format!("{NAME}{}", std::process::id()));
+    let mut at = AtCommit { workflow, folder: folder.clone() };
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let exported = repository.export(&folder)?;
+    let ignore = context::read_ignore(&exported.root)?;
+    let included = |path: &&String| ignore.verdict(path).included;
+    let modules = exported.submodules.iter().filter(included);
+    let modules =
+        modules.map(|path| format!("{path}: a submodule, which has a repository of its own"));
+    let missing = exported.missing.iter().filter(included);
+    let missing = missing.map(|path| format!("{path}: kept by Git LFS, and not here"));
+    let mut help: Vec<String> = modules.chain(missing).collect();
+    if !help.is_empty() {
+        help.push(format!(
+            "`git lfs fetch origin {revision}` brings what Git LFS keeps; with submodules, build in \
+             a clone of its own: `git clone --recurse-submodules`"
+        ));
+        let message = format!("building the commit {name}: not all of its files are in this clone");
+        return Err(Failure { exit: Exit::Git, message, help }.into());
+    }
+    at.workflow = at.workflow.clone().at(revision, exported.root)?;
+    Ok(at)
+}

@@ -1,0 +1,132 @@
+//! `--commit`: a commit is read from git, whatever the working tree holds.
+
+use super::checkout::Checkout;
+use super::fake_engine::with_podman;
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+/// A checkout whose PATH has git.
+fn with_git() -> Checkout {
+    let checkout = with_podman();
+    let git = Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout;
+    let git = String::from_utf8(git).unwrap();
+    std::os::unix::fs::symlink(git.trim(), checkout.path("bin/git")).unwrap();
+    checkout
+}
+
+fn context(checkout: &Checkout, words: &[&str]) -> Value {
+    let ended = checkout.run(&[&["context", "--format", "json"], words].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    serde_json::from_str(&ended.out).unwrap()
+}
+
+fn refused(checkout: &Checkout, name: &str, expected: &[&str]) {
+    for command in ["build", "context"] {
+        let ended = checkout.run(&[command, "--commit", name]);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(3), ""), "{}", ended.err);
+        expected.iter().for_each(|text| assert!(ended.err.contains(text), "{text}: {}", ended.err));
+    }
+    let left = fs::read_dir(checkout.path("target/xtask")).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("commit-")), "{left:?}");
+}
+
+#[test]
+fn a_commit_is_built_from_git() {
+    let checkout = with_git();
+    let clean = context(&checkout, &[]);
+    checkout.write("app/manage.py", "changed\n");
+    checkout.write("app/new.py", "");
+    fs::remove_file(checkout.path("app/uv.lock")).unwrap();
+    checkout.write("docker/image.toml", "broken =");
+    checkout.write(".dockerignore", "");
+    // Only the engine's own settings are of the checkout: what is broken there is said.
+    let ended = checkout.run(&["context", "--commit", "HEAD"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    checkout.git(&["checkout", "--quiet", "docker/image.toml"]);
+    assert_eq!(context(&checkout, &["--commit", "HEAD"]), clean);
+    let ended = checkout.run(&["build", "--commit", "HEAD", "--format", "json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["context_changes"], serde_json::json!([]));
+    assert_eq!(report["revision"], checkout.git(&["rev-parse", "HEAD"]).as_str());
+    let copy =
+        |path: &str| fs::read_to_string(checkout.path("target/xtask/context/tree").join(path));
+    assert_eq!(copy("app/manage.py").unwrap(), "one = 1\n");
+    assert!(copy("app/new.py").is_err());
+    refused(&checkout, "v9", &["reading the commit v9", "git log --all"]);
+}
+
+#[test]
+fn what_is_not_in_this_clone_is_refused_by_name() {
+    let checkout = with_git();
+    let content = "large\n".repeat(100);
+    let id = "0000000000000000000000000000000000000000000000000000000000000000";
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize {}\n",
+        content.len()
+    );
+    checkout.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    checkout.write("app/model.bin", &pointer);
+    checkout.git(&["add", "--all"]);
+    checkout.git(&["commit", "--quiet", "--message", "model"]);
+    refused(&checkout, "HEAD", &["app/model.bin: kept by Git LFS", "git lfs fetch"]);
+    // Where Git LFS keeps it.
+    checkout.write(&format!(".git/lfs/objects/00/00/{id}"), &content);
+    let files = context(&checkout, &["--commit", "HEAD"])["files"].clone();
+    let file = files.as_array().unwrap().iter().find(|file| file["path"] == "app/model.bin");
+    assert_eq!(file.unwrap()["bytes"], content.len());
+    // A submodule; one outside of the build context is no matter.
+    let revision = checkout.git(&["rev-parse", "HEAD"]);
+    for (path, inside) in [("other/lib", false), ("app/lib", true)] {
+        let link = format!("160000,{revision},{path}");
+        checkout.git(&["update-index", "--add", "--cacheinfo", &link]);
+        checkout.git(&["commit", "--quiet", "--message", path]);
+        if inside {
+            refused(&checkout, "HEAD", &["app/lib: a submodule", "--recurse-submodules"]);
+        } else {
+            context(&checkout, &["--commit", "HEAD"]);
+        }
+    }
+}
+
+/// The first line of a dry run's script makes the snapshot of the same files, or fails.
+#[test]
+fn a_snapshot_is_the_expected_one_or_none() {
+    let checkout = with_git();
+    let sha256 = context(&checkout, &[])["sha256"].as_str().unwrap().to_owned();
+    let dry = checkout.run(&["build", "--dry-run"]);
+    let line = format!("cargo xtask context --snapshot --expect {sha256}\n");
+    assert!(dry.out.contains(&line), "{}", dry.out);
+    assert!(!checkout.path("target/xtask/context").exists(), "a dry run writes nothing");
+    let words = ["context", "--snapshot", "--expect", &sha256];
+    assert_eq!(checkout.run(&words).code, Some(0));
+    assert!(checkout.path("target/xtask/context/tree/app/manage.py").is_file());
+    checkout.write("docker/Dockerfile", "FROM scratch\n");
+    let ended = checkout.run(&words);
+    assert_eq!(ended.code, Some(10), "{}", ended.err);
+    assert!(ended.err.contains("a file was changed since"), "{}", ended.err);
+    for words in [&["context", "--expect", "x"][..], &["context", "app", "--snapshot"]] {
+        assert_eq!(checkout.run(words).code, Some(2), "{words:?}");
+    }
+}
+
+/// Nobody waits minutes to hear that a container can't start.
+#[test]
+fn what_can_not_start_is_refused_before_anything_runs() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let checkout = with_git();
+    let entrypoint = checkout.path("docker/entrypoint.sh");
+    let check = |text: &str, mode: u32, expected: &str| {
+        checkout.write("docker/entrypoint.sh", text);
+        fs::set_permissions(&entrypoint, fs::Permissions::from_mode(mode)).unwrap();
+        let ended = checkout.run(&["build"]);
+        assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{}", ended.err);
+        assert!(ended.err.contains(expected), "{}", ended.err);
+        assert!(!checkout.path("calls").exists());
+    };
+    check("#!/bin/sh\r\n", 0o755, "help: docker/entrypoint.sh: its line `#!` ends in CR");
+    check("#!/bin/sh\n", 0o644, "chmod +x docker/entrypoint.sh");
+    check("exec web\n", 0o755, "it is no program");
+}
