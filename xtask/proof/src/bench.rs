@@ -17,6 +17,7 @@ use std::time::Duration;
 use workflow::world::World;
 
 mod containers;
+mod context;
 mod design;
 mod develop;
 mod goals;
@@ -67,7 +68,7 @@ const QUICK: Rounds = Rounds {
 };
 
 /// The sections that are written by themselves.
-const SECTIONS: [&str; 3] = [shapes::HEAD, pipeline::HEAD, develop::HEAD];
+const SECTIONS: [&str; 4] = [shapes::HEAD, pipeline::HEAD, develop::HEAD, context::HEAD];
 
 /// Small packages without dependencies of their own, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -128,6 +129,10 @@ impl Bench<'_> {
         if self.wants(Row::Pipeline) {
             let section = self.pipeline(args.quick)?;
             return self.write_section(pipeline::HEAD, section);
+        }
+        if self.wants(Row::Context) {
+            let section = self.snapshot(args.quick)?;
+            return self.write_section(context::HEAD, section);
         }
         if self.wants(Row::Dev) {
             let section = self.develop(args.quick)?;
@@ -216,7 +221,7 @@ impl Bench<'_> {
     fn wants(&self, row: Row) -> bool {
         // These take as long as all other rows: they are measured by themselves.
         if self.only.is_empty() {
-            !matches!(row, Row::Shapes | Row::Pipeline | Row::Dev)
+            !matches!(row, Row::Shapes | Row::Pipeline | Row::Dev | Row::Context)
         } else {
             self.only.contains(&row)
         }

@@ -91,6 +91,8 @@ pub enum Row {
     Shapes,
     /// From one line to the tested image in a registry, only when named: its section, too
     Pipeline,
+    /// The snapshot of a large build context, only when named: its section, too
+    Context,
     /// `dev` until the site answers, and a saved file until its answer; only when named: its section
     Dev,
 }
