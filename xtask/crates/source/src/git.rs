@@ -209,7 +209,7 @@ pub fn rules(
     folder: &Path,
     commit: Option<&str>,
 ) -> anyhow::Result<(Format, Option<HashMap<String, bool>>)> {
-    if let Ok(repository) = native::open(folder)?
+    if let Ok(repository) = native(folder)?
         && (commit.is_some() || native::looks_at_modes(&repository))
     {
         return Ok((Format::Sha1, None));
@@ -415,7 +415,7 @@ fn open(
     program: Option<&Path>,
     commit: Option<&str>,
 ) -> anyhow::Result<Box<dyn Source>> {
-    let obstacle = match native::open(folder)? {
+    let obstacle = match native(folder)? {
         Ok(repo) => match obstacle::find(&repo) {
             None => return Ok(Box::new(native::Native::new(repo, commit)?)),
             Some(obstacle) => obstacle,
@@ -429,6 +429,15 @@ fn open(
             format!("reading the repository of {}: {obstacle}", folder.display()),
             "install the `git` program, which can read it, and put it on PATH",
         )),
+    }
+}
+
+/// The repository of `folder` for libgit2; the inner error says why it cannot read it as git does.
+fn native(folder: &Path) -> anyhow::Result<Result<git2::Repository, String>> {
+    let set = |name: &&&str| std::env::var_os(name).is_some();
+    match obstacle::VARIABLES.iter().find(set) {
+        Some(name) => Ok(Err(format!("{name} is set, which only the program reads"))),
+        None => native::open(folder),
     }
 }
 

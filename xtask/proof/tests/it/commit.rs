@@ -130,3 +130,40 @@ fn what_can_not_start_is_refused_before_anything_runs() {
     check("#!/bin/sh\n", 0o644, "chmod +x docker/entrypoint.sh");
     check("exec web\n", 0o755, "it is no program");
 }
+
+/// libgit2 knows none of these, and would call a tree dirty that git calls clean.
+#[test]
+fn git_configured_by_the_environment_is_asked_itself() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let checkout = with_git();
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(checkout.path("app/manage.py"), mode).unwrap();
+    checkout.write("no-modes", "[core]\n\tfileMode = false\n");
+    checkout.git(&["config", "--unset", "core.fileMode"]);
+    let file = checkout.path("no-modes").display().to_string();
+    let version = |environment: &[(&str, &str)]| {
+        let mut command = checkout.command(&["label", "--get", "version"]);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    let (_, dirty, _) = version(&[]);
+    assert!(dirty.ends_with("-dirty\n"), "{dirty}");
+    let clean = dirty.replace("-dirty", "");
+    let count = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "core.fileMode"),
+        ("GIT_CONFIG_VALUE_0", "false"),
+    ];
+    let global = [("GIT_CONFIG_GLOBAL", file.as_str())];
+    let system = [("GIT_CONFIG_SYSTEM", file.as_str())];
+    let parameters = [("GIT_CONFIG_PARAMETERS", "'core.fileMode=false'")];
+    for environment in [&count[..], &global, &system, &parameters] {
+        assert_eq!(version(environment).1, clean, "{environment:?}");
+        fs::rename(checkout.path("bin/git"), checkout.path("git")).unwrap();
+        let (code, _, err) = version(environment);
+        fs::rename(checkout.path("git"), checkout.path("bin/git")).unwrap();
+        let err = String::from_utf8(err).unwrap();
+        assert!(code == Some(3) && err.contains(environment[0].0), "{err}");
+        assert!(err.contains("install the `git` program"), "{err}");
+    }
+}

@@ -5,6 +5,15 @@ use std::path::{Path, PathBuf};
 
 use git2::{Config, Index, Repository, SubmoduleIgnore, SubmoduleStatus};
 
+/// Variables with which git is configured (git-config(1), "ENVIRONMENT"), and which libgit2 doesn't know.
+pub(super) const VARIABLES: [&str; 5] = [
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_SYSTEM",
+];
+
 /// What stands in the way of reading `repo` with libgit2.
 pub(super) fn find(repo: &Repository) -> Option<String> {
     let index = match repo.index() {
