@@ -14,10 +14,11 @@ from conftest import DOCKER
 
 
 class Answer(BaseHTTPRequestHandler):
-    """/CODE/ is answered with that code."""
+    """/CODE/ is answered with that code, plain http with a redirect."""
 
     def do_GET(self):
-        self.send_response(int(self.path.strip("/")))
+        https = self.headers["X-Forwarded-Proto"] == "https"
+        self.send_response(int(self.path.strip("/")) if https else 301)
         self.send_header("Location", "/200/")
         self.end_headers()
 

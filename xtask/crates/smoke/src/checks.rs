@@ -221,7 +221,7 @@ const AT_WORK: &[Check] = &[
             "health-pages",
             "B11",
             roles::health_pages,
-            "the health pages answer 200 without TLS: a redirect is no answer",
+            "the health pages answer 200: a redirect is no answer",
         )),
     ),
     needs(

@@ -1,7 +1,6 @@
 //! How the roles end, and what the health check says of one that doesn't work: containers of
 //! their own, because they don't outlive the check.
 
-use super::http::BEHIND_TLS;
 use super::roles::{DUE, health_path, schedule, server};
 use super::stage::{Ended, Stage, set};
 use super::verdict::{Found, Verdict};
@@ -63,11 +62,11 @@ fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
     // Once before, so that what the first request loads isn't in flight too, and to know how long it
     // takes here: half of that later, a busy machine's server has accepted the next one as well.
     let start = Instant::now();
-    stage.get(&name, &slow.request, BEHIND_TLS)?;
+    stage.get(&name, &slow.request)?;
     let mut accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
     for _ in 0..TRIES {
         let (answer, ended) = std::thread::scope(|scope| {
-            let request = scope.spawn(|| stage.get(&name, &slow.request, BEHIND_TLS));
+            let request = scope.spawn(|| stage.get(&name, &slow.request));
             std::thread::sleep(accepted);
             let ended = (!request.is_finished()).then(|| stage.stop(&name));
             (request.join(), ended)
@@ -272,7 +271,7 @@ pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
     stage.stop(&stage.name("postgres"))?;
     let mut evidence = Vec::new();
     let path = health_path(stage);
-    let answer = stage.get(&name, path, "")?;
+    let answer = stage.get(&name, path)?;
     if answer.status != 503 {
         evidence.push(format!("{path}: {}", answer.shown()));
     }
@@ -282,7 +281,7 @@ pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
         }
     }
     if let Some(live) = &stage.subject.smoke.health.live {
-        let answer = stage.get(&name, live, "")?;
+        let answer = stage.get(&name, live)?;
         if answer.status != 200 {
             evidence.push(format!("{live}: {}", answer.shown()));
         }

@@ -1,6 +1,6 @@
 //! The roles at work: what they run, that they answer, and that work passes through them.
 
-use super::http::{self, BEHIND_TLS};
+use super::http;
 use super::stage::{Stage, set};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
@@ -122,7 +122,7 @@ pub(super) fn health_path<'a>(stage: &'a Stage<'_>) -> &'a str {
     stage.subject.smoke.environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str)
 }
 
-/// The health pages answer 200, without TLS too (B11).
+/// The health pages answer 200 (B11).
 pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
     let health = &stage.subject.smoke.health;
     let name = server(stage)?;
@@ -133,7 +133,7 @@ pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
             .collect();
     let mut evidence = Vec::new();
     for path in &paths {
-        let answer = stage.get(&name, path, "")?;
+        let answer = stage.get(&name, path)?;
         if answer.status != 200 || !answer.text.contains(&health.contains) {
             evidence.push(format!("{path}: {}", answer.shown()));
         }
@@ -150,7 +150,7 @@ pub(super) fn http(stage: &Stage<'_>) -> Found {
     let name = server(stage)?;
     let mut evidence = Vec::new();
     for request in asked {
-        let answer = stage.get(&name, &request.path, BEHIND_TLS)?;
+        let answer = stage.get(&name, &request.path)?;
         if answer.status != request.status || !answer.text.contains(&request.contains) {
             let wanted = format!("{} with `{}`", request.status, request.contains);
             evidence.push(format!(

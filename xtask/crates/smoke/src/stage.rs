@@ -2,7 +2,7 @@
 //! checks start in it. Each is started when the first check asks for it, and all of them are
 //! removed at the end; what a killed run left, the next one removes.
 
-use super::http;
+use super::http::{self, BEHIND_TLS};
 use super::static_checks::Expected;
 use super::verdict::Evidence;
 use anyhow::Context as _;
@@ -443,13 +443,13 @@ impl<'a> Stage<'a> {
         Ok(answer.stdout.lines().next().unwrap_or_default().trim().to_owned())
     }
 
-    /// Asks a web container for `path`.
+    /// Asks a web container for `path`, as a proxy does that ends TLS.
     ///
     /// # Errors
     /// [`Evidence`] when it doesn't answer.
-    pub fn get(&self, name: &str, path: &str, headers: &str) -> anyhow::Result<http::Answer> {
+    pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::Answer> {
         let address = self.address(name)?;
-        http::get(&address, path, headers, self.subject.smoke.start)
+        http::get(&address, path, BEHIND_TLS, self.subject.smoke.start)
             .map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
     }
 }

@@ -6,7 +6,7 @@ use image::plan::dev::{self, Facts, User};
 use process::failure::{Exit, Failure, describe, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, tail};
-use smoke::http;
+use smoke::http::{self, BEHIND_TLS};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
@@ -176,7 +176,8 @@ impl Site<'_> {
     pub(super) fn answers(&self, port: u16) -> bool {
         let environment = &self.workflow.config.dev_site.environment;
         let path = environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str);
-        let answer = http::get(&format!("127.0.0.1:{port}"), path, "", Duration::from_secs(5));
+        let answer =
+            http::get(&format!("127.0.0.1:{port}"), path, BEHIND_TLS, Duration::from_secs(5));
         answer.is_ok_and(|answer| answer.status == 200)
     }
 
