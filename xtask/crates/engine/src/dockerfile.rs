@@ -1,6 +1,8 @@
 //! Just enough of a Dockerfile to name the line of a step: instructions with their first lines,
 //! matched with what the engines print about a failing step.
 
+use std::collections::BTreeMap;
+
 /// One instruction, continuation lines joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
@@ -154,13 +156,64 @@ pub fn flattened(text: &str, target: Option<&str>) -> Option<Vec<String>> {
     Some(flat)
 }
 
+/// Something that a Dockerfile takes from elsewhere.
+enum Foreign {
+    /// An image other than `BASE_IMAGE`, by its name, and the word that says so.
+    Image(String, String),
+    /// A frontend, or what `ADD` fetches or may fetch.
+    Other(String),
+}
+
 /// What a Dockerfile takes from elsewhere, in its own words: images other than `BASE_IMAGE`, a
 /// frontend, what `ADD` fetches or may fetch. It can be another the next time, which nobody sees who
 /// hasn't asked.
 pub fn foreign(text: &str) -> Vec<String> {
+    let word = |found| match found {
+        Foreign::Image(_, word) | Foreign::Other(word) => word,
+    };
+    all_foreign(text).into_iter().map(word).collect()
+}
+
+/// The images other than `BASE_IMAGE` that a Dockerfile names, with the values of `arguments` and the
+/// defaults of `ARG` before the first `FROM`; none whose name has another variable.
+pub fn images(text: &str, arguments: &BTreeMap<String, String>) -> Vec<String> {
+    let mut values = BTreeMap::new();
+    let global = instructions(text).into_iter().filter(|one| one.stage.is_empty());
+    for argument in global.filter(|one| one.keyword == "ARG") {
+        for (name, value) in argument.text.split(' ').filter_map(|word| word.split_once('=')) {
+            let value = expanded(value.trim_matches(['"', '\'']), &values);
+            values.insert(name.to_owned(), value);
+        }
+    }
+    values.extend(arguments.clone());
+    let mut images: Vec<String> = Vec::new();
+    for found in all_foreign(text) {
+        let Foreign::Image(name, _) = found else { continue };
+        let name = expanded(&name, &values);
+        if !name.contains('$') && !images.contains(&name) {
+            images.push(name);
+        }
+    }
+    images
+}
+
+/// `$NAME` and `${NAME}` replaced by their values; what has none stays.
+fn expanded(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in values {
+        text = text.replace(&format!("${{{name}}}"), value);
+        if text == format!("${name}") {
+            text.clone_from(value);
+        }
+    }
+    text
+}
+
+fn all_foreign(text: &str) -> Vec<Foreign> {
     let comments = text.lines().map_while(|line| line.trim().strip_prefix('#'));
     let frontend = |line: &&str| line.trim().to_lowercase().starts_with("syntax");
-    let mut found: Vec<String> = comments.filter(frontend).map(str::to_owned).collect();
+    let mut found: Vec<Foreign> =
+        comments.filter(frontend).map(|line| Foreign::Other(line.to_owned())).collect();
     let mut before: Vec<String> = Vec::new();
     for instruction in instructions(text) {
         let words: Vec<&str> = instruction.text.split_whitespace().collect();
@@ -170,22 +223,33 @@ pub fn foreign(text: &str) -> Vec<String> {
                 || name.bytes().all(|byte| byte.is_ascii_digit())
                 || before.iter().any(|stage| stage.eq_ignore_ascii_case(name))
         };
+        let image = |name: &str, word: &str| {
+            (!own(name)).then(|| Foreign::Image(name.to_owned(), word.to_owned()))
+        };
         let other = |word: &str| match instruction.keyword.as_str() {
-            "COPY" | "ADD" if word.starts_with("--from=") => {
-                word.strip_prefix("--from=").is_some_and(|name| !own(name))
+            "COPY" | "ADD" if word.starts_with("--from=") => image(&word["--from=".len()..], word),
+            "ADD" if ["://", "git@", "$"].iter().any(|sign| word.contains(sign)) => {
+                Some(Foreign::Other(word.to_owned()))
             }
-            "ADD" => ["://", "git@", "$"].iter().any(|sign| word.contains(sign)),
             "RUN" => {
                 let parts = word.strip_prefix("--mount=").into_iter();
                 let mut parts = parts.flat_map(|parts| parts.split(','));
-                parts.any(|part| part.strip_prefix("from=").is_some_and(|name| !own(name)))
+                parts.find_map(|part| image(part.strip_prefix("from=")?, word))
             }
-            _ => false,
+            _ => None,
         };
-        found.extend(words.iter().filter(|word| other(word)).map(ToString::to_string));
+        found.extend(words.iter().filter_map(|word| other(word)));
         if instruction.keyword == "FROM" {
             // Another platform's base is another image.
-            found.extend(words.first().filter(|word| !own(word)).map(ToString::to_string));
+            let options = words.iter().take_while(|word| word.starts_with("--"));
+            let name = words.get(options.count()).copied().unwrap_or_default();
+            found.extend(match words.first() {
+                Some(first) if *first != name && own(name) => {
+                    Some(Foreign::Other((*first).to_owned()))
+                }
+                Some(first) => image(name, first),
+                None => None,
+            });
             before.push(instruction.stage.clone());
         }
     }
@@ -291,6 +355,25 @@ mod tests {
         assert_eq!(foreign(frontend), [" syntax=docker/dockerfile:1"]);
         assert_eq!(foreign(include_str!("../../../../docker/Dockerfile")), [""; 0]);
         assert_eq!(foreign(include_str!("../../../../docker/Dockerfile.dev")), [""; 0]);
+    }
+
+    #[test]
+    fn images_from_elsewhere_are_named_with_their_values() {
+        let check = |text: &str, expected: &[&str]| {
+            let head = "ARG BASE_IMAGE NODE=24 TAG=\"${NODE}-slim\"\nFROM ${BASE_IMAGE} AS one\n";
+            let arguments = BTreeMap::from([("REGISTRY".to_owned(), "r.example".to_owned())]);
+            assert_eq!(images(&format!("{head}{text}\n"), &arguments), expected, "{text}");
+        };
+        check("FROM docker.io/library/node:24-slim AS assets", &["docker.io/library/node:24-slim"]);
+        check("FROM --platform=linux/amd64 a/node:1 AS x", &["a/node:1"]);
+        check("FROM --platform=linux/amd64 ${BASE_IMAGE}\nFROM one", &[]);
+        check(
+            "FROM ${REGISTRY}/node:${TAG}\nCOPY --from=uv:1 /a /a",
+            &["r.example/node:24-slim", "uv:1"],
+        );
+        check("RUN --mount=from=uv:1,target=/uv a\nCOPY --from=uv:1 /a /", &["uv:1"]);
+        check("FROM ${UNKNOWN}\nFROM scratch\nADD https://example.org/a /", &[]);
+        check("FROM node:1 AS node\nFROM node\nCOPY --from=node /a /", &["node:1"]);
     }
 
     #[test]

@@ -114,6 +114,35 @@ impl Source<'_> {
         }
     }
 
+    /// Fetches `text` where it isn't here, or is asked for anew: an image that a Dockerfile names
+    /// itself, which nothing stands in for. With `dry_run` the command comes back instead.
+    ///
+    /// # Errors
+    /// As [`Source::resolve`].
+    pub fn fetch(
+        &self,
+        text: &str,
+        pull: bool,
+        platform: Option<&str>,
+    ) -> anyhow::Result<Vec<Invocation>> {
+        let wanted = reference::parse(text)?;
+        let Source { engine, environment, runner, state, .. } = self;
+        let local = wanted.registry == "localhost";
+        let here = || anyhow::Ok(!self.inspect(&[text])?.is_empty());
+        if self.assumed || (local || !pull) && here()? {
+            return Ok(Vec::new());
+        }
+        let help = format!("the Dockerfile names it: load it into the store of {}", engine.program);
+        if local {
+            let message = format!("looking for {text}: not in the store of {}", engine.program);
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        if let Err(why) = registry::reachable(&wanted, engine, environment, runner, state)? {
+            return Err(unreachable(text, &why, &help));
+        }
+        Ok(self.pull(text, platform)?.1)
+    }
+
     /// The image `text` and the stand-in of `recipe`, where they are in the local store.
     fn here(
         &self,

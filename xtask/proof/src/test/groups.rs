@@ -146,7 +146,7 @@ pub(super) const GROUPS: [Group; 27] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::each_check"]))
     }),
-    group("saves", Nightly, Second, None, |b| {
+    group("saves", Nightly, Second, Some(1225), |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["snapshot::saves"]))
@@ -156,7 +156,7 @@ pub(super) const GROUPS: [Group; 27] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
     }),
-    group("docker26", Nightly, Docker, Some(339), docker26),
+    group("docker26", Nightly, Docker, Some(814), docker26),
     group("podman5", Nightly, Podman, Some(3200), podman5::run),
     group("arm64", Nightly, Second, Some(1273), arm64::run),
 ];

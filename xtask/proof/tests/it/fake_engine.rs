@@ -199,3 +199,40 @@ fn another_run_in_the_checkout_is_exit_9() {
     drop(file);
     assert_eq!(checkout.run(&["build"]).code, Some(0));
 }
+
+/// Podman is told to pull nothing, so that what the labels name is what is built from: the other
+/// images that a Dockerfile names are fetched before.
+#[test]
+fn images_that_the_dockerfile_names_are_fetched_first() {
+    let checkout = with_podman();
+    let file = "docker/Dockerfile";
+    let text = std::fs::read_to_string(checkout.path(file)).unwrap();
+    let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = format!("{}/tools/node:24", registry.local_addr().unwrap());
+    let stage = format!("FROM {node} AS assets\nFROM localhost/python:3.12 AS here\n");
+    checkout.write(
+        file,
+        &text.replacen(
+            "FROM ${BASE_IMAGE} AS base\n",
+            &format!("{stage}FROM ${{BASE_IMAGE}} AS base\n"),
+            1,
+        ),
+    );
+    let dry = checkout.run(&["build", "--dry-run"]);
+    assert_eq!(dry.code, Some(0), "{}", dry.err);
+    let pull = dry.out.find(&format!("podman pull {node}\n")).expect(&dry.out);
+    assert!(pull < dry.out.find(" build --").unwrap(), "{}", dry.out);
+    assert!(!dry.out.contains("pull localhost/python:3.12"), "{}", dry.out);
+    assert!(!calls(&checkout).contains("pull "), "{}", calls(&checkout));
+    assert_eq!(checkout.run(&["build"]).code, Some(0));
+    let calls = calls(&checkout);
+    let pulled = calls.find(&format!("pull {node}\n")).expect(&calls);
+    assert!(pulled < calls.find("build ").unwrap(), "{calls}");
+    // Nothing stands in for one, and a name of nobody's registry is here or nowhere.
+    let text = checkout.path(file);
+    let named = std::fs::read_to_string(&text).unwrap();
+    std::fs::write(&text, named.replace(&node, "localhost/tools/node:24")).unwrap();
+    let ended = checkout.run(&["build"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.contains("looking for localhost/tools/node:24: not in the store"));
+}

@@ -129,7 +129,7 @@ pub fn prepare(
         notice(&format!("warning: {warning}"));
     }
     let log = workflow.state.new_log("build")?;
-    let source = Source {
+    let images = Source {
         environment: &world.environment,
         runner,
         state: &workflow.state,
@@ -142,7 +142,7 @@ pub fn prepare(
     };
     let asked = args.python.as_deref().map(image::config::python_base);
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
-    let (base, mut first) = source.resolve(base, args.pull, args.platform.as_deref())?;
+    let (base, mut first) = images.resolve(base, args.pull, args.platform.as_deref())?;
     notice(&format!("base {}: {}", base.reference, base.why));
     let dockerfile = dockerfile(workflow, &snapshot, &variant.dockerfile)?;
     first.push(snapshot_command(&snapshot, args));
@@ -159,6 +159,12 @@ pub fn prepare(
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
     let plan = plan::build(&wishes(args), &facts)?;
+    if engine.kind == Kind::Podman {
+        // It is told to pull nothing; Docker's builder fetches what it lacks.
+        for image in dockerfile::images(&plan.text, &plan.build_args) {
+            first.extend(images.fetch(&image, args.pull, args.platform.as_deref())?);
+        }
+    }
     let fingerprint = unchanged::fingerprint(world, &engine, &plan, &snapshot);
     let standing = if args.force || assumed {
         None
