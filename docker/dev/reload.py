@@ -123,10 +123,12 @@ class Command:
             self.lines.append(text.rstrip("\n"))
 
     def tell_end(self):
+        if self.port:
+            # Its own last words come first. A child of it may hold the pipe open for ever.
+            self.reader.join(5)
         say(f"ended with exit status {self.process.returncode}; save a file to start it again")
         if not self.port:
             return
-        self.reader.join(1)
         with contextlib.suppress(OSError):
             self.page = http.server.ThreadingHTTPServer(("", self.port), Page)
             self.page.lines = list(self.lines)
