@@ -37,14 +37,21 @@ enum Entry {
     Helper(String),
 }
 
+/// Docker's own file.
+fn docker_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let value = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let home = || value("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    let folder = value("DOCKER_CONFIG").map(PathBuf::from).or_else(home);
+    folder.map(|folder| folder.join("config.json"))
+}
+
 /// The auth files in the order in which the engine reads them (containers-auth.json(5); Docker has
 /// one only).
 fn files(kind: Kind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<PathBuf> {
     let value = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let home = value("HOME").map(PathBuf::from);
     let below = |path: &str| home.as_ref().map(|home| home.join(path));
-    let docker = value("DOCKER_CONFIG").map(PathBuf::from).or_else(|| below(".docker"));
-    let docker = docker.map(|folder| folder.join("config.json"));
+    let docker = docker_file(environment);
     if kind == Kind::Docker {
         return docker.into_iter().collect();
     }
@@ -61,7 +68,7 @@ fn files(kind: Kind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<Pa
     [Some(first), config, docker].into_iter().flatten().collect()
 }
 
-/// The keys under which the login for `registry/repository` may stand, the nearest first.
+/// The keys under which the login for `registry/repository` stands as it is written, the nearest first.
 fn keys(kind: Kind, registry: &str, repository: &str) -> Vec<String> {
     let mut keys = Vec::new();
     if kind == Kind::Podman {
@@ -73,19 +80,42 @@ fn keys(kind: Kind, registry: &str, repository: &str) -> Vec<String> {
     if registry == "docker.io" {
         keys.extend(["https://index.docker.io/v1/", "index.docker.io"].map(String::from));
     }
-    keys.extend([format!("https://{registry}"), format!("http://{registry}")]);
     keys
 }
 
-/// What one file says. Docker reads helpers first, and `credsStore` for every registry; Podman
-/// doesn't know that key.
-fn entry(json: &Value, kind: Kind, keys: &[String]) -> Option<Entry> {
+/// The registry that a key of an auth file is about: old versions of both engines wrote addresses.
+/// Podman cuts off a path only where there was a scheme or the file is Docker's (containers/image,
+/// `normalizeAuthFileKey`); Docker always (docker/cli, `ConvertToHostname`).
+fn host_of(key: &str, docker_s: bool) -> &str {
+    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let host = if docker_s || bare != key { bare.split('/').next().unwrap_or(bare) } else { bare };
+    match host {
+        "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        other => other,
+    }
+}
+
+/// What one file says of `registry`. Docker reads helpers first, and `credsStore` for every registry;
+/// Podman doesn't know that key.
+fn entry(
+    json: &Value,
+    kind: Kind,
+    keys: &[String],
+    registry: &str,
+    docker_s: bool,
+) -> Option<Entry> {
     let helper = keys.iter().find_map(|key| json["credHelpers"][key].as_str());
     let store = json["credsStore"].as_str().filter(|_| kind == Kind::Docker);
     if let Some(name) = helper.or(store) {
         return Some(Entry::Helper(name.to_owned()));
     }
-    keys.iter().find_map(|key| login(json["auths"].get(key)?).map(Entry::Login))
+    let auths = json["auths"].as_object()?;
+    let exact = keys.iter().find_map(|key| login(auths.get(key)?));
+    let by_host = || {
+        let same = auths.iter().filter(|(key, _)| host_of(key, docker_s) == registry);
+        same.map(|(_, auth)| auth).find_map(login)
+    };
+    exact.or_else(by_host).map(Entry::Login)
 }
 
 fn login(auth: &Value) -> Option<Login> {
@@ -130,11 +160,21 @@ pub(super) fn find(
     let keys = keys(kind, registry, repository);
     for file in files(kind, &environment.variables, uid) {
         let Ok(text) = std::fs::read(&file) else { continue };
+        let docker_s =
+            kind == Kind::Docker || docker_file(&environment.variables).as_ref() == Some(&file);
+        // Docker takes an empty file for none, Podman 4.3 refuses it.
+        let empty = text.iter().all(u8::is_ascii_whitespace);
+        if empty && kind == Kind::Docker {
+            continue;
+        }
         let json: Value = serde_json::from_slice(&text).map_err(|_| {
-            let message = format!("reading the login file {}: it is no JSON", file.display());
-            failure_help(Exit::Usage, message, format!("repair it with `{kind} login {registry}`"))
+            let what = if empty { "it is empty" } else { "it is no JSON" };
+            let message = format!("reading the login file {}: {what}", file.display());
+            let help =
+                format!("remove {} and log in again: {kind} login {registry}", file.display());
+            failure_help(Exit::Usage, message, help)
         })?;
-        match entry(&json, kind, &keys) {
+        match entry(&json, kind, &keys, registry, docker_s) {
             Some(Entry::Login(login)) => {
                 return Ok(Found { login, place: file.display().to_string() });
             }
@@ -218,7 +258,7 @@ mod tests {
             "credsStore": "desktop",
         });
         let check = |kind, registry: &str, repository: &str, expected: Option<Entry>| {
-            let found = entry(&json, kind, &keys(kind, registry, repository));
+            let found = entry(&json, kind, &keys(kind, registry, repository), registry, false);
             assert_eq!(found, expected, "{registry}/{repository}");
         };
         let podman = |registry: &str, repository: &str, expected: Option<Login>| {
@@ -236,6 +276,64 @@ mod tests {
         check(Kind::Podman, "helped.example", "app", helper("pass"));
         check(Kind::Docker, "helped.example", "app", helper("pass"));
         check(Kind::Docker, "r.example", "team/app", helper("desktop"));
+    }
+
+    /// What Podman 4.3.1 finds in a file of its own was asked of it (`login --get-login --authfile`).
+    #[test]
+    fn addresses_name_their_host_as_each_engine_reads_them() {
+        let check = |registry: &str, key: &str, podman: bool, docker: bool| {
+            let json = serde_json::json!({ "auths": { key: { "auth": "dTpw" } } });
+            for (kind, docker_s, expected) in [
+                (Kind::Podman, false, podman),
+                (Kind::Podman, true, docker),
+                (Kind::Docker, true, docker),
+            ] {
+                let found = entry(&json, kind, &keys(kind, registry, "a"), registry, docker_s);
+                assert_eq!(found.is_some(), expected, "{key}, {kind}, {docker_s}");
+            }
+        };
+        for key in ["r.example", "https://r.example", "http://r.example", "https://r.example/v1/"] {
+            check("r.example", key, true, true);
+        }
+        check("r.example", "https://r.example/v2", true, true);
+        check("r.example", "r.example/", false, true);
+        check("r.example", "r.example/v1/", false, true);
+        check("r.example:5000", "https://r.example:5000/v1/", true, true);
+        check("r.example", "https://r.example:5000/v1/", false, false);
+        check("r.example", "https://r.example.org/v1/", false, false);
+        let hub = ["docker.io", "index.docker.io", "registry-1.docker.io", "https://docker.io/v1/"];
+        hub.iter().for_each(|key| check("docker.io", key, true, true));
+        check("docker.io", "https://index.docker.io/v1/", true, true);
+    }
+
+    /// The help names the file: `podman login` can't read it either.
+    #[test]
+    fn an_empty_file_is_none_for_docker_and_named_for_podman() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path();
+        let runner = Runner {
+            folder: home.to_path_buf(),
+            progress: false,
+            verbose: false,
+            form: process::form::Form::Plain,
+            signal: std::sync::Arc::default(),
+        };
+        for (file, text) in [(".docker/config.json", ""), (".config/containers/auth.json", " \n")] {
+            let file = home.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let home = home.display().to_string();
+        let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment { variables: variables.into() };
+        let ask = |kind| find(kind, "r.example", "a", 1000, &environment, &runner);
+        assert_eq!(ask(Kind::Docker).unwrap().login, Login::Nobody);
+        let error = ask(Kind::Podman).unwrap_err();
+        let (exit, help) = process::failure::describe(&error);
+        assert_eq!(exit, Exit::Usage);
+        assert!(error.to_string().ends_with("auth.json: it is empty"), "{error}");
+        assert!(help[0].contains(&format!("remove {home}/.config/")), "{help:?}");
     }
 
     #[test]
