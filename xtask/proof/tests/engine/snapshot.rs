@@ -114,7 +114,7 @@ fn saves_during_builds_never_make_an_image_that_contradicts_its_labels() {
     let wanted = match (std::env::var_os("XTASK_TEST_EACH"), on_podman()) {
         (Some(_), _) => 300,
         (None, true) => 40,
-        (None, false) => 10,
+        (None, false) => 20,
     };
     let stop = AtomicBool::new(false);
     let (mut built, mut clean, mut refused) = (0, 0, 0);

@@ -10,11 +10,24 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What every copy says its last change was: one moment for all commits, because a layer that is
-/// found in a cache keeps the time of the build that made it. 2000-01-01: archives such as wheels
-/// can't hold a time before 1980.
+/// 2000-01-01: archives such as wheels can't hold a time before 1980.
+const EPOCH: Duration = Duration::from_secs(946_684_800);
+
+/// What folders and links say their last change was.
 fn time() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(946_684_800)
+    SystemTime::UNIX_EPOCH + EPOCH
+}
+
+/// What a copy says its last change was: a moment in the nine years from [`EPOCH`] that its content
+/// decides. The same for all clones, and for a layer that is found in a cache, which keeps the time of
+/// the build that made it; another one for another content, because BuildKit takes a file of the
+/// same size, mode and time for the one that it was sent before (fsutil, `sameFile`).
+fn time_of(sha256: &str) -> SystemTime {
+    let part = |digits: std::ops::Range<usize>| {
+        sha256.get(digits).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    };
+    let seconds = Duration::from_secs(part(0..7));
+    time() + seconds + Duration::from_nanos(part(7..15) % 1_000_000_000)
 }
 
 /// The folders of the copies.
@@ -61,10 +74,15 @@ impl Copies {
     }
 
     /// Gives a finished copy its mode and its time.
-    pub(super) fn finished(copy: &File, place: &Path, executable: bool) -> std::io::Result<Stat> {
+    pub(super) fn finished(
+        copy: &File,
+        place: &Path,
+        executable: bool,
+        sha256: &str,
+    ) -> std::io::Result<Stat> {
         let mode = if executable { 0o755 } else { 0o644 };
         copy.set_permissions(fs::Permissions::from_mode(mode))?;
-        copy.set_modified(time())?;
+        copy.set_modified(time_of(sha256))?;
         Stat::of(place)
     }
 

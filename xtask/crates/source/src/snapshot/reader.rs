@@ -161,6 +161,7 @@ impl<'a> Reader<'a> {
             stat: stat.clone(),
             copy: None,
         };
+        let mut copied = None;
         match kind {
             Kind::Other => content.suspicion = Some("a socket, a pipe or a device".to_owned()),
             Kind::Link => {
@@ -194,13 +195,14 @@ impl<'a> Reader<'a> {
                     buffer.clear();
                     (&file).take(CHUNK).read_to_end(&mut buffer)?;
                 }
-                if let Some((copy, place)) = copy {
-                    let executable = kind == Kind::Executable;
-                    content.copy = Some(Copies::finished(&copy, &place, executable)?);
-                }
+                copied = copy;
             }
         }
         (content.sha256, content.git) = hashes.finish();
+        if let Some((copy, place)) = copied {
+            let executable = kind == Kind::Executable;
+            content.copy = Some(Copies::finished(&copy, &place, executable, &content.sha256)?);
+        }
         Ok(content)
     }
 

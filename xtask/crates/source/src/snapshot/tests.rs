@@ -118,7 +118,7 @@ fn changes(snapshot: &Snapshot) -> Vec<(&str, ChangeKind)> {
 }
 
 #[test]
-fn copies_have_the_modes_of_git_and_one_time() {
+fn copies_have_the_modes_of_git_and_times_of_their_content() {
     let sandbox = Sandbox::new();
     sandbox.write("app/run", "#!/bin/sh\n");
     sandbox.write("app/new/file", "x");
@@ -136,13 +136,14 @@ fn copies_have_the_modes_of_git_and_one_time() {
         .map(|line| line.replace(&root, "").rsplit_once(' ').unwrap().0.to_owned())
         .collect();
     let time = 946_684_800;
+    let of = |text: &str| time + i64::from_str_radix(&sha256(text.as_bytes())[..7], 16).unwrap();
     let expected = [
         format!("/app 40755 {time}"),
-        format!("/app/a.py 100644 {time}"),
+        format!("/app/a.py 100644 {}", of("1\n")),
         format!("/app/link 0 {time}"),
         format!("/app/new 40755 {time}"),
-        format!("/app/new/file 100644 {time}"),
-        format!("/app/run 100755 {time}"),
+        format!("/app/new/file 100644 {}", of("x")),
+        format!("/app/run 100755 {}", of("#!/bin/sh\n")),
     ];
     assert_eq!(found, expected);
     assert_eq!(sandbox.copy("app/a.py"), "1\n");
