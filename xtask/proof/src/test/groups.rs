@@ -86,7 +86,7 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 27] = [
+pub(super) const GROUPS: [Group; 28] = [
     group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
@@ -150,6 +150,11 @@ pub(super) const GROUPS: [Group; 27] = [
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["snapshot::saves"]))
+    }),
+    group("release-each", Nightly, Second, None, |b| {
+        let mut lab = b.podman()?;
+        lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
+        b.in_lab(lab, |b, lab| b.registry(lab, &["release::a_release_that_is_killed"]))
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
         let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;

@@ -262,8 +262,12 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next() {
         ("1.4.0", "", "/1.4.0", ""),
         ("1.5.0", "", "/latest", ""),
     ];
+    // In CI those where it has been tested, and where only `latest` is missing; `--nightly` has all.
+    let each = std::env::var_os("XTASK_TEST_EACH").is_some();
+    let moments =
+        moments.into_iter().filter(|(version, ..)| each || ["1.3.0", "1.5.0"].contains(version));
     let mut table = String::new();
-    for (index, (version, mark, path, option)) in moments.into_iter().enumerate() {
+    for (index, (version, mark, path, option)) in moments.enumerate() {
         repository.write("app/generation.py", &format!("GENERATION = {index}\n"));
         repository.commit(version);
         repository.git(&["tag", &format!("v{version}")]);
