@@ -114,6 +114,8 @@ pub struct Context<'a> {
     pub files: &'a BTreeMap<String, Content>,
     /// Whether a path that does not exist would enter it.
     pub includes: &'a dyn Fn(&str) -> bool,
+    /// Whether that, or something below it, would.
+    pub reaches: &'a dyn Fn(&str) -> bool,
 }
 
 /// A file as a commit has it.
@@ -155,6 +157,9 @@ pub fn blob_id(bytes: &[u8]) -> anyhow::Result<String> {
 pub fn is_reference(name: &str) -> bool {
     git2::Reference::is_valid_name(name)
 }
+
+/// Why libgit2 doesn't open a repository that isn't ours.
+const OTHER_USER: &str = "it belongs to another user";
 
 /// File mode of a submodule in an index.
 const GITLINK: u32 = 0o160_000;
@@ -424,6 +429,7 @@ fn open(
     };
     match program {
         Some(program) => Ok(Box::new(program::Program::open(program, folder, commit)?)),
+        None if obstacle == OTHER_USER => Err(foreign(folder)),
         None => Err(failure_help(
             Exit::Git,
             format!("reading the repository of {}: {obstacle}", folder.display()),

@@ -116,6 +116,12 @@ impl Ignore {
         }
     }
 
+    /// Whether `path`, or something below it, enters the build context.
+    pub fn reaches(&self, path: &str) -> bool {
+        let components: Vec<&str> = path.split('/').collect();
+        self.verdict(path).included || self.reaches_into(&components)
+    }
+
     /// Whether the pattern on this line, from 1, leaves files out on purpose.
     pub fn on_purpose(&self, line: usize) -> bool {
         self.purpose.contains(&(line - 1))

@@ -130,7 +130,9 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         Err(path) => return Ok(Err(path)),
     };
     let includes = |path: &str| ignore.verdict(path).included;
-    let compared = git::Context { root: wanted.top, files: &contents, includes: &includes };
+    let reaches = |path: &str| ignore.reaches(path);
+    let compared =
+        git::Context { root: wanted.top, files: &contents, includes: &includes, reaches: &reaches };
     let checkout = repository.compare(facts, Some(&compared), &beside)?;
     if let Some(path) = changed_since(wanted.top, &contents).or(changed_since(wanted.top, &beside))
     {

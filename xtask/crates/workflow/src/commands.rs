@@ -5,7 +5,8 @@ use engine::lint::{self, Finding};
 use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
 use process::failure::{Exit, failure_help};
-use source::context::{self, ContextFile};
+use source::content;
+use source::context::{self, ContextFile, IGNORE_FILE};
 use source::git::Checkout;
 use source::ignore::Ignore;
 use source::snapshot::{self, Snapshot};
@@ -34,12 +35,18 @@ pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::R
     let taken = snapshot::take(&snapshot::Wanted {
         top: root,
         commit: commit.as_deref().map(|id| (id, top.as_path())),
-        beside: &[config::PATH, &variant.dockerfile],
+        beside: &[config::PATH, &variant.dockerfile, IGNORE_FILE],
         allow: &workflow.config.allow_secrets,
         large: workflow.config.large,
         state,
         copy,
     })?;
+    let link = taken.beside.iter().find(|(_, content)| content.kind == content::Kind::Link);
+    if let Some((path, _)) = link {
+        let message =
+            format!("reading {path}: it is a symbolic link, which no image is labelled by");
+        return Err(failure_help(Exit::Usage, message, "put the file itself there"));
+    }
     let now = taken.beside.get(config::PATH).map(|content| &content.sha256);
     if now == Some(&workflow.sha256) {
         return Ok(taken);

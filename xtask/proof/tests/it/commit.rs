@@ -62,7 +62,7 @@ fn a_commit_is_built_from_git() {
 fn what_is_not_in_this_clone_is_refused_by_name() {
     let checkout = with_git();
     let content = "large\n".repeat(100);
-    let id = "0000000000000000000000000000000000000000000000000000000000000000";
+    let id = "27eaef0ecb468da6db1c3d4486dd662597f804293e82057f86eb55f00e1a71c4";
     let pointer = format!(
         "version https://git-lfs.github.com/spec/v1\noid sha256:{id}\nsize {}\n",
         content.len()
@@ -72,11 +72,26 @@ fn what_is_not_in_this_clone_is_refused_by_name() {
     checkout.git(&["add", "--all"]);
     checkout.git(&["commit", "--quiet", "--message", "model"]);
     refused(&checkout, "HEAD", &["app/model.bin: kept by Git LFS", "git lfs fetch"]);
-    // Where Git LFS keeps it.
-    checkout.write(&format!(".git/lfs/objects/00/00/{id}"), &content);
+    // Where Git LFS keeps it; a damaged one is none.
+    let object = format!(".git/lfs/objects/{}/{}/{id}", &id[..2], &id[2..4]);
+    checkout.write(&object, &content.to_uppercase());
+    refused(&checkout, "HEAD", &["app/model.bin: kept by Git LFS"]);
+    checkout.write(&object, &content);
     let files = context(&checkout, &["--commit", "HEAD"])["files"].clone();
     let file = files.as_array().unwrap().iter().find(|file| file["path"] == "app/model.bin");
     assert_eq!(file.unwrap()["bytes"], content.len());
+    // A link whose target reads like a pointer is a link: nothing is written where it leads.
+    let victim = checkout.path("home/victim");
+    fs::write(&victim, "original").unwrap();
+    let folder = checkout.path(&format!("app/{}", pointer.replace("//", "/")));
+    fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&victim, &folder).unwrap();
+    std::os::unix::fs::symlink(&pointer, checkout.path("app/evil.bin")).unwrap();
+    checkout.git(&["add", "--all"]);
+    checkout.git(&["commit", "--quiet", "--message", "evil"]);
+    checkout.run(&["context", "--commit", "HEAD"]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "original");
+    checkout.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     // A submodule; one outside of the build context is no matter.
     let revision = checkout.git(&["rev-parse", "HEAD"]);
     for (path, inside) in [("other/lib", false), ("app/lib", true)] {
@@ -166,4 +181,50 @@ fn git_configured_by_the_environment_is_asked_itself() {
         assert!(code == Some(3) && err.contains(environment[0].0), "{err}");
         assert!(err.contains("install the `git` program"), "{err}");
     }
+}
+
+/// Whatever a user has configured, and wherever: a commit is the same, and a clone says what differs.
+#[test]
+fn nobodys_configuration_is_in_a_commit() {
+    let checkout = with_git();
+    checkout.write(".gitattributes", "* text=auto\n*.bat text eol=crlf\n");
+    checkout.git(&["add", "--all"]);
+    checkout.git(&["commit", "--quiet", "--message", "attributes"]);
+    let sha256 = |environment: &[(&str, &str)]| {
+        let words = ["context", "--format", "json", "--commit", "HEAD"];
+        let output = checkout.command(&words).envs(environment.iter().copied()).output().unwrap();
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["sha256"].as_str().unwrap().to_owned()
+    };
+    checkout.write("crlf", "[core]\n\tautocrlf = true\n");
+    let file = checkout.path("crlf").display().to_string();
+    let plain = sha256(&[]);
+    for name in ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"] {
+        assert_eq!(sha256(&[(name, &file)]), plain, "{name}");
+    }
+    assert_eq!(sha256(&[("GIT_ATTR_SOURCE", "HEAD")]), plain);
+}
+
+/// What decides about the image beside its files is a change where git doesn't look.
+#[test]
+fn hidden_files_beside_the_context_count() {
+    let checkout = with_git();
+    let dirty = || checkout.run(&["label", "--get", "version"]).out.ends_with("-dirty\n");
+    for file in [".dockerignore", "docker/image.toml", "docker/Dockerfile"] {
+        checkout.git(&["update-index", "--assume-unchanged", file]);
+        let text = fs::read_to_string(checkout.path(file)).unwrap();
+        checkout.write(file, &format!("{text}\n# changed\n"));
+        assert!(dirty(), "{file}");
+        checkout.write(file, &text);
+        assert!(!dirty(), "{file}");
+    }
+    fs::rename(checkout.path("docker/Dockerfile"), checkout.path("docker/real")).unwrap();
+    std::os::unix::fs::symlink("real", checkout.path("docker/Dockerfile")).unwrap();
+    let ended = checkout.run(&["build"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(
+        ended.err.contains("reading docker/Dockerfile: it is a symbolic link"),
+        "{}",
+        ended.err
+    );
 }

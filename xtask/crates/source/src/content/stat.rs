@@ -74,12 +74,17 @@ impl Stat {
         }
     }
 
+    /// How far apart two changes are at least that show: some file systems count in seconds, or two.
+    pub(crate) fn tick(&self) -> Duration {
+        if self.changed.1 == 0 { Duration::from_secs(2) } else { TICK }
+    }
+
     /// Whether a change after `begun` could leave all this as it is: the last one was in the same
     /// tick.
     pub(crate) fn is_racy(&self, begun: SystemTime) -> bool {
         let begun = begun.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let seconds = u64::try_from(self.changed.0).unwrap_or_default();
         let nanoseconds = u32::try_from(self.changed.1).unwrap_or_default();
-        Duration::new(seconds, nanoseconds) + TICK > begun
+        Duration::new(seconds, nanoseconds) + self.tick() > begun
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use super::expected::Expected;
-use super::{Change, ChangeKind, Context, Source};
+use super::{Change, ChangeKind, Context, GITLINK, Source};
 use crate::content::Content;
 
 /// Whether there is a file or link, not a folder.
@@ -101,6 +101,18 @@ pub(super) fn of_context(
             kinds.insert(name.to_owned(), ChangeKind::Modified);
         }
     }
+    for (path, link) in source.head().iter().filter(|(_, file)| file.mode == GITLINK) {
+        let Some(name) = path.strip_prefix(below) else { continue };
+        let now = head_of(source, path, program)?;
+        // One that isn't checked out has no files; git may be told not to look at another commit.
+        let kind = match (inside.contains_key(path.as_str()), now) {
+            (false, _) if !(context.reaches)(name) => continue,
+            (_, None) => ChangeKind::Deleted,
+            (_, Some(now)) if now != link.id => ChangeKind::Modified,
+            _ => continue,
+        };
+        kinds.insert(name.to_owned(), kind);
+    }
     for (module, files) in inside {
         let name = module.strip_prefix(below).unwrap_or(module);
         for (path, kind) in of_submodule(source, name, module, &files, context, program)? {
@@ -108,6 +120,19 @@ pub(super) fn of_context(
         }
     }
     Ok(kinds.into_iter().map(|(path, kind)| Change { path, kind, in_context: true }).collect())
+}
+
+/// The commit that a submodule is at; `None` where it isn't checked out.
+fn head_of(
+    source: &dyn Source,
+    module: &str,
+    program: Option<&Path>,
+) -> anyhow::Result<Option<String>> {
+    let folder = source.places().0.join(module);
+    if !folder.join(".git").exists() {
+        return Ok(None);
+    }
+    super::open(&folder, program, None)?.now().map(Some)
 }
 
 /// The same inside a submodule, compared with the submodule's own HEAD.
@@ -127,7 +152,8 @@ fn of_submodule(
     let mut source = super::open(&folder, program, None)?;
     source.list()?;
     let includes = |path: &str| (context.includes)(&prefixed(path));
-    let context = Context { root: &folder, files, includes: &includes };
+    let reaches = |path: &str| (context.reaches)(&prefixed(path));
+    let context = Context { root: &folder, files, includes: &includes, reaches: &reaches };
     let source = source.as_ref();
     let all = || files.iter().map(|(path, content)| (path.clone(), content)).collect();
     let expected = Expected::of(source, &folder, &source.now()?, program, &all)?;

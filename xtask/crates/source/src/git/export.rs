@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,11 +18,19 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> anyhow::Result<Scratch> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("xtask-export-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir(&folder).with_context(|| format!("making {}", folder.display()))?;
-        Ok(Scratch(folder))
+        let top = std::path::absolute(std::env::temp_dir()).context("looking for TMPDIR")?;
+        loop {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            let folder = top.join(format!("xtask-export-{}-{number}", std::process::id()));
+            match fs::create_dir(&folder) {
+                Ok(()) => return Ok(Scratch(folder)),
+                // Of a process that had this number before.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(error).with_context(|| format!("making {}", folder.display()));
+                }
+            }
+        }
     }
 }
 
@@ -37,8 +47,10 @@ pub struct Exported {
     pub root: PathBuf,
     /// Submodules, of which nothing was written, by their paths below the root.
     pub submodules: Vec<String>,
-    /// Files that Git LFS keeps and that aren't in this clone: their pointers were written.
+    /// Files that Git LFS keeps and that aren't whole in this clone: their pointers were written.
     pub missing: Vec<String>,
+    /// Files whose names aren't UTF-8, which were not written.
+    pub odd: Vec<String>,
 }
 
 /// Writes the files of the commit of `source` that are below `below` into `folder`.
@@ -50,23 +62,36 @@ pub(super) fn commit(
 ) -> anyhow::Result<Exported> {
     let files = source.head().iter().filter(|(path, _)| path.starts_with(below));
     let (modules, files): (Vec<_>, Vec<_>) = files.partition(|(_, file)| file.mode == GITLINK);
-    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let (odd, paths): (Vec<&str>, Vec<&str>) = files
+        .iter()
+        .map(|(path, _)| path.as_str())
+        .partition(|path| path.contains(char::REPLACEMENT_CHARACTER));
     write(program, &source.places().0, &source.revision()?, &paths, folder)?;
     let inside = |path: &str| path[below.len()..].to_owned();
     let mut exported = Exported {
         root: folder.join(below),
         submodules: modules.into_iter().map(|(path, _)| inside(path)).collect(),
         missing: Vec::new(),
+        odd: odd.into_iter().map(inside).collect(),
     };
     let stored = source.common()?.join("lfs/objects");
     for path in lfs::pointers_in(source, &paths)? {
-        let place = folder.join(&path.0);
         let id = &path.1.sha256;
         // Where Git LFS keeps its files (`git lfs env`, LocalMediaDir).
         let object = stored.join(&id[..2]).join(&id[2..4]).join(id);
-        if fs::copy(object, &place).is_err() {
+        let whole = object.metadata().is_ok_and(|found| found.len() == path.1.bytes)
+            && sha256_of(&object).is_ok_and(|found| found == *id);
+        if !whole {
             exported.missing.push(inside(&path.0));
+            continue;
         }
+        let place = folder.join(&path.0);
+        let executable = source.head().get(&path.0).is_some_and(|file| file.mode & 0o100 != 0);
+        let mode = if executable { 0o755 } else { 0o644 };
+        fs::remove_file(&place)
+            .and_then(|()| fs::copy(&object, &place))
+            .and_then(|_| fs::set_permissions(&place, fs::Permissions::from_mode(mode)))
+            .with_context(|| format!("writing {}", place.display()))?;
     }
     Ok(exported)
 }
@@ -121,7 +146,10 @@ pub(super) fn write(
     let shown = folder.display().to_string();
     let format = format!("--object-format={format}");
     let nobody = |words: &[&str], input: &[u8]| {
-        let own: [(&str, OsString); 7] = [
+        let own: [(&str, OsString); 9] = [
+            // It replaces the file in HOME.
+            ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
+            ("GIT_CONFIG_SYSTEM", "/dev/null".into()),
             ("HOME", scratch.0.clone().into()),
             ("XDG_CONFIG_HOME", scratch.0.clone().into()),
             ("GIT_CONFIG_NOSYSTEM", "1".into()),

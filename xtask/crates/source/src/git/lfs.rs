@@ -60,7 +60,9 @@ pub(super) fn pointers_in(
 /// A few files at a time: they needn't all fit into memory.
 fn read_pointers(source: &dyn Source, paths: &[&str]) -> anyhow::Result<HashMap<String, Pointer>> {
     let mut pointers = HashMap::new();
-    let id = |path: &str| source.head().get(path).map(|file| file.id.as_str());
+    // A link whose target reads like a pointer is a link.
+    let file = |path: &str| source.head().get(path).filter(|file| file.mode >> 12 == 0o10);
+    let id = |path: &str| file(path).map(|file| file.id.as_str());
     for paths in paths.chunks(1000) {
         let ids: Vec<&str> = paths.iter().filter_map(|path| id(path)).collect();
         let texts = source.blobs(&ids)?;

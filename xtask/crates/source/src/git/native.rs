@@ -20,7 +20,8 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<Result<Repository, String>> 
         Ok(repo) => Ok(Ok(repo)),
         Err(error) => match error.code() {
             ErrorCode::NotFound => Err(super::no_repository(folder)),
-            ErrorCode::Owner => Err(super::foreign(folder)),
+            // Git knows more forms of safe.directory, and more places where it stands.
+            ErrorCode::Owner => Ok(Err(super::OTHER_USER.to_owned())),
             _ => Ok(Err(super::obstacle::in_words(&error))),
         },
     }

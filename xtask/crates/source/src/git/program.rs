@@ -64,6 +64,7 @@ pub(super) fn run_with(
         "GIT_PREFIX",
         "GIT_SHALLOW_FILE",
         "GIT_LITERAL_PATHSPECS",
+        "GIT_ATTR_SOURCE",
     ] {
         command.env_remove(name);
     }

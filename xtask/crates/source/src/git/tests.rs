@@ -154,5 +154,10 @@ fn with_context<T>(root: &Path, prefix: &str, use_it: impl Fn(&Context<'_>) -> T
     let paths: Vec<&str> = files.iter().map(String::as_str).collect();
     let executable = super::rules(root, None).ok().and_then(|(_, executable)| executable);
     let files = snapshot::read(root, &paths, executable).unwrap();
-    use_it(&Context { root, files: &files, includes: &|path| path.starts_with(prefix) })
+    use_it(&Context {
+        root,
+        files: &files,
+        includes: &|path| path.starts_with(prefix),
+        reaches: &|path| path.starts_with(prefix),
+    })
 }

@@ -48,6 +48,12 @@ pub(super) struct Copies {
 impl Copies {
     /// Copies to `folder`, where others may be already.
     pub(super) fn to(folder: PathBuf) -> Copies {
+        // Nothing is tidied where a link leads.
+        for part in [folder.clone(), folder.join(TREE), folder.join(BESIDE)] {
+            if part.is_symlink() {
+                let _ = fs::remove_file(part);
+            }
+        }
         Copies { folder, wanted: HashSet::new() }
     }
 

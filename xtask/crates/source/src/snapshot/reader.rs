@@ -83,7 +83,9 @@ impl<'a> Reader<'a> {
         let mut contents: Contents = contents.into_iter().collect();
         if !racy.is_empty() {
             // A change within the same tick of the clock as the one before shows nowhere.
-            std::thread::sleep(2 * TICK);
+            let ticks = racy.iter().filter_map(|path| contents.get(*path));
+            let tick = ticks.map(|content| content.stat.tick()).max().unwrap_or(TICK);
+            std::thread::sleep(tick + TICK);
         }
         for path in racy {
             let begun = SystemTime::now();

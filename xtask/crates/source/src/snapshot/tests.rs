@@ -572,3 +572,50 @@ fn what_is_large_is_named() {
                   a (5000.0 MB), d (3.4 MB), c (0.0 MB); exclude";
     assert!(warning.starts_with(begins), "{warning}");
 }
+
+/// Whatever git is told to ignore of a submodule: its commit is part of the commit.
+#[test]
+fn a_submodule_at_another_commit_or_without_files_is_a_change() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".dockerignore", "*\n!app\napp/left-out\n**/.git\n");
+    let other = Sandbox::new();
+    other.write("app/a.py", "2\n");
+    other.commit();
+    let from = other.top().display().to_string();
+    let allow = ["-c", "protocol.file.allow=always"];
+    let add = [&allow[..], &["submodule", "--quiet", "add", &from, "app/sub"]].concat();
+    sandbox.git(&add);
+    sandbox.commit();
+    assert_eq!(changes(&sandbox.take()), []);
+    sandbox.git(&["config", "-f", ".gitmodules", "submodule.app/sub.ignore", "all"]);
+    sandbox.git(&["config", "diff.ignoreSubmodules", "all"]);
+    sandbox.commit();
+    assert_eq!(changes(&sandbox.take()), []);
+    let inside = sandbox.top().join("app/sub");
+    sandbox.git_in(&inside, &["checkout", "--quiet", "HEAD~1"]);
+    assert_eq!(changes(&sandbox.take()), [("app/sub", Modified)]);
+    sandbox.git(&["submodule", "--quiet", "deinit", "--force", "app/sub"]);
+    assert_eq!(changes(&sandbox.take()), [("app/sub", ChangeKind::Deleted)]);
+    // One outside of the build context is no matter.
+    sandbox.write(".dockerignore", "*\n!app\napp/left-out\napp/sub\n");
+    assert_eq!(changes(&sandbox.take()), []);
+}
+
+/// The folder of the copies may be anything by now.
+#[test]
+fn nothing_is_tidied_where_a_link_leads() {
+    let sandbox = Sandbox::new();
+    let outside = sandbox.folder.path().join("outside");
+    for part in ["", "tree", "beside"] {
+        sandbox.take();
+        fs::create_dir_all(outside.join("tree/app")).unwrap();
+        fs::write(outside.join("tree/app/precious"), "").unwrap();
+        fs::write(outside.join("precious"), "").unwrap();
+        let place: PathBuf = sandbox.state.folder.join(FOLDER).join(part).components().collect();
+        let _ = fs::remove_dir_all(&place);
+        symlink(&outside, &place).unwrap();
+        sandbox.take();
+        assert!(outside.join("precious").exists() && outside.join("tree/app/precious").exists());
+        assert_eq!(sandbox.copy("app/a.py"), "1\n");
+    }
+}

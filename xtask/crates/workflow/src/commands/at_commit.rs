@@ -48,12 +48,14 @@ pub fn at_commit(workflow: Workflow, name: &str) -> anyhow::Result<AtCommit> {
     let exported = repository.export(&folder)?;
     let ignore = context::read_ignore(&exported.root)?;
     let included = |path: &&String| ignore.verdict(path).included;
-    let modules = exported.submodules.iter().filter(included);
+    let modules = exported.submodules.iter().filter(|path| ignore.reaches(path));
     let modules =
         modules.map(|path| format!("{path}: a submodule, which has a repository of its own"));
     let missing = exported.missing.iter().filter(included);
     let missing = missing.map(|path| format!("{path}: kept by Git LFS, and not here"));
-    let mut help: Vec<String> = modules.chain(missing).collect();
+    let odd = exported.odd.iter().filter(included);
+    let odd = odd.map(|path| format!("{path}: its name isn't UTF-8"));
+    let mut help: Vec<String> = modules.chain(missing).chain(odd).collect();
     if !help.is_empty() {
         help.push(format!(
             "`git lfs fetch origin {revision}` brings what Git LFS keeps; with submodules, build in \
