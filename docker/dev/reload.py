@@ -124,7 +124,7 @@ class Command:
 
     def tell_end(self):
         if self.port:
-            # Its own last words come first. A child of it may hold the pipe open for ever.
+            # What it said last comes first. One of its children may hold the pipe open for ever.
             self.reader.join(5)
         say(f"ended with exit status {self.process.returncode}; save a file to start it again")
         if not self.port:

@@ -61,7 +61,7 @@ fn started(instructions: &[Instruction]) -> Vec<String> {
 }
 
 /// Files of the build context by the path that a `COPY` gives them in the image, as far as the
-/// Dockerfile says it plainly: no variable, no pattern, no mode of its own.
+/// Dockerfile says it plainly: no variable, no pattern, no `--chmod`.
 fn copied<'a>(
     contents: &'a BTreeMap<String, Content>,
     instructions: &[Instruction],

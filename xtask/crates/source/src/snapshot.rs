@@ -134,8 +134,8 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
     let compared =
         git::Context { root: wanted.top, files: &contents, includes: &includes, reaches: &reaches };
     let checkout = repository.compare(facts, Some(&compared), &beside)?;
-    if let Some(path) = changed_since(wanted.top, &contents).or(changed_since(wanted.top, &beside))
-    {
+    let changed = changed_since(wanted.top, &contents);
+    if let Some(path) = changed.or_else(|| changed_since(wanted.top, &beside)) {
         return Ok(Err(path));
     }
     if repository.moved(&checkout.revision)? {
@@ -176,6 +176,11 @@ fn read_all<'a>(
     rules: Rules,
     first: bool,
 ) -> anyhow::Result<Result<Read<'a>, String>> {
+    // Looked at before the rules are read, which are in one of them.
+    let mut others = Vec::new();
+    for path in wanted.beside {
+        others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
+    }
     let ignore = context::read_ignore(wanted.top)?;
     let listed = context::files_with_stats(wanted.top, &ignore)?;
     let (files, stats): (Vec<ContextFile>, Vec<Stat>) = listed.into_iter().unzip();
@@ -190,10 +195,6 @@ fn read_all<'a>(
         Ok(contents) => contents,
         Err(path) => return Ok(Err(path)),
     };
-    let mut others = Vec::new();
-    for path in wanted.beside {
-        others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
-    }
     match reader.read(&others, true)? {
         Ok(beside) => Ok(Ok((ignore, files, contents, beside, reader))),
         Err(path) => Ok(Err(path)),

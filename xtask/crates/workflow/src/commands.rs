@@ -6,11 +6,9 @@ use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
 use process::failure::{Exit, failure_help};
 use source::content;
-use source::context::{self, ContextFile, IGNORE_FILE};
+use source::context::{ContextFile, IGNORE_FILE};
 use source::git::Checkout;
-use source::ignore::Ignore;
 use source::snapshot::{self, Snapshot};
-use std::path::Path;
 
 mod at_commit;
 pub mod build;
@@ -53,16 +51,6 @@ pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::R
     }
     let message = format!("reading {}: it was changed since this command began", config::PATH);
     Err(failure_help(Exit::Mismatch, message, "run it again"))
-}
-
-/// The build context of the workflow at `top`.
-///
-/// # Errors
-/// As [`context::read_ignore`] and [`context::files`].
-pub fn build_context(top: &Path) -> anyhow::Result<(Ignore, Vec<ContextFile>)> {
-    let ignore = context::read_ignore(top)?;
-    let files = context::files(top, &ignore)?;
-    Ok((ignore, files))
 }
 
 /// The state of the checkout, as git and the files of the build context tell it, and those files.

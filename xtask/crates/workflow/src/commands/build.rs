@@ -144,7 +144,7 @@ pub fn prepare(
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
     let (base, mut first) = images.resolve(base, args.pull, args.platform.as_deref())?;
     notice(&format!("base {}: {}", base.reference, base.why));
-    let dockerfile = dockerfile(workflow, &snapshot, &variant.dockerfile)?;
+    let dockerfile = text_of(workflow, &snapshot, &variant.dockerfile)?;
     first.push(snapshot_command(&snapshot, args));
     let layer_cache = cache::find(
         &world.environment,
@@ -186,14 +186,14 @@ fn gather(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::Result<
     let warnings = snapshot.warnings(&workflow.root);
     warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)?;
-    let text = dockerfile(workflow, &snapshot, &variant.dockerfile)?;
+    let text = text_of(workflow, &snapshot, &variant.dockerfile)?;
     startable::check(&snapshot.contents, &dockerfile::instructions(&text))?;
     look_at_project(workflow, &snapshot.files)?;
     Ok(snapshot)
 }
 
 /// The text of the Dockerfile as it is in the snapshot.
-fn dockerfile(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
+fn text_of(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(workflow.root.join(path));
     let text = text.with_context(|| format!("reading {path}"))?;
     let taken = snapshot.beside.get(path).map(|content| content.sha256.as_str());

@@ -71,9 +71,13 @@ fn list(world: &World, workflow: &Workflow, args: &cli::Context) -> anyhow::Resu
         .iter()
         .map(|file| serde_json::json!({ "path": file.path, "bytes": file.bytes }))
         .collect();
-    world
-        .output
-        .result(&text, &serde_json::json!({ "bytes": bytes, "sha256": sha256, "files": list, "left_out": snapshot.left_out }))?;
+    let json = serde_json::json!({
+        "bytes": bytes,
+        "sha256": sha256,
+        "files": list,
+        "left_out": snapshot.left_out,
+    });
+    world.output.result(&text, &json)?;
     secrets::gate(&snapshot.contents, &config.allow_secrets)
 }
 
