@@ -138,29 +138,38 @@ impl Workflow {
     /// # Errors
     /// [`Exit::Usage`] when there is none, or its `docker/image.toml` has mistakes.
     pub fn of(folder: &Path) -> anyhow::Result<Workflow> {
-        let top = find_top(folder).ok_or_else(|| {
-            failure_help(
-                Exit::Usage,
-                format!("looking for {PATH} in {} and above: not there", folder.display()),
-                "run this inside a checkout of the workflow, or name one with -C DIR",
-            )
-        })?;
-        let text = text_of(&top.join(PATH))?;
-        let config = read(&top, &text)?;
-        let (state, sha256) = (State::of(&top), content::sha256(text.as_bytes()));
-        Ok(Workflow { root: top.clone(), top, commit: None, config, state, sha256 })
+        let top = top_of(folder)?;
+        Workflow::read(top.clone(), top, None)
     }
 
-    /// The same workflow as the commit `revision` has it, which was written to `root`.
+    /// The workflow of the checkout `top` as the commit `revision` has it, which was written to `root`.
     ///
     /// # Errors
     /// [`Exit::Usage`] when its `docker/image.toml` has mistakes, or isn't there.
-    pub fn at(self, revision: String, root: PathBuf) -> anyhow::Result<Workflow> {
+    pub fn at(top: PathBuf, revision: String, root: PathBuf) -> anyhow::Result<Workflow> {
+        Workflow::read(top, root, Some(revision))
+    }
+
+    fn read(top: PathBuf, root: PathBuf, commit: Option<String>) -> anyhow::Result<Workflow> {
         let text = text_of(&root.join(PATH))?;
         let config = read(&root, &text)?;
-        let sha256 = content::sha256(text.as_bytes());
-        Ok(Workflow { root, commit: Some(revision), config, sha256, ..self })
+        let (state, sha256) = (State::of(&top), content::sha256(text.as_bytes()));
+        Ok(Workflow { top, root, commit, config, state, sha256 })
     }
+}
+
+/// As [`find_top`].
+///
+/// # Errors
+/// [`Exit::Usage`] when there is none.
+pub fn top_of(folder: &Path) -> anyhow::Result<PathBuf> {
+    find_top(folder).ok_or_else(|| {
+        failure_help(
+            Exit::Usage,
+            format!("looking for {PATH} in {} and above: not there", folder.display()),
+            "run this inside a checkout of the workflow, or name one with -C DIR",
+        )
+    })
 }
 
 /// The workflow's top folder: `folder` or the nearest parent that holds `docker/image.toml`.

@@ -91,17 +91,25 @@ pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
     Ok(last)
 }
 
+/// Fails with 130 or 143 once `signal`, of [`signals`], holds one.
+///
+/// # Errors
+/// [`Exit::Interrupted`] or [`Exit::Terminated`].
+pub fn check_signal(signal: &AtomicUsize) -> anyhow::Result<()> {
+    match i32::try_from(signal.load(Ordering::Relaxed)).unwrap_or_default() {
+        0 => Ok(()),
+        SIGTERM => Err(failure(Exit::Terminated, "terminated by SIGTERM")),
+        _ => Err(failure(Exit::Interrupted, "interrupted")),
+    }
+}
+
 impl Runner {
     /// Fails with 130 or 143 once a signal has asked us to end.
     ///
     /// # Errors
     /// [`Exit::Interrupted`] or [`Exit::Terminated`].
     pub fn check_signal(&self) -> anyhow::Result<()> {
-        match i32::try_from(self.signal.load(Ordering::Relaxed)).unwrap_or_default() {
-            0 => Ok(()),
-            SIGTERM => Err(failure(Exit::Terminated, "terminated by SIGTERM")),
-            _ => Err(failure(Exit::Interrupted, "interrupted")),
-        }
+        check_signal(&self.signal)
     }
 
     fn command(&self, invocation: &Invocation) -> anyhow::Result<Command> {

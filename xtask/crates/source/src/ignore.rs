@@ -5,6 +5,9 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, HashMap};
+
+use pattern::Component;
 pub use pattern::{Pattern, parse_line};
 use process::failure::{Exit, Failure};
 
@@ -15,6 +18,11 @@ pub struct Ignore {
     pub patterns: Vec<Pattern>,
     /// The lines, from 0, between which patterns leave files out on purpose.
     purpose: std::ops::Range<usize>,
+    /// The patterns that end in a plain name, by that name. A pattern is in here or in `globs`, so
+    /// that most of them are never tried on most paths.
+    named: HashMap<String, Vec<usize>>,
+    /// The other patterns.
+    globs: Vec<usize>,
 }
 
 /// The comment before the patterns that leave out what nobody misses, such as tests and secrets.
@@ -61,8 +69,8 @@ pub const RULES: [Rule; 3] = [Rule::Below, Rule::SameDepth, Rule::Inherited];
 /// What is known at one path and handed to the paths below it; [`Folder::default`] is the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
-    /// By pattern: whether it holds below here, a bit for each [`Rule`]. Empty at the root.
-    holds: Vec<u8>,
+    /// The patterns that hold below here, with a bit for each [`Rule`].
+    holds: Vec<(usize, u8)>,
     /// By [`Rule`]: the index of the pattern that decides about this path.
     decides: [Option<usize>; 3],
 }
@@ -90,13 +98,24 @@ impl Ignore {
         let begin = at(ON_PURPOSE).unwrap_or(usize::MAX);
         let purpose = begin..at(THE_REST).filter(|end| *end > begin).unwrap_or(usize::MAX);
         match refused.len() {
-            0 => Ok(Ignore { patterns, purpose }),
+            0 => Ok(Ignore::of(patterns, purpose)),
             1 => Err(usage(format!("reading .dockerignore: {}", refused.remove(0)), Vec::new())),
             n => Err(usage(
                 format!("reading .dockerignore: {n} lines are not read alike by all engines"),
                 refused,
             )),
         }
+    }
+
+    fn of(patterns: Vec<Pattern>, purpose: std::ops::Range<usize>) -> Ignore {
+        let (mut named, mut globs) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        for (index, pattern) in patterns.iter().enumerate() {
+            match pattern.components.last() {
+                Some(Component::Name(name)) => named.entry(name.clone()).or_default().push(index),
+                _ => globs.push(index),
+            }
+        }
+        Ignore { patterns, purpose, named, globs }
     }
 
     /// What is decided about `path` (relative, `/` between components) and by which line: the
@@ -134,13 +153,18 @@ impl Ignore {
 
     /// What is known at `path`, from what is known at the folder that holds it.
     pub fn below(&self, above: &Folder, path: &[&str]) -> Folder {
-        let mut here = Folder { holds: vec![0; self.patterns.len()], decides: [None; RULES.len()] };
-        for (index, pattern) in self.patterns.iter().enumerate() {
-            let held = above.holds.get(index).copied().unwrap_or(0);
-            let matches = pattern.matches(path);
-            if held == 0 && !matches {
-                continue;
+        let mut here = Folder::default();
+        let mut candidates: BTreeMap<usize, (u8, bool)> =
+            above.holds.iter().map(|&(index, held)| (index, (held, false))).collect();
+        let named = path.last().and_then(|name| self.named.get(*name)).into_iter().flatten();
+        for &index in named.chain(&self.globs) {
+            if self.patterns[index].matches(path) {
+                candidates.entry(index).or_default().1 = true;
             }
+        }
+        for (index, (held, matches)) in candidates {
+            let pattern = &self.patterns[index];
+            let mut holding = 0;
             for rule in RULES {
                 let held = held & rule.bit() != 0;
                 let included = self.included(&here, rule);
@@ -155,11 +179,14 @@ impl Ignore {
                     }
                 };
                 if holds {
-                    here.holds[index] |= rule.bit();
+                    holding |= rule.bit();
                 }
                 if counts {
                     here.decides[rule as usize] = Some(index);
                 }
+            }
+            if holding != 0 {
+                here.holds.push((index, holding));
             }
         }
         here

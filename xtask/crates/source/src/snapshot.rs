@@ -9,6 +9,7 @@ mod warnings;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 
 use crate::content::{self, Content, Format, Stat};
 use crate::context::{self, ContextFile};
@@ -45,6 +46,8 @@ pub struct Wanted<'a> {
     pub large: Option<u64>,
     /// Whether to copy. The caller then holds the lock of the checkout.
     pub copy: bool,
+    /// The last signal, of [`process::run::signals`]: reading ends soon after one.
+    pub signal: &'a AtomicUsize,
 }
 
 /// All that a build reads, as it was at one moment.
@@ -220,6 +223,7 @@ pub fn read(
         large: None,
         state: &state,
         copy: false,
+        signal: &AtomicUsize::new(0),
     };
     let mut files = Vec::new();
     for path in paths {

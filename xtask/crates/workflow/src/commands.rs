@@ -1,5 +1,6 @@
 //! One short driver for each command: reads the world, asks for a plan, runs it, reports.
 
+use crate::world::World;
 use anyhow::Context as _;
 use engine::lint::{self, Finding};
 use image::config::{self, Variant, Workflow};
@@ -28,7 +29,12 @@ pub mod squash;
 ///
 /// # Errors
 /// As [`snapshot::take`]; [`Exit::Mismatch`] when `docker/image.toml` was changed since it was read.
-pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::Result<Snapshot> {
+pub fn snapshot(
+    world: &World,
+    workflow: &Workflow,
+    variant: &Variant,
+    copy: bool,
+) -> anyhow::Result<Snapshot> {
     let Workflow { top, root, commit, state, .. } = workflow;
     let taken = snapshot::take(&snapshot::Wanted {
         top: root,
@@ -38,6 +44,7 @@ pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::R
         large: workflow.config.large,
         state,
         copy,
+        signal: &world.signal,
     })?;
     let link = taken.beside.iter().find(|(_, content)| content.kind == content::Kind::Link);
     if let Some((path, _)) = link {
@@ -57,8 +64,11 @@ pub fn snapshot(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::R
 ///
 /// # Errors
 /// As [`snapshot`].
-pub fn checkout(workflow: &Workflow) -> anyhow::Result<(Checkout, Vec<ContextFile>)> {
-    let taken = snapshot(workflow, &workflow.config.prod, false)?;
+pub fn checkout(
+    world: &World,
+    workflow: &Workflow,
+) -> anyhow::Result<(Checkout, Vec<ContextFile>)> {
+    let taken = snapshot(world, workflow, &workflow.config.prod, false)?;
     Ok((taken.checkout, taken.files))
 }
 

@@ -42,7 +42,7 @@ impl<'a> Expected<'a> {
         };
         if has(|word| word == LFS_FILTER) {
             let files = files();
-            expected.pointers = lfs::pointers(source, &files)?;
+            expected.pointers = lfs::pointers(source, program, &files)?;
             expected.files = files;
         }
         let converts = |word: &str| {

@@ -75,7 +75,7 @@ pub(super) fn commit(
         odd: odd.into_iter().map(inside).collect(),
     };
     let stored = source.common()?.join("lfs/objects");
-    for path in lfs::pointers_in(source, &paths)? {
+    for path in lfs::pointers_in(source, program, &paths)? {
         let id = &path.1.sha256;
         // Where Git LFS keeps its files (`git lfs env`, LocalMediaDir).
         let object = stored.join(&id[..2]).join(&id[2..4]).join(id);
@@ -107,11 +107,10 @@ pub(super) fn hashes(
     paths: &[&str],
 ) -> anyhow::Result<HashMap<String, String>> {
     let scratch = Scratch::new()?;
-    let tree = scratch.0.join("tree");
-    write(program, top, revision, paths, &tree)?;
+    write(program, top, revision, paths, &scratch.0)?;
     let mut hashes = HashMap::new();
     for path in paths {
-        if let Ok(sha256) = sha256_of(&tree.join(path)) {
+        if let Ok(sha256) = sha256_of(&scratch.0.join(path)) {
             hashes.insert((*path).to_owned(), sha256);
         }
     }
@@ -130,60 +129,97 @@ pub(super) fn write(
     paths: &[&str],
     tree: &Path,
 ) -> anyhow::Result<()> {
-    let Some(program) = program else {
-        return Err(failure_help(
-            Exit::Git,
-            format!("writing the files of the commit {revision}: that needs the `git` program"),
-            "install it, and put it on PATH",
-        ));
-    };
-    let scratch = Scratch::new()?;
-    let folder = scratch.0.join("repository");
     fs::create_dir_all(tree).with_context(|| format!("making {}", tree.display()))?;
-    let objects = program::ask(program, top, &["rev-parse", "--git-path", "objects"])?;
-    let format = program::ask(program, top, &["rev-parse", "--show-object-format"]);
-    let format = format.map_or_else(|_| "sha1".to_owned(), |text| text.trim().to_owned());
-    let shown = folder.display().to_string();
-    let format = format!("--object-format={format}");
-    let nobody = |words: &[&str], input: &[u8]| {
+    let work = format!("--work-tree={}", tree.display());
+    let words = [&work, "checkout-index", "--quiet", "--force", "-z", "--stdin"];
+    Borrowed::of(program, top, revision)?.ask(&words, &separated(paths)).map(|_| ())
+}
+
+/// Those of `paths` whose attribute `filter` is `value` in the commit `revision`.
+///
+/// # Errors
+/// As [`write`].
+pub(super) fn filtered<'a>(
+    program: Option<&Path>,
+    top: &Path,
+    revision: &str,
+    paths: &[&'a str],
+    value: &str,
+) -> anyhow::Result<Vec<&'a str>> {
+    let words = ["check-attr", "--cached", "-z", "--stdin", "filter"];
+    let answer = Borrowed::of(program, top, revision)?.ask(&words, &separated(paths))?;
+    // Three fields for each path, in their order: the path, the attribute and its value.
+    let values = answer.split(|byte| *byte == 0).skip(2).step_by(3);
+    let found = paths.iter().zip(values).filter(|(_, found)| *found == value.as_bytes());
+    Ok(found.map(|(path, _)| *path).collect())
+}
+
+fn separated(paths: &[&str]) -> Vec<u8> {
+    paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
+}
+
+/// A repository that borrows another one's objects, has one commit in its index, and no configuration.
+struct Borrowed<'a> {
+    scratch: Scratch,
+    program: &'a Path,
+    revision: &'a str,
+}
+
+impl<'a> Borrowed<'a> {
+    fn of(
+        program: Option<&'a Path>,
+        top: &Path,
+        revision: &'a str,
+    ) -> anyhow::Result<Borrowed<'a>> {
+        let Some(program) = program else {
+            return Err(failure_help(
+                Exit::Git,
+                format!("writing the files of the commit {revision}: that needs the `git` program"),
+                "install it, and put it on PATH",
+            ));
+        };
+        let objects = program::ask(program, top, &["rev-parse", "--git-path", "objects"])?;
+        let format = program::ask(program, top, &["rev-parse", "--show-object-format"]);
+        let format = format.map_or_else(|_| "sha1".to_owned(), |text| text.trim().to_owned());
+        let borrowed = Borrowed { scratch: Scratch::new()?, program, revision };
+        let format = format!("--object-format={format}");
+        borrowed.ask(&["init", "--quiet", "--bare", &format, "."], b"")?;
+        let objects = top.join(objects.trim_end_matches('\n'));
+        let objects =
+            objects.canonicalize().with_context(|| format!("reading {}", objects.display()))?;
+        let line = format!("{}\n", objects.display());
+        fs::write(borrowed.scratch.0.join("objects/info/alternates"), line)
+            .context("borrowing the objects of the repository")?;
+        borrowed.ask(&["read-tree", revision], b"")?;
+        Ok(borrowed)
+    }
+
+    /// What git prints there.
+    fn ask(&self, words: &[&str], input: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let folder = &self.scratch.0;
         let own: [(&str, OsString); 9] = [
             // It replaces the file in HOME.
             ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
             ("GIT_CONFIG_SYSTEM", "/dev/null".into()),
-            ("HOME", scratch.0.clone().into()),
-            ("XDG_CONFIG_HOME", scratch.0.clone().into()),
+            ("HOME", folder.into()),
+            ("XDG_CONFIG_HOME", folder.into()),
             ("GIT_CONFIG_NOSYSTEM", "1".into()),
             ("GIT_ATTR_NOSYSTEM", "1".into()),
             ("GIT_CONFIG_COUNT", "0".into()),
             ("GIT_CONFIG_PARAMETERS", "".into()),
             ("GIT_TEMPLATE_DIR", "".into()),
         ];
-        program::run_with(program, tree, words, input, &own)
-    };
-    let must = |words: &[&str], input: &[u8]| {
-        let output = nobody(words, input)?;
+        let output = program::run_with(self.program, folder, words, input, &own)?;
         if output.status.success() {
-            return Ok(());
+            return Ok(output.stdout);
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         let line = stderr.lines().next().unwrap_or("git failed without a word").to_owned();
         Err(failure_help(
             Exit::Git,
-            format!("writing the files of the commit {revision}: {line}"),
+            format!("writing the files of the commit {}: {line}", self.revision),
             "is all of it in this clone? `git fsck` tells; a partial clone gets it with \
              `git checkout`",
         ))
-    };
-    must(&["init", "--quiet", "--bare", &format, &shown], b"")?;
-    let objects = top.join(objects.trim_end_matches('\n'));
-    let objects =
-        objects.canonicalize().with_context(|| format!("reading {}", objects.display()))?;
-    fs::write(folder.join("objects/info/alternates"), format!("{}\n", objects.display()))
-        .context("borrowing the objects of the repository")?;
-    let place = format!("--git-dir={shown}");
-    let work = format!("--work-tree={}", tree.display());
-    must(&[&place, "read-tree", revision], b"")?;
-    let input: String = paths.iter().map(|path| format!("{path}\0")).collect();
-    let words = [&place, &work, "checkout-index", "--quiet", "--force", "-z", "--stdin"];
-    must(&words, input.as_bytes())
+    }
 }

@@ -1,13 +1,15 @@
 //! Git LFS: what a commit has in place of a large file, and the texts of attributes that say so.
 
-use super::{Source, Stored};
+use super::{Source, Stored, export};
 use crate::content::Content;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// What every pointer of Git LFS begins with (the specification, "The Pointer").
 const LFS: &str = "version https://git-lfs.github.com/spec/v1\n";
 /// The attribute of its files.
 pub(super) const LFS_FILTER: &str = "filter=lfs";
+const LFS_DRIVER: &str = "lfs";
 /// No pointer is so long (the same).
 const POINTER_BYTES: u64 = 1024;
 
@@ -35,6 +37,7 @@ impl Pointer {
 /// and what is small enough to be a pointer itself.
 pub(super) fn pointers(
     source: &dyn Source,
+    program: Option<&Path>,
     files: &[(String, &Content)],
 ) -> anyhow::Result<HashMap<String, Pointer>> {
     let head = source.head();
@@ -43,22 +46,28 @@ pub(super) fn pointers(
         head.get(path).is_some_and(other)
     });
     let wanted: Vec<&str> = wanted.map(|(path, _)| path.as_str()).collect();
-    read_pointers(source, &wanted)
+    read_pointers(source, program, &wanted)
 }
 
 /// The pointers of Git LFS among `paths`, which are in the commit.
 pub(super) fn pointers_in(
     source: &dyn Source,
+    program: Option<&Path>,
     paths: &[&str],
 ) -> anyhow::Result<HashMap<String, Pointer>> {
     if attributes(source)?.iter().any(|text| says(text, |word| word == LFS_FILTER)) {
-        return read_pointers(source, paths);
+        return read_pointers(source, program, paths);
     }
     Ok(HashMap::new())
 }
 
-/// A few files at a time: they needn't all fit into memory.
-fn read_pointers(source: &dyn Source, paths: &[&str]) -> anyhow::Result<HashMap<String, Pointer>> {
+/// A few files at a time: they needn't all fit into memory. A text that reads like a pointer is one if
+/// the attributes say so; without the `git` program they can't be asked, and it is.
+fn read_pointers(
+    source: &dyn Source,
+    program: Option<&Path>,
+    paths: &[&str],
+) -> anyhow::Result<HashMap<String, Pointer>> {
     let mut pointers = HashMap::new();
     // A link whose target reads like a pointer is a link.
     let file = |path: &str| source.head().get(path).filter(|file| file.mode >> 12 == 0o10);
@@ -73,6 +82,14 @@ fn read_pointers(source: &dyn Source, paths: &[&str]) -> anyhow::Result<HashMap<
             }
         }
     }
+    if program.is_none() || pointers.is_empty() {
+        return Ok(pointers);
+    }
+    let paths: Vec<&str> = pointers.keys().map(String::as_str).collect();
+    let (top, revision) = (&source.places().0, source.revision()?);
+    let kept = export::filtered(program, top, &revision, &paths, LFS_DRIVER)?;
+    let kept: HashSet<String> = kept.into_iter().map(str::to_owned).collect();
+    pointers.retain(|path, _| kept.contains(path));
     Ok(pointers)
 }
 

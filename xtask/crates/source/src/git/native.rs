@@ -48,7 +48,11 @@ impl Native {
                 found.map_err(|_| super::unknown(&top, name))?.id()
             }
         };
-        let index = repo.index()?;
+        let index = match repo.index() {
+            // A named commit is built without it.
+            Err(_) if commit.is_some() => Index::new()?,
+            index => index?,
+        };
         Ok(Self { repo, index, head, files: HashMap::new(), fixed: commit.is_some() })
     }
 

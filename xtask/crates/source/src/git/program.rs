@@ -148,7 +148,12 @@ impl Program {
         };
         this.modes = this.config("core.fileMode", "--bool")?.is_none_or(|value| value == "true");
         // `mode id stage`.
-        for item in items(&this.ask(&["ls-files", "-s", "-z"])?) {
+        let listed = match this.ask(&["ls-files", "-s", "-z"]) {
+            // A named commit is built without it.
+            Err(_) if commit.is_some() => String::new(),
+            listed => listed?,
+        };
+        for item in items(&listed) {
             let Some((entry, path)) = item.split_once('\t') else { continue };
             if entry.starts_with("160000 ") {
                 this.submodules.push(path.to_owned());

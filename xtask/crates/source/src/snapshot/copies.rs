@@ -1,12 +1,13 @@
 //! The folder that an engine is given: copies, never links to the checkout, because Podman 4.3 writes
 //! into its context for `RUN --mount=type=bind,rw`. What an engine wrote is copied anew.
 
+use super::reader::Contents;
 use crate::content::{Content, Stat};
 use anyhow::Context as _;
 use process::state::make_folder;
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,7 @@ fn time_of(sha256: &str) -> SystemTime {
 /// The folders of the copies.
 const TREE: &str = "tree";
 const BESIDE: &str = "beside";
+const FOLDER_MODE: u32 = 0o755;
 
 /// The copy of a file of the build context, or of one beside it, below `folder`.
 pub(super) fn place(folder: &Path, path: &str, beside: bool) -> PathBuf {
@@ -42,7 +44,6 @@ pub(super) fn place(folder: &Path, path: &str, beside: bool) -> PathBuf {
 /// The copies of one build.
 pub(super) struct Copies {
     folder: PathBuf,
-    wanted: HashSet<PathBuf>,
 }
 
 impl Copies {
@@ -54,7 +55,7 @@ impl Copies {
                 let _ = fs::remove_file(part);
             }
         }
-        Copies { folder, wanted: HashSet::new() }
+        Copies { folder }
     }
 
     /// Where the copy of a file goes.
@@ -63,19 +64,14 @@ impl Copies {
     }
 
     /// Whether the copy at `place` is there and as it was left. Then it stays.
-    pub(super) fn keep(&mut self, place: &Path, known: &Content) -> bool {
+    pub(super) fn keep(place: &Path, known: &Content) -> bool {
         let left = known.copy.as_ref().filter(|left| left.kind() == known.kind);
-        let same = left.is_some() && Stat::of(place).ok().as_ref() == left;
-        if same {
-            self.wanted.insert(place.to_owned());
-        }
-        same
+        left.is_some() && Stat::of(place).ok().as_ref() == left
     }
 
     /// A new file at `place`.
-    pub(super) fn create(&mut self, place: &Path) -> std::io::Result<File> {
+    pub(super) fn create(&self, place: &Path) -> std::io::Result<File> {
         self.clear(place)?;
-        self.wanted.insert(place.to_owned());
         File::options().write(true).create_new(true).open(place)
     }
 
@@ -93,9 +89,8 @@ impl Copies {
     }
 
     /// A symbolic link at `place`.
-    pub(super) fn link(&mut self, target: &Path, place: &Path) -> std::io::Result<Stat> {
+    pub(super) fn link(&self, target: &Path, place: &Path) -> std::io::Result<Stat> {
         self.clear(place)?;
-        self.wanted.insert(place.to_owned());
         std::os::unix::fs::symlink(target, place)?;
         let time = filetime::FileTime::from_system_time(time());
         filetime::set_symlink_file_times(place, time, time)?;
@@ -118,39 +113,67 @@ impl Copies {
         gone(place)
     }
 
-    /// Removes what nobody wants, and gives all folders one mode and one time.
-    pub(super) fn finish(&self) -> anyhow::Result<()> {
+    /// Removes files that aren't among `contents`, or `beside`, and gives all folders one mode and
+    /// one time. With `settled` no copy was made or dropped.
+    pub(super) fn finish(
+        &self,
+        contents: &Contents,
+        beside: &Contents,
+        settled: bool,
+    ) -> anyhow::Result<()> {
         make_folder(&self.folder.join(TREE))?;
-        for part in [TREE, BESIDE].map(|part| self.folder.join(part)) {
-            if part.exists() {
-                self.sweep(&part).with_context(|| format!("tidying {}", part.display()))?;
+        for (part, wanted) in [(TREE, contents), (BESIDE, beside)] {
+            let folder = self.folder.join(part);
+            if folder.exists() && !(settled && is_settled(&folder, wanted)) {
+                sweep(&folder, "", wanted)
+                    .with_context(|| format!("tidying {}", folder.display()))?;
             }
         }
         Ok(())
     }
+}
 
-    /// Whether anything is left in `folder`.
-    fn sweep(&self, folder: &Path) -> std::io::Result<bool> {
-        let mut any = false;
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let path = entry.path();
-            if entry.file_type()?.is_dir() {
-                if self.sweep(&path)? {
-                    any = true;
-                } else {
-                    fs::remove_dir(&path)?;
-                }
-            } else if self.wanted.contains(&path) {
+/// Whether all folders are as [`sweep`] left them. Whatever an engine adds or removes sets the time
+/// of its folder.
+fn is_settled(folder: &Path, wanted: &Contents) -> bool {
+    let is_settled = |folder: &Path| {
+        folder.symlink_metadata().is_ok_and(|found| {
+            found.is_dir()
+                && found.mode() & 0o7777 == FOLDER_MODE
+                && found.modified().is_ok_and(|modified| modified == time())
+        })
+    };
+    let mut parents: Vec<&str> =
+        wanted.keys().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+    parents.dedup();
+    let all: HashSet<&Path> =
+        parents.iter().flat_map(|parent| Path::new(parent).ancestors()).collect();
+    is_settled(folder) && all.into_iter().all(|path| is_settled(&folder.join(path)))
+}
+
+/// Whether anything is left in `folder`, which is `below` the top of the copies: empty, or with a
+/// slash at its end.
+fn sweep(folder: &Path, below: &str, wanted: &Contents) -> std::io::Result<bool> {
+    let mut any = false;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = entry.path();
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            if sweep(&path, &format!("{name}/"), wanted)? {
                 any = true;
             } else {
-                fs::remove_file(&path)?;
+                fs::remove_dir(&path)?;
             }
+        } else if wanted.get(&name).is_some_and(|content| content.copy.is_some()) {
+            any = true;
+        } else {
+            fs::remove_file(&path)?;
         }
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
-        File::open(folder)?.set_modified(time())?;
-        Ok(any)
     }
+    fs::set_permissions(folder, fs::Permissions::from_mode(FOLDER_MODE))?;
+    File::open(folder)?.set_modified(time())?;
+    Ok(any)
 }
 
 fn gone(place: &Path) -> std::io::Result<()> {

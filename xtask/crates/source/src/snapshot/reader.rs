@@ -7,6 +7,7 @@ use crate::content::{Content, Format, Hashes, Kind, Start, Stat, TICK};
 use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
 use process::failure::{Exit, failure_help};
+use process::run::check_signal;
 use process::state::{make_folder, write_whole};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -71,6 +72,7 @@ impl<'a> Reader<'a> {
     ) -> anyhow::Result<Result<Contents, String>> {
         let (mut contents, mut racy) = (Vec::with_capacity(files.len()), Vec::new());
         for (path, stat) in files {
+            check_signal(self.wanted.signal)?;
             let begun = SystemTime::now();
             let Some(content) = self.one(path, stat, beside)? else {
                 return Ok(Err((*path).to_owned()));
@@ -116,16 +118,19 @@ impl<'a> Reader<'a> {
             && known.kind == kind
         {
             let uncopied = kind == Kind::Other || self.is_refused(path, &known);
-            let kept = match &mut self.copies {
-                Some(copies) if !uncopied => copies.keep(&copies.place(path, beside), &known),
-                _ => true,
+            let kept = match &self.copies {
+                Some(_) if uncopied => known.copy.is_none(),
+                Some(copies) => Copies::keep(&copies.place(path, beside), &known),
+                None => true,
             };
             if kept {
                 return Ok(Some(known));
             }
         }
         self.new = true;
-        let content = self.read_now(path, stat, kind, beside).map_err(|error| {
+        let content = self.read_now(path, stat, kind, beside);
+        check_signal(self.wanted.signal)?;
+        let content = content.map_err(|error| {
             failure_help(
                 Exit::Unexpected,
                 format!("checking the build context: reading {path}: {error}"),
@@ -171,7 +176,7 @@ impl<'a> Reader<'a> {
                 hashes.update(target.as_os_str().as_bytes());
                 content.suspicion = question.of_name().map(str::to_owned);
                 let refused = self.is_refused(path, &content);
-                if let Some(copies) = self.copies.as_mut().filter(|_| !refused) {
+                if let Some(copies) = self.copies.as_ref().filter(|_| !refused) {
                     content.copy = Some(copies.link(&target, &copies.place(path, beside))?);
                 }
             }
@@ -182,7 +187,7 @@ impl<'a> Reader<'a> {
                 content.suspicion = question.answer(&buffer).map(str::to_owned);
                 content.start = Start::of(&buffer);
                 let refused = self.is_refused(path, &content);
-                let mut copy = match self.copies.as_mut().filter(|_| !refused) {
+                let mut copy = match self.copies.as_ref().filter(|_| !refused) {
                     Some(copies) => {
                         let place = copies.place(path, beside);
                         Some((copies.create(&place)?, place))
@@ -190,6 +195,7 @@ impl<'a> Reader<'a> {
                     None => None,
                 };
                 while !buffer.is_empty() {
+                    check_signal(self.wanted.signal).map_err(std::io::Error::other)?;
                     hashes.update(&buffer);
                     if let Some((copy, _)) = &mut copy {
                         copy.write_all(&buffer)?;
@@ -210,10 +216,11 @@ impl<'a> Reader<'a> {
 
     /// Removes copies of what is no longer there, and remembers what was read.
     pub(super) fn finish(self, contents: &Contents, beside: &Contents) -> anyhow::Result<()> {
+        let settled = !self.new && self.known.is_empty();
         if let Some(copies) = &self.copies {
-            copies.finish()?;
+            copies.finish(contents, beside, settled)?;
         }
-        if self.new || !self.known.is_empty() {
+        if !settled {
             let sure = |(path, _): &(&String, &Content)| !self.racy.contains(path);
             let all = contents.iter().chain(beside).filter(sure);
             let lines = all.map(|(path, content)| content.to_line(path) + "\n");

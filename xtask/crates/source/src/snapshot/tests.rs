@@ -64,6 +64,10 @@ impl Sandbox {
     }
 
     fn try_take(&self) -> anyhow::Result<Snapshot> {
+        self.try_take_until(true, &AtomicUsize::new(0))
+    }
+
+    fn try_take_until(&self, copy: bool, signal: &AtomicUsize) -> anyhow::Result<Snapshot> {
         let allow = ["app/allowed.key".to_owned()];
         let beside = ["Dockerfile"];
         let (top, state) = (&self.top(), &self.state);
@@ -74,7 +78,8 @@ impl Sandbox {
             allow: &allow,
             large: None,
             state,
-            copy: true,
+            copy,
+            signal,
         })
     }
 
@@ -458,6 +463,47 @@ fn files_of_git_lfs_are_known_by_their_pointers() {
 }
 
 #[test]
+fn a_text_that_reads_like_a_pointer_is_one_only_by_its_attributes() {
+    let sandbox = Sandbox::new();
+    let pointer = format!(
+        "{}oid sha256:{}\nsize 1\n",
+        "version https://git-lfs.github.com/spec/v1\n",
+        sha256(b"x")
+    );
+    sandbox.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    sandbox.write("app/fixture.txt", &pointer);
+    sandbox.commit();
+    // What isn't committed decides nothing.
+    sandbox.write(".gitattributes", "* filter=lfs\n");
+    let snapshot = sandbox.take();
+    assert_eq!(
+        (changes(&snapshot), snapshot.checkout.warnings.as_slice()),
+        (vec![], [].as_slice())
+    );
+    let top = sandbox.top();
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&top, Some(&top), Some("HEAD")).unwrap();
+    assert_eq!(repository.export(folder.path()).unwrap().missing, Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_ends_the_reading() {
+    let sandbox = Sandbox::new();
+    // So large that hashing it would take minutes.
+    let large = File::create(sandbox.top().join("app/large")).unwrap();
+    large.set_len(1 << 36).unwrap();
+    let signal = AtomicUsize::new(0);
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            signal.store(15, Ordering::Relaxed);
+        });
+        sandbox.try_take_until(false, &signal).unwrap_err()
+    });
+    assert_eq!(describe(&error).0, Exit::Terminated);
+}
+
+#[test]
 fn a_file_beside_the_context_counts() {
     let sandbox = Sandbox::new();
     let dirty = |sandbox: &Sandbox| sandbox.take().checkout.describe.ends_with("-dirty");
@@ -503,6 +549,7 @@ fn a_commit_is_read_without_the_work_tree() {
             large: None,
             state: &sandbox.state,
             copy: true,
+            signal: &AtomicUsize::new(0),
         })
         .unwrap();
         assert_eq!((snapshot.sha256(), listing(&sandbox.tree())), (clean.sha256(), files.clone()));

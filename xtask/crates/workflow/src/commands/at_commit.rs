@@ -4,17 +4,21 @@
 use anyhow::Context as _;
 use image::config::Workflow;
 use process::failure::{Exit, Failure};
+use process::state::State;
 use source::context;
 use source::git::Repository;
 use std::fs;
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A workflow as a commit has it; its files are gone with this value.
 pub struct AtCommit {
     workflow: Workflow,
-    folder: PathBuf,
+    _written: Written,
 }
+
+/// The folder of those files.
+struct Written(PathBuf);
 
 impl Deref for AtCommit {
     type Target = Workflow;
@@ -24,25 +28,25 @@ impl Deref for AtCommit {
     }
 }
 
-impl Drop for AtCommit {
+impl Drop for Written {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// What everything that this writes begins with, below the folder of the state.
 pub const NAME: &str = "commit-";
 
-/// The workflow as the commit `name` has it: an id, a tag, a branch or what else git takes.
+/// The workflow of the checkout `top` as the commit `name` has it: an id, a tag, a branch or what else git takes.
 ///
 /// # Errors
 /// [`Exit::Git`] for a commit that isn't here, or not all of it: what would be missing in the build
 /// context is named; [`Exit::Usage`] for one without this workflow.
-pub fn at_commit(workflow: Workflow, name: &str) -> anyhow::Result<AtCommit> {
-    let repository = Repository::open(&workflow.top, Some(&workflow.top), Some(name))?;
+pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
+    let repository = Repository::open(top, Some(top), Some(name))?;
     let revision = repository.revision()?;
-    let folder = workflow.state.folder.join(format!("{NAME}{}", std::process::id()));
-    let mut at = AtCommit { workflow, folder: folder.clone() };
+    let folder = State::of(top).folder.join(format!("{NAME}{}", std::process::id()));
+    let written = Written(folder.clone());
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let exported = repository.export(&folder)?;
@@ -64,6 +68,6 @@ pub fn at_commit(workflow: Workflow, name: &str) -> anyhow::Result<AtCommit> {
         let message = format!("building the commit {name}: not all of its files are in this clone");
         return Err(Failure { exit: Exit::Git, message, help }.into());
     }
-    at.workflow = at.workflow.clone().at(revision, exported.root)?;
-    Ok(at)
+    let workflow = Workflow::at(top.to_owned(), revision, exported.root)?;
+    Ok(AtCommit { workflow, _written: written })
 }

@@ -12,7 +12,7 @@ use engine::machine::{self, Machine};
 use engine::{Engine, Kind, words};
 use image::base::Source;
 use image::cache;
-use image::config::{Variant, Workflow};
+use image::config::{self, Variant, Workflow};
 use image::labels;
 use image::network;
 use image::plan::{self, Facts, Wishes};
@@ -26,6 +26,7 @@ use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::Runner;
+use process::state::State;
 use source::ci;
 use source::ci::Identity;
 use source::content;
@@ -48,11 +49,14 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// Every [`Exit`] but those of registries that are pushed to.
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
-    let workflow = world.workflow()?;
-    let runner = world.runner(&workflow.top);
-    let _lock = if world.common.dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
-    let Some(commit) = &args.commit else { return build_of(world, &workflow, &runner, args) };
-    build_of(world, &*at_commit(workflow, commit)?, &runner, args)
+    let top = config::top_of(&world.folder)?;
+    let runner = world.runner(&top);
+    let lock = || State::of(&top).lock(PATIENCE);
+    let _lock = if world.common.dry_run { None } else { Some(lock()?) };
+    match &args.commit {
+        Some(commit) => build_of(world, &*at_commit(&top, commit)?, &runner, args),
+        None => build_of(world, &world.workflow()?, &runner, args),
+    }
 }
 
 /// The command, on what the work tree or a commit has.
@@ -109,7 +113,7 @@ pub fn prepare(
     let dry_run = world.common.dry_run;
     let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
     // Nothing is asked or installed for a checkout that can't be built.
-    let snapshot = gather(workflow, variant, !dry_run)?;
+    let snapshot = gather(world, workflow, variant, !dry_run)?;
     let machine = machine::read(&world.environment);
     if args.setup {
         let setup = cli::Setup { yes: true, ..cli::Setup::default() };
@@ -181,8 +185,13 @@ pub fn prepare(
 }
 
 /// What the build is made of, and whether it can be built; copied for the engine with `copy`.
-fn gather(workflow: &Workflow, variant: &Variant, copy: bool) -> anyhow::Result<Snapshot> {
-    let snapshot = super::snapshot(workflow, variant, copy)?;
+fn gather(
+    world: &World,
+    workflow: &Workflow,
+    variant: &Variant,
+    copy: bool,
+) -> anyhow::Result<Snapshot> {
+    let snapshot = super::snapshot(world, workflow, variant, copy)?;
     let warnings = snapshot.warnings(&workflow.root);
     warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)?;

@@ -4,9 +4,10 @@ use super::at_commit::at_commit;
 use super::build::PATIENCE;
 use crate::cli;
 use crate::world::World;
-use image::config::Workflow;
+use image::config::{self, Workflow};
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
+use process::state::State;
 use source::context::{self, ContextFile};
 use source::secrets;
 use std::path::Path;
@@ -16,13 +17,15 @@ use std::path::Path;
 /// # Errors
 /// As [`super::snapshot`], and [`Exit::Check`] when a file looks like a secret.
 pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
-    let workflow = world.workflow()?;
     if let Some(path) = &args.path {
-        return explain(world, &workflow, path);
+        return explain(world, &world.workflow()?, path);
     }
-    let _lock = args.snapshot.then(|| workflow.state.lock(PATIENCE)).transpose()?;
-    let Some(commit) = &args.commit else { return list(world, &workflow, args) };
-    list(world, &*at_commit(workflow, commit)?, args)
+    let top = config::top_of(&world.folder)?;
+    let _lock = args.snapshot.then(|| State::of(&top).lock(PATIENCE)).transpose()?;
+    match &args.commit {
+        Some(commit) => list(world, &*at_commit(&top, commit)?, args),
+        None => list(world, &world.workflow()?, args),
+    }
 }
 
 /// Why `path` enters the build or doesn't.
@@ -45,7 +48,7 @@ fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()
 fn list(world: &World, workflow: &Workflow, args: &cli::Context) -> anyhow::Result<()> {
     let config = &workflow.config;
     let variant = if args.dev { &config.dev } else { &config.prod };
-    let snapshot = super::snapshot(workflow, variant, args.snapshot)?;
+    let snapshot = super::snapshot(world, workflow, variant, args.snapshot)?;
     let (files, sha256) = (&snapshot.files, snapshot.sha256());
     if let Some(expected) = args.expect.as_ref().filter(|expected| **expected != sha256) {
         let message = format!("copying the build context: it is {sha256}, not {expected}");

@@ -133,7 +133,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             Some(format!("{place}: {}", found.instead)),
         );
     }
-    match super::snapshot(&workflow, &workflow.config.prod, false) {
+    match super::snapshot(world, &workflow, &workflow.config.prod, false) {
         Ok(snapshot) => {
             for warning in snapshot.warnings(&workflow.root) {
                 let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
     let (checkout, image, rules) = if config::find_top(&world.folder).is_some() {
         let workflow = world.workflow()?;
-        let (checkout, _) = super::checkout(&workflow)?;
+        let (checkout, _) = super::checkout(world, &workflow)?;
         (checkout, Some(workflow.config.image), workflow.config.tags)
     } else {
         (git::read(&world.folder)?, None, Rules::default())

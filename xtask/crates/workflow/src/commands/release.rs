@@ -13,7 +13,7 @@ use engine::machine;
 use engine::reference;
 use engine::reference::Reference;
 use engine::{Engine, words};
-use image::config::Workflow;
+use image::config::{self, Workflow};
 use image::labels;
 use image::plan::release::{self as planned, Rerun};
 use image::plan::{self, push};
@@ -50,13 +50,13 @@ struct Releasing<'a> {
 /// [`Exit::Git`] for what is no release; [`Exit::Locked`]; [`Exit::Mismatch`] when the checkout
 /// changes meanwhile; those of `build`, `squash`, `smoke-test` and `push`.
 pub fn run(world: &World, args: &Release) -> anyhow::Result<()> {
-    let here = world.workflow()?;
     if args.snapshot {
-        return release(world, &here, args);
+        return release(world, &world.workflow()?, args);
     }
     // What is released is the commit: it doesn't matter what the working tree holds.
-    let at = at_commit(here.clone(), "HEAD")?;
-    if let Ok((checkout, _)) = super::checkout(&here)
+    let at = at_commit(&config::top_of(&world.folder)?, "HEAD")?;
+    if let Ok(here) = world.workflow()
+        && let Ok((checkout, _)) = super::checkout(world, &here)
         && let Some(note) = planned::left_out(&checkout)
     {
         notice(&note);
@@ -72,7 +72,7 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     let dry_run = world.common.dry_run;
     let _locks = if dry_run { Vec::new() } else { locks(world, workflow, &targets)? };
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
-    let (checkout, _) = super::checkout(workflow)?;
+    let (checkout, _) = super::checkout(world, workflow)?;
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let (engine, assumed) = build::engine(world, workflow, &machine, &runner)?;
     let named = |registry: Option<&[String]>| {

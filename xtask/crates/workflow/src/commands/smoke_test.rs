@@ -256,7 +256,7 @@ impl Testing<'_> {
 /// What the image alone must be, as this checkout and its configuration have it.
 fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
     let config = &workflow.config;
-    let (checkout, _) = super::checkout(workflow)?;
+    let (checkout, _) = super::checkout(world, workflow)?;
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
