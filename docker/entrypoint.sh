@@ -30,17 +30,25 @@ refuse() {
     exit 64
 }
 
-# Ten digits: no number here is longer, and the shell's own are not without end.
+# At most ten digits, so that shell arithmetic can't overflow.
 is_number() {
     case $1 in
         '' | *[!0-9]* | ???????????*) return 1 ;;
     esac
 }
 
+# Without leading zeros afterwards: shell arithmetic would take 08 for an octal number.
 require_numbers() {
+    most=$1
+    shift
     for name in "$@"; do
-        number=$(value_of "$name")
-        [ -z "$number" ] || is_number "$number" || refuse "$name must be a number, not '$number'"
+        text=$(value_of "$name")
+        [ -n "$text" ] || continue
+        is_number "$text" || refuse "$name must be a number, not '$text'"
+        number=${text#"${text%%[!0]*}"}
+        number=${number:-0}
+        [ "$number" -le "$most" ] || refuse "$name must be at most $most, not '$text'"
+        export "$name=$number"
     done
 }
 
@@ -50,6 +58,18 @@ value_of() {
         '' | [0-9]* | *[!A-Za-z0-9_]*) refuse "'$1' is no name of a variable" ;;
     esac
     eval "printf '%s' \"\${$1:-}\""
+}
+
+# An environment file with the line ends of Windows puts a CR at the end of each value. Values of
+# several lines, such as certificates, may have them.
+refuse_carriage_returns() {
+    end=$(printf '\r')
+    names=$(env -0 | tr '\n\0' '\001\n' \
+        | sed -n "s/^\([A-Za-z_][A-Za-z0-9_]*\)=[^$(printf '\001')]*$end\$/\1/p")
+    # Unquoted: it is a list of words.
+    # shellcheck disable=SC2086
+    set -- $names
+    [ $# -eq 0 ] || refuse "the value of $* ends in a carriage return; write the file that sets it with Unix line ends"
 }
 
 # A name may come twice; its second turn finds nothing to do.
@@ -66,6 +86,7 @@ read_secret_files() {
         [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one"
         [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
         value=$(cat "$file")
+        value=${value%"$(printf '\r')"}
         [ -n "$value" ] || refuse "${name}_FILE: $file is empty"
         export "$name=$value"
     done
@@ -81,6 +102,11 @@ hand_over_folders() {
     done
 }
 
+# Runs a program as PUID:PGID. No capability is left, and no program can gain any.
+drop_privileges() {
+    exec setpriv --reuid="$PUID" --regid="$PGID" --clear-groups --inh-caps=-all --no-new-privs "$@"
+}
+
 # Only where a container was started as root; the image itself starts as 1000:1000.
 become_user() {
     user=$(id -u)
@@ -94,19 +120,20 @@ become_user() {
     fi
     PUID=${PUID:-1000}
     PGID=${PGID:-1000}
+    # One more is -1 to the kernel: it changes nothing, and the container would stay root.
+    require_numbers 4294967294 PUID PGID
     for name in PUID PGID; do
-        number=$(value_of "$name")
-        is_number "$number" || refuse "$name must be a number, not '$number'"
-        # A comparison of numbers, so that 00 is root too.
-        if [ "$number" -eq 0 ] && [ "${ALLOW_ROOT:-}" != 1 ]; then
+        if [ "$(value_of "$name")" = 0 ] && [ "${ALLOW_ROOT:-}" != 1 ]; then
             refuse "$name=0 is root; set ALLOW_ROOT=1 if that is meant"
         fi
     done
     [ "$PUID" -ne 0 ] || return 0
+    # Tried first: setpriv's own failure is exit 127, which means something else here.
+    if ! reason=$(drop_privileges true 2>&1); then
+        refuse "can't become user $PUID:$PGID ($reason); give root the capabilities SETUID and SETGID, or start as --user $PUID:$PGID"
+    fi
     hand_over_folders
-    # No capability is left, and no program can gain any.
-    exec setpriv --reuid="$PUID" --regid="$PGID" --clear-groups --inh-caps=-all --no-new-privs \
-        "$0" "$@"
+    drop_privileges "$0" "$@"
 }
 
 # Root's home, or `/` from an unknown number, is nothing the user can write.
@@ -187,22 +214,34 @@ run_service() {
     shift
     say "$role with $DJANGO_SETTINGS_MODULE (from $SETTINGS_FROM)"
     require_environment
-    require_numbers PORT WAIT_ATTEMPTS STOP_GRACE_PERIOD
+    require_numbers 65535 PORT
+    require_numbers 999999 WAIT_ATTEMPTS STOP_GRACE_PERIOD
     record_role "$role"
     exec env --block-signal=INT,TERM python "$LIBRARY/service.py" "$role" "$@"
 }
 
 run_web() {
-    run_service web daphne -b "${WEB_BIND:-0.0.0.0}" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@"
+    host=${WEB_BIND:-0.0.0.0}
+    host=${host#[}
+    require_numbers 65535 PORT
+    run_service web daphne -b "${host%]}" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@"
 }
 
-# Its own patience with requests (30 s) is longer than the engine's with it.
+# Its own patience with requests (30 s) is longer than the engine's with it. It takes an IPv6
+# address in brackets alone, Daphne without alone.
 run_gunicorn() {
-    require_numbers GUNICORN_WORKERS GUNICORN_TIMEOUT \
-        GUNICORN_MAX_REQUESTS GUNICORN_MAX_REQUESTS_JITTER STOP_GRACE_PERIOD
+    require_numbers 9999999999 GUNICORN_WORKERS GUNICORN_TIMEOUT \
+        GUNICORN_MAX_REQUESTS GUNICORN_MAX_REQUESTS_JITTER
+    require_numbers 65535 PORT
+    require_numbers 999999 STOP_GRACE_PERIOD
+    host=${WEB_BIND:-0.0.0.0}
+    case $host in
+        \[*) ;;
+        *:*) host="[$host]" ;;
+    esac
     grace=${STOP_GRACE_PERIOD:-10}
     run_service gunicorn gunicorn "$WSGI_APPLICATION" \
-        --bind "${WEB_BIND:-0.0.0.0}:${PORT:-8000}" \
+        --bind "$host:${PORT:-8000}" \
         --workers "${GUNICORN_WORKERS:-4}" \
         --timeout "${GUNICORN_TIMEOUT:-120}" \
         --max-requests "${GUNICORN_MAX_REQUESTS:-1000}" \
@@ -212,7 +251,7 @@ run_gunicorn() {
 }
 
 run_worker() {
-    require_numbers CELERY_CONCURRENCY CELERY_MAX_TASKS_PER_CHILD
+    require_numbers 9999999999 CELERY_CONCURRENCY CELERY_MAX_TASKS_PER_CHILD
     run_service worker celery -A "$APP_MODULE" worker \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --queues="$CELERY_QUEUES" \
@@ -263,6 +302,7 @@ run_program() {
 
 main() {
     [ $# -gt 0 ] || refuse "nothing to run; roles: $ROLES"
+    refuse_carriage_returns
     read_secret_files
     become_user "$@"
     choose_home

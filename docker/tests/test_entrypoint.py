@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -48,12 +49,20 @@ def test_each_role_starts_its_service(enter, tmp_path, word):
     [
         ("web", {"PORT": "9000", "WEB_BIND": "127.0.0.1"}, "<-b><127.0.0.1><-p><9000>"),
         ("gunicorn", {"PORT": "9000", "WEB_BIND": "127.0.0.1"}, "<--bind><127.0.0.1:9000>"),
+        ("gunicorn", {"WEB_BIND": "::"}, "<--bind><[::]:8000>"),
+        ("gunicorn", {"WEB_BIND": "[::1]"}, "<--bind><[::1]:8000>"),
+        ("web", {"WEB_BIND": "::"}, "<-b><::><-p><8000>"),
+        ("web", {"WEB_BIND": "[::1]", "PORT": "08080"}, "<-b><::1><-p><8080>"),
         ("gunicorn", {"GUNICORN_WORKERS": "2"}, "<--workers><2>"),
+        ("gunicorn", {"GUNICORN_WORKERS": "02", "PORT": "09000"}, "<0.0.0.0:9000><--workers><2>"),
         ("gunicorn", {"GUNICORN_TIMEOUT": "30"}, "<--timeout><30>"),
         ("gunicorn", {"GUNICORN_MAX_REQUESTS": "9"}, "<--max-requests><9>"),
         ("gunicorn", {"GUNICORN_MAX_REQUESTS_JITTER": "8"}, "<--max-requests-jitter><8>"),
         ("gunicorn", {"STOP_GRACE_PERIOD": "60"}, "<--graceful-timeout><57>"),
+        ("gunicorn", {"STOP_GRACE_PERIOD": "08"}, "<--graceful-timeout><5>"),
+        ("gunicorn", {"STOP_GRACE_PERIOD": "4"}, "<--graceful-timeout><1>"),
         ("gunicorn", {"STOP_GRACE_PERIOD": "2"}, "<--graceful-timeout><1>"),
+        ("gunicorn", {"STOP_GRACE_PERIOD": "000"}, "<--graceful-timeout><1>"),
         ("worker", {"CELERY_CONCURRENCY": "1"}, "<--concurrency=1>"),
         ("worker", {"CELERY_MAX_TASKS_PER_CHILD": "7"}, "<--max-tasks-per-child=7>"),
         ("beat", {"CELERY_LOGLEVEL": "debug"}, "<--loglevel=debug>"),
@@ -80,6 +89,32 @@ def test_a_wrong_number_is_refused(enter, word, name, value):
     result = enter(word, **{name: value})
     assert (result.returncode, result.stdout) == (64, "")
     assert result.stderr.endswith(f"entrypoint: {name} must be a number, not '{value}'\n")
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "value", "most"),
+    [
+        ("web", "PORT", "65536", "65535"),
+        ("gunicorn", "PORT", "70000", "65535"),
+        ("worker", "STOP_GRACE_PERIOD", "1000000", "999999"),
+        ("beat", "WAIT_ATTEMPTS", "9999999999", "999999"),
+    ],
+)
+def test_a_number_that_is_too_high_is_refused(enter, word, name, value, most):
+    result = enter(word, **{name: value})
+    assert (result.returncode, result.stdout) == (64, "")
+    assert result.stderr.endswith(f"entrypoint: {name} must be at most {most}, not '{value}'\n")
+
+
+@pytest.mark.parametrize("word", ["web", "celery"])
+def test_values_that_end_in_a_carriage_return_are_named(enter, word):
+    certificate = "-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n\r"
+    result = enter(word, DB_HOST="db\r", DB_NAME="shop\r", CERTIFICATE=certificate, OTHER="a\rb")
+    assert (result.returncode, result.stdout) == (64, "")
+    said, end = result.stderr.split(" ends in a carriage return; ")
+    assert sorted(said.removeprefix("entrypoint: the value of ").split()) == ["DB_HOST", "DB_NAME"]
+    assert end == "write the file that sets it with Unix line ends\n"
+    assert enter(word, CERTIFICATE=certificate, OTHER="a\rb", EMPTY="").returncode == 0
 
 
 def test_no_signal_is_lost_while_python_starts(enter):
@@ -198,6 +233,14 @@ def test_a_file_gives_a_variable(enter, tmp_path, name):
     assert result.stdout == value, result.stderr
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
+def test_the_line_end_of_a_file_is_no_part_of_its_value(enter, tmp_path, end):
+    (tmp_path / "secret").write_bytes(f"two words{end}".encode())
+    file = str(tmp_path / "secret")
+    result = enter("sh", "-c", 'printf "<%s>" "$DB_PASSWORD"', DB_PASSWORD_FILE=file)
+    assert (result.returncode, result.stdout) == (0, "<two words>"), result.stderr
+
+
 def test_mistakes_with_files_are_refused(enter, tmp_path):
     (tmp_path / "empty").write_text("\n")
     for environment, message in [
@@ -249,7 +292,10 @@ def as_root(enter, image, tmp_path):
     for name, text in {
         "id": 'echo "${FAKE_USER:-0}"',
         "setpriv": 'echo "setpriv $*" >&2\nwhile [ "${1#--}" != "$1" ]; do shift; done\n'
-        'FAKE_USER=1 exec env FAKE_USER=1 sh "$@"',
+        '[ -z "$FAKE_FAULT" ] || { echo "setpriv: $FAKE_FAULT" >&2; exit 127; }\n'
+        'exec env FAKE_USER=1 "$@"',
+        "stat": 'echo "${FAKE_OWNER:-1000}"',
+        "chown": 'echo "chown $*" >&2',
     }.items():
         program = tmp_path / "bin" / name
         program.write_text(f"#!/bin/sh\n{text}\n")
@@ -277,6 +323,56 @@ def test_root_is_given_up_once(as_root, environment, numbers):
     assert result.stdout.endswith(f"{WEB}\n")
 
 
+def test_a_user_that_setpriv_can_not_give_is_no_missing_program(as_root):
+    result = as_root("web", PUID="1234", FAKE_FAULT="setresuid failed: Operation not permitted")
+    assert (result.returncode, result.stdout) == (64, "")
+    assert result.stderr.startswith("entrypoint: can't become user 1234:1000 (")
+    assert "setresuid failed: Operation not permitted); give root the cap" in result.stderr
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A folder that the application writes, and a module without one in /var/log."""
+    state = tmp_path / "state"
+    state.mkdir()
+    return {"STATE_DIR": str(state), "APP_MODULE": "no-such-module"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "handed_over"),
+    [
+        ({"PUID": "1234", "PGID": "1235"}, "chown 1234:1235 "),
+        ({"PUID": "01234"}, "chown 1234:1000 "),
+        # The image's own user has them already.
+        ({}, None),
+        ({"PGID": "1235"}, None),
+        # A mounted folder keeps the owner that somebody gave it.
+        ({"PUID": "1234", "FAKE_OWNER": "0"}, None),
+        ({"PUID": "1234", "FAKE_OWNER": "1001"}, None),
+    ],
+)
+def test_another_user_gets_the_folders_of_the_images_own(
+    as_root, folders, environment, handed_over
+):
+    result = as_root("web", **folders, **environment)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("chown ")]
+    # Those below / may be there on the machine of the test.
+    lines = [line for line in lines if line.endswith(folders["STATE_DIR"])]
+    assert lines == ([handed_over + folders["STATE_DIR"]] if handed_over else [])
+
+
+def test_the_folders_of_the_image_are_those_of_the_entrypoint():
+    """Each is made by the Dockerfile, and handed over by the entrypoint."""
+    made = re.search(r"--mode=0775 \\\n\s+(.*?)\n", (DOCKER / "Dockerfile").read_text())[1]
+    loop = re.search(r"for folder in (.*?); do\n\s+if \[ -d", (DOCKER / "entrypoint.sh").read_text())
+    names = {"${STATE_DIR:?}": "/var/lib/${APP_MODULE}"}
+    handed_over = [
+        names.get(word, word.replace(":?", "")) for word in loop[1].replace('"', "").split()
+    ]
+    assert sorted(made.replace('"', "").split()) == sorted(handed_over)
+
+
 @pytest.mark.parametrize("environment", [{}, {"PUID": "0"}])
 def test_root_may_stay_root(as_root, environment):
     result = as_root("web", ALLOW_ROOT="1", **environment)
@@ -291,6 +387,8 @@ def test_root_may_stay_root(as_root, environment):
         ({"PGID": "-1"}, "PGID must be a number, not '-1'"),
         ({"PUID": "0"}, "PUID=0 is root; set ALLOW_ROOT=1 if that is meant"),
         ({"PGID": "00"}, "PGID=0 is root; set ALLOW_ROOT=1 if that is meant"),
+        ({"PUID": "4294967295"}, "PUID must be at most 4294967294, not '4294967295'"),
+        ({"PGID": "9999999999"}, "PGID must be at most 4294967294, not '9999999999'"),
         ({"PUID": "99999999999999999999"}, "PUID must be a number, not '99999999999999999999'"),
     ],
 )
