@@ -2,6 +2,7 @@
 
 import json
 import socket
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ NOON = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, kind):
+        self.kind = kind
         self.sessions = []
         self.holder = None
         self.reachable = True
@@ -20,7 +22,7 @@ class Server:
     def connect(self, seconds):
         if not self.reachable:
             raise OSError("connection refused")
-        self.sessions.append(Session(self))
+        self.sessions.append(self.kind(self))
         return self.sessions[-1]
 
     def end(self, session):
@@ -34,29 +36,34 @@ class Server:
 
 
 class Session:
+    """What psycopg 3 and psycopg2 have alike."""
+
     def __init__(self, server):
         self.server = server
         self.alive, self.listening = True, False
-        self.handlers, self.pending = [], []
+        self.pending = []
         # The lock shuts the session's socket; PostgreSQL sees it.
-        ours, self.socket = socket.socketpair()
-        self.pgconn = SimpleNamespace(socket=ours.fileno())
-        self.ours = ours
+        self.ours, self.socket = socket.socketpair()
 
-    def add_notify_handler(self, handler):
-        self.handlers.append(handler)
+    def fileno(self):
+        return self.ours.fileno()
+
+    @contextmanager
+    def cursor(self):
+        yield SimpleNamespace(execute=self.execute, description=True, fetchone=self.fetchone)
+
+    def fetchone(self):
+        return [self.last]
 
     def execute(self, statement, values=()):
         if self.alive and self.was_shut():
             self.server.end(self)
         if not self.alive:
             raise OSError("the connection is lost")
-        answer = self.answer(statement, values)
+        self.last = self.answer(statement, values)
         for payload in self.pending:
-            for handler in self.handlers:
-                handler(SimpleNamespace(payload=payload))
+            self.tell(SimpleNamespace(payload=payload))
         self.pending.clear()
-        return SimpleNamespace(description=True, fetchone=lambda: [answer])
 
     def was_shut(self):
         self.socket.setblocking(False)
@@ -83,9 +90,23 @@ class Session:
         return 1
 
 
-@pytest.fixture
-def server():
-    return Server()
+class Psycopg3(Session):
+    def add_notify_handler(self, handler):
+        self.tell = handler
+
+
+class Psycopg2(Session):
+    def __init__(self, server):
+        super().__init__(server)
+        self.notifies = []
+
+    def tell(self, notification):
+        self.notifies.append(notification)
+
+
+@pytest.fixture(params=[Psycopg3, Psycopg2])
+def server(request):
+    return Server(request.param)
 
 
 def test_one_holds_the_lock_until_it_ends(server, caplog):

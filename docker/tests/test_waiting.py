@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from entrypoint.patience import within
+from entrypoint.patience import InProgress, Patience, within
 from settings_of_tests import SQLITE, postgresql, redis
 
 COMMAND = ("celery", "-A", "shop")
@@ -178,6 +178,38 @@ def test_a_signal_ends_the_wait_for_a_host_that_drops_packets(start, silent_port
     time.sleep(1)
     code, seconds = container.stop()
     assert code == 143 and seconds < 8
+
+
+@pytest.mark.parametrize("attempts", ["0", "2"])
+def test_what_another_container_works_on_is_waited_for_without_a_bound(
+    monkeypatch, capsys, attempts
+):
+    monkeypatch.setenv("WAIT_ATTEMPTS", attempts)
+    monkeypatch.setenv("WAIT_INTERVAL", "0.1")
+    patience = Patience()
+    answers = [InProgress("it migrates")] * 8
+
+    def attempt():
+        if answers:
+            raise answers.pop()
+        return "done"
+
+    found = patience.wait_for("another container", attempt, lambda _: False, (InProgress,))
+    assert found == "done"
+    # Of 0.8 seconds, with a budget of 0.2; a line now and then, not one for each look.
+    assert capsys.readouterr().err == "entrypoint: waiting for another container: it migrates\n"
+    # What comes after it has the whole budget.
+    assert patience.left() > patience.seconds / 2 or attempts == "0"
+
+
+@pytest.mark.parametrize("port", ["tcp://10.0.0.5:5432", "54x2", "5432\\r", "-1"])
+@pytest.mark.parametrize("attempts", ["0", "30"])
+def test_a_port_that_is_no_number_is_refused_at_once(serve, port, attempts):
+    result = serve(postgresql(port), "worker", *COMMAND, WAIT_ATTEMPTS=attempts, WAIT_INTERVAL="2")
+    assert (result.returncode, result.stdout) == (64, "")
+    said = "entrypoint: test_settings: the port of the database must be a number, not "
+    assert result.stderr.startswith(said)
+    assert ("enableServiceLinks" in result.stderr) is ("tcp" in port)
 
 
 def test_a_thread_that_hangs_is_left_behind():

@@ -6,6 +6,7 @@ import traceback
 
 from entrypoint import postgres
 from entrypoint.messages import Refusal, reason_of, say
+from entrypoint.patience import InProgress
 
 
 class NotYet(Exception):
@@ -67,10 +68,10 @@ def take_turn(patience):
 
     def lock():
         key = postgres.lock_key("migrate")
-        if not session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone()[0]:
-            raise NotYet("it migrates the database")
+        if not postgres.run(session, "SELECT pg_try_advisory_lock(%s)", [key]):
+            raise InProgress("it migrates the database")
 
-    patience.wait_for("another container", lock, lambda _: False, (NotYet,))
+    patience.wait_for("another container", lock, lambda _: False, (InProgress,))
 
 
 def wait_until_applied(patience):
@@ -83,6 +84,8 @@ def wait_until_applied(patience):
     def look():
         try:
             names = pending()
+            if names and postgres.vendor() == "postgresql" and postgres.is_locked("migrate"):
+                raise InProgress("another container applies them")
         finally:
             # They belong to the thread that asks.
             connections.close_all()
@@ -91,6 +94,7 @@ def wait_until_applied(patience):
             raise NotYet(f"{names[0]}{more} to be applied")
 
     try:
-        patience.wait_for("the migrations", look, lambda _: False, (NotYet, OperationalError))
+        temporary = (InProgress, NotYet, OperationalError)
+        patience.wait_for("the migrations", look, lambda _: False, temporary)
     except Refusal as refusal:
         raise Refusal(f"{refusal}\nmigrate with the role 'migrate', or a web container") from None

@@ -9,12 +9,20 @@ from entrypoint.messages import Refusal, number, reason_of, say
 # A slow answer is an answer; a lost packet is asked for again after 1 and 3 seconds.
 ATTEMPT_SECONDS = 5
 
+# A migration may take hours.
+SAY_AGAIN_SECONDS = 30
+
+
+class InProgress(Exception):
+    """Another container works on it: no budget limits that, and ours begins anew when it ends."""
+
 
 class Patience:
     def __init__(self):
         self.interval = number("WAIT_INTERVAL", 2)
         self.seconds = int(number("WAIT_ATTEMPTS", 30)) * self.interval
         self.end = time.monotonic() + self.seconds
+        self.said = float("-inf")
 
     def left(self):
         return max(0.0, self.end - time.monotonic())
@@ -33,12 +41,22 @@ class Patience:
                 if hopeless(error):
                     raise Refusal(f"{what} refuses: {reason_of(error)}") from None
                 reason = reason_of(error)
+                if isinstance(error, InProgress):
+                    self.wait_for_progress(what, reason)
+                    continue
             pause = min(max(0, start + self.interval - time.monotonic()), self.left())
             if self.left() <= pause:
                 time.sleep(pause)
                 raise Refusal(f"gave up waiting for {what} after {self.seconds:g} s: {reason}")
             say(f"waiting for {what}, {round(self.left(), 1):g} s left: {reason}")
             time.sleep(pause)
+
+    def wait_for_progress(self, what, reason):
+        if time.monotonic() - self.said >= SAY_AGAIN_SECONDS:
+            say(f"waiting for {what}: {reason}")
+            self.said = time.monotonic()
+        time.sleep(max(self.interval, 0.1))
+        self.end = time.monotonic() + self.seconds
 
 
 def within(seconds, function):

@@ -1,6 +1,6 @@
 """PostgreSQL as the Django settings name it: whether it answers, and sessions that hold a lock."""
 
-from entrypoint.messages import Refusal, reason_of
+from entrypoint.messages import reason_of
 
 # What waiting can't mend. PostgreSQL gives no code before the connection stands, only its text.
 HOPELESS = (
@@ -33,11 +33,10 @@ def place():
 
 
 def driver():
-    try:
-        import psycopg
-    except ModuleNotFoundError:
-        raise Refusal("the database is PostgreSQL, and psycopg 3 isn't installed", 64) from None
-    return psycopg
+    """The one that Django has chosen: psycopg 3, or psycopg2 in a project that locks that."""
+    from django.db import connection
+
+    return connection.Database
 
 
 def connect(seconds):
@@ -47,18 +46,58 @@ def connect(seconds):
     parameters = {f"keepalives_{name}": value for name, value in KEEPALIVES.items()}
     parameters |= connection.get_connection_params()
     parameters["connect_timeout"] = max(2, int(seconds))
-    return driver().connect(**parameters, autocommit=True)
+    session = driver().connect(**parameters)
+    session.autocommit = True
+    return session
+
+
+def run(session, statement, values=()):
+    """The first value of the answer, if there is one."""
+    with session.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+class Ear:
+    """What psycopg2 appends its notifications to."""
+
+    def __init__(self, hear):
+        self.append = lambda notification: hear(notification.payload)
+
+
+def listen(session, channel, hear):
+    """Calls `hear` with the text of each notification that comes with a later answer."""
+    if hasattr(session, "add_notify_handler"):
+        session.add_notify_handler(Ear(hear).append)
+    else:
+        session.notifies = Ear(hear)
+    run(session, f"LISTEN {channel}")
 
 
 def keep_alive(session):
     """Lets the server end the session, and with it its locks, when our host has vanished."""
     for name, value in KEEPALIVES.items():
-        session.execute(f"SET tcp_keepalives_{name} = {value}")
+        run(session, f"SET tcp_keepalives_{name} = {value}")
 
 
 def lock_key(name):
     """The key of an advisory lock: its name. Locks are apart for each database."""
     return int.from_bytes(name.encode("ascii"), "big")
+
+
+def is_locked(name):
+    """Whether any session on the default database holds the lock."""
+    from django.db import connection
+
+    key = lock_key(name)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+            " WHERE datname = current_database() AND locktype = 'advisory' AND granted"
+            " AND objsubid = 1 AND classid = %s AND objid = %s",
+            [key >> 32, key & 0xFFFFFFFF],
+        )
+        return cursor.fetchone()[0] > 0
 
 
 def wait(patience):

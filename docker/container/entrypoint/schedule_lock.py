@@ -56,14 +56,13 @@ class ScheduleLock:
     def listening_session(self):
         heard = {}
 
-        def hear(notification):
-            sent = json.loads(notification.payload)
+        def hear(text):
+            sent = json.loads(text)
             heard[sent["name"]] = datetime.fromisoformat(sent["at"])
 
         session = self.connect(ATTEMPT_SECONDS)
         postgres.keep_alive(session)
-        session.add_notify_handler(hear)
-        session.execute(f"LISTEN {CHANNEL}")
+        postgres.listen(session, CHANNEL, hear)
         return session, heard
 
     def try_lock(self):
@@ -88,14 +87,8 @@ class ScheduleLock:
         return behind and (lambda name: heard.get(name, behind))
 
     def run(self, statement, *values):
-        """The first value of the answer, if there is one."""
         session = self.session
-
-        def ask():
-            cursor = session.execute(statement, values)
-            return cursor.fetchone()[0] if cursor.description else None
-
-        return within(ATTEMPT_SECONDS, ask)
+        return within(ATTEMPT_SECONDS, lambda: postgres.run(session, statement, values))
 
     def lose(self, error):
         if self.held:
@@ -113,7 +106,7 @@ class ScheduleLock:
             return
         # Another thread may still wait for an answer, which must not find the session freed.
         try:
-            with socket.socket(fileno=os.dup(session.pgconn.socket)) as connection:
+            with socket.socket(fileno=os.dup(session.fileno())) as connection:
                 connection.shutdown(socket.SHUT_RDWR)
         except Exception as error:
             logger.debug("The session was closed already: %s", error)

@@ -26,7 +26,7 @@ def load_settings():
     try:
         django.setup()
         found = checks.run_checks(tags=["service"], include_deployment_checks=True)
-        postgres.vendor()
+        require_database_port(module)
     except ImproperlyConfigured as error:
         raise Refusal(f"{module}: {error}", code=64) from None
     except ModuleNotFoundError as error:
@@ -38,6 +38,19 @@ def load_settings():
     if any(item.is_serious() for item in found):
         raise Refusal("\n".join([*lines, f"{module} is not fit for a service"]), code=64)
     say("\n".join(lines))
+
+
+def require_database_port(module):
+    """Kubernetes sets DB_PORT to `tcp://ADDRESS:PORT` in each pod beside a service named `db`."""
+    from django.db import connection
+
+    # libpq takes several, with commas.
+    port = str(connection.settings_dict.get("PORT") or "")
+    if not all(part.isascii() and part.isdigit() for part in port.split(",") if part):
+        hint = "set it in the deployment, or enableServiceLinks: false" if "://" in port else "set it"
+        raise Refusal(
+            f"{module}: the port of the database must be a number, not '{port}'; {hint}", code=64
+        )
 
 
 def migrates(role):
