@@ -3,7 +3,16 @@ import textwrap
 
 import pytest
 from entrypoint.launch import needs_fresh_process
+from entrypoint.messages import finishing_seconds
 from settings_of_tests import SQLITE
+
+@pytest.mark.parametrize(
+    ("period", "seconds"), [("", 7), ("10", 7), ("60", 57), ("3", 0.1), ("1", 0.1), ("0", 0.1)]
+)
+def test_a_service_ends_three_seconds_before_the_engine_kills(monkeypatch, period, seconds):
+    monkeypatch.setenv("STOP_GRACE_PERIOD", period)
+    assert finishing_seconds() == seconds
+
 
 DEFAULT = "argv ['-A', 'shop'] threads 1 django True blocked 0\n"
 

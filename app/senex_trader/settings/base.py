@@ -104,7 +104,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 # No task is lost. A message leaves the queue when its task is done, and goes back when the worker
 # dies under it; so every task may run twice, and must not mind. A worker holds no messages but
-# those it works on. At SIGTERM the image's entrypoint gives it STOP_GRACE_PERIOD to finish them;
+# those it works on. At SIGTERM it finishes them, within STOP_GRACE_PERIOD if that is set;
 # started otherwise, SIGQUIT gives it this many seconds. What is left goes back.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
 CELERY_TASK_ACKS_LATE = True

@@ -10,6 +10,7 @@ import signal
 
 from celery import current_app
 from celery.signals import heartbeat_sent, worker_ready, worker_shutting_down
+from celery.worker import state
 
 from entrypoint.heartbeat import touch
 from entrypoint.messages import finishing_seconds, say
@@ -22,15 +23,17 @@ PUTTING_BACK_SECONDS = 1
 
 
 def end_in_time(how, **_):
-    """SIGTERM lets tasks end. What isn't done before the engine's SIGKILL goes back to its queue.
+    """SIGTERM lets tasks end, however long they take: that is Celery's own, and loses none.
 
-    Celery itself would wait without end, be killed, and leave the task to whatever the broker does
-    about a consumer that has vanished.
+    Only who has said when the engine sends SIGKILL gets an end before that: Celery would be killed,
+    and leave late-acknowledged tasks to whatever the broker does about a consumer that has vanished.
     """
-    if how == "Warm":
-        wake()
+    if how != "Warm":
+        return
+    wake()
+    if os.environ.get("STOP_GRACE_PERIOD"):
         handler = signal.getsignal(signal.SIGQUIT)
-        signal.signal(signal.SIGALRM, lambda *_: put_back(handler))
+        signal.signal(signal.SIGALRM, lambda *_: give_up(handler))
         signal.setitimer(signal.ITIMER_REAL, max(finishing_seconds() - PUTTING_BACK_SECONDS, 0.1))
 
 
@@ -49,11 +52,14 @@ def listen(sender, **_):
         hub.add_reader(pipe[0], os.read, pipe[0], 1)
 
 
-def put_back(handler):
+def give_up(handler):
     if signal.getsignal(signal.SIGQUIT) is not handler:
         # Celery changes it once SIGQUIT has come: somebody else was earlier.
         return
-    say("tasks that aren't done go back to their queues")
+    for request in state.active_requests:
+        # With early acknowledgement the message has left the queue before the task began.
+        fate = "goes back to its queue" if request.task.acks_late else "is lost"
+        say(f"not done in time: {request.name}[{request.id}] {fate}")
     # The time that Celery would give them once more is over.
     current_app.conf.worker_soft_shutdown_timeout = 0
     current_app.conf.worker_enable_soft_shutdown_on_idle = False
