@@ -1,3 +1,4 @@
+from django import forms
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
@@ -13,6 +14,27 @@ class SecretAttribute(DeferredAttribute):
 
 def hidden(value):
     return Secret.hide(value) if isinstance(value, str) else value
+
+
+class SecretFormField(forms.CharField):
+    """Write-only: no form shows a secret. Left empty, the one that is there stays."""
+
+    def __init__(self, **options):
+        # The admin asks for the widget of a long text, which would show what was typed.
+        options["widget"] = forms.PasswordInput(attrs={"autocomplete": "off"})
+        super().__init__(**{"strip": False, **options})
+
+    def get_bound_field(self, form, field_name):
+        instance = getattr(form, "instance", None)
+        if instance is not None and not instance._state.adding:
+            self.required = self.widget.is_required = False
+        return super().get_bound_field(form, field_name)
+
+    def prepare_value(self, value):
+        return ""
+
+    def has_changed(self, initial, data):
+        return bool(data)
 
 
 class SecretField(models.TextField):
@@ -33,7 +55,14 @@ class SecretField(models.TextField):
         return Secret(value) if isinstance(value, str) else value
 
     def value_to_string(self, obj):
-        return self.value_from_object(obj).encrypted
+        return self.get_prep_value(self.value_from_object(obj))
+
+    def formfield(self, **options):
+        return models.Field.formfield(self, **{"form_class": SecretFormField, **options})
+
+    def save_form_data(self, instance, data):
+        if data:
+            super().save_form_data(instance, data)
 
     def get_lookup(self, lookup_name):
         """Each time it is encrypted it looks new, so a search would find nothing."""

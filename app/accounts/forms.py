@@ -4,11 +4,6 @@ from accounts.models import BrokerCredential, Statement
 
 
 class CredentialForm(forms.ModelForm):
-    # It is never sent back to the browser.
-    secret = forms.CharField(
-        strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "off"}), max_length=1000
-    )
-
     class Meta:
         model = BrokerCredential
         fields = ["name", "secret"]

@@ -4,10 +4,13 @@ import traceback
 
 import pytest
 from cryptography.fernet import Fernet
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.core.checks import run_checks
 from django.core.exceptions import FieldError
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.forms import modelform_factory
+from django.template import Context, Engine
 from django.views.debug import ExceptionReporter
 
 from accounts.models import BrokerCredential
@@ -182,3 +185,81 @@ def test_bad_keys_are_told_without_their_value(settings, text, which):
 
 def service_errors():
     return run_checks(tags=["service"], include_deployment_checks=True)
+
+
+def form_of_admin():
+    return ModelAdmin(BrokerCredential, AdminSite()).get_form(None)
+
+
+def standard_form():
+    return modelform_factory(BrokerCredential, fields=["user", "name", "secret"])
+
+
+forms_of_django = pytest.mark.parametrize("make", [form_of_admin, standard_form])
+
+
+@forms_of_django
+@pytest.mark.django_db
+def test_a_form_that_saves_nothing_new_keeps_the_secret(make, ada, credential):
+    before = stored(credential)
+    form = make()({"user": ada.pk, "name": "Other", "secret": ""}, instance=credential)
+    assert form.is_valid(), form.errors
+    assert form.changed_data == ["name"]
+    form.save()
+    assert (stored(credential), BrokerCredential.objects.get().name) == (before, "Other")
+
+
+@forms_of_django
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", [" word-5678 ", "***"])
+def test_a_form_replaces_the_secret(make, ada, credential, text):
+    form = make()({"user": ada.pk, "name": "Main", "secret": text}, instance=credential)
+    assert form.is_valid() and form.changed_data == ["secret"]
+    form.save()
+    assert BrokerCredential.objects.get().secret.reveal() == text
+
+
+@forms_of_django
+@pytest.mark.django_db
+def test_no_form_shows_a_secret(make, ada, credential):
+    typed = make()({"user": ada.pk, "name": "", "secret": "word-5678"}, instance=credential)
+    for form in (make()(instance=credential), typed):
+        page = str(form["secret"])
+        assert 'type="password"' in page and "***" not in page
+        assert "word-" not in page and credential.secret.encrypted not in page
+
+
+@forms_of_django
+@pytest.mark.django_db
+def test_a_new_row_needs_a_secret(make, ada):
+    form = make()({"user": ada.pk, "name": "Main", "secret": ""})
+    assert list(form.errors) == ["secret"]
+
+
+@pytest.mark.parametrize("name", ["reveal", "rotated.reveal"])
+def test_a_template_prints_no_secret(name):
+    template = Engine().from_string("<{{ credential.secret." + name + " }}>")
+    credential = BrokerCredential(name="Main", secret="word-1234")
+    assert template.render(Context({"credential": credential})) == "<>"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("form", ["json", "xml"])
+@pytest.mark.parametrize("by_database", [False, True])
+def test_an_empty_secret_is_dumped_and_loaded(ada, credential, tmp_path, form, by_database):
+    if by_database:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE accounts_brokercredential SET secret = ''")
+    else:
+        BrokerCredential.objects.update(secret="")
+    dump = tmp_path / f"dump.{form}"
+    call_command("dumpdata", "accounts", format=form, output=str(dump))
+    BrokerCredential.objects.all().delete()
+    call_command("loaddata", str(dump))
+    assert BrokerCredential.objects.get().secret.reveal() == ""
+
+
+def test_what_has_no_secret_is_dumped_as_nothing():
+    credential = BrokerCredential(name="Main")
+    credential.secret = None
+    assert BrokerCredential._meta.get_field("secret").value_to_string(credential) is None
