@@ -236,11 +236,6 @@ pub fn driver_status(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{json .DriverStatus}}"])
 }
 
-/// The mirrors of docker.io that the daemon asks, as a JSON list (Docker).
-pub fn mirrors(engine: &Engine) -> Invocation {
-    call(engine, ["info", "--format", "{{json .RegistryConfig.Mirrors}}"])
-}
-
 /// Sends a local image to its name in a registry; Podman writes the digest that it sent to
 /// `digest_file`. `plain`: the registry is this machine's and speaks no TLS, which Docker takes
 /// unasked.
@@ -262,7 +257,10 @@ pub fn push(
     }
 }
 
-/// What the daemon knows of registries: those that it calls insecure among them (Docker).
-pub fn registry_config(engine: &Engine) -> Invocation {
-    call(engine, ["info", "--format", "{{json .RegistryConfig}}"])
+/// What the engine knows of registries, with all else that it tells of itself, as JSON.
+pub fn registries(engine: &Engine) -> Invocation {
+    match engine.kind {
+        Kind::Podman => call(engine, ["info", "--format", "json"]),
+        Kind::Docker => call(engine, ["info", "--format", "{{json .}}"]),
+    }
 }

@@ -291,18 +291,7 @@ fn unreachable(text: &str, why: &str, help: &str) -> anyhow::Error {
 
 /// A registry that says no will say it again; anything else may pass.
 fn pull_failed(text: &str, ended: &run::Ended, log: &Path) -> Failure {
-    let said = ended.lines.join("\n").to_lowercase();
-    let final_words = [
-        "unauthorized",
-        "authentication required",
-        "denied",
-        "forbidden",
-        "not found",
-        "manifest unknown",
-        "name unknown",
-        "invalid reference",
-    ];
-    let refused = final_words.iter().any(|word| said.contains(word));
+    let refused = registry::is_final(&ended.lines);
     let exit = if refused { Exit::RegistryRefused } else { Exit::RegistryFailed };
     run::step_failed(exit, &format!("pulling {text}"), ended, log)
 }
@@ -326,18 +315,5 @@ mod tests {
         check(&[&standin], name, (None, Some(&standin)));
         check(&[&standin], None, (Some(&standin), None));
         check(&[], name, (None, None));
-    }
-
-    #[test]
-    fn what_a_registry_refuses_is_told_from_what_may_pass() {
-        let check = |line: &str, expected| {
-            let ended = run::Ended { code: Some(125), lines: vec![line.to_owned()] };
-            assert_eq!(pull_failed("x", &ended, Path::new("log")).exit, expected, "{line}");
-        };
-        check("reading manifest: manifest unknown", Exit::RegistryRefused);
-        check("unauthorized: authentication required", Exit::RegistryRefused);
-        check("received unexpected HTTP status: 503 Service Unavailable", Exit::RegistryFailed);
-        check("toomanyrequests: You have reached your pull rate limit", Exit::RegistryFailed);
-        check("dial tcp: i/o timeout", Exit::RegistryFailed);
     }
 }

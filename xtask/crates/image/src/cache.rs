@@ -42,16 +42,17 @@ pub fn find(
         notice(&format!("assumed: the layer cache {} can be reached", cache.repository));
         return Ok(Some(cache));
     }
-    let surroundings = Surroundings { environment, machine, engine, runner, limit: PATIENCE };
+    let surroundings =
+        Surroundings { environment, machine, engine, runner, limit: PATIENCE, attempts: 1 };
     let looked = Client::open(&target, &surroundings, true).and_then(|client| {
         cache.plain = client.plain;
-        client.once().may_push()
+        client.may_push()
     });
     let looked = match looked {
         Err(error) if describe(&error).0 == Exit::RegistryRefused => {
             cache.writes = false;
             Client::open(&target, &surroundings, false)
-                .and_then(|client| client.once().digest("cache"))
+                .and_then(|client| client.digest("cache"))
                 .map(drop)
         }
         other => other,

@@ -52,7 +52,8 @@ pub fn summary(environment: &BTreeMap<String, String>, network: &Network) -> Opt
 /// The mirror of Debian: `XTASK_DEBIAN_MIRROR`, else the file's.
 ///
 /// # Errors
-/// [`Exit::Usage`] for a URL with a password: it would be seen in the list of processes.
+/// [`Exit::Usage`] for what is no URL, and for one with a password: it would be seen in the list of
+/// processes.
 pub fn debian_mirror(variable: Option<&str>, network: &Network) -> anyhow::Result<Option<String>> {
     let Some(mirror) = variable else { return Ok(network.debian_mirror.clone()) };
     if has_user(mirror) {
@@ -60,7 +61,13 @@ pub fn debian_mirror(variable: Option<&str>, network: &Network) -> anyhow::Resul
         let help = "put it into a file of /etc/apt/auth.conf.d (apt_auth.conf(5))";
         return Err(failure_help(Exit::Usage, message, help));
     }
-    Ok(Some(mirror.to_owned()))
+    match mistake(mirror, "") {
+        None => Ok(Some(mirror.to_owned())),
+        Some(what) => {
+            let message = format!("reading XTASK_DEBIAN_MIRROR: {what}");
+            Err(failure_help(Exit::Usage, message, "name a mirror such as http://HOST/debian"))
+        }
+    }
 }
 
 /// The passwords in the variables of proxies and indexes; a user without one is a token.
@@ -85,6 +92,9 @@ pub fn has_user(url: &str) -> bool {
 
 /// What is wrong with a URL of the file.
 pub fn mistake(url: &str, instead: &str) -> Option<String> {
+    if url.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        return Some(format!("{url:?} holds a blank, a line break or another control character"));
+    }
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Some(format!("`{url}` must begin with https:// or http://"));
     }
@@ -143,6 +153,8 @@ mod tests {
         check(Some("http://here/debian"), Some("http://here/debian"));
         check(None, Some("http://file"));
         check(Some("http://user:password@here"), None);
+        check(Some("http://here/debian\ndeb http://other"), None);
+        check(Some("here/debian"), None);
     }
 
     #[test]
@@ -155,5 +167,9 @@ mod tests {
         check("https://user:password@index.example/simple", false);
         check("https://token@index.example", false);
         check("index.example/simple", false);
+        for text in ["\n", "\r\n", "\t", " ", "\0", "\u{1b}[2J", "\u{a0}", "\u{2028}"] {
+            check(&format!("https://index.example{text}"), false);
+            check(&format!("https://index.example/{text}--trusted"), false);
+        }
     }
 }

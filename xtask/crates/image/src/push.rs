@@ -7,6 +7,7 @@ use crate::report::push::{Done, Push as Report, Repository, TagReport};
 use crate::tags::{Kind, Tag};
 use engine::Engine;
 use engine::reference::Reference;
+use process::failure::{Exit, describe};
 use process::notice::notice;
 use process::run::Runner;
 use registry::{Client, Manifest, Surroundings};
@@ -276,7 +277,15 @@ impl Site {
             found = self.client.digest(&tag.name)?;
             if found.as_deref() == Some(digest.as_str()) {
                 let report = self.tag_report(tag, from, done, &decision.why);
-                return Ok(match self.overtaken(job, tag)? {
+                // The tag is written: what can't be looked at now must not keep the rest from it.
+                let newer = self.overtaken(job, tag).or_else(|error| match describe(&error).0 {
+                    Exit::RegistryFailed | Exit::RegistryRefused => {
+                        notice(&format!("{name}: no look for a newer release: {error:#}"));
+                        Ok(None)
+                    }
+                    _ => Err(error),
+                })?;
+                return Ok(match newer {
                     None => report,
                     Some((digest, why)) => {
                         TagReport { done: Done::Given, digest: Some(digest), why, ..report }

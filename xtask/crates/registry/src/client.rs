@@ -3,8 +3,8 @@
 use super::http::{Request, Response, Trouble, Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
-use super::places::{insecure, loopback};
-use super::retry::{ATTEMPTS, PATIENCE, passing, retry_after};
+use super::places::{Places, loopback};
+use super::retry::{PATIENCE, passing, retry_after};
 use super::token::{Challenge, basic, bearer, challenge, token_request};
 use super::trust;
 use engine::Engine;
@@ -14,7 +14,7 @@ use process::environment::Environment;
 use process::failure::{Exit, failure, failure_help};
 use process::invocation::Secret;
 use process::run::Runner;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct Surroundings<'a> {
     pub runner: &'a Runner,
     /// The longest that one request may take.
     pub limit: Duration,
+    /// How often a request is tried in all.
+    pub attempts: u32,
 }
 
 /// A repository in a registry.
@@ -49,6 +51,8 @@ pub struct Client {
     /// What a token is asked for: `pull`, or `pull,push`.
     access: &'static str,
     authorization: RefCell<Option<Secret>>,
+    /// Whether the registry has asked who we are.
+    asked: Cell<bool>,
 }
 
 impl Client {
@@ -63,32 +67,22 @@ impl Client {
         surroundings: &Surroundings<'_>,
         writes: bool,
     ) -> anyhow::Result<Client> {
-        let Surroundings { environment, machine, engine, runner, limit } = surroundings;
+        let Surroundings { environment, machine, engine, runner, .. } = surroundings;
         let (registry, repository) = (&target.registry, &target.repository);
         let name = format!("{registry}/{repository}");
-        let insecure = insecure(&name, engine, environment, runner)?;
         let found =
             login::find(engine.kind, registry, repository, machine.uid, environment, runner)?;
-        let agent = ureq::Agent::config_builder()
-            .tls_config(trust::tls(registry, environment, machine, insecure)?)
-            .http_status_as_error(false)
-            // Followed by ourselves: a login goes to no other host.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
         let host = match registry.as_str() {
             "docker.io" => "registry-1.docker.io",
             other => other,
         };
         let writes = writes || found.login != Login::Nobody;
         let wire = Wire {
-            agent,
+            agent: agent(registry, environment, machine, false)?,
             runner: (*runner).clone(),
             environment: environment.variables.clone(),
-            limit: *limit,
-            attempts: ATTEMPTS,
+            limit: surroundings.limit,
+            attempts: surroundings.attempts,
             name,
         };
         let mut client = Client {
@@ -100,25 +94,37 @@ impl Client {
             found,
             access: if writes { "pull,push" } else { "pull" },
             authorization: RefCell::new(None),
+            asked: Cell::new(false),
         };
-        let ping = Request { method: "GET", url: client.url("/v2/"), ..Request::default() };
-        if let Err(Trouble::NoTls(why)) = client.wire.once(&ping)? {
-            if !insecure && !loopback(registry) {
+        client.greet(surroundings, host)?;
+        Ok(client)
+    }
+
+    /// Finds out whether the registry speaks TLS, and whether the engine minds when it doesn't or
+    /// shows a certificate of its own making.
+    fn greet(&mut self, surroundings: &Surroundings<'_>, host: &str) -> anyhow::Result<()> {
+        let Surroundings { environment, machine, engine, runner, .. } = surroundings;
+        let registry = self.target.registry.as_str();
+        let ping = Request { method: "GET", url: self.url("/v2/"), ..Request::default() };
+        let Err(trouble) = self.wire.settled(&ping)? else { return Ok(()) };
+        let insecure = || anyhow::Ok(Places::ask(engine, runner)?.insecure(&self.wire.name));
+        match trouble {
+            Trouble::NoTls(_) if loopback(registry) || insecure()? => {
+                self.plain = true;
+                self.base = format!("http://{host}");
+            }
+            Trouble::NoTls(why) => {
                 let help = "a registry without TLS must be called insecure in the engine's own \
                             settings (registries.conf, daemon.json)";
                 let message = format!("asking {registry}: {why}");
                 return Err(failure_help(Exit::RegistryRefused, message, help));
             }
-            client.plain = true;
-            client.base = format!("http://{host}");
+            Trouble::Untrusted(_) if insecure()? => {
+                self.wire.agent = agent(registry, environment, machine, true)?;
+            }
+            trouble => return Err(refused(&self.wire.name, &trouble)),
         }
-        Ok(client)
-    }
-
-    /// The same, with one attempt for each request.
-    pub fn once(mut self) -> Client {
-        self.wire.attempts = 1;
-        self
+        Ok(())
     }
 
     /// Where the login comes from.
@@ -159,6 +165,7 @@ impl Client {
     }
 
     fn log_in(&self, challenge: &Challenge) -> anyhow::Result<()> {
+        self.asked.set(true);
         let authorization = match (challenge, &self.found.login) {
             (Challenge::Basic, Login::Password(user, password)) => Some(basic(user, password)),
             (Challenge::Basic, _) => None,
@@ -166,10 +173,12 @@ impl Client {
                 let scope = format!("repository:{}:{}", self.target.repository, self.access);
                 let Some(request) = token_request(login, realm, service, &scope) else {
                     let message = format!(
-                        "logging in at {}: it asks for the login at {realm}, without TLS",
+                        "logging in at {}: it wants the login sent to {realm:?}",
                         self.target.registry
                     );
-                    return Err(failure(Exit::RegistryRefused, message));
+                    let help = "a login is sent only to https://HOST, or to this machine, by an \
+                                address without a user name";
+                    return Err(failure_help(Exit::RegistryRefused, message, help));
                 };
                 let response = self.wire.send(&request)?;
                 if response.status != 200 {
@@ -188,6 +197,9 @@ impl Client {
         let (engine, registry) = (self.engine, &self.target.registry);
         let again = format!("log in: `{engine} login {registry}`");
         let help = match (response.status, &self.found.login) {
+            (403, _) if !self.asked.get() => {
+                format!("{registry} says no without asking who we are: ask whoever runs it")
+            }
             (401 | 403, Login::Nobody) => format!("no login for it was found; {again}"),
             (401, _) => format!("the login of {} isn't taken; {again}", self.found.place),
             (403, _) => format!("the login of {} may not do that here", self.found.place),
@@ -207,9 +219,16 @@ impl Client {
         match (response.status, response.header("docker-content-digest")) {
             (200, Some(digest)) => Ok(Some(digest.to_owned())),
             (404, _) => Ok(None),
+            // So some registries answer for what isn't there yet.
+            (403, _) if self.lacks(name) => Ok(None),
             // Some registries answer a HEAD less well, and say more to a GET.
             _ => Ok(self.manifest(name)?.map(|manifest| manifest.digest)),
         }
+    }
+
+    /// Whether the repository's list, which can be read, is without this tag.
+    fn lacks(&self, tag: &str) -> bool {
+        !tag.contains(':') && self.tags().is_ok_and(|tags| tags.iter().all(|known| known != tag))
     }
 
     fn manifest_request(&self, name: &str) -> Request {
@@ -363,9 +382,7 @@ impl Client {
         let response = match self.wire.once(&self.authorized(&self.upload()))? {
             Ok(response) => response,
             Err(Trouble::Passing(_)) => return Ok(None),
-            Err(Trouble::NoTls(why) | Trouble::Final(why)) => {
-                return Err(refused(&self.wire.name, &why));
-            }
+            Err(trouble) => return Err(refused(&self.wire.name, &trouble)),
         };
         if passing(response.status) {
             let wait = response.header("retry-after");
@@ -385,6 +402,23 @@ impl Client {
             _ => self.given_up(&response).map(|()| None),
         }
     }
+}
+
+/// What sends requests. `insecure`: the engine was told not to look at certificates.
+fn agent(
+    registry: &str,
+    environment: &Environment,
+    machine: &Machine,
+    insecure: bool,
+) -> anyhow::Result<ureq::Agent> {
+    let config = ureq::Agent::config_builder()
+        .tls_config(trust::tls(registry, environment, machine, insecure)?)
+        .http_status_as_error(false)
+        // Followed by ourselves: a login goes to no other host.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
+    Ok(config.build().new_agent())
 }
 
 /// The URL of `Link: <URL>; rel="next"` (RFC 8288).

@@ -1,8 +1,8 @@
 //! One request to a registry: with a deadline, tried again where that can help, ended by a signal.
 
-use super::proxy::proxy;
+use super::proxy::http_proxy;
 use super::retry::{PATIENCE, passing, pause, retry_after};
-use process::failure::{Exit, Failure, failure, failure_help};
+use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::{Runner, shortened};
 use std::collections::BTreeMap;
@@ -16,9 +16,6 @@ const TICK: Duration = Duration::from_millis(20);
 const MOST: u64 = 16 << 20;
 /// The most redirections that are followed.
 const HOPS: usize = 5;
-
-/// How a refusal begins that is about certificates.
-const UNTRUSTED: &str = "it isn't trusted";
 
 /// One question, as data.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +65,21 @@ pub(super) enum Trouble {
     Passing(String),
     /// What listens there speaks no TLS.
     NoTls(String),
+    /// It shows a certificate that nobody we trust has signed.
+    Untrusted(String),
     /// Trying again will not help.
     Final(String),
+}
+
+impl Trouble {
+    pub(super) fn why(&self) -> &str {
+        match self {
+            Trouble::Passing(why)
+            | Trouble::NoTls(why)
+            | Trouble::Untrusted(why)
+            | Trouble::Final(why) => why,
+        }
+    }
 }
 
 /// Sends requests.
@@ -92,18 +102,24 @@ impl Wire {
     /// [`Exit::RegistryFailed`] when it fails to the end; [`Exit::RegistryRefused`] for what can't
     /// pass; 130 or 143 after a signal.
     pub(super) fn send(&self, request: &Request) -> anyhow::Result<Response> {
+        self.settled(request)?.map_err(|trouble| refused(&self.name, &trouble))
+    }
+
+    /// As [`Wire::send`]; what can't pass comes back.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryFailed`] when it fails to the end; 130 or 143 after a signal.
+    pub(super) fn settled(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
         let mut attempt = 1;
         loop {
             let (why, wait) = match self.once(request)? {
-                Ok(response) if !passing(response.status) => return Ok(response),
+                Ok(response) if !passing(response.status) => return Ok(Ok(response)),
                 Ok(response) => {
                     let wait = response.header("retry-after");
                     (response.reason(), wait.and_then(|text| retry_after(text, chrono::Utc::now())))
                 }
                 Err(Trouble::Passing(why)) => (why, None),
-                Err(Trouble::NoTls(why) | Trouble::Final(why)) => {
-                    return Err(refused(&self.name, &why));
-                }
+                Err(trouble) => return Ok(Err(trouble)),
             };
             let doing = format!("asking {} ({} {})", self.name, request.method, path(&request.url));
             if let Some(wait) = wait.filter(|wait| *wait > PATIENCE) {
@@ -155,16 +171,7 @@ impl Wire {
     fn exchange(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
         self.runner.check_signal()?;
         let (tls, authority) = origin(&request.url);
-        let proxy = match proxy(&self.environment, tls, authority).map(|url| ureq::Proxy::new(&url))
-        {
-            None => None,
-            Some(Ok(proxy)) => Some(proxy),
-            // The value can hold a password.
-            Some(Err(_)) => {
-                let message = "reading the proxy of the environment: its value is no proxy's URL";
-                return Err(failure(Exit::Usage, message));
-            }
-        };
+        let proxy = http_proxy(&self.environment, tls, authority)?;
         let (sender, answer) = channel();
         let (agent, asked, limit) = (self.agent.clone(), request.clone(), self.limit);
         // In a thread of its own: a signal must not wait for a registry.
@@ -234,7 +241,9 @@ fn trouble(error: &ureq::Error, limit: Duration) -> Trouble {
 
 fn tls_trouble(error: &rustls::Error) -> Trouble {
     match error {
-        rustls::Error::InvalidCertificate(_) => Trouble::Final(format!("{UNTRUSTED}: {error}")),
+        rustls::Error::InvalidCertificate(_) => {
+            Trouble::Untrusted(format!("it isn't trusted: {error}"))
+        }
         rustls::Error::InvalidMessage(_) => Trouble::NoTls(format!("no TLS: {error}")),
         _ => Trouble::Passing(error.to_string()),
     }
@@ -267,11 +276,11 @@ pub(super) fn resolved(url: &str, place: &str) -> Option<String> {
 }
 
 /// A failure that will stay, before there is an answer.
-pub(super) fn refused(name: &str, why: &str) -> anyhow::Error {
+pub(super) fn refused(name: &str, trouble: &Trouble) -> anyhow::Error {
     let help = "put the certificate of its authority into certs.d (docs/releases.md), or name a \
                 bundle in XTASK_CA_BUNDLE";
-    let help = why.starts_with(UNTRUSTED).then(|| help.to_owned()).into_iter().collect();
-    refusal(format!("asking {name}: {why}"), help)
+    let help = matches!(trouble, Trouble::Untrusted(_)).then(|| help.to_owned());
+    refusal(format!("asking {name}: {}", trouble.why()), help.into_iter().collect())
 }
 
 /// A failure that says what to do about a registry's refusal.

@@ -13,6 +13,7 @@ mod places;
 mod proxy;
 mod reach;
 mod retry;
+mod said;
 mod token;
 mod trust;
 
@@ -20,3 +21,4 @@ pub use client::{Client, Surroundings};
 pub use manifest::Manifest;
 pub use reach::{known_unreachable, reachable};
 pub use retry::{ATTEMPTS, pause};
+pub use said::is_final;

@@ -9,7 +9,8 @@ use process::invocation::{Invocation, Secret};
 use process::run::{QUESTION, Runner};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 /// What a registry is told about us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,42 +97,74 @@ fn host_of(key: &str, docker_s: bool) -> &str {
 }
 
 /// What one file says of `registry`. Docker reads helpers first, and `credsStore` for every registry;
-/// Podman doesn't know that key.
+/// Podman doesn't know that key. The error says what the engine can't read.
 fn entry(
     json: &Value,
     kind: Kind,
     keys: &[String],
     registry: &str,
     docker_s: bool,
-) -> Option<Entry> {
+) -> Result<Option<Entry>, String> {
+    if !json.is_object() && !json.is_null() {
+        return Err("it is no JSON object".to_owned());
+    }
+    for table in ["auths", "credHelpers"] {
+        if !json[table].is_object() && !json[table].is_null() {
+            return Err(format!("{table} is no object"));
+        }
+    }
+    let auths: Vec<(&String, &Value)> = json["auths"].as_object().into_iter().flatten().collect();
+    let login = |key: &String, auth: &Value| {
+        login(auth, kind).map_err(|what| format!("the entry {key:?} {what}"))
+    };
+    if kind == Kind::Docker {
+        // One bad entry is enough for Docker to ignore all of the file.
+        for (key, auth) in &auths {
+            login(key, auth)?;
+        }
+    }
     let helper = keys.iter().find_map(|key| json["credHelpers"][key].as_str());
     let store = json["credsStore"].as_str().filter(|_| kind == Kind::Docker);
     if let Some(name) = helper.or(store) {
-        return Some(Entry::Helper(name.to_owned()));
+        return Ok(Some(Entry::Helper(name.to_owned())));
     }
-    let auths = json["auths"].as_object()?;
-    let exact = keys.iter().find_map(|key| login(auths.get(key)?));
-    let by_host = || {
-        let same = auths.iter().filter(|(key, _)| host_of(key, docker_s) == registry);
-        same.map(|(_, auth)| auth).find_map(login)
-    };
-    exact.or_else(by_host).map(Entry::Login)
+    let exact = keys.iter().filter_map(|key| auths.iter().find(|(known, _)| *known == key));
+    let by_host = auths.iter().filter(|(key, _)| host_of(key, docker_s) == registry);
+    for (key, auth) in exact.chain(by_host) {
+        if let Some(login) = login(key, auth)? {
+            return Ok(Some(Entry::Login(login)));
+        }
+    }
+    Ok(None)
 }
 
-fn login(auth: &Value) -> Option<Login> {
+/// The login of one entry, or what is wrong with it.
+fn login(auth: &Value, kind: Kind) -> Result<Option<Login>, &'static str> {
+    if !auth.is_object() && !auth.is_null() {
+        return Err("is no object");
+    }
+    let known = ["identitytoken", "username", "password", "auth"];
+    if known.iter().any(|key| !auth[*key].is_string() && !auth[*key].is_null()) {
+        return Err("holds something else than text");
+    }
     let text = |key: &str| auth[key].as_str().filter(|text| !text.is_empty());
     if let Some(token) = text("identitytoken") {
-        return Some(Login::Identity(Secret(token.to_owned())));
+        return Ok(Some(Login::Identity(Secret(token.to_owned()))));
     }
     if let (Some(user), Some(password)) = (text("username"), text("password")) {
-        return Some(Login::Password(user.to_owned(), Secret(password.to_owned())));
+        return Ok(Some(Login::Password(user.to_owned(), Secret(password.to_owned()))));
     }
-    let engine = base64::engine::general_purpose::STANDARD;
-    let decoded = String::from_utf8(engine.decode(text("auth")?).ok()?).ok()?;
-    let (user, password) = decoded.split_once(':')?;
+    let Some(auth) = text("auth") else { return Ok(None) };
+    let decoded = base64::engine::general_purpose::STANDARD.decode(auth);
+    let decoded = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decoded.ok_or("has an auth that is no base64 of text")?;
+    let Some((user, password)) = decoded.split_once(':') else {
+        let bad = "has an auth without a colon between user and password";
+        return if kind == Kind::Docker { Err(bad) } else { Ok(None) };
+    };
     // Docker 20.10 pads with zeros.
     let password = password.trim_end_matches('\0');
-    Some(Login::Password(user.to_owned(), Secret(password.to_owned())))
+    Ok(Some(Login::Password(user.to_owned(), Secret(password.to_owned()))))
 }
 
 /// What a helper printed (`docker-credential-helpers`): a user called `<token>` has a token.
@@ -147,7 +180,7 @@ fn helper_login(text: &str) -> Option<Login> {
 /// Finds the login for `registry/repository` as `kind` would.
 ///
 /// # Errors
-/// [`Exit::Usage`] for an auth file that is no JSON; [`Exit::Engine`] for a helper that isn't there
+/// [`Exit::Usage`] for a login file that the engine can't read; [`Exit::Engine`] for a helper that isn't there
 /// or fails; 130 or 143 after a signal.
 pub(super) fn find(
     kind: Kind,
@@ -159,22 +192,21 @@ pub(super) fn find(
 ) -> anyhow::Result<Found> {
     let keys = keys(kind, registry, repository);
     for file in files(kind, &environment.variables, uid) {
-        let Ok(text) = std::fs::read(&file) else { continue };
         let docker_s =
             kind == Kind::Docker || docker_file(&environment.variables).as_ref() == Some(&file);
-        // Docker takes an empty file for none, Podman 4.3 refuses it.
-        let empty = text.iter().all(u8::is_ascii_whitespace);
-        if empty && kind == Kind::Docker {
-            continue;
-        }
-        let json: Value = serde_json::from_slice(&text).map_err(|_| {
-            let what = if empty { "it is empty" } else { "it is no JSON" };
-            let message = format!("reading the login file {}: {what}", file.display());
-            let help =
-                format!("remove {} and log in again: {kind} login {registry}", file.display());
+        let json = match read(&file, kind) {
+            Ok(None) => continue,
+            Ok(Some(json)) => Ok(json),
+            Err(why) => Err(why),
+        };
+        let found = json.and_then(|json| entry(&json, kind, &keys, registry, docker_s));
+        let found = found.map_err(|why| {
+            let file = file.display();
+            let message = format!("reading the login file {file}: {why}");
+            let help = format!("mend or remove {file}, then log in: {kind} login {registry}");
             failure_help(Exit::Usage, message, help)
         })?;
-        match entry(&json, kind, &keys, registry, docker_s) {
+        match found {
             Some(Entry::Login(login)) => {
                 return Ok(Found { login, place: file.display().to_string() });
             }
@@ -192,6 +224,23 @@ pub(super) fn find(
         }
     }
     Ok(Found { login: Login::Nobody, place: "no login".to_owned() })
+}
+
+/// The content of a login file; none when there is none.
+fn read(file: &Path, kind: Kind) -> Result<Option<Value>, String> {
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    // Docker takes an empty file for none, Podman 4.3 refuses it.
+    match text.iter().all(u8::is_ascii_whitespace) {
+        true if kind == Kind::Docker => Ok(None),
+        true => Err("it is empty".to_owned()),
+        false => serde_json::from_slice(&text).map(Some).map_err(|_| "it is no JSON".to_owned()),
+    }
 }
 
 /// Asks a helper for the login at `server`; it reads the name from its standard input.
@@ -252,14 +301,13 @@ mod tests {
                 "https://index.docker.io/v1/": { "username": "hub", "password": "p" },
                 "token.example": { "auth": "dTpw", "identitytoken": "t" },
                 "empty.example": {},
-                "bad.example": { "auth": "%" },
             },
             "credHelpers": { "helped.example": "pass" },
             "credsStore": "desktop",
         });
         let check = |kind, registry: &str, repository: &str, expected: Option<Entry>| {
             let found = entry(&json, kind, &keys(kind, registry, repository), registry, false);
-            assert_eq!(found, expected, "{registry}/{repository}");
+            assert_eq!(found, Ok(expected), "{registry}/{repository}");
         };
         let podman = |registry: &str, repository: &str, expected: Option<Login>| {
             check(Kind::Podman, registry, repository, expected.map(Entry::Login));
@@ -270,7 +318,6 @@ mod tests {
         podman("docker.io", "library/app", Some(password("hub", "p")));
         podman("token.example", "app", Some(Login::Identity(Secret("t".into()))));
         podman("empty.example", "app", None);
-        podman("bad.example", "app", None);
         podman("unknown.example", "app", None);
         let helper = |name: &str| Some(Entry::Helper(name.to_owned()));
         check(Kind::Podman, "helped.example", "app", helper("pass"));
@@ -289,7 +336,7 @@ mod tests {
                 (Kind::Docker, true, docker),
             ] {
                 let found = entry(&json, kind, &keys(kind, registry, "a"), registry, docker_s);
-                assert_eq!(found.is_some(), expected, "{key}, {kind}, {docker_s}");
+                assert_eq!(found.unwrap().is_some(), expected, "{key}, {kind}, {docker_s}");
             }
         };
         for key in ["r.example", "https://r.example", "http://r.example", "https://r.example/v1/"] {
@@ -306,11 +353,21 @@ mod tests {
         check("docker.io", "https://index.docker.io/v1/", true, true);
     }
 
-    /// The help names the file: `podman login` can't read it either.
-    #[test]
-    fn an_empty_file_is_none_for_docker_and_named_for_podman() {
+    /// A home folder with `text` in the login file of each engine.
+    fn asked(kind: Kind, text: &[u8]) -> anyhow::Result<Found> {
         let folder = tempfile::tempdir().unwrap();
-        let home = folder.path();
+        for file in [".docker/config.json", ".config/containers/auth.json"] {
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            match text {
+                b"FOLDER" => std::fs::create_dir(file).unwrap(),
+                text => std::fs::write(file, text).unwrap(),
+            }
+        }
+        ask_in(kind, folder.path(), "")
+    }
+
+    fn ask_in(kind: Kind, home: &std::path::Path, path: &str) -> anyhow::Result<Found> {
         let runner = Runner {
             folder: home.to_path_buf(),
             progress: false,
@@ -318,22 +375,55 @@ mod tests {
             form: process::form::Form::Plain,
             signal: std::sync::Arc::default(),
         };
-        for (file, text) in [(".docker/config.json", ""), (".config/containers/auth.json", " \n")] {
-            let file = home.join(file);
-            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-            std::fs::write(file, text).unwrap();
-        }
         let home = home.display().to_string();
-        let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere")];
+        let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere"), ("PATH", path)];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment { variables: variables.into() };
-        let ask = |kind| find(kind, "r.example", "a", 1000, &environment, &runner);
-        assert_eq!(ask(Kind::Docker).unwrap().login, Login::Nobody);
-        let error = ask(Kind::Podman).unwrap_err();
-        let (exit, help) = process::failure::describe(&error);
-        assert_eq!(exit, Exit::Usage);
-        assert!(error.to_string().ends_with("auth.json: it is empty"), "{error}");
-        assert!(help[0].contains(&format!("remove {home}/.config/")), "{help:?}");
+        find(kind, "r.example", "team/app", 1000, &environment, &runner)
+    }
+
+    /// What each of them takes was asked of Podman 4.3.1 and Docker 20.10: the other engine's
+    /// `login` can't mend the file, so the help names it.
+    #[test]
+    fn a_login_file_that_its_engine_can_t_read_is_named() {
+        let check = |text: &[u8], podman: bool, docker: bool| {
+            for (kind, good, file) in [
+                (Kind::Podman, podman, "/.config/containers/auth.json"),
+                (Kind::Docker, docker, "/.docker/config.json"),
+            ] {
+                let shown = String::from_utf8_lossy(text);
+                let found = asked(kind, text);
+                assert_eq!(found.is_ok(), good, "{kind}: {shown}: {found:?}");
+                let Err(error) = found else { continue };
+                let (exit, help) = process::failure::describe(&error);
+                assert_eq!(exit, Exit::Usage, "{shown}");
+                assert!(error.to_string().contains(file), "{error}");
+                assert!(help[0].contains("remove /") && help[0].contains(file), "{help:?}");
+                assert!(!error.to_string().contains("canary"), "{error}");
+            }
+        };
+        for text in [
+            &b"[]"[..],
+            b"\"x\"",
+            b"{\"auths\":{}} x",
+            b"\xef\xbb\xbf{\"auths\":{}}",
+            br#"{"auths":[]}"#,
+            br#"{"auths":{"r.example":[]}}"#,
+            br#"{"auths":{"r.example":{"auth":5}}}"#,
+            br#"{"auths":{"r.example":{"auth":"%canary%"}}}"#,
+            br#"{"auths":{"r.example":{"auth":"dTpwdw"}}}"#,
+            br#"{"credHelpers":[]}"#,
+            b"FOLDER",
+        ] {
+            check(text, false, false);
+        }
+        check(b"", false, true);
+        check(b" \n", false, true);
+        check(br#"{"auths":{"r.example":{"auth":"dXNlcg=="}}}"#, true, false);
+        check(br#"{"auths":{"q.example":{"auth":"%"},"r.example":{"auth":"dTpw"}}}"#, true, false);
+        for text in [&b"{}"[..], b"null", br#"{"auths":null}"#, br#"{"credHelpers":null}"#] {
+            check(text, true, true);
+        }
     }
 
     #[test]

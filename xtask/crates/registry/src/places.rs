@@ -1,169 +1,274 @@
-//! What the engines' own configuration says about a registry: mirrors, and whether it may be asked
-//! without TLS.
+//! What the engine itself says about registries: where it pulls from, and which of them it takes
+//! without TLS. Podman merges its files and drop-ins, Docker's daemon has its own.
 
+use engine::reference::Reference;
 use engine::{Engine, Kind, words};
-use process::environment::Environment;
+use process::failure::{Exit, failure_help};
 use process::run::{QUESTION, Runner};
 use serde_json::Value;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 
-/// The text of Podman's `registries.conf`.
-pub(super) fn registries_conf(environment: &Environment) -> String {
-    let file = environment.variable("CONTAINERS_REGISTRIES_CONF");
-    let file = file.unwrap_or("/etc/containers/registries.conf");
-    std::fs::read_to_string(file).unwrap_or_default()
+/// The engine's answer; the question takes a third of a second, so ask it only when needed.
+pub(super) struct Places {
+    kind: Kind,
+    json: Value,
 }
 
-/// The entries of a `registries.conf` (version 2) whose prefix covers `name`, a registry or a
-/// repository in it.
-fn entries(text: &str, name: &str) -> Vec<toml::Value> {
-    let table: toml::Table = text.parse().unwrap_or_default();
-    let all = table.get("registry").and_then(|all| all.as_array()).cloned().unwrap_or_default();
-    let covers = |entry: &toml::Value| {
-        let prefix = string(entry, "prefix").or_else(|| string(entry, "location"));
-        let prefix = prefix.unwrap_or_default();
-        let rest = name.strip_prefix(&prefix);
-        !prefix.is_empty() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+impl Places {
+    /// # Errors
+    /// [`Exit::Engine`] when the engine can't read its settings; 130 or 143 after a signal.
+    pub(super) fn ask(engine: &Engine, runner: &Runner) -> anyhow::Result<Places> {
+        let answer = runner.ask(&words::registries(engine), QUESTION)?;
+        match serde_json::from_str(&answer.stdout) {
+            Ok(json) if answer.good() => Ok(Places { kind: engine.kind, json }),
+            _ => {
+                let program = &engine.program;
+                let why = answer.last_line();
+                let message = format!("asking {program} for its registries: {why}");
+                let help = format!("run `{program} info` and mend what it complains about");
+                Err(failure_help(Exit::Engine, message, help))
+            }
+        }
+    }
+
+    /// Whether the engine takes `host[:port]/repository` without checking certificates, or
+    /// without TLS at all.
+    pub(super) fn insecure(&self, name: &str) -> bool {
+        match self.kind {
+            Kind::Podman => self.entry(name).is_some_and(|entry| entry["Insecure"] == true),
+            Kind::Docker => self.docker_insecure(name.split('/').next().unwrap_or_default()),
+        }
+    }
+
+    /// Listed by name, which has the last word, or by its network.
+    fn docker_insecure(&self, registry: &str) -> bool {
+        let config = &self.json["RegistryConfig"];
+        if let Some(secure) = config["IndexConfigs"][registry]["Secure"].as_bool() {
+            return !secure;
+        }
+        let networks = config["InsecureRegistryCIDRs"].as_array().into_iter().flatten();
+        let networks: Vec<&str> = networks.filter_map(Value::as_str).collect();
+        // The daemon looks names up, too.
+        let addresses = (host_of(registry), 443).to_socket_addrs();
+        let mut addresses = addresses.into_iter().flatten().map(|address| address.ip());
+        addresses.any(|address| networks.iter().any(|network| within(address, network)))
+    }
+
+    /// Podman's entry for a registry or a repository: the one with the longest prefix that covers
+    /// it.
+    fn entry(&self, name: &str) -> Option<&Value> {
+        let all = self.json["registries"].as_object()?.iter();
+        let all = all.filter(|(prefix, _)| covers(prefix, name));
+        all.max_by_key(|(prefix, _)| prefix.len()).map(|(_, entry)| entry)
+    }
+
+    /// `host[:port]` of everything that the engine would pull `reference` from.
+    pub(super) fn sources(&self, reference: &Reference) -> Vec<String> {
+        let own = reference.registry_host();
+        match self.kind {
+            Kind::Docker => {
+                let hub = reference.registry == "docker.io";
+                let mirrors = self.json["RegistryConfig"]["Mirrors"].as_array();
+                let mirrors = mirrors.filter(|_| hub).into_iter().flatten();
+                let mirrors = mirrors.filter_map(|url| host_of_url(url.as_str()?));
+                mirrors.chain([own]).collect()
+            }
+            Kind::Podman => {
+                let name = format!("{}/{}", reference.registry, reference.repository);
+                let Some(entry) = self.entry(&name) else { return vec![own] };
+                let pinned = reference.digest.is_some();
+                let serves = |mirror: &&Value| match mirror["PullFromMirror"].as_str() {
+                    Some("digest-only") => pinned,
+                    Some("tag-only") => !pinned,
+                    _ => pinned || entry["MirrorByDigestOnly"] != true,
+                };
+                let mirrors = entry["Mirrors"].as_array().into_iter().flatten().filter(serves);
+                let place = |entry: &Value| {
+                    let location = entry["Location"].as_str().filter(|text| !text.is_empty())?;
+                    let registry = location.split('/').next()?.to_owned();
+                    Some(Reference { registry, ..reference.clone() }.registry_host())
+                };
+                mirrors.filter_map(place).chain([place(entry).unwrap_or(own)]).collect()
+            }
+        }
+    }
+
+    /// The proxies of what pulls, by the names of their variables: Docker's daemon has its own.
+    pub(super) fn proxies(&self) -> Option<[(String, String); 3]> {
+        let pair = |name: &str, key: &str| {
+            (name.to_owned(), self.json[key].as_str().unwrap_or_default().to_owned())
+        };
+        (self.kind == Kind::Docker).then(|| {
+            let https = pair("HTTPS_PROXY", "HttpsProxy");
+            [https, pair("HTTP_PROXY", "HttpProxy"), pair("NO_PROXY", "NoProxy")]
+        })
+    }
+}
+
+/// Whether a prefix of `registries.conf` is about `name` (containers/image, `refMatchingPrefix`):
+/// `*.example` means every registry below it, and a registry's own name all of its ports.
+fn covers(prefix: &str, name: &str) -> bool {
+    let rest = match prefix.strip_prefix('*') {
+        None => name.strip_prefix(prefix),
+        Some(domain) => name.find(domain).and_then(|at| {
+            let host = !name[..at].contains('/');
+            host.then(|| &name[at + domain.len()..])
+        }),
     };
-    all.into_iter().filter(covers).collect()
-}
-
-fn string(value: &toml::Value, key: &str) -> Option<String> {
-    Some(value.get(key)?.as_str()?.to_owned())
-}
-
-/// The places that a `registries.conf` names instead of `registry`.
-pub(super) fn mirrors(text: &str, registry: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in entries(text, registry) {
-        found.extend(string(&entry, "location"));
-        let mirrors = entry.get("mirror").and_then(|all| all.as_array()).into_iter().flatten();
-        found.extend(mirrors.filter_map(|mirror| string(mirror, "location")));
-    }
-    let host = |place: &String| {
-        let host = place.split('/').next().unwrap_or_default().to_owned();
-        let host = if host == "docker.io" { "registry-1.docker.io".to_owned() } else { host };
-        if host.contains(':') { host } else { format!("{host}:443") }
-    };
-    found.iter().map(host).collect()
-}
-
-/// Whether the engine takes `name` (`host[:port]/repository`) without checking certificates, or
-/// without TLS at all.
-///
-/// # Errors
-/// 130 or 143 after a signal.
-pub(super) fn insecure(
-    name: &str,
-    engine: &Engine,
-    environment: &Environment,
-    runner: &Runner,
-) -> anyhow::Result<bool> {
-    match engine.kind {
-        Kind::Podman => {
-            let flag = |entry: &toml::Value| entry.get("insecure")?.as_bool();
-            let all = entries(&registries_conf(environment), name);
-            Ok(all.iter().any(|entry| flag(entry) == Some(true)))
-        }
-        Kind::Docker => {
-            let answer = runner.ask(&words::registry_config(engine), QUESTION)?;
-            let config: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
-            Ok(docker_insecure(&config, name.split('/').next().unwrap_or_default()))
-        }
-    }
-}
-
-/// What `docker info` tells about the registry `host[:port]`: listed by name, or by its network.
-fn docker_insecure(config: &Value, registry: &str) -> bool {
-    if config["IndexConfigs"][registry]["Secure"] == Value::Bool(false) {
-        return true;
-    }
-    let networks = config["InsecureRegistryCIDRs"].as_array().into_iter().flatten();
-    let mut networks = networks.filter_map(Value::as_str);
-    match address(registry) {
-        Some(IpAddr::V4(host)) => networks.any(|network| within(host, network)),
-        Some(IpAddr::V6(host)) => {
-            host.is_loopback() && networks.any(|network| network == "::1/128")
-        }
-        None => false,
-    }
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/', '@']))
 }
 
 /// Whether `host` is in a network such as `127.0.0.0/8`.
-pub(super) fn within(host: Ipv4Addr, network: &str) -> bool {
+pub(super) fn within(host: IpAddr, network: &str) -> bool {
     let Some((start, bits)) = network.split_once('/') else { return false };
-    let (Ok(start), Ok(bits)) = (start.parse::<Ipv4Addr>(), bits.parse::<u32>()) else {
-        return false;
+    // Both as 128 bits; those of the other family never meet.
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (u128::from(address), 128),
     };
-    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
-    u32::from(host) & mask == u32::from(start) & mask
+    let (Ok(start), Ok(bits)) = (start.parse(), bits.parse::<u32>()) else { return false };
+    let ((host, family), (start, other)) = (number(host), number(start));
+    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
+    family == other && bits <= family && host & mask == start & mask
 }
 
-/// The address of a registry that is named by one; `localhost` counts as 127.0.0.1.
-fn address(registry: &str) -> Option<IpAddr> {
-    let host = host_of(registry);
-    if host == "localhost" {
-        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    }
-    host.parse().ok()
-}
-
-/// The host of `host[:port]`, without the brackets of an IPv6 address.
+/// The host of `host[:port]`, without the brackets of an IPv6 address; empty for what is neither.
 pub(super) fn host_of(registry: &str) -> &str {
     if let Some(rest) = registry.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or_default();
+        let (host, rest) = rest.split_once(']').unwrap_or_default();
+        return if rest.is_empty() || rest.starts_with(':') { host } else { "" };
     }
     registry.split(':').next().unwrap_or_default()
 }
 
+/// `host:port` of a URL, with the port of its scheme when it names none.
+pub(super) fn host_of_url(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let host = rest.split('/').next()?.rsplit('@').next()?;
+    if host.is_empty() {
+        return None;
+    }
+    let port = match scheme.to_lowercase().as_str() {
+        "https" => 443,
+        "http" => 80,
+        // The others are socks.
+        _ => 1080,
+    };
+    let named = host.rfind(':').is_some_and(|colon| !host[colon..].contains(']'));
+    Some(if named { host.to_owned() } else { format!("{host}:{port}") })
+}
+
 /// Whether a registry is this machine, by its name alone.
 pub(super) fn loopback(registry: &str) -> bool {
-    address(registry).is_some_and(|address| address.is_loopback())
+    let host = host_of(registry);
+    let address = match host {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        host => host.parse(),
+    };
+    address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn a_registry_s_entries_are_those_that_cover_its_name() {
-        let text = "[[registry]]\nprefix = \"docker.io\"\nlocation = \"docker.io\"\n\
-                    [[registry.mirror]]\nlocation = \"mirror.example:5000/hub\"\n\
-                    [[registry]]\nlocation = \"quay.io\"\n\
-                    [[registry]]\nlocation = \"in.example/team\"\ninsecure = true\n";
-        let expected = ["registry-1.docker.io:443", "mirror.example:5000"];
-        assert_eq!(mirrors(text, "docker.io"), expected);
-        assert!(mirrors("no toml", "docker.io").is_empty());
-        let check = |name: &str, expected: usize| {
-            assert_eq!(entries(text, name).len(), expected, "{name}");
+    fn a_prefix_covers_what_podman_says() {
+        let check = |prefix: &str, name: &str, expected: bool| {
+            assert_eq!(covers(prefix, name), expected, "{prefix} {name}");
         };
-        check("in.example/team/app", 1);
-        check("in.example/team", 1);
-        check("in.example/teams", 0);
-        check("in.example", 0);
-        check("docker.io.example", 0);
+        check("in.example/team", "in.example/team/app", true);
+        check("in.example/team", "in.example/team", true);
+        check("in.example/team", "in.example/teams", false);
+        check("in.example", "in.example:5000/app", true);
+        check("in.example", "in.example.org/app", false);
+        check("docker.io", "docker.io.example/app", false);
+        check("*.example", "in.example/app", true);
+        check("*.example", "a.in.example:5000/app", true);
+        check("*.example", "in.example.org/app", false);
+        check("*.example", "other.org/in.example/app", false);
+        check("search", "searching/app", false);
+    }
+
+    /// As `podman info` 4.3.1 printed it for a user's file with a drop-in.
+    fn podman() -> Places {
+        let mirror = |location: &str, from: &str| json!({ "Location": location, "Insecure": false, "PullFromMirror": from });
+        let entry = |location: &str, insecure: bool, mirrors: Value| json!({ "Location": location, "Insecure": insecure, "Mirrors": mirrors, "MirrorByDigestOnly": false });
+        let mut pinned = entry("p.example", false, json!([mirror("m.example", "")]));
+        pinned["MirrorByDigestOnly"] = true.into();
+        let json = json!({ "registries": {
+            "search": ["docker.io"],
+            "docker.io": entry("docker.io", false, json!([
+                mirror("mirror.example:5000/hub", ""),
+                mirror("[::1]:5000", "tag-only"),
+                mirror("pinned.example", "digest-only"),
+            ])),
+            "docker.io/library": entry("in.example/hub", false, Value::Null),
+            "p.example": pinned,
+            "*.wild.example": entry("", true, Value::Null),
+            "safe.wild.example": entry("safe.wild.example", false, Value::Null),
+        } });
+        Places { kind: Kind::Podman, json }
+    }
+
+    #[test]
+    fn podman_pulls_from_mirrors_and_from_the_nearest_location() {
+        let check = |text: &str, expected: &[&str]| {
+            let reference = engine::reference::parse(text).unwrap();
+            assert_eq!(podman().sources(&reference), expected, "{text}");
+        };
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let hub = "registry-1.docker.io:443";
+        check("docker.io/team/app", &["mirror.example:5000", "[::1]:5000", hub]);
+        let pinned = ["mirror.example:5000", "pinned.example:443", hub];
+        check(&format!("docker.io/team/app@{digest}"), &pinned);
+        check("python:3.12", &["in.example:443"]);
+        check("p.example/app", &["p.example:443"]);
+        check(&format!("p.example/app@{digest}"), &["m.example:443", "p.example:443"]);
+        check("a.wild.example:5000/app", &["a.wild.example:5000"]);
+        check("other.example/app", &["other.example:443"]);
+    }
+
+    #[test]
+    fn podman_takes_without_tls_what_its_nearest_entry_says() {
+        let check = |name: &str, expected: bool| {
+            assert_eq!(podman().insecure(name), expected, "{name}");
+        };
+        check("a.wild.example:5000/app", true);
+        check("safe.wild.example/app", false);
+        check("wild.example/app", false);
+        check("other.example/app", false);
     }
 
     #[test]
     fn docker_lists_insecure_registries_by_name_and_by_network() {
-        let config = serde_json::json!({
-            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", "10.1.0.0/16"],
+        let json = json!({ "RegistryConfig": {
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", "10.1.0.0/16", "fd00::/8"],
+            "Mirrors": ["https://mirror.example/"],
             "IndexConfigs": {
                 "docker.io": { "Secure": true },
                 "in.example:5000": { "Secure": false },
+                "127.0.0.7:5000": { "Secure": true },
             },
-        });
+        } });
+        let places = Places { kind: Kind::Docker, json };
         let check = |registry: &str, expected: bool| {
-            assert_eq!(docker_insecure(&config, registry), expected, "{registry}");
+            assert_eq!(places.insecure(&format!("{registry}/app")), expected, "{registry}");
         };
         check("127.0.0.1:5000", true);
+        check("127.0.0.7:5000", false);
         check("localhost:5000", true);
         check("[::1]:5000", true);
+        check("[fd00::9]:5000", true);
         check("10.1.2.3", true);
         check("10.2.2.3", false);
         check("in.example:5000", true);
-        check("in.example", false);
+        check("no-such-host.invalid", false);
         check("docker.io", false);
+        let sources = |text: &str| places.sources(&engine::reference::parse(text).unwrap());
+        assert_eq!(sources("python"), ["mirror.example:443", "registry-1.docker.io:443"]);
+        assert_eq!(sources("quay.io/python"), ["quay.io:443"]);
     }
 
     #[test]
@@ -175,8 +280,23 @@ mod tests {
             ("[::1]:5000", true),
             ("localhost.example", false),
             ("10.0.0.1:5000", false),
+            ("[::1].example", false),
+            ("[::1", false),
         ] {
             assert_eq!(loopback(registry), expected, "{registry}");
         }
+    }
+
+    #[test]
+    fn urls_become_hosts() {
+        let check = |url: &str, expected: Option<&str>| {
+            assert_eq!(host_of_url(url).as_deref(), expected, "{url}");
+        };
+        check("http://user:word@proxy.example:3128/", Some("proxy.example:3128"));
+        check("https://mirror.example", Some("mirror.example:443"));
+        check("proxy.example", Some("proxy.example:80"));
+        check("socks5://proxy.example", Some("proxy.example:1080"));
+        check("http://[::1]", Some("[::1]:80"));
+        check("", None);
     }
 }

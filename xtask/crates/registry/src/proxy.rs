@@ -2,21 +2,74 @@
 //! (golang.org/x/net/http/httpproxy): `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, in both cases.
 
 use super::places::{host_of, loopback, within};
+use process::failure::{Exit, failure_help};
 use std::collections::BTreeMap;
 
-/// The proxy's URL for requests to `authority` (`host[:port]`); none for this machine.
-pub(super) fn proxy(
-    environment: &BTreeMap<String, String>,
+type Variables = BTreeMap<String, String>;
+
+/// The variable with the proxy for requests to `authority` (`host[:port]`), and its value; none for
+/// this machine.
+pub(super) fn proxy<'a>(
+    environment: &'a Variables,
     tls: bool,
     authority: &str,
-) -> Option<String> {
-    let value = |name: &str| {
-        let names = [name.to_owned(), name.to_lowercase()];
-        names.iter().find_map(|name| environment.get(name).filter(|value| !value.is_empty()))
+) -> Option<(&'a str, &'a str)> {
+    let name = if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    variable(environment, name).filter(|_| !direct(environment, tls, authority))
+}
+
+/// As [`proxy`], for what we ask ourselves: it speaks HTTP, or there is no request. A proxy that
+/// can't be used must not be passed by.
+///
+/// # Errors
+/// [`Exit::Usage`] for a proxy of another kind, for a value that is no URL, and for `ALL_PROXY`
+/// alone, which the engines don't read.
+pub(super) fn http_proxy(
+    environment: &Variables,
+    tls: bool,
+    authority: &str,
+) -> anyhow::Result<Option<ureq::Proxy>> {
+    if direct(environment, tls, authority) {
+        return Ok(None);
+    }
+    let wanted = if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    let unused = |name: &str, why: &str| {
+        let message = format!("reaching {authority} through the proxy in {name}: {why}");
+        let help = format!("name an HTTP proxy in {wanted}, or {authority} in NO_PROXY");
+        Err(failure_help(Exit::Usage, message, help))
     };
-    let proxy = value(if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" })?;
-    let none = value("NO_PROXY").map(String::as_str).unwrap_or_default();
-    (!loopback(authority) && !excepted(none, authority, tls)).then(|| proxy.clone())
+    let Some((name, url)) = variable(environment, wanted) else {
+        return match variable(environment, "ALL_PROXY") {
+            Some((name, _)) => unused(name, "neither Podman nor Docker reads that variable"),
+            None => Ok(None),
+        };
+    };
+    // The value can hold a password.
+    let scheme = url.split_once("://").map_or("http", |(scheme, _)| scheme).to_lowercase();
+    match scheme.as_str() {
+        "http" | "https" => match ureq::Proxy::new(url) {
+            Ok(proxy) => Ok(Some(proxy)),
+            Err(_) => unused(name, "its value is no proxy's URL"),
+        },
+        _ if scheme.starts_with("socks") => {
+            unused(name, "it is a socks proxy, which isn't supported")
+        }
+        _ => unused(name, "its value is no proxy's URL"),
+    }
+}
+
+/// A variable in upper case, else in lower case; an empty one counts as unset.
+fn variable<'a>(environment: &'a Variables, name: &str) -> Option<(&'a str, &'a str)> {
+    [name.to_owned(), name.to_lowercase()].iter().find_map(|name| {
+        let (name, value) = environment.get_key_value(name)?;
+        (!value.is_empty()).then_some((name.as_str(), value.as_str()))
+    })
+}
+
+/// Whether a host is asked without any proxy.
+fn direct(environment: &Variables, tls: bool, authority: &str) -> bool {
+    let none = variable(environment, "NO_PROXY").map_or("", |(_, list)| list);
+    loopback(authority) || excepted(none, authority, tls)
 }
 
 /// Whether `NO_PROXY` lists the host: itself or a domain above it, an address or its network, with
@@ -52,7 +105,8 @@ mod tests {
         let check = |none: &str, authority: &str, expected: bool| {
             let pairs = [("https_proxy", "http://p:3128"), ("NO_PROXY", none)];
             let environment = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let found = proxy(&environment.into(), true, authority);
+            let environment = environment.into();
+            let found = proxy(&environment, true, authority);
             assert_eq!(found.is_some(), expected, "{none} {authority}");
         };
         check("", "registry.example", true);
@@ -75,7 +129,38 @@ mod tests {
     #[test]
     fn the_proxy_is_that_of_the_scheme() {
         let environment = BTreeMap::from([("HTTP_PROXY".to_owned(), "http://p".to_owned())]);
-        assert_eq!(proxy(&environment, false, "a.example").as_deref(), Some("http://p"));
+        assert_eq!(proxy(&environment, false, "a.example"), Some(("HTTP_PROXY", "http://p")));
         assert_eq!(proxy(&environment, true, "a.example"), None);
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_refused_and_never_passed_by() {
+        let ask = |name: &str, value: &str, authority: &str| {
+            let environment = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            http_proxy(&environment, true, authority)
+        };
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            for scheme in ["socks", "socks4", "socks4a", "socks5", "socks5h", "SOCKS5", "Socks5H"] {
+                let error = ask(name, &format!("{scheme}://u:canary@p:1080"), "r.example");
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains(name) && !error.contains("canary"), "{error}");
+                assert!(
+                    ask(name, &format!("{scheme}://p:1080"), "127.0.0.1:5000").unwrap().is_none()
+                );
+            }
+        }
+        assert!(ask("HTTPS_PROXY", "ftp://p", "r.example").is_err());
+        assert!(ask("HTTPS_PROXY", "http://p:3128\nx", "r.example").is_err());
+        assert!(ask("ALL_PROXY", "http://p:3128", "r.example").is_err());
+        assert!(ask("HTTP_PROXY", "socks5://p", "r.example").unwrap().is_none());
+        for url in ["http://p:3128", "HTTP://p:3128", "p:3128", "https://u:p@p"] {
+            assert!(ask("HTTPS_PROXY", url, "r.example").unwrap().is_some(), "{url}");
+        }
+        let pairs = [("ALL_PROXY", "socks5://p"), ("HTTPS_PROXY", "http://p")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert!(http_proxy(&pairs.into(), true, "r.example").unwrap().is_some());
+        let pairs = [("ALL_PROXY", "socks5://p"), ("no_proxy", "r.example")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert!(http_proxy(&pairs.into(), true, "r.example").unwrap().is_none());
     }
 }

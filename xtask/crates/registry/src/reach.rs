@@ -1,11 +1,12 @@
 //! Whether a registry can be reached at all: one TCP connection decides between a pull and a
 //! stand-in. What the registry then answers never counts as its absence.
 
-use super::places;
+use super::places::{Places, host_of_url};
+use super::proxy::proxy;
+use engine::Engine;
 use engine::reference::Reference;
-use engine::{Engine, Kind, words};
 use process::environment::Environment;
-use process::run::{QUESTION, Runner};
+use process::run::Runner;
 use process::state::State;
 use serde::{Deserialize, Serialize};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -27,7 +28,7 @@ struct Unreachable {
 
 /// Whether any of the hosts that would serve `reference` takes a connection; else why none does.
 ///
-/// Its own registry, its mirrors and, where one is set, the proxy that stands before it are asked.
+/// Asked are its mirrors and its registry, as the engine knows them, or the proxy before them.
 ///
 /// # Errors
 /// 130 or 143 after a signal.
@@ -70,43 +71,25 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
-/// `host:port` of everything that could answer for `reference`, sorted.
+/// `host:port` of everything that could answer for `reference`, sorted: a registry, or the proxy
+/// that stands before it.
 fn hosts(
     reference: &Reference,
     engine: &Engine,
     environment: &Environment,
     runner: &Runner,
 ) -> anyhow::Result<Vec<String>> {
-    let mut hosts = vec![reference.registry_host()];
-    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
-        hosts.extend(environment.variable(name).and_then(host_of_url));
-    }
-    match engine.kind {
-        Kind::Docker => {
-            let answer = runner.ask(&words::mirrors(engine), QUESTION)?;
-            let mirrors: Vec<String> = serde_json::from_str(&answer.stdout).unwrap_or_default();
-            hosts.extend(mirrors.iter().filter_map(|url| host_of_url(url)));
-        }
-        Kind::Podman => {
-            let text = places::registries_conf(environment);
-            hosts.extend(places::mirrors(&text, &reference.registry));
-        }
-    }
+    let places = Places::ask(engine, runner)?;
+    let variables = places.proxies().map_or_else(|| environment.variables.clone(), Into::into);
+    let sources = places.sources(reference).into_iter();
+    let host = |source: String| match proxy(&variables, true, &source) {
+        Some((_, url)) => host_of_url(url).unwrap_or(source),
+        None => source,
+    };
+    let mut hosts: Vec<String> = sources.map(host).collect();
     hosts.sort();
     hosts.dedup();
     Ok(hosts)
-}
-
-/// `host:port` of a URL, with the port of its scheme where it names none.
-fn host_of_url(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let host = rest.split('/').next()?.rsplit('@').next()?;
-    if host.is_empty() {
-        return None;
-    }
-    let port = if scheme == "https" { 443 } else { 80 };
-    let named = host.rfind(':').is_some_and(|colon| !host[colon..].contains(']'));
-    Some(if named { host.to_owned() } else { format!("{host}:{port}") })
 }
 
 /// Connects to all `hosts` at once; the first that answers is enough.
@@ -161,17 +144,5 @@ mod tests {
         assert!(why.starts_with(&closed) && why.contains("refused"), "{why}");
         let why = connect(&["no-such-host.invalid:443".to_owned()], LIMIT).unwrap_err();
         assert!(why.starts_with("no-such-host.invalid:443: "), "{why}");
-    }
-
-    #[test]
-    fn urls_become_hosts() {
-        let check = |url: &str, expected: Option<&str>| {
-            assert_eq!(host_of_url(url).as_deref(), expected, "{url}");
-        };
-        check("http://user:word@proxy.example:3128/", Some("proxy.example:3128"));
-        check("https://mirror.example", Some("mirror.example:443"));
-        check("proxy.example", Some("proxy.example:80"));
-        check("http://[::1]", Some("[::1]:80"));
-        check("", None);
     }
 }

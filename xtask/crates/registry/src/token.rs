@@ -1,11 +1,12 @@
 //! How a registry wants us to say who we are: the `WWW-Authenticate` header (RFC 9110, 11.6.1) and
 //! the token that it may send us for (Docker's token specification, which all registries follow).
 
-use super::http::{Request, Response, origin};
+use super::http::{Request, Response};
 use super::login::Login;
 use super::places::loopback;
 use base64::Engine as _;
 use process::invocation::Secret;
+use ureq::http::Uri;
 
 /// One way to log in that a registry offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +93,13 @@ pub(super) fn token_request(
     service: &str,
     scope: &str,
 ) -> Option<Request> {
-    let (tls, authority) = origin(realm);
-    if !tls && !loopback(authority) {
-        return None;
+    // Read by what will send it, so that no other host can be meant.
+    let uri: Uri = realm.parse().ok()?;
+    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
+    match uri.scheme_str()? {
+        "https" => {}
+        "http" if loopback(authority.as_str()) => {}
+        _ => return None,
     }
     let form = |pairs: &[(&str, &str)]| {
         let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
@@ -194,7 +199,38 @@ mod tests {
         assert_eq!(request.method, "POST");
         assert!(body.ends_with("&refresh_token=t%26"), "{body}");
         assert!(ask(&login, "http://r.example/token").is_none());
-        assert!(ask(&login, "http://127.0.0.1:5001/token").is_some());
+        for realm in [
+            "http://127.0.0.1:1@host/token",
+            "http://127.0.0.1@host/token",
+            "http://localhost@host",
+            "http://[::1]@host/token",
+            "http://user:word@127.0.0.1:5001/token",
+            "https://127.0.0.1:1@host/token",
+            "http://[::1].host/token",
+            "http://[::1]host/token",
+            "http://127.0.0.1.host/token",
+            "http://127.0.0.1\\@host/token",
+            "http:/127.0.0.1/token",
+            "http:127.0.0.1@host",
+            "HTTP://127.0.0.1:1@host/token",
+            "ftp://127.0.0.1/token",
+            "//127.0.0.1/token",
+            "127.0.0.1:5000",
+            "http://",
+            "http://127.1/token",
+            "http://::1/token",
+        ] {
+            assert!(ask(&login, realm).is_none(), "{realm}");
+        }
+        for realm in [
+            "http://127.0.0.1:5001/token",
+            "http://localhost/token",
+            "http://[::1]:5001/token",
+            "http://127.0.0.1/token?for=a@b",
+            "HTTPS://r.example/token",
+        ] {
+            assert!(ask(&login, realm).is_some(), "{realm}");
+        }
     }
 
     #[test]

@@ -8,32 +8,10 @@ use process::failure::{Exit, Failure};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::{self, Ended, QUESTION, shortened, tail};
-use registry::{ATTEMPTS, Client, pause};
+use registry::{ATTEMPTS, Client, is_final, pause};
 
 /// How often a push that says nothing is waited for until its limit.
 const SILENT: u32 = 2;
-
-/// What registries and engines say when trying again will not help.
-const FINAL: [&str; 12] = [
-    "unauthorized",
-    "authentication required",
-    "access denied",
-    "access to the resource is denied",
-    "denied:",
-    "forbidden",
-    "invalid reference",
-    "name unknown",
-    "name_unknown",
-    "not found",
-    "x509: ",
-    "server gave http response to https client",
-];
-
-/// The statuses that stay. An upload whose bytes came in another order (416) is begun anew.
-const FINAL_STATUSES: [u16; 9] = [400, 401, 403, 404, 405, 410, 413, 415, 422];
-
-/// What looks final and isn't: an upload that a registry has forgotten is begun anew.
-const BEGUN_ANEW: [&str; 2] = ["blob upload unknown", "blob upload invalid"];
 
 /// The commands that send the image to `name`: Docker sends only what has the name itself.
 pub(super) fn invocations(job: &Job<'_>, client: &Client, name: &str) -> Vec<Invocation> {
@@ -141,27 +119,6 @@ fn said_digest(line: &str) -> Option<String> {
     digest.starts_with("sha256:").then(|| digest.to_owned())
 }
 
-fn is_final(lines: &[String]) -> bool {
-    // The last line is the engine's own; those before it can be of an attempt that it repeated.
-    let said = tail(lines, 1).join("").to_lowercase();
-    let status = said_status(&said).is_some_and(|status| FINAL_STATUSES.contains(&status));
-    (status || FINAL.iter().any(|word| said.contains(word)))
-        && !BEGUN_ANEW.iter().any(|word| said.contains(word))
-}
-
-/// The status in `statuscode: 403, …`, `http status: 503 …` or `parsing http 403 response`.
-fn said_status(said: &str) -> Option<u16> {
-    let mut words = said.split([' ', ':', ',']).filter(|word| !word.is_empty());
-    while let Some(word) = words.next() {
-        if matches!(word, "statuscode" | "status" | "code" | "http")
-            && let Some(status) = words.clone().next().and_then(|next| next.parse().ok())
-        {
-            return Some(status).filter(|status| (100..600).contains(status));
-        }
-    }
-    None
-}
-
 fn failed(
     job: &Job<'_>,
     exit: Exit,
@@ -178,25 +135,6 @@ fn failed(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_final_is_told_from_what_may_pass() {
-        let check = |line: &str, expected: bool| {
-            assert_eq!(is_final(&[line.to_owned(), String::new()]), expected, "{line}");
-        };
-        check("Error: unauthorized: authentication required", true);
-        check("denied: requested access to the resource is denied", true);
-        check("Error: writing blob: StatusCode: 403, <html>403 Forbidden", true);
-        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 403,", true);
-        check("error parsing HTTP 403 response body: invalid character", true);
-        check("Error: uploading manifest 2.0.0 to r.example/a: StatusCode: 500, 403", false);
-        check("received unexpected HTTP status: 400 Bad Request", true);
-        check("x509: certificate signed by unknown authority", true);
-        check("received unexpected HTTP status: 503 Service Unavailable", false);
-        check("toomanyrequests: too many requests", false);
-        check("write tcp 127.0.0.1:1->127.0.0.1:2: connection reset by peer", false);
-        check("Error: uploading layer: blob upload unknown to registry (404 not found)", false);
-    }
 
     #[test]
     fn docker_says_the_digest_at_the_end() {

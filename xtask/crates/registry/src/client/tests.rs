@@ -34,8 +34,14 @@ struct Server {
 }
 
 impl Server {
-    fn new(mut reply: impl FnMut(&Asked, &str) -> Answer + Send + 'static) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn new(reply: impl FnMut(&Asked, &str) -> Answer + Send + 'static) -> Server {
+        Server::on(TcpListener::bind("127.0.0.1:0").unwrap(), reply)
+    }
+
+    fn on(
+        listener: TcpListener,
+        mut reply: impl FnMut(&Asked, &str) -> Answer + Send + 'static,
+    ) -> Server {
         let registry = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (own, log) = (registry.clone(), Arc::clone(&asked));
@@ -120,6 +126,7 @@ fn opened(server: &Server, auth: &str) -> anyhow::Result<Client> {
         engine: &Engine::assumed(engine::Kind::Podman),
         runner: &runner,
         limit: Duration::from_secs(5),
+        attempts: 5,
     };
     let target = engine::reference::parse(&format!("{}/team/app", server.registry)).unwrap();
     Client::open(&target, &surroundings, true)
@@ -182,7 +189,9 @@ fn a_token_is_fetched_once_and_again_when_it_has_run_out() {
 #[test]
 fn a_refusal_is_final_and_says_what_to_do() {
     let check = |status: u16, auth: &str, expected: &str| {
-        let server = Server::new(move |_, _| {
+        let server = Server::new(move |asked, _| {
+            // Who has no login is asked for one, and has none to give.
+            let status = if asked.header("authorization").is_empty() { 401 } else { status };
             answer(status, &[("WWW-Authenticate", "Basic realm=\"x\"")], "")
         });
         let client = opened(&server, auth).unwrap();
@@ -199,6 +208,54 @@ fn a_refusal_is_final_and_says_what_to_do() {
     check(403, login, "may not do that here");
     check(404, login, "make the repository team/app there first");
     check(400, login, "trying again will not help");
+}
+
+/// A registry that never asked who we are has missed no login.
+#[test]
+fn a_refusal_without_a_challenge_speaks_of_no_login() {
+    for auth in ["{}", r#"{ "auth": "dXNlcjp3b3Jk" }"#] {
+        let server = Server::new(|_, _| answer(403, &[], ""));
+        let error = opened(&server, auth).unwrap().may_push().unwrap_err();
+        let (_, help) = process::failure::describe(&error);
+        assert!(!help[0].contains("login") && help[0].contains("without asking who"), "{help:?}");
+    }
+}
+
+/// Some registries refuse the name of what isn't there: their list of tags tells it apart.
+#[test]
+fn a_manifest_that_is_refused_is_not_there_when_the_list_lacks_it() {
+    let check = |status: u16, tags: &'static str, expected: Option<Option<String>>| {
+        let server = Server::new(move |asked, _| match asked.line.contains("/tags/list") {
+            true => answer(status, &[], format!(r#"{{"tags":[{tags}]}}"#)),
+            false => answer(403, &[], r#"{"errors":[{"code":"DENIED","message":"x"}]}"#),
+        });
+        assert_eq!(client(&server).digest("1.0").ok(), expected, "{status} {tags}");
+    };
+    check(200, r#""0.9""#, Some(None));
+    check(404, "", Some(None));
+    check(200, r#""1.0""#, None);
+    check(403, "", None);
+}
+
+#[test]
+fn a_registry_without_tls_that_comes_late_is_waited_for() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // After the first attempt, before the last one.
+        std::thread::sleep(Duration::from_millis(700));
+        let found = [("Docker-Content-Digest", "sha256:x")];
+        let server =
+            Server::on(TcpListener::bind(address).unwrap(), move |_, _| answer(200, &found, ""));
+        sender.send(server).unwrap();
+    });
+    let late = Server { registry: address.to_string(), asked: Arc::default() };
+    let client = client(&late);
+    assert_eq!(client.digest("1.0").unwrap().as_deref(), Some("sha256:x"));
+    assert!(client.plain);
+    assert_eq!(receiver.recv().unwrap().asked().len(), 1);
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Sending<'_> {
             engine: self.engine,
             runner: self.runner,
             limit: REQUEST.min(self.limit(bytes)),
+            attempts: registry::ATTEMPTS,
         };
         push::open(targets, &surroundings, writes)
     }
