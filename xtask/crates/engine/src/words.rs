@@ -264,3 +264,23 @@ pub fn registries(engine: &Engine) -> Invocation {
         Kind::Docker => call(engine, ["info", "--format", "{{json .}}"]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a registry that speaks no TLS is asked without it.
+    #[test]
+    fn a_push_says_where_to_and_no_more() {
+        let check = |kind, plain, expected: &str| {
+            let push = push(&Engine::assumed(kind), "sha256:1", "r.example/a:1.0", "file", plain);
+            assert_eq!(push.to_string(), expected);
+        };
+        let podman = "podman push --digestfile file sha256:1 docker://r.example/a:1.0";
+        check(Kind::Podman, false, podman);
+        let plain = podman.replace("file sha256", "file --tls-verify=false sha256");
+        check(Kind::Podman, true, &plain);
+        check(Kind::Docker, false, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
+        check(Kind::Docker, true, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
+    }
+}

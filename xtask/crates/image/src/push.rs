@@ -277,14 +277,14 @@ impl Site {
             found = self.client.digest(&tag.name)?;
             if found.as_deref() == Some(digest.as_str()) {
                 let report = self.tag_report(tag, from, done, &decision.why);
-                // The tag is written: what can't be looked at now must not keep the rest from it.
-                let newer = self.overtaken(job, tag).or_else(|error| match describe(&error).0 {
-                    Exit::RegistryFailed | Exit::RegistryRefused => {
-                        notice(&format!("{name}: no look for a newer release: {error:#}"));
-                        Ok(None)
+                // The tag is written: a list that may not be read must not stop the ones after it.
+                let newer = match self.overtaken(job, tag) {
+                    Err(error) if describe(&error).0 == Exit::RegistryRefused => {
+                        notice(&format!("{name}: can't look for a newer release: {error:#}"));
+                        None
                     }
-                    _ => Err(error),
-                })?;
+                    newer => newer?,
+                };
                 return Ok(match newer {
                     None => report,
                     Some((digest, why)) => {

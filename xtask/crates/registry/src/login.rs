@@ -364,19 +364,23 @@ mod tests {
                 text => std::fs::write(file, text).unwrap(),
             }
         }
-        ask_in(kind, folder.path(), "")
+        ask_in(kind, folder.path())
     }
 
-    fn ask_in(kind: Kind, home: &std::path::Path, path: &str) -> anyhow::Result<Found> {
-        let runner = Runner {
-            folder: home.to_path_buf(),
+    fn own_runner(folder: &Path) -> Runner {
+        Runner {
+            folder: folder.to_path_buf(),
             progress: false,
             verbose: false,
             form: process::form::Form::Plain,
             signal: std::sync::Arc::default(),
-        };
+        }
+    }
+
+    fn ask_in(kind: Kind, home: &Path) -> anyhow::Result<Found> {
+        let runner = own_runner(home);
         let home = home.display().to_string();
-        let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere"), ("PATH", path)];
+        let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment { variables: variables.into() };
         find(kind, "r.example", "team/app", 1000, &environment, &runner)
@@ -424,6 +428,57 @@ mod tests {
         for text in [&b"{}"[..], b"null", br#"{"auths":null}"#, br#"{"credHelpers":null}"#] {
             check(text, true, true);
         }
+    }
+
+    /// The user's own file and a path's entry come before all that is farther away.
+    #[test]
+    fn the_nearest_login_serves_in_the_nearest_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |file: &str, pairs: &[(&str, &str)]| {
+            let entry = |(key, user): &(&str, &str)| {
+                format!(r#""{key}":{{"username":"{user}","password":"p"}}"#)
+            };
+            let entries: Vec<String> = pairs.iter().map(entry).collect();
+            let file = folder.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, format!(r#"{{"auths":{{{}}}}}"#, entries.join(","))).unwrap();
+        };
+        let all =
+            [("r.example", "host"), ("r.example/team", "team"), ("r.example/team/app", "app")];
+        write(".config/containers/auth.json", &all);
+        write(".docker/config.json", &[("r.example", "docker")]);
+        let user = |kind| match ask_in(kind, folder.path()).unwrap().login {
+            Login::Password(user, _) => user,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((user(Kind::Podman), user(Kind::Docker)), ("app".into(), "docker".into()));
+        write(".config/containers/auth.json", &all[..2]);
+        assert_eq!(user(Kind::Podman), "team");
+        write(".config/containers/auth.json", &[("r.example/team/app/more", "more")]);
+        assert_eq!(user(Kind::Podman), "docker");
+    }
+
+    /// What a helper prints can hold the secret, whether it fails or only prints no answer.
+    #[test]
+    fn nothing_is_shown_of_what_a_failing_helper_prints() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let helper = folder.path().join("docker-credential-test");
+        for script in ["echo canary; echo canary >&2; exit 1", "echo canary", "kill -9 $$"] {
+            std::fs::write(&helper, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let program = helper.display().to_string();
+            let error = ask_helper(&program, "r.example", &own_runner(folder.path())).unwrap_err();
+            let (exit, help) = process::failure::describe(&error);
+            assert_eq!(exit, Exit::Engine, "{script}");
+            let said = format!("{error:#} {help:?}");
+            assert!(said.contains("it failed") && !said.contains("canary"), "{said}");
+        }
+        let script = "#!/bin/sh\necho credentials not found in native keychain; exit 1\n";
+        std::fs::write(&helper, script).unwrap();
+        let program = helper.display().to_string();
+        let found = ask_helper(&program, "r.example", &own_runner(folder.path())).unwrap();
+        assert_eq!(found, None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 
 use engine::reference::Reference;
 use engine::{Engine, Kind, words};
-use process::failure::{Exit, failure_help};
-use process::run::{QUESTION, Runner};
+use process::failure::{Exit, describe, failure_help};
+use process::run::{Answer, QUESTION, Runner};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 
@@ -15,20 +15,23 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// An engine that is yet to be installed knows of nothing.
+    ///
     /// # Errors
     /// [`Exit::Engine`] when the engine can't read its settings; 130 or 143 after a signal.
     pub(super) fn ask(engine: &Engine, runner: &Runner) -> anyhow::Result<Places> {
-        let answer = runner.ask(&words::registries(engine), QUESTION)?;
-        match serde_json::from_str(&answer.stdout) {
-            Ok(json) if answer.good() => Ok(Places { kind: engine.kind, json }),
-            _ => {
-                let program = &engine.program;
-                let why = answer.last_line();
+        let answer = match runner.ask(&words::registries(engine), QUESTION) {
+            Err(error) if describe(&error).0 == Exit::Engine => Answer::default(),
+            Ok(answer) if !answer.good() => {
+                let (program, why) = (&engine.program, answer.last_line());
                 let message = format!("asking {program} for its registries: {why}");
                 let help = format!("run `{program} info` and mend what it complains about");
-                Err(failure_help(Exit::Engine, message, help))
+                return Err(failure_help(Exit::Engine, message, help));
             }
-        }
+            other => other?,
+        };
+        let json = serde_json::from_str(&answer.stdout).unwrap_or_default();
+        Ok(Places { kind: engine.kind, json })
     }
 
     /// Whether the engine takes `host[:port]/repository` without checking certificates, or
