@@ -8,6 +8,7 @@ echo "$*" >>"$HOME/../calls"
 case "$1 $2" in
     "version "*) echo '{"Client":{"Version":"4.3.1","OsArch":"linux/amd64"}}' ;;
     "run "*) exit 0 ;;
+    "info "*) cat "$HOME/../info.json" 2>/dev/null || true ;;
     "image inspect")
         if [ "$3" = sha256:1234 ]; then cat "$HOME/../named.json" 2>/dev/null || cat "$HOME/../image.json"; exit; fi
         case $3 in
@@ -49,7 +50,7 @@ pub fn with_podman() -> Checkout {
     checkout.write("home/.keep", "");
     checkout.write(
         ".git/info/exclude",
-        "/bin/\n/home/\n/calls\n/image.json\n/named.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n/mute\n",
+        "/bin/\n/home/\n/calls\n/info.json\n/image.json\n/named.json\n/fail\n/lie\n/sick\n/nothing\n/stale\n/mute\n",
     );
     checkout.program("podman", PODMAN);
     checkout
@@ -235,4 +236,37 @@ fn images_that_the_dockerfile_names_are_fetched_first() {
     let ended = checkout.run(&["build"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
     assert!(ended.err.contains("looking for localhost/tools/node:24: not in the store"));
+}
+
+/// Only when none of the places answers that Podman would pull from is there anything instead.
+#[test]
+fn a_base_comes_through_the_mirror_that_podman_knows() {
+    let checkout = with_podman();
+    let mirror = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = |location: &str| format!(r#"{{"Location":"{location}","Insecure":true}}"#);
+    let check = |prefix: &str, mirrors: &str, expected: &str| {
+        // Nobody answers at the location itself.
+        let entry = format!(r#"{{"Location":"127.0.0.1:9","Mirrors":[{mirrors}]}}"#);
+        let blocked = r#""docker.io":{"Location":"127.0.0.1:9","Mirrors":null}"#;
+        let text = format!(r#"{{"registries":{{{blocked},"{prefix}":{entry},"search":["x"]}}}}"#);
+        checkout.write("info.json", &text);
+        let ended = checkout.run(&["build", "--dry-run", "--base", "docker.io/library/debian:12"]);
+        let pulls = ended.out.contains("podman pull docker.io/library/debian:12\n");
+        assert_eq!(pulls, expected == "pull", "{prefix}: {}{}", ended.out, ended.err);
+        let unreachable = ended.err.contains(": no registry can be reached: 127.0.0.1:9: ");
+        assert_eq!(unreachable, expected == "none", "{prefix}: {}{}", ended.out, ended.err);
+    };
+    let open = place(&format!("{}/hub", mirror.local_addr().unwrap()));
+    check("docker.io", &open, "pull");
+    check("docker.io/library", &open, "pull");
+    check("*.io", &open, "none");
+    check("quay.io", &open, "none");
+    check("docker.io/library", &place("127.0.0.1:9"), "none");
+    let both = format!("{},{open}", place("127.0.0.1:9"));
+    check("docker.io/library/debian", &both, "pull");
+    // Files that Podman can't read are said.
+    checkout.program("podman", &PODMAN.replace("|| true", "; echo bad toml >&2; exit 125"));
+    let ended = checkout.run(&["build", "--dry-run", "--base", "docker.io/library/debian:12"]);
+    assert_eq!(ended.code, Some(4), "{}", ended.err);
+    assert!(ended.err.contains("for its registries: bad toml"), "{}", ended.err);
 }
