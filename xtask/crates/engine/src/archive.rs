@@ -61,9 +61,8 @@ pub struct Entry {
     pub attributes: BTreeMap<String, Vec<u8>>,
     /// Seconds of the last change.
     pub mtime: u64,
-    /// What tells the content of a regular file from another one's (SipHash), where it was asked
-    /// for.
-    pub content: Option<u64>,
+    /// SHA-256 of a regular file, or of the target of a symbolic link, where it was asked for.
+    pub content: Option<String>,
     /// Why a regular file looks like a secret to the gate of the build context.
     pub secret: Option<&'static str>,
 }

@@ -283,21 +283,30 @@ pub fn label_names(instructions: &[Instruction]) -> Vec<String> {
 /// Whether the stage `target` (`None`: the last one), or one that it is made from, has a
 /// `HEALTHCHECK` other than `NONE`.
 pub fn has_health_check(instructions: &[Instruction], target: Option<&str>) -> bool {
+    let check = of_stage(instructions, target, "HEALTHCHECK").pop();
+    check.is_some_and(|check| !check.text.eq_ignore_ascii_case("none"))
+}
+
+/// The instructions with `keyword` in the stage `target` (`None`: the last one) and in those that it
+/// is made from, in the order in which they take effect: the last one wins.
+pub fn of_stage<'i>(
+    instructions: &'i [Instruction],
+    target: Option<&str>,
+    keyword: &str,
+) -> Vec<&'i Instruction> {
     let last = stages(instructions).pop();
     let mut stage = target.map(str::to_owned).or(last).unwrap_or_default();
+    let mut found = Vec::new();
     // A stage is made from one before it: at most as many steps as there are stages.
     for _ in 0..=stages(instructions).len() {
-        let own = instructions.iter().filter(|instruction| instruction.stage == stage);
-        let check = own.clone().rfind(|instruction| instruction.keyword == "HEALTHCHECK");
-        if let Some(check) = check {
-            return !check.text.eq_ignore_ascii_case("none");
-        }
+        let own = instructions.iter().filter(|one| one.stage.eq_ignore_ascii_case(&stage));
+        found.splice(0..0, own.clone().filter(|one| one.keyword == keyword));
         let from = own.clone().find(|instruction| instruction.keyword == "FROM");
         let words = from.map(|from| from.text.split_whitespace()).into_iter().flatten();
         let Some(base) = words.into_iter().find(|word| !word.starts_with("--")) else { break };
         stage = base.to_owned();
     }
-    false
+    found
 }
 
 #[cfg(test)]

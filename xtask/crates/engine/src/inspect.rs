@@ -14,6 +14,8 @@ pub struct Image {
     pub id: String,
     /// The labels of the config.
     pub labels: BTreeMap<String, String>,
+    /// `ENV`, as `NAME=value`.
+    pub environment: Vec<String>,
     /// `USER`.
     pub user: String,
     /// `ENTRYPOINT`.
@@ -76,6 +78,7 @@ fn described(image: &Value) -> anyhow::Result<Image> {
             .flatten()
             .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
             .collect(),
+        environment: strings(&config["Env"]),
         user: config["User"].as_str().unwrap_or_default().to_owned(),
         entrypoint: strings(&config["Entrypoint"]),
         command: strings(&config["Cmd"]),

@@ -271,7 +271,7 @@ pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
     stage.stop(&stage.name("postgres"))?;
     let mut evidence = Vec::new();
     let path = health_path(stage);
-    let answer = stage.get(&name, path)?;
+    let answer = stage.get(&name, &path)?;
     if answer.status != 503 {
         evidence.push(format!("{path}: {}", answer.shown()));
     }

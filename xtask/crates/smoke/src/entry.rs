@@ -3,7 +3,6 @@
 use super::stage::{KEY, PASSWORD, Stage, set};
 use super::verdict::{Found, Verdict};
 use process::run::Answer;
-use std::time::Duration;
 
 /// Exit status of a container that was started wrongly (`EX_USAGE`, sysexits.h).
 const WRONG: i32 = 64;
@@ -170,7 +169,11 @@ pub(super) fn secret_files(stage: &Stage<'_>) -> Found {
 pub(super) fn root_start(stage: &Stage<'_>) -> Found {
     let print = ["sh", "-c", "id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"];
     let mut evidence = Vec::new();
-    for (puid, pgid, wanted) in [("", "", ["1000", "1000"]), ("4321", "1234", ["4321", "1234"])] {
+    let default = |name| stage.subject.variable(name).unwrap_or_else(|| "1000".to_owned());
+    let unset = ["PUID", "PGID"].map(default);
+    for (puid, pgid, wanted) in
+        [("", "", unset.each_ref().map(String::as_str)), ("4321", "1234", ["4321", "1234"])]
+    {
         let mut container = stage.alone("root", &print);
         container.user = Some("0".into());
         container.hardened = false;
@@ -194,7 +197,10 @@ pub(super) fn root_start(stage: &Stage<'_>) -> Found {
         let (answer, _) = stage.run(&container)?;
         evidence.extend(refusal(&format!("PUID={wrong}"), &answer, Some(WRONG), &["PUID"]));
     }
-    Ok(Verdict::from_evidence(evidence, "1000:1000, PUID:PGID, no capability left"))
+    Ok(Verdict::from_evidence(
+        evidence,
+        format!("{}, PUID:PGID, no capability left", unset.join(":")),
+    ))
 }
 
 /// A wrong password fails at once, and isn't shown (B2).
@@ -236,7 +242,7 @@ pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
     let ended = stage.stop(&container.name)?;
     stage.remove(&container.name)?;
     let mut evidence = Vec::new();
-    if ended.time > Duration::from_secs(8) || ![0, 143].contains(&ended.code) {
+    if ended.time > stage.subject.smoke.stop || ![0, 143].contains(&ended.code) {
         evidence.push(format!(
             "exit status {} after {:.1} s",
             ended.code,

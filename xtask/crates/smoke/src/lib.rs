@@ -13,6 +13,7 @@ mod needs;
 pub mod report;
 mod roles;
 pub mod run;
+mod settings;
 pub mod stage;
 pub mod static_checks;
 pub mod verdict;

@@ -1,8 +1,9 @@
 //! What the checks found, for people (a line each), for CI (JUnit XML) and for programs (JSON).
 
-use crate::checks::Check;
+use crate::checks::{Check, SKIPPED};
 use crate::verdict::{Found, Verdict};
 use process::run::shortened;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -71,6 +72,15 @@ pub fn counts(outcomes: &[Outcome]) -> [usize; 4] {
         .map(|wanted| outcomes.iter().filter(|outcome| word(outcome) == wanted).count())
 }
 
+/// The checks that `docker/image.toml` skips, with its reasons.
+pub fn skipped(outcomes: &[Outcome]) -> BTreeMap<String, String> {
+    let skipped = outcomes.iter().filter_map(|outcome| {
+        let Ok(Verdict::NotAsked(why)) = &outcome.found else { return None };
+        Some((outcome.check.name.to_owned(), why.strip_prefix(SKIPPED)?.to_owned()))
+    });
+    skipped.collect()
+}
+
 /// The whole report: a line a check and a summary.
 pub fn text(image: &str, outcomes: &[Outcome]) -> String {
     let [passed, failed, not_asked, errors] = counts(outcomes);
@@ -110,7 +120,7 @@ pub fn json(image: &str, outcomes: &[Outcome]) -> serde_json::Value {
     let [passed, failed, not_asked, errors] = counts(outcomes);
     serde_json::json!({
         "image": image, "passed": passed, "failed": failed, "not_asked": not_asked,
-        "errors": errors, "checks": checks,
+        "skipped": skipped(outcomes), "errors": errors, "checks": checks,
     })
 }
 
@@ -178,6 +188,7 @@ mod tests {
             Ok(Verdict::Failed(vec!["a <b> & \"c\" \u{1b}[0m".into(); 14])),
             Ok(Verdict::NotAsked("nothing is configured".into())),
             Err(anyhow::anyhow!("the engine is gone")),
+            Ok(Verdict::NotAsked("[smoke.skip]: no such role".into())),
         ];
         let time = Duration::from_millis(1500);
         checks::all()
@@ -191,9 +202,9 @@ mod tests {
     #[test]
     fn people_see_a_line_a_check_with_evidence() {
         let text = text("image", &outcomes());
-        assert_eq!(text.lines().count(), 1 + 1 + (1 + SHOWN + 1) + 1 + 1 + 1);
+        assert_eq!(text.lines().count(), 1 + 1 + (1 + SHOWN + 1) + 1 + 1 + 1 + 1);
         assert!(text.contains("and 2 more lines"), "{text}");
-        let end = "1 passed, 1 failed, 1 skipped, 1 could not be run\n";
+        let end = "1 passed, 1 failed, 2 skipped, 1 could not be run\n";
         assert!(text.ends_with(end), "{text}");
     }
 
@@ -203,7 +214,7 @@ mod tests {
         let short: String = text.lines().take(3).map(|line| format!("{line}\n")).collect();
         expect![[r#"
             <?xml version="1.0" encoding="UTF-8"?>
-            <testsuite name="a&amp;b" tests="4" failures="1" errors="1" skipped="1" time="6.000">
+            <testsuite name="a&amp;b" tests="5" failures="1" errors="1" skipped="2" time="7.500">
               <testcase classname="B3" name="run-test" time="1.500"><system-out>in 1 s</system-out></testcase>
         "#]]
         .assert_eq(&short);
@@ -215,6 +226,8 @@ mod tests {
     fn json_has_all_of_it() {
         let json = json("image", &outcomes());
         assert_eq!(json["checks"][1]["evidence"].as_array().unwrap().len(), 14);
+        // A check with nothing to look at isn't among those that the configuration skips.
+        assert_eq!(json["skipped"], serde_json::json!({"environment": "no such role"}));
         assert_eq!((json["passed"].as_u64(), json["errors"].as_u64()), (Some(1), Some(1)));
     }
 }

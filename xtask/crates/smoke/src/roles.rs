@@ -1,7 +1,7 @@
 //! The roles at work: what they run, that they answer, and that work passes through them.
 
 use super::http;
-use super::stage::{Stage, set};
+use super::stage::{Stage, Subject, set};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};
@@ -62,54 +62,64 @@ pub(super) fn engine_health(stage: &Stage<'_>) -> Found {
     }
 }
 
-/// The design's flags, as the first process of each container has them (B6).
+/// The flags of the first process of each container, as the documented variables have them (B6).
 pub(super) fn command_lines(stage: &Stage<'_>) -> Found {
-    let subject = stage.subject;
     let mut evidence = Vec::new();
-    for role in &subject.smoke.roles {
+    for role in &stage.subject.smoke.roles {
         let name = stage.role(*role)?;
         let answer = stage.exec(&name, &["cat", "/proc/1/cmdline"])?;
         let words: Vec<&str> = answer.stdout.split('\0').collect();
-        for wanted in design_words(*role, &subject.module, &subject.queues) {
+        for wanted in wanted_words(*role, stage.subject) {
             if !words.iter().any(|word| *word == wanted || word.ends_with(&format!("/{wanted}"))) {
                 let found = words.join(" ");
                 evidence.push(format!("{}: no `{wanted}` in `{}`", role.word(), found.trim()));
             }
         }
     }
-    Ok(Verdict::from_evidence(evidence, "as the design has them"))
+    Ok(Verdict::from_evidence(evidence, "as the variables in docs/environment.md have them"))
 }
 
-/// The words of the design's entrypoint, where they stand in a command line on their own.
-fn design_words(role: Role, module: &str, queues: &str) -> Vec<String> {
-    let queues = format!("--queues={queues}");
-    let words: Vec<&str> = match role {
-        Role::Web => vec!["daphne", "-b", "0.0.0.0", "-p", "8000"],
+/// The words that a role's command line must have.
+fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
+    let value = |name: &str| subject.variable(name).unwrap_or_default();
+    let flag = |flag: &str, name: &str| format!("{flag}{}", value(name));
+    let (bind, port) = (value("WEB_BIND"), value("PORT"));
+    let address = match (bind.contains(':'), port.as_str()) {
+        (_, "") => String::new(),
+        (true, port) => format!("[{bind}]:{port}"),
+        (false, port) => format!("{bind}:{port}"),
+    };
+    let mut words: Vec<String> = match role {
+        Role::Web => vec!["daphne".into(), "-b".into(), bind, "-p".into(), port],
         Role::Gunicorn => vec![
-            "gunicorn",
-            "0.0.0.0:8000",
-            "--workers",
-            "--timeout",
-            "120",
-            "--max-requests",
-            "1000",
-            "--max-requests-jitter",
-            "50",
-            "--access-logfile",
-            "--error-logfile",
+            "gunicorn".into(),
+            address,
+            "--workers".into(),
+            value("GUNICORN_WORKERS"),
+            "--timeout".into(),
+            value("GUNICORN_TIMEOUT"),
+            "--max-requests".into(),
+            value("GUNICORN_MAX_REQUESTS"),
+            "--max-requests-jitter".into(),
+            value("GUNICORN_MAX_REQUESTS_JITTER"),
+            "--access-logfile".into(),
+            "--error-logfile".into(),
         ],
         Role::Worker => vec![
-            "celery",
-            module,
-            "worker",
-            "--loglevel=info",
-            &queues,
-            "--concurrency=4",
-            "--max-tasks-per-child=100",
+            "worker".into(),
+            flag("--loglevel=", "CELERY_LOGLEVEL"),
+            flag("--queues=", "CELERY_QUEUES"),
+            flag("--concurrency=", "CELERY_CONCURRENCY"),
+            flag("--max-tasks-per-child=", "CELERY_MAX_TASKS_PER_CHILD"),
         ],
-        Role::Beat => vec!["celery", module, "beat", "--loglevel=info"],
+        Role::Beat => vec!["beat".into(), flag("--loglevel=", "CELERY_LOGLEVEL")],
     };
-    words.into_iter().map(str::to_owned).collect()
+    if matches!(role, Role::Worker | Role::Beat) {
+        words.extend(["celery".to_owned(), subject.module.clone()]);
+    }
+    // A variable without a default that we know: any value is right.
+    words.retain(|word| !word.is_empty() && !word.ends_with('='));
+    words
 }
 
 /// The container that answers HTTP. The checks that use it need a role that does.
@@ -118,19 +128,16 @@ pub(super) fn server(stage: &Stage<'_>) -> anyhow::Result<String> {
 }
 
 /// The path that the image's health check asks for.
-pub(super) fn health_path<'a>(stage: &'a Stage<'_>) -> &'a str {
-    stage.subject.smoke.environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str)
+pub(super) fn health_path(stage: &Stage<'_>) -> String {
+    stage.subject.variable("HEALTHCHECK_PATH").unwrap_or_else(|| "/health/".to_owned())
 }
 
 /// The health pages answer 200 (B11).
 pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
     let health = &stage.subject.smoke.health;
     let name = server(stage)?;
-    let paths: Vec<&str> =
-        [Some(health_path(stage)), health.live.as_deref(), health.ready.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let paths = [Some(health_path(stage)), health.live.clone(), health.ready.clone()];
+    let paths: Vec<String> = paths.into_iter().flatten().collect();
     let mut evidence = Vec::new();
     for path in &paths {
         let answer = stage.get(&name, path)?;
@@ -340,4 +347,60 @@ pub(super) fn lock(stage: &Stage<'_>) -> Found {
     }
     let (markers, installed) = static_checks::listing(&answer.stdout)?;
     Ok(static_checks::lock(&stage.subject.lock, &markers, &installed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::defaults;
+    use expect_test::expect;
+
+    #[test]
+    fn command_lines_are_those_of_the_variables() {
+        let script = include_str!("../../../../docker/entrypoint.sh");
+        let mut subject = Subject { module: "shop".into(), ..Subject::default() };
+        subject.defaults = defaults(script);
+        subject.image.environment = vec!["CELERY_QUEUES=a,b".into(), "PORT=8080".into()];
+        let words = |subject: &Subject| {
+            [Role::Web, Role::Gunicorn, Role::Worker, Role::Beat]
+                .map(|role| wanted_words(role, subject).join(" ") + "\n")
+                .concat()
+        };
+        expect![[r#"
+            daphne -b 0.0.0.0 -p 8080
+            gunicorn 0.0.0.0:8080 --workers 4 --timeout 120 --max-requests 1000 --max-requests-jitter 50 --access-logfile --error-logfile
+            worker --loglevel=info --queues=a,b --concurrency=4 --max-tasks-per-child=100 celery shop
+            beat --loglevel=info celery shop
+        "#]].assert_eq(&words(&subject));
+        // A variable of the smoke test comes before the image's, and an empty one is none.
+        for (name, value) in [
+            ("PORT", "9000"),
+            ("WEB_BIND", "::"),
+            ("CELERY_CONCURRENCY", "2"),
+            ("CELERY_LOGLEVEL", ""),
+        ] {
+            subject.smoke.environment.insert(name.into(), value.into());
+        }
+        subject.image.environment.push("CELERY_LOGLEVEL=".into());
+        assert_eq!(subject.port(), 9000);
+        expect![[r#"
+            daphne -b :: -p 9000
+            gunicorn [::]:9000 --workers 4 --timeout 120 --max-requests 1000 --max-requests-jitter 50 --access-logfile --error-logfile
+            worker --loglevel=info --queues=a,b --concurrency=2 --max-tasks-per-child=100 celery shop
+            beat --loglevel=info celery shop
+        "#]].assert_eq(&words(&subject));
+        // Another entrypoint, of whose defaults nothing is known.
+        expect![[r#"
+            daphne -b -p
+            gunicorn --workers --timeout --max-requests --max-requests-jitter --access-logfile --error-logfile
+            worker celery shop
+            beat celery shop
+        "#]].assert_eq(&words(&Subject { module: "shop".into(), ..Subject::default() }));
+    }
+
+    #[test]
+    fn defaults_of_a_script_are_told() {
+        let all = defaults("a ${A:-1} \"${B:-$A}\" ${C} ${D:-} ${E:-x y}/${A:-2}");
+        assert_eq!(all, [("A".into(), "2".into()), ("E".into(), "x y".into())].into());
+    }
 }

@@ -33,8 +33,6 @@ pub const KEY: &str = "c21va2UtdGVzdC1rZXktMzItYnl0ZXMtbG9uZy1vay4=";
 pub const PASSWORD: &str = "smoke 'test' $password@1";
 /// The name of the database and of its user.
 const DATABASE: &str = "smoke";
-/// The port that web and gunicorn listen on.
-const PORT: u16 = 8000;
 /// How often a container is asked whether it is ready.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -61,6 +59,39 @@ pub struct Subject {
     pub absent: Vec<(String, Vec<u8>)>,
     /// The text of the project's `uv.lock`.
     pub lock: String,
+    /// The defaults of variables in the text of `docker/entrypoint.sh`.
+    pub defaults: BTreeMap<String, String>,
+}
+
+impl Subject {
+    /// The value that a variable has for the services: `[smoke.environment]` over that of the image
+    /// over the entrypoint's default.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let image = self
+            .image
+            .environment
+            .iter()
+            .find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned));
+        // An empty one is none, as in a shell's `${NAME:-default}`.
+        let given = self.smoke.environment.get(name).cloned().or(image).filter(|v| !v.is_empty());
+        given.or_else(|| self.defaults.get(name).cloned())
+    }
+
+    /// The port that web and gunicorn listen on.
+    pub fn port(&self) -> u16 {
+        self.variable("PORT").and_then(|port| port.parse().ok()).unwrap_or(8000)
+    }
+}
+
+/// The defaults that a shell script gives variables, `${NAME:-default}`; those with variables of their
+/// own are left out.
+pub fn defaults(script: &str) -> BTreeMap<String, String> {
+    let uses = script.match_indices("${").filter_map(|(at, mark)| {
+        let (inside, _) = script[at + mark.len()..].split_once('}')?;
+        let (name, value) = inside.split_once(":-")?;
+        (!value.is_empty() && !value.contains('$')).then(|| (name.to_owned(), value.to_owned()))
+    });
+    uses.collect()
 }
 
 /// The place of one run.
@@ -439,7 +470,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// When it isn't published.
     pub fn address(&self, name: &str) -> anyhow::Result<String> {
-        let answer = self.must(&containers::port(self.engine, name, PORT))?;
+        let answer = self.must(&containers::port(self.engine, name, self.subject.port()))?;
         Ok(answer.stdout.lines().next().unwrap_or_default().trim().to_owned())
     }
 

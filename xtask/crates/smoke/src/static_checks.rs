@@ -2,6 +2,7 @@
 
 use super::verdict::Verdict;
 use engine::archive::Archive;
+use engine::dockerfile::{self, Instruction};
 use std::collections::BTreeMap;
 
 mod config;
@@ -17,6 +18,7 @@ mod tests;
 mod tools;
 
 pub use lock::{LISTING, listing, lock};
+pub(crate) use secrets::secret_name;
 
 /// What the project asks of its image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +37,32 @@ pub struct Expected {
     pub writable: Vec<String>,
     /// Patterns of files that look like secrets and are meant to be in the image.
     pub allow_secrets: Vec<String>,
+    /// Patterns of files below `app/` that the image makes itself, beside static files and bytecode.
+    pub generated: Vec<String>,
     /// The text of `.dockerignore`.
     pub ignore: String,
+    /// The Dockerfile, and the stage that is the image.
+    pub dockerfile: (Vec<Instruction>, Option<String>),
+    /// The files that the image was made of, or why they can't be told; `None`: nobody asked.
+    pub built_from: Option<BuiltFrom>,
+}
+
+/// SHA-256 of the files of a build context by path, of links that of their targets; else why there is
+/// nothing to compare with.
+pub type BuiltFrom = Result<BTreeMap<String, String>, String>;
+
+impl Expected {
+    /// What follows each `keyword` in the Dockerfile, as far as it concerns the image.
+    fn instructions(&self, keyword: &str) -> impl Iterator<Item = &str> {
+        let (all, target) = &self.dockerfile;
+        let found = dockerfile::of_stage(all, target.as_deref(), keyword);
+        found.into_iter().map(|one| one.text.as_str())
+    }
+
+    /// What follows the last of them, which wins.
+    fn instruction(&self, keyword: &str) -> Option<&str> {
+        self.instructions(keyword).last()
+    }
 }
 
 /// Folders that a project's application writes (requirement A11).
@@ -69,7 +95,7 @@ const fn check(
 }
 
 /// All of them but [`lock`], which needs what a container says about itself.
-pub const CHECKS: [Check; 16] = [
+pub const CHECKS: [Check; 17] = [
     check(
         "labels",
         "A15",
@@ -149,6 +175,12 @@ pub const CHECKS: [Check; 16] = [
         "A2",
         "Without it every start compiles everything again, which takes six times as long.",
         content::bytecode,
+    ),
+    check(
+        "application-files",
+        "C2",
+        "Code that no commit has was reviewed by nobody, and can't be found again.",
+        content::application_files,
     ),
     check(
         "no-development-files",

@@ -155,12 +155,33 @@ pub fn sha256(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
+/// SHA-256 of what comes in pieces.
+pub struct Sha256(digest::Context);
+
+impl Default for Sha256 {
+    fn default() -> Sha256 {
+        Sha256(digest::Context::new(&digest::SHA256))
+    }
+}
+
+impl Sha256 {
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// In hexadecimal.
+    pub fn finish(self) -> String {
+        hex(self.0.finish().as_ref())
+    }
+}
+
 /// SHA-256 of a file, or of the target of a symbolic link, in hexadecimal.
 ///
 /// # Errors
 /// When it can't be read.
 pub fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut hash = Sha256::default();
     if path.symlink_metadata()?.is_symlink() {
         hash.update(fs::read_link(path)?.as_os_str().as_bytes());
     } else {
@@ -173,7 +194,7 @@ pub fn sha256_of(path: &Path) -> std::io::Result<String> {
             }
         }
     }
-    Ok(hex(hash.finish().as_ref()))
+    Ok(hash.finish())
 }
 
 fn hex(bytes: &[u8]) -> String {

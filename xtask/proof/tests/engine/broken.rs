@@ -74,6 +74,7 @@ const BROKEN: &[(&str, How)] = &[
     ("read-only-code", Layer("RUN chown 1000 /app/manage.py")),
     ("static-files", Layer("RUN rm /app/staticfiles/staticfiles.json")),
     ("bytecode", Layer("RUN find /app -name '*.pyc' -delete")),
+    ("application-files", Layer("RUN echo '# changed' >>/app/manage.py")),
     ("no-development-files", Layer("RUN install -D /dev/null /app/tests/test_it.py")),
     (
         "lock",
@@ -105,6 +106,7 @@ const BROKEN: &[(&str, How)] = &[
     ("waits-for-migrations", Wrapper("[ \"${DB_NAME:-}\" != template1 ] || exit 0")),
     ("web", Wrapper("[ \"$1\" != web ] || touch /app/state || exit 1")),
     ("engine-health", Layer("HEALTHCHECK NONE")),
+    ("settings", Wrapper("[ \"$1\" != worker ] || export SECRET_KEY=django-insecure-known")),
     ("health-pages", Wrapper(PAGES)),
     ("http", Setting("[[smoke.http]]", "[[smoke.http]]\nstatus = 418")),
     ("gunicorn", Wrapper("[ \"$1\" != gunicorn ] || touch /var/tmp/state || exit 1")),

@@ -5,12 +5,15 @@ use super::{Archive, Entry, EntryKind, Layer, is_kept};
 use crate::layers;
 use anyhow::Context as _;
 use serde_json::Value;
+use source::content::{Sha256, sha256};
 use source::secrets::Question;
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Read;
 
 const DOING: &str = "reading a layer";
+
+/// Where the application's files are, which [`read`] hashes.
+const APPLICATION: &str = "app/";
 
 /// What one layer's archive tells.
 #[derive(Clone, Default)]
@@ -23,7 +26,8 @@ struct Seen<'t> {
 
 /// Reads the stream of `podman save` or `docker save`. The layers `base_layers` (digests), which the
 /// image begins with, are the base's. The texts `absent`, which have names that may be shown, are
-/// looked for in every file, path and extended attribute of every layer and in the config.
+/// looked for in every file, path and extended attribute of every layer and in the config. The
+/// application's files are hashed.
 ///
 /// # Errors
 /// When the stream is no archive of an image, or its config doesn't fit to its layers.
@@ -32,25 +36,25 @@ pub fn read(
     base_layers: &[String],
     absent: &[(String, Vec<u8>)],
 ) -> anyhow::Result<Archive> {
-    read_with(stream, base_layers, absent, false)
+    read_with(stream, base_layers, absent, |path| path.starts_with(APPLICATION))
 }
 
-/// As [`read`], with what tells the content of each file, to compare two images.
+/// As [`read`], with a hash of each file, to compare two images.
 ///
 /// # Errors
 /// As [`read`].
 pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Archive> {
-    read_with(stream, base_layers, &[], true)
+    read_with(stream, base_layers, &[], |_| true)
 }
 
 fn read_with(
     stream: impl Read,
     base_layers: &[String],
     absent: &[(String, Vec<u8>)],
-    content: bool,
+    hashed: fn(&str) -> bool,
 ) -> anyhow::Result<Archive> {
     let texts = Texts::new(absent)?;
-    let saved = layers::read(stream, |layer| look(layer, &texts, content))?;
+    let saved = layers::read(stream, |layer| look(layer, &texts, hashed))?;
     let diff_ids = saved.config["rootfs"]["diff_ids"].as_array().cloned().unwrap_or_default();
     let (ids, all) = (diff_ids.len(), saved.layers.len());
     anyhow::ensure!(ids == all, "reading the image: {all} layers, and {ids} in its config");
@@ -77,7 +81,11 @@ fn read_with(
 }
 
 /// Reads the archive of one layer.
-fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>, content: bool) -> anyhow::Result<Seen<'t>> {
+fn look<'t>(
+    layer: &mut dyn Read,
+    texts: &Texts<'t>,
+    hashed: fn(&str) -> bool,
+) -> anyhow::Result<Seen<'t>> {
     let mut seen = Seen::default();
     let (mut start, mut buffer) = (Vec::new(), Vec::new());
     let mut archive = tar::Archive::new(layer);
@@ -93,14 +101,18 @@ fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>, content: bool) -> anyhow::R
         if note.kind == EntryKind::File {
             let question = Question::about(&path, note.size);
             let keep = if is_kept(&path) { u64::MAX } else { question.needed() };
-            let mut stream = Hashing { stream: &mut entry, hash: content.then(DefaultHasher::new) };
+            let mut stream =
+                Hashing { stream: &mut entry, hash: hashed(&path).then(Sha256::default) };
             let found = texts.in_stream(&mut stream, keep, &mut start, &mut buffer);
-            note.content = stream.hash.map(|hash| hash.finish());
+            note.content = stream.hash.map(Sha256::finish);
             names.extend(found.context(DOING)?);
             note.secret = question.answer(&start);
             if is_kept(&path) {
                 seen.texts.insert(path.clone(), String::from_utf8_lossy(&start).into_owned());
             }
+        }
+        if note.kind == EntryKind::Link && hashed(&path) {
+            note.content = entry.link_name_bytes().map(|target| sha256(&target));
         }
         for name in names {
             let place = (name, place.to_owned());
@@ -119,14 +131,14 @@ fn look<'t>(layer: &mut dyn Read, texts: &Texts<'t>, content: bool) -> anyhow::R
 /// Hashes what is read, where that is asked for.
 struct Hashing<'s> {
     stream: &'s mut dyn Read,
-    hash: Option<DefaultHasher>,
+    hash: Option<Sha256>,
 }
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.stream.read(buffer)?;
         if let Some(hash) = &mut self.hash {
-            hash.write(&buffer[..count]);
+            hash.update(&buffer[..count]);
         }
         Ok(count)
     }

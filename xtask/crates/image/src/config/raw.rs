@@ -97,6 +97,16 @@ impl<'t> File<'t> {
         self.mistakes.extend(found);
     }
 
+    /// The keys of the table `key` in `table`, if it is written; another type is a mistake.
+    pub(super) fn keys(&mut self, table: &str, key: &str) -> Vec<String> {
+        let Some(value) = self.value(table, key) else { return Vec::new() };
+        if let Some(entries) = value.get_ref().as_table() {
+            return entries.keys().map(|key| key.get_ref().to_string()).collect();
+        }
+        self.mistake(table, key, format!("is a table: write [{table}.{key}]"));
+        Vec::new()
+    }
+
     /// A string, if it is written; another type or an empty string is a mistake.
     pub(super) fn string(&mut self, table: &str, key: &str) -> Option<String> {
         let text = self.value(table, key)?.get_ref().as_str().map(str::to_owned);

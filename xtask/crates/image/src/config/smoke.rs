@@ -24,6 +24,10 @@ pub struct Smoke {
     pub start: Duration,
     /// How long a container may take to end after SIGTERM with work in flight.
     pub stop: Duration,
+    /// Patterns of files below `app/` that the image makes itself.
+    pub generated: Vec<String>,
+    /// `[smoke.skip]`: why each check by that name is skipped.
+    pub skip: BTreeMap<String, String>,
     /// Whether the static files have names with a hash.
     pub hashed_static: bool,
     /// `[smoke.health]`.
@@ -144,8 +148,66 @@ pub struct Slow {
     pub environment: BTreeMap<String, String>,
 }
 
+/// The names of all checks, in the order of the report. They stand here so that a mistake in
+/// `[smoke.skip]` is told with all others of the file; a test compares them with the checks.
+pub const CHECKS: &[&str] = &[
+    "labels",
+    "identity",
+    "user",
+    "structure",
+    "health-check",
+    "platform",
+    "size",
+    "layers",
+    "wasted",
+    "no-secrets",
+    "no-build-tools",
+    "no-setuid",
+    "read-only-code",
+    "static-files",
+    "bytecode",
+    "application-files",
+    "no-development-files",
+    "lock",
+    "run-test",
+    "pass-through",
+    "role-words",
+    "role-typo",
+    "environment",
+    "secret-files",
+    "root-start",
+    "bounded-wait",
+    "stop-waiting",
+    "wrong-password",
+    "migrate-role",
+    "waits-for-migrations",
+    "web",
+    "engine-health",
+    "settings",
+    "health-pages",
+    "http",
+    "gunicorn",
+    "migrate-once",
+    "arbitrary-uid",
+    "worker",
+    "beat",
+    "queues",
+    "beat-tick",
+    "websocket",
+    "exec",
+    "command-lines",
+    "two-beats",
+    "corrupt-schedule",
+    "stop-web",
+    "stop-gunicorn",
+    "stop-worker",
+    "stop-beat",
+    "stopped-loops",
+    "database-gone",
+];
+
 /// What `docker/image.toml` has.
-const LIMITS: [&str; 4] = ["roles", "layers", "start_seconds", "stop_seconds"];
+const LIMITS: [&str; 6] = ["roles", "layers", "start_seconds", "stop_seconds", "generated", "skip"];
 /// What [`PATH`] has.
 const OWN: [&str; 7] =
     ["hashed_static", "health", "environment", "http", "exec", "websocket", "slow"];
@@ -161,8 +223,48 @@ pub(super) fn read(file: &mut File<'_>) -> Smoke {
         layers: file.typed("smoke", "layers").unwrap_or(20),
         start: seconds(file.typed("smoke", "start_seconds"), 90),
         stop: seconds(file.typed("smoke", "stop_seconds"), 30),
+        generated: file.strings("smoke", "generated").unwrap_or_default(),
+        skip: skipped(file),
         ..Smoke::default()
     }
+}
+
+/// `[smoke.skip]`: each name is a check's, and each reason says something.
+fn skipped(file: &mut File<'_>) -> BTreeMap<String, String> {
+    let mut skip = BTreeMap::new();
+    for name in file.keys("smoke", "skip") {
+        if !CHECKS.contains(&name.as_str()) {
+            let near = nearest(&name).join(", ");
+            let message = format!("there is no such check: {near}, … (`smoke-test --list`)");
+            file.mistake("smoke.skip", &name, message);
+        } else if let Some(reason) = file.string("smoke.skip", &name) {
+            skip.insert(name, reason);
+        }
+    }
+    skip
+}
+
+/// The three checks whose names are spelled most like `name`.
+fn nearest(name: &str) -> Vec<&'static str> {
+    let mut names = CHECKS.to_vec();
+    names.sort_by_key(|known| distance(name, known));
+    names.truncate(3);
+    names
+}
+
+/// How many characters are to be put in, left out or replaced to make one text of the other
+/// (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let replaced = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row.pop().unwrap_or_default()
 }
 
 /// Adds what the text of [`PATH`] asks for.

@@ -123,7 +123,36 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         expect![[r#"
             15: smoke.layers: invalid type: string "many", expected usize
             16: smoke.roles: unknown variant `wbe`, expected one of `web`, `gunicorn`, `worker`, `beat`
-            17: [smoke]: unknown key `slow`: known are roles, layers, start_seconds, stop_seconds
+            17: [smoke]: unknown key `slow`: known are roles, layers, start_seconds, stop_seconds, generated, skip
+        "#]],
+    );
+    check(
+        &format!(
+            "{REQUIRED}[smoke.skip]\nhealth-chek = \"slow\"\nuser = \" \"\nlayers = 3\n[tags]\nprefix = \"a b\"\n"
+        ),
+        expect![[r#"
+            15: smoke.skip.health-chek: there is no such check: health-check, health-pages, beat-tick, … (`smoke-test --list`)
+            16: smoke.skip.user: is empty
+            17: smoke.skip.layers: must be a string in quotes
+            19: tags.prefix: no git tag can begin with `a b`
+        "#]],
+    );
+    check(
+        &format!("{REQUIRED}[smoke]\nskip = [\"web\"]\n"),
+        expect![[r#"
+        15: smoke.skip: is a table: write [smoke.skip]
+    "#]],
+    );
+    let text = format!("{REQUIRED}[smoke.skip]\nstop-web = \"it is slow\"\n");
+    let skip = parse(&text).unwrap().smoke.skip;
+    assert_eq!(skip, [("stop-web".to_owned(), "it is slow".to_owned())].into());
+    check(
+        &format!(
+            "{REQUIRED}[smoke]\nskip.wbe = \"x\"\nskip.\"stop-web\" = \"it is slow\"\ngenerated = 1\n"
+        ),
+        expect![[r#"
+            15: smoke.skip.wbe: there is no such check: web, user, size, … (`smoke-test --list`)
+            17: smoke.generated: must be a list of strings
         "#]],
     );
     check(

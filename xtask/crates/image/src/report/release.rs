@@ -60,6 +60,9 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// Whether every check of the smoke test passed.
     pub tested: bool,
+    /// The checks that `[smoke.skip]` of `docker/image.toml` skips, with its reasons.
+    #[serde(default)]
+    pub skipped: BTreeMap<String, String>,
     /// The checks, as `smoke-test --format json` has them.
     pub checks: Value,
     /// The names in a registry, why, and in which order.
@@ -135,8 +138,12 @@ impl fmt::Display for Record {
         row("refreshed", refresh)?;
         row("size", &format!("{}, {} layers", megabytes(self.size_bytes), self.layers))?;
         row("engine", &format!("{} {}", self.engine, self.engine_version))?;
-        let checks = self.checks.as_array().map_or(0, Vec::len);
-        row("tested", &format!("{checks} checks passed"))?;
+        let checks = self.checks.as_array().into_iter().flatten();
+        let passed = checks.filter(|check| check["outcome"] == "ok").count();
+        row("tested", &format!("{passed} checks passed"))?;
+        for (name, reason) in &self.skipped {
+            row("skipped", &format!("{name}: {reason}"))?;
+        }
         let times = self.steps.iter().map(|step| format!("{} {:.1} s", step.name, step.seconds));
         row("time", &times.collect::<Vec<_>>().join(", "))
     }

@@ -86,7 +86,7 @@ mod tests {
     use engine::archive::{EntryKind, Layer};
 
     fn file() -> Entry {
-        Entry { size: 3, mode: 0o644, content: Some(7), mtime: 100, ..Entry::default() }
+        Entry { size: 3, mode: 0o644, content: Some("7".into()), mtime: 100, ..Entry::default() }
     }
 
     fn link(target: &str) -> Entry {
@@ -126,7 +126,7 @@ mod tests {
                 &[format!("a: another {expected}").as_str()],
             );
         };
-        one(Entry { content: Some(8), ..file() }, "content");
+        one(Entry { content: Some("8".into()), ..file() }, "content");
         one(Entry { size: 4, ..file() }, "size");
         one(Entry { mode: 0o4644, ..file() }, "mode");
         one(Entry { uid: 1, ..file() }, "owner");
@@ -144,7 +144,7 @@ mod tests {
         check(&[&together], &apart, &links);
         check(&[&apart], &together, &links);
         // A link whose first name another layer has replaced keeps its own content.
-        let new = Entry { content: Some(9), ..file() };
+        let new = Entry { content: Some("9".into()), ..file() };
         check(&[&together, &[("a", new.clone())]], &[("a", new), ("b", file())], &[]);
     }
 }

@@ -1,6 +1,6 @@
 //! The containers of a smoke test as plain data: the services, and the image with what it needs.
 
-use super::{DATABASE, KEY, PASSWORD, PORT, Subject};
+use super::{DATABASE, KEY, PASSWORD, Subject};
 use engine::containers::Container;
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String
         image: subject.image.id.clone(),
         words: words.iter().map(ToString::to_string).collect(),
         env: env.into_iter().collect(),
-        publish: matches!(words, ["web" | "gunicorn", ..]).then_some(PORT),
+        publish: matches!(words, ["web" | "gunicorn", ..]).then(|| subject.port()),
         hardened: true,
         volumes: subject.expected.writable.clone(),
         ..Container::default()

@@ -31,11 +31,18 @@ pub fn structure(archive: &Archive, expected: &Expected) -> Verdict {
     };
     entrypoint(&strings(&config["Entrypoint"]), &merged, &mut ask);
     let command = strings(&config["Cmd"]);
-    ask(command == ["web"], format!("CMD is {command:?}, not [\"web\"]"));
+    if let Some(wanted) = expected.instruction("CMD").map(words) {
+        ask(command == wanted, format!("CMD is {command:?}, not {wanted:?}"));
+    }
     let folder = config["WorkingDir"].as_str().unwrap_or_default();
     ask(folder == WORKDIR, format!("WORKDIR is `{folder}`, not {WORKDIR}"));
     let ports = keys(&config["ExposedPorts"]);
-    ask(ports.contains(&"8000/tcp"), format!("EXPOSE is {ports:?}: 8000/tcp is missing"));
+    for wanted in expected.instructions("EXPOSE").flat_map(|text| text.split_whitespace()) {
+        let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
+        // A variable has a value only in the build.
+        let there = wanted.contains('$') || ports.contains(&wanted.as_str());
+        ask(there, format!("EXPOSE is {ports:?}: {wanted} is missing"));
+    }
     let volumes = keys(&config["Volumes"]);
     let why = "a container writes into one that nobody knows";
     ask(volumes.is_empty(), format!("VOLUME is {volumes:?}: {why}"));
@@ -43,20 +50,22 @@ pub fn structure(archive: &Archive, expected: &Expected) -> Verdict {
     let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or_default();
     let first = path.split(':').next().unwrap_or_default();
     ask(first == VENV, format!("PATH begins with `{first}`, not with {VENV}"));
+    let user =
+        expected.instruction("USER").and_then(|user| user.split(':').next()).unwrap_or("1000");
     for path in &expected.writable {
         let found = merged.get(path.trim_start_matches('/'));
         match found.filter(|placed| placed.entry.kind == EntryKind::Folder) {
             None => ask(false, format!("{path}: the folder is missing")),
             Some(placed) => {
                 let entry = placed.entry;
-                let good = entry.uid == 1000
+                let good = entry.uid.to_string() == user
                     && entry.gid == 0
                     && entry.mode & 0o770 == 0o770
                     && entry.mode & 0o002 == 0;
                 let is = rights::described(entry);
                 ask(
                     good,
-                    format!("{path}: {is}, not 1000:0 0775 (the group 0 writes, for any user)"),
+                    format!("{path}: {is}, not {user}:0 0775 (the group 0 writes, for any user)"),
                 );
             }
         }
@@ -90,11 +99,11 @@ fn entrypoint(words: &[String], merged: &Merged<'_>, ask: &mut dyn FnMut(bool, S
     }
 }
 
-/// The health check that the design asks for, run without a shell.
-pub fn health_check(archive: &Archive, _: &Expected) -> Verdict {
+/// The health check that the Dockerfile has, run without a shell.
+pub fn health_check(archive: &Archive, expected: &Expected) -> Verdict {
     let check = &archive.config["config"]["Healthcheck"];
     let test = strings(&check["Test"]);
-    let Some(kind) = test.first() else {
+    let Some(kind) = test.first().filter(|kind| *kind != "NONE") else {
         let why = "no HEALTHCHECK: Podman's default format, OCI, drops it";
         return Verdict::Failed(vec![why.to_owned()]);
     };
@@ -102,19 +111,83 @@ pub fn health_check(archive: &Archive, _: &Expected) -> Verdict {
     if kind != "CMD" || test.len() < 2 {
         evidence.push(format!("HEALTHCHECK is {test:?}: not in exec form, [\"CMD\", …]"));
     }
-    for (key, seconds) in [("Interval", 30), ("Timeout", 10), ("StartPeriod", 40)] {
-        let found = check[key].as_u64().unwrap_or_default();
-        if found != seconds * 1_000_000_000 {
-            #[expect(clippy::cast_precision_loss, reason = "it is shown, not counted with")]
-            let found = found as f64 / 1e9;
-            evidence.push(format!("HEALTHCHECK: {key} is {found} s, not {seconds} s"));
+    let text = expected.instruction("HEALTHCHECK").unwrap_or_default();
+    let option = |name: &str| {
+        let mut words = text.split_whitespace().take_while(|word| word.starts_with("--"));
+        words.find_map(|word| word.strip_prefix("--")?.strip_prefix(name)?.strip_prefix('='))
+    };
+    let mut facts = Vec::new();
+    for (name, key, default) in TIMES {
+        let wanted = option(name).map_or(Some(default), nanoseconds);
+        let found = set(&check[key]).unwrap_or(default);
+        if wanted.is_some_and(|wanted| wanted != found) && !text.is_empty() {
+            let wanted = option(name).map_or_else(|| seconds(default), str::to_owned);
+            evidence.push(format!("HEALTHCHECK: {key} is {}, not {wanted}", seconds(found)));
         }
+        facts.push(seconds(found));
     }
-    let retries = check["Retries"].as_u64().unwrap_or_default();
-    if retries != 3 {
-        evidence.push(format!("HEALTHCHECK: Retries is {retries}, not 3"));
+    let retries = set(&check["Retries"]).unwrap_or(RETRIES);
+    let wanted = option("retries").and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+    let wanted = wanted.unwrap_or(RETRIES);
+    if retries != wanted && !text.is_empty() {
+        evidence.push(format!("HEALTHCHECK: Retries is {retries}, not {wanted}"));
     }
-    verdict(evidence, "30 s, 10 s, 40 s, 3, in exec form")
+    if let Some((_, command)) = text.split_once("CMD ")
+        && kind == "CMD"
+        && words(command) != test[1..]
+    {
+        evidence.push(format!("HEALTHCHECK is {test:?}, not {command}"));
+    }
+    verdict(evidence, format!("{}, {retries} retries, in exec form", facts.join(", ")))
+}
+
+/// Options of `HEALTHCHECK`, their keys in an image, and the engines' defaults in nanoseconds
+/// (Dockerfile reference); 0 in an image is the default.
+const TIMES: [(&str, &str, u64); 3] = [
+    ("interval", "Interval", 30_000_000_000),
+    ("timeout", "Timeout", 30_000_000_000),
+    ("start-period", "StartPeriod", 0),
+];
+const RETRIES: u64 = 3;
+
+fn set(value: &Value) -> Option<u64> {
+    value.as_u64().filter(|value| *value > 0)
+}
+
+fn seconds(nanoseconds: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "it is shown, not counted with")]
+    let seconds = nanoseconds as f64 / 1e9;
+    format!("{seconds} s")
+}
+
+/// A duration as Go writes it, such as `1m30s` or `1.5h`; `None` for another text.
+fn nanoseconds(text: &str) -> Option<u64> {
+    let mut rest = text;
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let unit = digits.trim_start_matches(char::is_alphabetic);
+        let number: f64 = rest[..rest.len() - digits.len()].parse().ok()?;
+        sum += number
+            * match &digits[..digits.len() - unit.len()] {
+                "h" => 3600e9,
+                "m" => 60e9,
+                "s" => 1e9,
+                "ms" => 1e6,
+                "us" | "µs" => 1e3,
+                "ns" => 1.0,
+                _ => return None,
+            };
+        rest = unit;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no sign was read")]
+    (!text.is_empty()).then_some(sum.round() as u64)
+}
+
+/// The words of `CMD` in exec form, or the shell that runs the line.
+fn words(text: &str) -> Vec<String> {
+    serde_json::from_str(text.trim())
+        .unwrap_or_else(|_| vec!["/bin/sh".into(), "-c".into(), text.trim().into()])
 }
 
 /// What the image is for.

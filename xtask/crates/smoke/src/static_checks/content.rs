@@ -5,6 +5,7 @@ use crate::verdict::Verdict;
 use engine::archive::{Archive, EntryKind, Merged, STATIC_MANIFEST, split};
 use serde_json::Value;
 use source::ignore::Ignore;
+use std::collections::BTreeMap;
 
 /// The application; the same path in the build context.
 const APP: &str = "app";
@@ -82,6 +83,61 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
     let start = format!("{folder}/__pycache__/{name}.");
     let mut tags = merged.starting(&start).map(|(path, _)| &path[start.len()..]);
     tags.any(|tag| tag.ends_with(".pyc") && !tag.contains('/'))
+}
+
+/// Files of the application in the build context that docker/Dockerfile takes out: they stay in
+/// /opt/dependencies.
+const TAKEN_OUT: [&str; 2] = ["app/pyproject.toml", "app/uv.lock"];
+
+/// The application's files are those of the build context, byte by byte.
+pub fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
+    let built_from = match &expected.built_from {
+        Some(Ok(files)) => files,
+        Some(Err(why)) => return Verdict::NotAsked(format!("not compared: {why}")),
+        None => return Verdict::NotAsked("git says nothing about this checkout".to_owned()),
+    };
+    let parse = |what: &str, text: &str| {
+        Ignore::parse(text).map_err(|error| Verdict::Failed(vec![format!("{what}: {error:#}")]))
+    };
+    let parsed = parse("[smoke] generated", &expected.generated.join("\n"))
+        .and_then(|generated| Ok((generated, parse("the build context", &expected.ignore)?)));
+    let (generated, ignore) = match parsed {
+        Ok(both) => both,
+        Err(failed) => return failed,
+    };
+    let merged = archive.merged();
+    let mut wanted: BTreeMap<&str, &str> = built_from
+        .iter()
+        .filter(|(path, _)| path.starts_with("app/") && !TAKEN_OUT.contains(&path.as_str()))
+        .map(|(path, sha256)| (path.as_str(), sha256.as_str()))
+        .collect();
+    let count = wanted.len();
+    let mut evidence = Vec::new();
+    for (path, placed) in merged.below(APP) {
+        if placed.entry.kind == EntryKind::Folder {
+            continue;
+        }
+        let is = place(path, placed.layer);
+        match wanted.remove(path) {
+            Some(sha256) if archive.first(path, placed).1.content.as_deref() == Some(sha256) => {}
+            Some(_) => evidence.push(format!("{is}: not as it is in the build context")),
+            // What `.dockerignore` excludes, `no-development-files` names.
+            None if is_made(path)
+                || !generated.verdict(path).included
+                || !ignore.verdict(path).included => {}
+            None => evidence.push(format!("{is}: not in the build context")),
+        }
+    }
+    let missing = wanted.keys().filter(|path| generated.verdict(path).included);
+    evidence.extend(missing.map(|path| format!("{path} of the build context is not in the image")));
+    verdict(evidence, format!("{count} files, as they are in the build context"))
+}
+
+/// Made in the image: static files, and bytecode beside its source.
+fn is_made(path: &str) -> bool {
+    let (folder, name) = split(path);
+    path.starts_with("app/staticfiles/")
+        || folder.ends_with("/__pycache__") && name.ends_with(".pyc")
 }
 
 /// Files of the application that `.dockerignore` keeps out of the build context.

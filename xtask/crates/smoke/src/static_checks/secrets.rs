@@ -101,7 +101,7 @@ fn source(path: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// Whether a variable of this name holds a secret.
-fn secret_name(name: &str) -> bool {
+pub(crate) fn secret_name(name: &str) -> bool {
     let name = name.to_uppercase();
     if PUBLIC.contains(&name.as_str()) || name.ends_with("_FILE") {
         return false;

@@ -3,7 +3,8 @@
 mod good;
 
 use super::*;
-use engine::archive::{DPKG_STATUS, Entry, STATIC_MANIFEST};
+use engine::archive::{DPKG_STATUS, Entry, EntryKind, STATIC_MANIFEST};
+use engine::dockerfile::instructions;
 use engine::label::OCI;
 use good::{VENV, file, folder, good, owned};
 use serde_json::{Value, json};
@@ -42,8 +43,11 @@ fn both(archive: &mut Archive, expected: &mut Expected, name: &str, value: &str)
     expected.labels.insert(format!("{OCI}{name}"), value.to_owned());
 }
 
+/// Puts an entry into the last layer, with the content of the one that is there.
 fn put(archive: &mut Archive, path: &str, entry: Entry) {
-    archive.layers[4].files.insert(path.to_owned(), entry);
+    let files = &mut archive.layers[4].files;
+    let content = entry.content.clone().or_else(|| files.get(path)?.content.clone());
+    files.insert(path.to_owned(), Entry { content, ..entry });
 }
 
 const BROKEN: &[Broken] = &[
@@ -108,15 +112,45 @@ const BROKEN: &[Broken] = &[
     ("health-check", "not in exec form", |p, _| {
         p.config["config"]["Healthcheck"]["Test"] = json!(["CMD-SHELL", "curl -f localhost"]);
     }),
-    ("health-check", "Interval is 5 s, not 30 s", |p, _| {
+    ("health-check", "Interval is 5 s, not 1m30s", |p, _| {
         p.config["config"]["Healthcheck"]["Interval"] = json!(5_000_000_000_u64);
     }),
-    ("health-check", "StartPeriod is 0 s, not 40 s", |p, _| {
+    ("health-check", "StartPeriod is 0 s, not 40s", |p, _| {
         p.config["config"]["Healthcheck"]["StartPeriod"] = Value::Null;
     }),
     ("health-check", "Retries is 1, not 3", |p, _| {
         p.config["config"]["Healthcheck"]["Retries"] = json!(1);
     }),
+    ("health-check", "no HEALTHCHECK", |p, _| {
+        p.config["config"]["Healthcheck"]["Test"] = json!(["NONE"]);
+    }),
+    ("health-check", "not [\"/usr/local/lib/container/healthcheck\"]", |p, _| {
+        p.config["config"]["Healthcheck"]["Test"] = json!(["CMD", "/bin/true"]);
+    }),
+    ("health-check", "Timeout is 10 s, not 30 s", |_, e| {
+        e.dockerfile.0 = instructions(
+            "FROM a AS image\nHEALTHCHECK --interval=90s --start-period=40000ms CMD [\"/usr/local/lib/container/healthcheck\"]\nCMD [\"web\"]\n",
+        );
+    }),
+    ("application-files", "/app/manage.py (layer 5): not as it is", |p, _| {
+        put(p, "app/manage.py", Entry { content: Some("x".to_owned()), ..file(9) });
+    }),
+    ("application-files", "/app/extra.py (layer 5): not in the build context", |p, _| {
+        put(p, "app/extra.py", file(9));
+        put(p, "app/__pycache__/extra.cpython-312.pyc", file(9));
+    }),
+    ("application-files", "/app/extra.pyc (layer 5): not in", |p, _| {
+        put(p, "app/extra.pyc", file(9))
+    }),
+    ("application-files", "/app/link (layer 5): not as it is", |p, e| {
+        e.built_from.as_mut().unwrap().as_mut().unwrap().insert("app/link".into(), "t".into());
+        let target = Some("elsewhere".to_owned());
+        put(p, "app/link", Entry { kind: EntryKind::Link, target, mode: 0o777, ..file(0) });
+    }),
+    ("application-files", "app/gone.txt of the build context is not in the image", |_, e| {
+        e.built_from.as_mut().unwrap().as_mut().unwrap().insert("app/gone.txt".into(), "g".into());
+    }),
+    ("application-files", "[smoke] generated: ", |_, e| e.generated = vec!["a\\".into()]),
     ("platform", "for linux/arm64, not for linux/amd64", |p, _| {
         p.config["architecture"] = json!("arm64");
     }),
@@ -225,7 +259,8 @@ const BROKEN: &[Broken] = &[
     ("bytecode", "/app/manage.py (layer 5): no bytecode", |p, _| {
         p.layers[4].files.remove("app/__pycache__/manage.cpython-312.pyc");
     }),
-    ("bytecode", "no Python file", |p, _| {
+    ("bytecode", "no Python file", |p, e| {
+        e.built_from = None;
         p.layers[4].files.remove("app/manage.py");
         p.layers[2].files.remove(&format!("{VENV}/web/a.py"));
     }),
@@ -233,7 +268,9 @@ const BROKEN: &[Broken] = &[
         put(p, "app/shop/tests/data.txt", file(9));
     }),
     ("no-development-files", "/app/.env.local (layer 5)", |p, _| put(p, "app/.env.local", file(9))),
-    ("no-development-files", "reading .dockerignore", |_, e| e.ignore = "a\\".into()),
+    ("no-development-files", "reading .dockerignore", |_, e| {
+        (e.ignore, e.built_from) = ("a\\".into(), None);
+    }),
 ];
 
 #[test]
@@ -255,7 +292,7 @@ fn each_way_to_break_it_is_seen_by_one_check() {
 fn what_is_not_asked_for_is_said() {
     let (archive, _) = good();
     let nothing = Expected::default();
-    for name in ["identity", "platform", "size", "layers"] {
+    for name in ["identity", "platform", "size", "layers", "application-files"] {
         let verdict = run(name, &archive, &nothing);
         assert!(matches!(verdict, Verdict::NotAsked(_)), "{name}: {verdict:?}");
     }
@@ -280,6 +317,37 @@ fn what_is_right_in_an_odd_form_passes() {
     check("static-files", |p, e| {
         e.hashed_static = false;
         p.layers[4].files.remove(STATIC_MANIFEST);
+    });
+    // Made in the image, a second name of a file, and an image whose commit isn't here.
+    check("application-files", |p, e| {
+        put(p, "app/made/messages.mo", file(9));
+        put(p, "app/staticfiles/b.css", file(9));
+        let target = Some("app/manage.py".to_owned());
+        put(p, "app/twin.py", Entry { kind: EntryKind::HardLink, target, ..file(0) });
+        e.built_from.as_mut().unwrap().as_mut().unwrap().insert("app/twin.py".into(), "m".into());
+    });
+    // Another port, command and times are right if the Dockerfile has them.
+    check("structure", |p, e| {
+        e.dockerfile.0 =
+            instructions("FROM a AS image\nEXPOSE 8080 ${MORE}\nEXPOSE 53/udp\nCMD serve it\n");
+        p.config["config"]["ExposedPorts"] = json!({"8080/tcp": {}, "53/udp": {}});
+        p.config["config"]["Cmd"] = json!(["/bin/sh", "-c", "serve it"]);
+    });
+    check("health-check", |p, e| {
+        e.dockerfile.0 =
+            instructions("FROM a AS image\nHEALTHCHECK --retries=7 CMD [\"/h\", \"x\"]\n");
+        p.config["config"]["Healthcheck"] = json!({"Test": ["CMD", "/h", "x"], "Retries": 7});
+    });
+    check("structure", |p, e| {
+        e.dockerfile.0 = instructions("FROM a AS image\nUSER 4321:1234\n");
+        for path in &e.writable {
+            put(p, &path[1..], Entry { uid: 4321, ..owned() });
+        }
+    });
+    // Inherited from the base, of which the Dockerfile says nothing.
+    check("health-check", |p, e| {
+        e.dockerfile.0 = instructions("FROM a AS image\n");
+        p.config["config"]["Healthcheck"] = json!({"Test": ["CMD", "/h"], "Retries": 9});
     });
     check("platform", |p, e| {
         p.config["architecture"] = json!("arm64");

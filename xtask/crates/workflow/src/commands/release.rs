@@ -291,6 +291,7 @@ impl Releasing<'_> {
         let asked = cli::SmokeTest { core: self.args.core, timeout: 1800, ..Default::default() };
         let (outcomes, verdict) = testing.outcome(&record.image_id, &asked)?;
         let json = smoke::report::json(&record.image_id, &outcomes);
+        record.skipped = smoke::report::skipped(&outcomes);
         record.checks = json["checks"].clone();
         record.tested = verdict.is_ok();
         note(record, "smoke-test", start);

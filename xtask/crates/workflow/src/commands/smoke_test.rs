@@ -1,13 +1,16 @@
 //! `smoke-test`: runs an image with PostgreSQL and Redis beside it, and proves what it is.
 
+use super::at_commit::at_commit;
 use crate::cli;
 use crate::world::World;
 use anyhow::Context as _;
+use engine::dockerfile;
 use engine::label;
 use engine::machine;
 use engine::{Engine, containers, inspect, words};
 use image::base::Source;
-use image::config::Workflow;
+use image::config::smoke::Smoke;
+use image::config::{Config, Workflow};
 use image::labels;
 use image::plan;
 use image::project::LOCK;
@@ -19,11 +22,17 @@ use smoke::checks::{self, Check};
 use smoke::report::{self, Outcome};
 use smoke::run::run_all;
 use smoke::stage::{self, Stage, Subject};
-use smoke::static_checks::Expected;
+use smoke::static_checks::{BuiltFrom, Expected};
 use smoke::verdict::{Found, Lane, Verdict};
 use source::ci;
+use source::content::Content;
+use source::snapshot::Snapshot;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// What every container runs first: it has the defaults of the documented variables.
+const ENTRYPOINT: &str = "docker/entrypoint.sh";
 
 /// The command.
 ///
@@ -235,7 +244,7 @@ impl Testing<'_> {
         let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
         let image = inspect::image(&answer.stdout)?;
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
-        let expected = expected(world, workflow, engine)?;
+        let expected = expected(world, workflow, engine, &image)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
         let lock = std::fs::read_to_string(workflow.root.join(LOCK));
         Ok(Subject {
@@ -248,20 +257,39 @@ impl Testing<'_> {
             module: config.app.module.clone(),
             queues: config.app.queues.clone(),
             required_environment: config.app.required_environment.clone().unwrap_or_else(default),
-            smoke: config.smoke.clone(),
+            defaults: std::fs::read_to_string(workflow.root.join(ENTRYPOINT))
+                .map(|text| stage::defaults(&text))
+                .unwrap_or_default(),
+            smoke: smoke_of(config, args),
         })
     }
 }
 
+/// `[smoke]`, where a check that the command line names is asked for.
+fn smoke_of(config: &Config, args: &cli::SmokeTest) -> Smoke {
+    let mut smoke = config.smoke.clone();
+    smoke.skip.retain(|name, _| !args.only.contains(name));
+    smoke
+}
+
 /// What the image alone must be, as this checkout and its configuration have it.
-fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Result<Expected> {
+fn expected(
+    world: &World,
+    workflow: &Workflow,
+    engine: &Engine,
+    image: &inspect::Image,
+) -> anyhow::Result<Expected> {
     let config = &workflow.config;
-    let (checkout, _) = super::checkout(world, workflow)?;
+    let Snapshot { checkout, contents, .. } = super::snapshot(world, workflow, &config.prod, false)?;
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     all.extend(labels::from_git(&checkout, &identity, created)?);
     let ignore = workflow.root.join(".dockerignore");
+    let dockerfile = workflow.root.join(&config.prod.dockerfile);
+    let dockerfile = std::fs::read_to_string(&dockerfile)
+        .with_context(|| format!("reading {}", dockerfile.display()))?;
+    let built_from = built_from(workflow, &checkout.revision, &image.labels, contents);
     Ok(Expected {
         labels: all,
         size_budget: config.prod.size_budget,
@@ -274,7 +302,38 @@ fn expected(world: &World, workflow: &Workflow, engine: &Engine) -> anyhow::Resu
         allow_secrets: config.allow_secrets.clone(),
         ignore: std::fs::read_to_string(&ignore)
             .with_context(|| format!("reading {}", ignore.display()))?,
+        generated: config.smoke.generated.clone(),
+        dockerfile: (dockerfile::instructions(&dockerfile), config.prod.target.clone()),
+        built_from: Some(built_from),
     })
+}
+
+/// The files that an image with these `labels` was made of: the `contents` of this build context if it
+/// is of this commit, else those of its own commit.
+fn built_from(
+    workflow: &Workflow,
+    revision: &str,
+    labels: &BTreeMap<String, String>,
+    contents: BTreeMap<String, Content>,
+) -> BuiltFrom {
+    let label =
+        |name: &str| labels.get(&format!("{}{name}", label::OCI)).map_or("", String::as_str);
+    let hashes = |contents: BTreeMap<String, Content>| {
+        contents.into_iter().map(|(path, content)| (path, content.sha256)).collect()
+    };
+    let theirs = label("revision");
+    if theirs == revision {
+        return Ok(hashes(contents));
+    }
+    if theirs.is_empty() {
+        return Err("the image has no label that names its commit".to_owned());
+    }
+    if label("version").ends_with("-dirty") {
+        return Err(format!("the image was built from changed files of the commit {theirs}"));
+    }
+    let taken = at_commit(workflow.clone(), theirs)
+        .and_then(|at| super::snapshot(&at, &at.config.prod, false));
+    taken.map(|taken| hashes(taken.contents)).map_err(|error| format!("{error:#}"))
 }
 
 /// The layers of the image that `image` says it was made from.

@@ -62,12 +62,17 @@ fn every_kind_of_entry_is_seen_in_every_format() {
         let link = |kind, target: &str| Entry { target: Some(target.into()), ..note(kind, 0) };
         let capabilities = Some(b"\x01\0\0\x02".to_vec());
         let attributes = [("security.capability".to_owned(), b"\x01\0\0\x02".to_vec())].into();
+        // Of the application alone.
+        let content = |text: &[u8]| Some(sha256(text));
+        let (code, target) = (content(b"code"), content(b"/usr/lib/c.py"));
+        let c = Entry { content: target, ..link(EntryKind::Link, "/usr/lib/c.py") };
+        let a = Entry { content: code, capabilities, attributes, ..note(EntryKind::File, 4) };
         let expected = [
             ("app", note(EntryKind::Folder, 0)),
-            ("app/.wh.old", note(EntryKind::File, 0)),
-            ("app/a.py", Entry { capabilities, attributes, ..note(EntryKind::File, 4) }),
+            ("app/.wh.old", Entry { content: content(b""), ..note(EntryKind::File, 0) }),
+            ("app/a.py", a),
             ("app/b.py", link(EntryKind::HardLink, "app/a.py")),
-            ("app/c.py", link(EntryKind::Link, "/usr/lib/c.py")),
+            ("app/c.py", c),
             (&long, note(EntryKind::File, 1)),
             ("pipe", note(EntryKind::Other, 0)),
         ];

@@ -2,10 +2,29 @@
 
 use crate::static_checks::{Expected, writable_folders};
 use engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer, STATIC_MANIFEST};
+use engine::dockerfile::instructions;
 use serde_json::{Value, json};
 
 /// The Python packages.
 pub const VENV: &str = "opt/venv/lib/python3.12/site-packages";
+
+/// What the good image is made of. Numbers of its own, to show that none is known beforehand; the last
+/// stage isn't the image.
+const DOCKERFILE: &str = "FROM ${BASE_IMAGE} AS base
+HEALTHCHECK --interval=1s CMD true
+EXPOSE 8000
+FROM base AS image
+HEALTHCHECK --interval=1m30s --timeout=10s --start-period=40s \\
+    CMD [\"/usr/local/lib/container/healthcheck\"]
+CMD [\"web\"]
+FROM image AS other
+HEALTHCHECK NONE
+EXPOSE 9000
+";
+
+/// All but the files that the check of the application's files is tried with.
+const GENERATED: [&str; 6] =
+    ["app/*", "!app/manage.py", "!app/extra*", "!app/link", "!app/gone.txt", "!app/twin.py"];
 
 /// A file that only root can write.
 pub fn file(size: u64) -> Entry {
@@ -69,7 +88,7 @@ pub fn good() -> (Archive, Expected) {
     let container = [("usr/local/lib/container", folder()), (entrypoint, program)];
     let app = [
         ("app", folder()),
-        ("app/manage.py", file(9)),
+        ("app/manage.py", Entry { content: Some("m".to_owned()), ..file(9) }),
         ("app/__pycache__/manage.cpython-312.pyc", file(9)),
         ("app/staticfiles", folder()),
         ("app/staticfiles/a.1f.css", file(9)),
@@ -117,7 +136,7 @@ pub fn good() -> (Archive, Expected) {
             "Labels": labels,
             "Healthcheck": {
                 "Test": ["CMD", "/usr/local/lib/container/healthcheck"],
-                "Interval": seconds(30),
+                "Interval": seconds(90),
                 "Timeout": seconds(10),
                 "StartPeriod": seconds(40),
                 "Retries": 3,
@@ -125,6 +144,8 @@ pub fn good() -> (Archive, Expected) {
         },
         "history": [{"created_by": "RUN |1 APP_MODULE=shop /bin/sh -c uv sync --frozen"}],
     });
+    let built_from = [("app/manage.py", "m"), ("app/uv.lock", "u"), ("docker/Dockerfile", "d")];
+    let built_from = built_from.map(|(path, sha256)| (path.to_owned(), sha256.to_owned())).into();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let labels = labels.as_object().into_iter().flatten();
     let expected = Expected {
@@ -135,6 +156,9 @@ pub fn good() -> (Archive, Expected) {
         platform: Some("linux/amd64".into()),
         writable: writable_folders("shop"),
         allow_secrets: vec!["app/public.key".into()],
+        dockerfile: (instructions(DOCKERFILE), Some("image".to_owned())),
+        built_from: Some(Ok(built_from)),
+        generated: GENERATED.map(str::to_owned).to_vec(),
         ignore: "*\n!app\n**/__pycache__/\n**/staticfiles/\n**/tests/\n**/.env*\n".into(),
     };
     (Archive { config, layers, found: Vec::new() }, expected)
