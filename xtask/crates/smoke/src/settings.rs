@@ -2,10 +2,10 @@
 //! others know.
 
 use super::stage::Stage;
-use super::static_checks::secret_name;
 use super::verdict::{Found, Verdict};
 use serde::Deserialize;
 use source::content::sha256;
+use source::secrets::secret_name;
 
 /// What a running container says of its Django settings. Of keys only hashes leave it.
 #[derive(Clone, Debug, Deserialize)]

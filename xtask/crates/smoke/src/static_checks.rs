@@ -18,7 +18,6 @@ mod tests;
 mod tools;
 
 pub use lock::{LISTING, listing, lock};
-pub(crate) use secrets::secret_name;
 
 /// What the project asks of its image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,8 @@ mod content;
 mod names;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,7 @@ use crate::content::Content;
 use crate::ignore::{Pattern, parse_line};
 use names::Named;
 use process::failure::{Exit, Failure, failure_help};
+pub use values::{gate_values, has_login, secret_name};
 
 /// So much of a file is read.
 const HEAD: u64 = 64 << 10;
@@ -75,6 +78,7 @@ pub fn holds(pattern: &Pattern, path: &str) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     named: Option<Named>,
+    /// The length of the file.
     bytes: u64,
 }
 
@@ -108,7 +112,10 @@ impl Question {
         // Certificates are public, and their files often have the same names as keys.
         match self.named {
             Some(named) if needed == 0 || !content::only_certificates(start) => Some(named.reason),
-            _ => content::judge(&start[..needed.min(HEAD as usize)]),
+            _ => {
+                let head = &start[..needed.min(HEAD as usize)];
+                content::judge(head, head.len() as u64 == self.bytes)
+            }
         }
     }
 }

@@ -5,25 +5,8 @@ use super::config::strings;
 use super::{Expected, ours, place, verdict};
 use crate::verdict::Verdict;
 use engine::archive::{Archive, RECORD, split};
-use source::secrets::{allowed, holds};
+use source::secrets::{allowed, has_login, holds, secret_name};
 use std::collections::HashSet;
-
-/// Parts of names that secrets have.
-const WORDS: [&str; 9] = [
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "APIKEY",
-];
-
-/// Names that look like a secret's and are public: the fingerprint of whoever signs Python, in the
-/// official images.
-const PUBLIC: [&str; 1] = ["GPG_KEY"];
 
 /// Nothing secret in any layer, the environment, the history or a label.
 pub fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
@@ -100,16 +83,6 @@ fn source(path: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// Whether a variable of this name holds a secret.
-pub(crate) fn secret_name(name: &str) -> bool {
-    let name = name.to_uppercase();
-    if PUBLIC.contains(&name.as_str()) || name.ends_with("_FILE") {
-        return false;
-    }
-    let word = |part: &str| WORDS.contains(&part);
-    name.split('_').any(word) || name.ends_with("_KEY") || name.contains("PASSWORD")
-}
-
 /// The names that a command gives a value of its own: neither nothing nor that of a variable.
 fn assigned(text: &str) -> Vec<&str> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -123,16 +96,6 @@ fn assigned(text: &str) -> Vec<&str> {
         (own && !name.is_empty()).then_some(name)
     });
     names.collect()
-}
-
-/// Whether a URL with a user and a password is in `text`, and not the name of a variable for it.
-fn has_login(text: &str) -> bool {
-    text.match_indices("://").any(|(at, mark)| {
-        let rest = &text[at + mark.len()..];
-        let authority = rest.split(['/', ' ', '"', '\'', '?', '#', '\n']).next().unwrap_or(rest);
-        let login = authority.rsplit_once('@').and_then(|(login, _)| login.split_once(':'));
-        login.is_some_and(|(_, password)| !password.is_empty() && !password.starts_with('$'))
-    })
 }
 
 #[cfg(test)]
@@ -157,17 +120,6 @@ mod tests {
         check("REQUIRED_ENVIRONMENT=SECRET_KEY FIELD_ENCRYPTION_KEY", &[]);
         check("ENV GPG_KEY=7169605F62C7 SECRET_KEY_FILE=/run/secrets/key KEY=1", &[]);
         check("RUN --mount=type=secret,id=token [ \"$TOKEN\" == x ]", &[]);
-    }
-
-    #[test]
-    fn urls_with_passwords_are_seen() {
-        let check = |text: &str, expected: bool| assert_eq!(has_login(text), expected, "{text}");
-        check("pip install -i https://me:secret@a.example/simple x", true);
-        check("redis://:secret@redis:6379/0", true);
-        check("https://me@a.example/simple", false);
-        check("https://me:$PASSWORD@a.example/", false);
-        check("https://a.example:8000/x?mail=a@b", false);
-        check("http://a.example and mail me:x@b", false);
     }
 
     #[test]

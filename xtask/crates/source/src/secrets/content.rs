@@ -1,64 +1,28 @@
 //! Beginnings of files that only secrets have, for the gate: keys, tokens and databases, told from
 //! code that merely mentions them.
 
-/// So many bytes are enough to tell a database.
-pub const MAGIC: u64 = SQLITE.len() as u64;
+use super::tokens;
 
-const SQLITE: &[u8] = b"SQLite format 3\0";
+/// So many bytes are enough to tell a database or a dump of one.
+pub const MAGIC: u64 = 512;
 
-/// A token that begins with `prefix`, which no letter, digit or `_` stands before.
-struct Token {
-    prefix: &'static str,
-    /// The characters after the prefix.
-    of: fn(u8) -> bool,
-    /// So many of them make a token.
-    least: usize,
-    /// True when more of them make it something else.
-    exact: bool,
-    reason: &'static str,
-}
-
-const fn token(prefix: &'static str, least: usize, reason: &'static str) -> Token {
-    Token { prefix, of: word, least, exact: false, reason }
-}
-
-const GITHUB: &str = "a token of GitHub";
-const SLACK: &str = "a token of Slack";
-
-const TOKENS: &[Token] = &[
-    Token { prefix: "AKIA", of: capital, least: 16, exact: true, reason: "a key of AWS" },
-    Token {
-        prefix: "AGE-SECRET-KEY-1",
-        of: capital,
-        least: 40,
-        exact: false,
-        reason: "a key of age",
-    },
-    token("ghp_", 30, GITHUB),
-    token("gho_", 30, GITHUB),
-    token("ghu_", 30, GITHUB),
-    token("ghs_", 30, GITHUB),
-    token("ghr_", 30, GITHUB),
-    token("github_pat_", 22, GITHUB),
-    token("glpat-", 20, "a token of GitLab"),
-    token("npm_", 36, "a token of npm"),
-    token("pypi-AgEI", 40, "a token of PyPI"),
-    token("sk_live_", 20, "a key of Stripe"),
-    token("rk_live_", 20, "a key of Stripe"),
-    token("xoxb-", 10, SLACK),
-    token("xoxa-", 10, SLACK),
-    token("xoxp-", 10, SLACK),
-    token("xoxr-", 10, SLACK),
-    token("xoxs-", 10, SLACK),
+/// What databases and their dumps begin with, by the source or manual of the program that writes it;
+/// the texts may have a line or two of remarks before them.
+const DATABASES: &[(&[u8], &str)] = &[
+    (b"SQLite format 3\0", "a database of SQLite"),
+    (b"PGDMP", "a dump of PostgreSQL"),
+    (b"REDIS00", "a dump of Redis"),
 ];
-
-fn capital(byte: u8) -> bool {
-    byte.is_ascii_uppercase() || byte.is_ascii_digit()
-}
-
-fn word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
-}
+const DUMPS: &[(&str, &str)] = &[
+    ("-- PostgreSQL database dump", "a dump of PostgreSQL"),
+    ("-- PostgreSQL database cluster dump", "a dump of PostgreSQL"),
+    ("-- MySQL dump ", "a dump of MySQL"),
+    ("-- MariaDB dump ", "a dump of MariaDB"),
+    ("-- mysqldump ", "a dump of MySQL"),
+    ("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;", "a dump of SQLite"),
+];
+/// Words that a dump with rows has, and one of the tables alone has not.
+const ROWS: [&str; 4] = ["\nCOPY ", "INSERT INTO ", "CREATE ROLE ", "REPLACE INTO "];
 
 fn base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
@@ -68,51 +32,93 @@ const PUTTY: &str = "PuTTY-User-Key-File-";
 const SERVICE_ACCOUNT: &str = "\"service_account\"";
 const AUTH_TOKEN: &str = ":_authToken";
 const PRIVATE_KEY: &str = "PRIVATE KEY";
+const AUTHS: &str = "\"auths\"";
+const CLUSTERS: &str = "clusters";
 
-/// Why `head`, the beginning of a file, looks like a secret; `None` when it does not.
-pub fn judge(head: &[u8]) -> Option<&'static str> {
-    if head.starts_with(SQLITE) {
-        return Some("a database of SQLite");
+/// Why `head`, the beginning of a file, looks like a secret; `None` when it does not. `whole`: there is
+/// no more of it.
+pub fn judge(head: &[u8], whole: bool) -> Option<&'static str> {
+    if let Some(reason) = database(head, whole) {
+        return Some(reason);
     }
     // Nearly every file has none of these words: an image has tens of thousands of files.
-    let words = [PUTTY, SERVICE_ACCOUNT, AUTH_TOKEN, PRIVATE_KEY];
-    let mut words = words.into_iter().chain(TOKENS.iter().map(|token| token.prefix));
-    if !words.any(|word| memchr::memmem::find(head, word.as_bytes()).is_some()) {
-        return None;
+    let words = [PUTTY, SERVICE_ACCOUNT, AUTH_TOKEN, PRIVATE_KEY, AUTHS, CLUSTERS];
+    if words.into_iter().any(|word| memchr::memmem::find(head, word.as_bytes()).is_some()) {
+        let text = String::from_utf8_lossy(head);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let rules: [(bool, &str); 6] = [
+            (text.starts_with(PUTTY), "a private key of PuTTY"),
+            (private_key(text), "a private key"),
+            (service_account(text), "a key of a service account"),
+            (package_login(text), "a token of a package registry"),
+            (registry_login(text), "logins of registries"),
+            (cluster_login(text), "credentials of a cluster"),
+        ];
+        if let Some((_, reason)) = rules.into_iter().find(|(found, _)| *found) {
+            return Some(reason);
+        }
     }
-    let text = String::from_utf8_lossy(head);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    if text.starts_with(PUTTY) {
-        return Some("a private key of PuTTY");
-    }
-    if private_key(text) {
-        return Some("a private key");
-    }
-    if service_account(text) {
-        return Some("a key of a service account");
-    }
-    if registry_login(text) {
-        return Some("a token of a package registry");
-    }
-    TOKENS.iter().find(|token| token.is_in(text)).map(|token| token.reason)
+    tokens::find(head)
 }
 
-impl Token {
-    fn is_in(&self, text: &str) -> bool {
-        text.match_indices(self.prefix).any(|(at, _)| {
-            let before = text[..at].bytes().next_back();
-            let rest = &text.as_bytes()[at + self.prefix.len()..];
-            let length = rest.iter().take_while(|&&byte| (self.of)(byte)).count();
-            let next = rest.get(length).copied();
-            let joined = |byte: Option<u8>| {
-                byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            };
-            // `ghp_your_token_goes_here` in a text has no digit.
-            let digit = self.exact || rest[..length].iter().any(u8::is_ascii_digit);
-            let long = if self.exact { length == self.least } else { length >= self.least };
-            long && digit && !joined(before) && !(self.exact && joined(next))
-        })
+/// A database or a dump of one, whatever its name.
+fn database(head: &[u8], whole: bool) -> Option<&'static str> {
+    if let Some((_, reason)) = DATABASES.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Some(reason);
     }
+    let start = &head[..head.len().min(MAGIC as usize)];
+    let has = |text: &[u8], word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
+    // A dump begins with a remark or a pragma, code that mentions one seldom does.
+    if !matches!(
+        start.trim_ascii_start(),
+        [b'-', b'-', ..] | [b'/', b'*', b'!' | b'M', ..] | [b'P', b'R', ..]
+    ) {
+        return None;
+    }
+    let (_, reason) = DUMPS.iter().find(|(mark, _)| has(start, mark))?;
+    (!whole || ROWS.iter().any(|word| has(head, word))).then_some(*reason)
+}
+
+/// True for JSON with logins as `docker login` and `podman login` write it.
+fn registry_login(text: &str) -> bool {
+    text.contains(AUTHS)
+        && ["auth", "identitytoken", "registrytoken", "password"].iter().any(|name| {
+            values(text, &format!("\"{name}\""))
+                .any(|(quoted, value)| quoted && value.len() >= 8 && !placeholder(value))
+        })
+}
+
+/// True for a kubeconfig with a key, a token or a password.
+fn cluster_login(text: &str) -> bool {
+    let either = |name: &str| {
+        let quoted = format!("\"{name}\"");
+        values(text, name).chain(values(text, &quoted)).collect::<Vec<_>>()
+    };
+    either("kind").iter().any(|(_, kind)| *kind == "Config")
+        && ["client-key-data", "token", "password", "id-token", "refresh-token"]
+            .iter()
+            .flat_map(|name| either(name))
+            .any(|(_, value)| value.len() >= 8 && !placeholder(value))
+}
+
+/// The word after each `name` and a colon, without its quotes, and whether it has them.
+fn values<'t>(text: &'t str, name: &str) -> impl Iterator<Item = (bool, &'t str)> + use<'t> {
+    let name = name.to_owned();
+    let places: Vec<usize> = text.match_indices(&name).map(|(at, _)| at).collect();
+    places.into_iter().filter_map(move |at| {
+        let alone = !text[..at].ends_with(|c: char| c.is_alphanumeric() || "-_\"".contains(c));
+        let value = text[at + name.len()..].trim_start().strip_prefix(':')?;
+        let value = value.trim_start_matches([' ', '\t']);
+        let quote = value.chars().next().filter(|first| "\"'".contains(*first));
+        let ends = |c: char| quote.map_or(c.is_whitespace() || c == ',', |quote| c == quote);
+        let word = value.trim_start_matches(['"', '\'']).split(ends).next()?;
+        alone.then_some((quote.is_some(), word))
+    })
+}
+
+/// A variable, or a word that stands for the real one.
+fn placeholder(value: &str) -> bool {
+    value.starts_with(['$', '<', '{', '.']) || value.to_ascii_lowercase().contains("example")
 }
 
 /// True when a header of a private key stands in `text` and is followed by a key.
@@ -170,7 +176,7 @@ fn service_account(text: &str) -> bool {
 }
 
 /// True when a line of npm's settings holds a token, and not the name of a variable.
-fn registry_login(text: &str) -> bool {
+fn package_login(text: &str) -> bool {
     text.lines().any(|line| {
         let value =
             line.trim_start().strip_prefix("//").and_then(|rest| rest.split_once(AUTH_TOKEN));

@@ -123,6 +123,70 @@ fn ordinary_files_pass_and_stay_in() {
     }
 }
 
+#[test]
+fn logins_and_dumps_are_told_by_their_content() {
+    let auths = |entry: &str| format!("{{\n \"auths\": {{\"r.example\": {{{entry}}}}}\n}}\n");
+    let cluster = |user: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\nclusters: []\nusers:\n- name: me\n  user:\n    {user}\n"
+        )
+    };
+    let postgres = "--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\n";
+    let mysql = "-- MySQL dump 10.13  Distrib 8.0\n";
+    let caught: Vec<(String, &str)> = vec![
+        (auths("\"auth\": \"bWU6d29yZA==\""), "logins of registries"),
+        (auths("\"auth\":\"bWU6d29yZA==\"").replace(['\n', ' '], ""), "logins of registries"),
+        (auths("\"identitytoken\": \"abcdefgh-ijk\""), "logins of registries"),
+        (cluster("client-key-data: LS0tLS1C"), "credentials of a cluster"),
+        (cluster("token: abcdefghijk"), "credentials of a cluster"),
+        (cluster("password: 'abcdefgh'"), "credentials of a cluster"),
+        (
+            "{\"kind\": \"Config\", \"clusters\": [],\n\"token\": \"abcdefghijk\"}".into(),
+            "credentials of a cluster",
+        ),
+        (format!("{postgres}COPY public.a (id) FROM stdin;\n1\n\\.\n"), "a dump of PostgreSQL"),
+        (format!("{postgres}{}", "x\n".repeat(600 << 10)), "a dump of PostgreSQL"),
+        (format!("{mysql}INSERT INTO `a` VALUES (1);\n"), "a dump of MySQL"),
+        (
+            "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump 10\nINSERT INTO a VALUES (1);".to_owned(),
+            "a dump of MariaDB",
+        ),
+        (
+            "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\nINSERT INTO a VALUES(1);\n".into(),
+            "a dump of SQLite",
+        ),
+        ("PGDMP\u{1}\u{e}".into(), "a dump of PostgreSQL"),
+        ("REDIS0011\u{fa}".into(), "a dump of Redis"),
+        (
+            format!("data:\n  .dockerconfigjson: eyJhdXRocyI6{}\n", "a1B2".repeat(12)),
+            "logins of registries in Base64",
+        ),
+        (
+            format!("tls.key: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0t{}\n", "a1B2".repeat(20)),
+            "a private key in Base64",
+        ),
+    ];
+    for (content, reason) in caught {
+        assert_eq!(said("notes", &content).as_deref(), Some(reason), "{}", &content[..40]);
+    }
+    let harmless = [
+        auths(""),
+        auths("\"auth\": \"\""),
+        auths("\"auth\": \"${LOGIN_OF_CI}\""),
+        cluster("exec: {command: aws}"),
+        cluster("token: ${CLUSTER_TOKEN}"),
+        "kind: ConfigMap\nclusters: 3\ntoken: abcdefghijk\n".to_owned(),
+        "config = {\"auths\": {registry: {\"auth\": encoded}}}\n".to_owned(),
+        // The tables alone, as some projects keep them in git.
+        format!("{postgres}CREATE TABLE a (id int);\n"),
+        "import re\nDUMP = re.compile('-- MySQL dump ')\nINSERT INTO \n".to_owned(),
+        "-- Adds a column\nINSERT INTO a VALUES (1);\n".to_owned(),
+    ];
+    for content in harmless {
+        assert_eq!(said("notes", &content), None, "{content}");
+    }
+}
+
 /// A body as PEM has it; no real key.
 fn body() -> String {
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n".repeat(3)
@@ -244,7 +308,8 @@ fn only_the_beginning_of_a_file_is_judged() {
     let key = pem("PRIVATE KEY");
     assert!(said("a.txt", format!("{}\n{key}", "x".repeat(60 << 10))).is_some());
     assert_eq!(said("a.txt", format!("{}\n{key}", "x".repeat(65 << 10))), None);
-    assert_eq!(said("a.txt", format!("{key}{}", "x".repeat(1 << 20))), None);
+    // Of a large file less: enough to tell a database.
+    assert_eq!(said("a.txt", format!("{}\n{key}{}", "x".repeat(600), "x".repeat(1 << 20))), None);
 }
 
 #[test]

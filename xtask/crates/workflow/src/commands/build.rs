@@ -33,6 +33,7 @@ use source::content;
 use source::context::ContextFile;
 use source::git::Checkout;
 use source::secrets;
+use source::secrets::gate_values;
 use source::snapshot::Snapshot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,6 +163,10 @@ pub fn prepare(
     let source = (checkout, &identity);
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
+    let arguments = args.build_arg.iter().map(|(name, value)| ("--build-arg", name, value));
+    let labels = args.label.iter().map(|(name, value)| ("--label", name, value));
+    let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
+    gate_values(given, &workflow.config.allow_secrets)?;
     let plan = plan::build(&wishes(args), &facts)?;
     if engine.kind == Kind::Podman {
         // It is told to pull nothing; Docker's builder fetches what it lacks.
