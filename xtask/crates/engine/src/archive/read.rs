@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 use source::content::{Sha256, sha256};
 use source::secrets::Question;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
 
@@ -88,11 +89,19 @@ fn look<'t>(
 ) -> anyhow::Result<Seen<'t>> {
     let mut seen = Seen::default();
     let (mut start, mut buffer) = (Vec::new(), Vec::new());
-    let mut archive = tar::Archive::new(layer);
-    for entry in archive.entries().context(DOING)? {
+    let left = Cell::new(0);
+    let mut guarded = Guarded { stream: layer, left: &left };
+    let mut archive = tar::Archive::new(&mut guarded as &mut dyn Read);
+    let mut entries = archive.entries().context(DOING)?;
+    loop {
+        left.set(HEADERS);
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry.context(DOING)?;
+        left.set(u64::MAX);
         let raw_path = entry.path_bytes().into_owned();
-        let path = plain(&raw_path);
+        let path = plain(&raw_path)?;
+        let sparse = entry.header().entry_type().is_gnu_sparse();
+        anyhow::ensure!(!sparse || entry.size() <= SPARSE, "{DOING}: {path} is a file of holes");
         // What must not be there must not be shown either.
         let named = texts.in_bytes(&raw_path);
         let place = if named.is_empty() { path.as_str() } else { "a path" };
@@ -122,10 +131,37 @@ fn look<'t>(
         }
         // The top folder itself is in some archives and not in others, and tells nothing.
         if !path.is_empty() {
+            // Of two entries with one path a container sees the last; the archive holds both.
+            let before = seen.files.get(&path).and_then(|before| before.secret);
+            note.secret = note.secret.or(before);
             seen.files.insert(path, note);
         }
     }
     Ok(seen)
+}
+
+/// The most bytes from the end of one file to the next one's: extended headers, which are held in memory.
+const HEADERS: u64 = 1 << 20;
+/// The most bytes of a file with holes, which need not be in the archive.
+const SPARSE: u64 = 16 << 30;
+
+/// Ends a stream after so many bytes.
+struct Guarded<'g> {
+    stream: &'g mut dyn Read,
+    left: &'g Cell<u64>,
+}
+
+impl Read for Guarded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        if left == 0 && !buffer.is_empty() {
+            return Err(std::io::Error::other("headers of more than 1 MiB"));
+        }
+        let most = buffer.len().min(left);
+        let count = self.stream.read(&mut buffer[..most])?;
+        self.left.set(self.left.get() - count as u64);
+        Ok(count)
+    }
 }
 
 /// Hashes what is read, where that is asked for.
@@ -170,7 +206,7 @@ fn described<'t>(
     if let Some(target) = entry.link_name_bytes() {
         names.extend(texts.in_bytes(&target));
         note.target = Some(match kind {
-            EntryKind::HardLink => plain(&target),
+            EntryKind::HardLink => plain(&target)?,
             _ => String::from_utf8_lossy(&target).into_owned(),
         });
     }
@@ -187,15 +223,14 @@ fn described<'t>(
     Ok(note)
 }
 
-/// A path without `./` or `/` in front and without `/` at the end.
-fn plain(path: &[u8]) -> String {
+/// A path as an engine unpacks it: from the top folder, without `.` and empty parts.
+fn plain(path: &[u8]) -> anyhow::Result<String> {
     let path = String::from_utf8_lossy(path);
-    let mut path: &str = &path;
-    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
-        path = rest;
-    }
-    let path = path.trim_end_matches('/');
-    if path == "." { String::new() } else { path.to_owned() }
+    let parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    // Engines differ in what they make of it, and no builder writes it.
+    anyhow::ensure!(!parts.contains(&".."), "{DOING}: the path `{}` has `..`", path.escape_debug());
+    Ok(parts.join("/"))
 }
 
 /// Looks for the texts in every string of the config: history, environment, labels and the rest.

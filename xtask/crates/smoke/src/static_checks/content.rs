@@ -128,6 +128,15 @@ pub fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
             None => evidence.push(format!("{is}: not in the build context")),
         }
     }
+    // An engine that unpacks such an entry may write where the link points to.
+    let linked = merged.files.iter().filter(|(path, placed)| {
+        let link =
+            |at| merged.get(&path[..at]).is_some_and(|above| above.entry.kind == EntryKind::Link);
+        archive.layers[placed.layer].ours && path.match_indices('/').any(|(at, _)| link(at))
+    });
+    evidence.extend(
+        linked.map(|(path, placed)| format!("{}: it is below a link", place(path, placed.layer))),
+    );
     let missing = wanted.keys().filter(|path| generated.verdict(path).included);
     evidence.extend(missing.map(|path| format!("{path} of the build context is not in the image")));
     verdict(evidence, format!("{count} files, as they are in the build context"))

@@ -147,6 +147,11 @@ const BROKEN: &[Broken] = &[
         let target = Some("elsewhere".to_owned());
         put(p, "app/link", Entry { kind: EntryKind::Link, target, mode: 0o777, ..file(0) });
     }),
+    ("application-files", "/alias/manage.py (layer 5): it is below a link", |p, _| {
+        let target = Some("app".to_owned());
+        put(p, "alias", Entry { kind: EntryKind::Link, target, mode: 0o777, ..file(0) });
+        put(p, "alias/manage.py", file(9));
+    }),
     ("application-files", "app/gone.txt of the build context is not in the image", |_, e| {
         e.built_from.as_mut().unwrap().as_mut().unwrap().insert("app/gone.txt".into(), "g".into());
     }),

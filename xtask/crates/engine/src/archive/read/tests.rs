@@ -196,3 +196,65 @@ fn a_config_that_does_not_fit_to_the_layers_is_refused() {
         assert!(read(&bytes[..], &[], &[]).is_err());
     }
 }
+
+/// What a layer is refused with.
+fn refused(layer: Vec<u8>) -> String {
+    let (_, bytes) = images(&[layer], &config(1).to_string()).remove(0);
+    format!("{:#}", read(&bytes[..], &[], &[]).unwrap_err())
+}
+
+/// An archive of one entry whose path and size are written as they are.
+fn crafted(path: &str, kind: tar::EntryType, size: u64, data: &[u8]) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(data);
+    bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
+    bytes
+}
+
+#[test]
+fn crafted_paths_and_headers_are_refused() {
+    for path in ["../etc/passwd", "opt/../app/manage.py", "/..", "a/.."] {
+        assert!(refused(crafted(path, FILE, 0, b"")).ends_with("has `..`"), "{path}");
+    }
+    let link = tar::EntryType::Link;
+    assert!(refused(layer(&[(link, "a", "../../etc/shadow", b"")], &[])).ends_with("has `..`"));
+    let long = vec![b'x'; 3 << 20];
+    for kind in [tar::EntryType::XHeader, tar::EntryType::GNULongName, tar::EntryType::Directory] {
+        let said = refused(crafted("a", kind, long.len() as u64, &long));
+        assert!(said.contains("headers of more than 1 MiB"), "{kind:?}: {said}");
+    }
+    // A size without its bytes.
+    assert!(refused(crafted("a", FILE, 1 << 40, b"x")).starts_with("reading a layer"));
+}
+
+#[test]
+fn odd_paths_are_those_that_an_engine_unpacks() {
+    let key = b"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n";
+    let items: [Item<'_>; 4] = [
+        (FILE, "app/x.py", "", key),
+        (FILE, "app/x.py", "", b"clean"),
+        (tar::EntryType::Symlink, "app/link", "../../etc/shadow", b""),
+        (tar::EntryType::Char, "app/device", "", b""),
+    ];
+    let mut bytes = layer(&items, &[]);
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend(crafted(".//app/.//y.py", FILE, 1, b"y"));
+    let (_, saved) = images(&[bytes], &config(1).to_string()).remove(0);
+    let files = &read(&saved[..], &[], &[]).unwrap().layers[0].files;
+    let paths: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(paths, ["app/device", "app/link", "app/x.py", "app/y.py"]);
+    assert_eq!(files["app/device"].kind, EntryKind::Other);
+    assert_eq!(files["app/link"].target.as_deref(), Some("../../etc/shadow"));
+    // The bytes of the first are still in the layer.
+    assert_eq!(files["app/x.py"].content, Some(sha256(b"clean")));
+    assert!(files["app/x.py"].secret.is_some());
+}
