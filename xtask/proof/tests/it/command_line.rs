@@ -133,9 +133,17 @@ fn a_machine_without_an_engine_is_exit_4_and_a_dry_run_says_what_it_assumed() {
 #[test]
 fn a_secret_in_the_build_context_is_exit_8_before_anything_runs() {
     let checkout = Checkout::new();
-    checkout.write("app/config.py", "KEY = 'AKIAIOSFODNN7EXAMPLE'\n");
+    // In parts, so that no scanner takes this file for a leak.
+    checkout.write("app/config.py", &format!("KEY = '{}ABCDEFGH12345678'\n", "AKIA"));
     check(&checkout, &["build"], 8, &["1 file looks like a secret", "app/config.py"]);
     check(&checkout, &["context"], 8, &["app/config.py"]);
+    // Examples of documentation are none; build arguments and labels are looked at as well.
+    checkout.write("app/config.py", "KEY = 'AKIAIOSFODNN7EXAMPLE'\n");
+    check(&checkout, &["context"], 0, &[]);
+    let argument = ["build", "--build-arg", "NPM_TOKEN=abcdef"];
+    check(&checkout, &argument, 8, &["--build-arg NPM_TOKEN: the name of a secret", "--secret"]);
+    let label = ["build", "--label", "from=https://me:word@git.example/"];
+    check(&checkout, &label, 8, &["--label from: a URL with a password"]);
 }
 
 #[test]

@@ -113,6 +113,10 @@ pub fn prepare(
     world.output.mask(&secret_values(world, &workflow.top, args));
     let dry_run = world.common.dry_run;
     let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
+    let arguments = args.build_arg.iter().map(|(name, value)| ("--build-arg", name, value));
+    let labels = args.label.iter().map(|(name, value)| ("--label", name, value));
+    let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
+    gate_values(given, &workflow.config.allow_secrets)?;
     // Nothing is asked or installed for a checkout that can't be built.
     let snapshot = gather(world, workflow, variant, !dry_run)?;
     let machine = machine::read(&world.environment);
@@ -163,10 +167,6 @@ pub fn prepare(
     let source = (checkout, &identity);
     let facts = facts(world, workflow, &machine, &engine, source, base)?;
     let facts = Facts { dockerfile, layer_cache, ..facts };
-    let arguments = args.build_arg.iter().map(|(name, value)| ("--build-arg", name, value));
-    let labels = args.label.iter().map(|(name, value)| ("--label", name, value));
-    let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
-    gate_values(given, &workflow.config.allow_secrets)?;
     let plan = plan::build(&wishes(args), &facts)?;
     if engine.kind == Kind::Podman {
         // It is told to pull nothing; Docker's builder fetches what it lacks.
