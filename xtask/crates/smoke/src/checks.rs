@@ -6,7 +6,7 @@ use super::verdict::{Found, Lane, Verdict};
 use super::{endings, entry, roles, settings, static_checks};
 use crate::static_checks::Expected;
 use engine::archive::Archive;
-use image::config::smoke::Role;
+use image::config::smoke::{Role, Smoke};
 use std::sync::LazyLock;
 
 /// One check.
@@ -45,8 +45,8 @@ pub const SKIPPED: &str = "[smoke.skip]: ";
 /// # Errors
 /// When the test itself fails, and not the image.
 pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
-    if let Some(reason) = stage.subject.smoke.skip.get(check.name) {
-        return Ok(Verdict::NotAsked(format!("{SKIPPED}{reason}")));
+    if let Some(verdict) = skipped(check, &stage.subject.smoke) {
+        return Ok(verdict);
     }
     if let Some(why) = needs::unmet(stage, check.needs)? {
         return Ok(Verdict::NotAsked(why));
@@ -55,6 +55,12 @@ pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
         Run::Image(look) => Ok(look(stage.archive()?, &stage.subject.expected)),
         Run::Stage(look) => look(stage),
     }
+}
+
+/// What `[smoke.skip]` makes of a check that it names.
+fn skipped(check: &Check, smoke: &Smoke) -> Option<Verdict> {
+    let reason = smoke.skip.get(check.name)?;
+    Some(Verdict::NotAsked(format!("{SKIPPED}{reason}")))
 }
 
 /// All checks, in the order of the report.
@@ -378,6 +384,13 @@ const AT_WORK: &[Check] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_is_skipped_by_its_name_alone() {
+        let smoke = Smoke { skip: [("user".into(), "why".into())].into(), ..Smoke::default() };
+        let found: Vec<_> = all().iter().filter_map(|check| skipped(check, &smoke)).collect();
+        assert_eq!(found, [Verdict::NotAsked("[smoke.skip]: why".into())]);
+    }
 
     #[test]
     fn names_are_unique_and_each_has_a_requirement() {

@@ -124,7 +124,7 @@ pub fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
             // What `.dockerignore` excludes, `no-development-files` names.
             None if is_made(path)
                 || !generated.verdict(path).included
-                || !ignore.verdict(path).included => {}
+                || !ignore.verdict(path).included && !path.contains("/__pycache__/") => {}
             None => evidence.push(format!("{is}: not in the build context")),
         }
     }

@@ -147,6 +147,9 @@ const BROKEN: &[Broken] = &[
         let target = Some("elsewhere".to_owned());
         put(p, "app/link", Entry { kind: EntryKind::Link, target, mode: 0o777, ..file(0) });
     }),
+    ("application-files", "/app/__pycache__/x.so (layer 5): not in", |p, _| {
+        put(p, "app/__pycache__/x.so", file(9));
+    }),
     ("application-files", "/alias/manage.py (layer 5): it is below a link", |p, _| {
         let target = Some("app".to_owned());
         put(p, "alias", Entry { kind: EntryKind::Link, target, mode: 0o777, ..file(0) });

@@ -23,8 +23,15 @@ EXPOSE 9000
 ";
 
 /// All but the files that the check of the application's files is tried with.
-const GENERATED: [&str; 6] =
-    ["app/*", "!app/manage.py", "!app/extra*", "!app/link", "!app/gone.txt", "!app/twin.py"];
+const GENERATED: [&str; 7] = [
+    "app/*",
+    "!app/__pycache__",
+    "!app/manage.py",
+    "!app/extra*",
+    "!app/link",
+    "!app/gone.txt",
+    "!app/twin.py",
+];
 
 /// A file that only root can write.
 pub fn file(size: u64) -> Entry {
