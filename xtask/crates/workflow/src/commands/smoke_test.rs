@@ -280,7 +280,8 @@ fn expected(
     image: &inspect::Image,
 ) -> anyhow::Result<Expected> {
     let config = &workflow.config;
-    let Snapshot { checkout, contents, .. } = super::snapshot(world, workflow, &config.prod, false)?;
+    let Snapshot { checkout, contents, .. } =
+        super::snapshot(world, workflow, &config.prod, false)?;
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
@@ -289,7 +290,7 @@ fn expected(
     let dockerfile = workflow.root.join(&config.prod.dockerfile);
     let dockerfile = std::fs::read_to_string(&dockerfile)
         .with_context(|| format!("reading {}", dockerfile.display()))?;
-    let built_from = built_from(workflow, &checkout.revision, &image.labels, contents);
+    let built_from = built_from(world, workflow, &checkout.revision, &image.labels, contents);
     Ok(Expected {
         labels: all,
         size_budget: config.prod.size_budget,
@@ -311,6 +312,7 @@ fn expected(
 /// The files that an image with these `labels` was made of: the `contents` of this build context if it
 /// is of this commit, else those of its own commit.
 fn built_from(
+    world: &World,
     workflow: &Workflow,
     revision: &str,
     labels: &BTreeMap<String, String>,
@@ -331,8 +333,8 @@ fn built_from(
     if label("version").ends_with("-dirty") {
         return Err(format!("the image was built from changed files of the commit {theirs}"));
     }
-    let taken = at_commit(workflow.clone(), theirs)
-        .and_then(|at| super::snapshot(&at, &at.config.prod, false));
+    let taken = at_commit(&workflow.top, theirs)
+        .and_then(|at| super::snapshot(world, &at, &at.config.prod, false));
     taken.map(|taken| hashes(taken.contents)).map_err(|error| format!("{error:#}"))
 }
 
