@@ -192,7 +192,7 @@ fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path)
+    process::regular::read_text(path)
         .with_context(|| format!("reading {}", path.display()))
         .map_err(|error| error.context(process::failure::failure(Exit::Usage, "configuration")))
 }

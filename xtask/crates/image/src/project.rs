@@ -37,7 +37,7 @@ pub struct Lack {
 
 /// Reads what of the files of the build context matters; one that can't be read is as if empty.
 pub fn read(top: &Path, module: &str, files: &[ContextFile]) -> Project {
-    let text = |path: &str| std::fs::read(top.join(path)).unwrap_or_default();
+    let text = |path: &str| process::regular::read(top.join(path)).unwrap_or_default();
     let text = |path: &str| String::from_utf8_lossy(&text(path)).into_owned();
     let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
     let folder = format!("app/{module}/");

@@ -130,7 +130,7 @@ pub fn making(
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
     let mut text = format!("{recipe:?}{EXCLUDED:?}");
     for file in scripts.iter().chain([&hook]) {
-        let read = std::fs::read_to_string(file);
+        let read = process::regular::read_text(file);
         text += &read.with_context(|| format!("reading {}", file.display()))?;
     }
     let hash = source::git::blob_id(text.as_bytes())?[..12].to_owned();

@@ -173,7 +173,7 @@ fn once(
         let without = Build { layer_cache: None, ..plan.clone() };
         return once(workflow, engine, &without, instructions, runner, log);
     }
-    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
+    let id = process::regular::read_text(&plan.iidfile).unwrap_or_default();
     if ended.code != Some(0) || id.trim().is_empty() {
         let failure = build_failed(plan, instructions, &ended, log);
         let path = workflow.top.join(&plan.dockerfile);

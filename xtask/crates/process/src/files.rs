@@ -2,10 +2,11 @@
 //! To start that command would take longer than what it does.
 
 use crate::invocation::{Invocation, quoted};
+use crate::regular;
 use crate::state::{make_folder, write_whole};
 use anyhow::Context as _;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One change. [`fmt::Display`] is the command for a shell in the top folder.
@@ -84,7 +85,7 @@ impl Step {
             Step::Folders(folders) => folders.iter().try_for_each(|folder| make_folder(folder)),
             Step::Gone(file) => gone(file),
             Step::Present(file) => {
-                let opened = File::options().create(true).append(true).open(file);
+                let opened = regular::append(file);
                 opened.map(drop).with_context(|| format!("making {}", file.display()))
             }
             Step::Link { target, place } => {
@@ -96,7 +97,7 @@ impl Step {
                     .with_context(|| format!("making the link {}", place.display()))
             }
             Step::Ending { whole, count, last, file } => {
-                let text = fs::read_to_string(top.join(whole));
+                let text = regular::read_text(top.join(whole));
                 let text = text.with_context(|| format!("reading {whole}"))?;
                 let first: String = text.split_inclusive('\n').take(*count).collect();
                 write_whole(file, &format!("{first}\n{last}\n"))

@@ -1,11 +1,11 @@
 //! How each CI system is told something: lines of the log that fold, annotate or hide (GitHub's
 //! workflow commands, GitLab's sections), and the files that GitHub gives a step.
 
-use crate::notice::notice;
+use crate::notice::{command, harmless};
+use crate::regular;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::hash_map::RandomState;
-use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Form {
     pub fn group(&self, title: &str) -> Group {
         let token = token();
         let (start, end) = match self {
-            Form::Plain => (vec![title.to_owned()], Vec::new()),
+            Form::Plain => (vec![harmless(title)], Vec::new()),
             // What a step of the build prints must not be able to give the runner commands.
             Form::GitHub { .. } => (
                 vec![format!("::group::{}", data(title)), format!("::stop-commands::{token}")],
@@ -65,12 +65,12 @@ impl Form {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 let now = now.map_or(0, |time| time.as_secs());
                 let name = format!("xtask_{token}");
-                let title = title.replace('\n', " ");
+                let title = harmless(title).replace('\n', " ");
                 let start = format!("\u{1b}[0Ksection_start:{now}:{name}\r\u{1b}[0K{title}");
                 (vec![start], vec![format!("\u{1b}[0Ksection_end:{now}:{name}\r\u{1b}[0K")])
             }
         };
-        start.iter().for_each(|line| notice(line));
+        start.iter().for_each(|line| command(line));
         Group { end }
     }
 
@@ -79,13 +79,13 @@ impl Form {
         let Form::GitHub { workspace } = self else { return };
         let below = workspace.as_ref().and_then(|workspace| path.strip_prefix(workspace).ok());
         let file = property(&below.unwrap_or(path).display().to_string());
-        notice(&format!("::error file={file},line={line}::{}", data(message)));
+        command(&format!("::error file={file},line={line}::{}", data(message)));
     }
 
     /// Says that the command failed.
     pub fn error(&self, message: &str) {
         if matches!(self, Form::GitHub { .. }) {
-            notice(&format!("::error::{}", data(message)));
+            command(&format!("::error::{}", data(message)));
         }
     }
 
@@ -94,7 +94,7 @@ impl Form {
     pub fn mask(&self, secret: &str) {
         if matches!(self, Form::GitHub { .. }) {
             for line in secret.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                notice(&format!("::add-mask::{}", data(line)));
+                command(&format!("::add-mask::{}", escaped(line)));
             }
         }
     }
@@ -108,12 +108,17 @@ pub struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.end.iter().for_each(|line| notice(line));
+        self.end.iter().for_each(|line| command(line));
     }
 }
 
-/// The text of a workflow command: what would end it, escaped.
+/// The text of a workflow command, which quotes others.
 fn data(text: &str) -> String {
+    escaped(&harmless(text))
+}
+
+/// What would end a workflow command, escaped.
+fn escaped(text: &str) -> String {
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
@@ -152,7 +157,7 @@ pub fn outputs(file: &Path, values: &[(&str, String)]) -> anyhow::Result<()> {
 /// When the file can't be written.
 pub fn append(file: &Path, text: &str) -> anyhow::Result<()> {
     let doing = || format!("appending to {}", file.display());
-    let mut open = File::options().create(true).append(true).open(file).with_context(doing)?;
+    let mut open = regular::append(file).with_context(doing)?;
     open.write_all(text.as_bytes()).with_context(doing)
 }
 
@@ -162,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_would_end_a_command_is_escaped() {
-        assert_eq!(data("50 % of\r\na:b"), "50 %25 of%0D%0Aa:b");
+        assert_eq!(escaped("50 % of\r\na:b"), "50 %25 of%0D%0Aa:b");
+        assert_eq!(data("a\n::b\r##[c]"), "a%0A\\::b\\r##\\[c]");
         assert_eq!(property("C:\\a,b"), "C%3A\\a%2Cb");
         assert_ne!(token(), token());
     }

@@ -1,6 +1,7 @@
 //! One command line as data: a program, its words, its environment; never a shell string.
 //! Plans are turned into these, `run` starts them, `--dry-run` shows them.
 
+use crate::notice::{harmless, spelled};
 use std::fmt;
 
 /// A value that must not be seen: Debug and Display are `***`.
@@ -69,11 +70,19 @@ impl fmt::Display for Invocation {
 }
 
 /// `word` as a POSIX shell reads it back unchanged (POSIX.1-2017, XCU 2.2.2): as it is when it
-/// holds only characters that no shell treats specially, else in single quotes.
+/// holds only characters that no shell treats specially, else in single quotes. What a terminal or the
+/// runner of a pipeline would act on is left to `printf`.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
+    } else if harmless(word) != word && !word.ends_with('\n') {
+        let octal = |c: char| {
+            let mut bytes = [0; 4];
+            c.encode_utf8(&mut bytes).bytes().map(|byte| format!("\\0{byte:03o}")).collect()
+        };
+        let text = word.replace('\\', r"\\");
+        format!("\"$(printf '%b' '{}')\"", spelled(&text, octal).replace('\'', r"\0047"))
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
@@ -94,6 +103,18 @@ mod tests {
         check("$HOME", "'$HOME'");
         check("~/x", "'~/x'");
         check("a\nb", "'a\nb'");
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_no_log_may_act_on() {
+        for word in
+            ["::error::it's", "a##[b]\\n", "\u{1b}[0K\u{202e}'", "a\n ::b", "##vso[a]", "::\n"]
+        {
+            let script = format!("printf %s {}", quoted(word));
+            let ended = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(ended.stdout).unwrap(), word, "{script}");
+            assert!(word.ends_with('\n') || harmless(&script) == script, "{script}");
+        }
     }
 
     #[test]

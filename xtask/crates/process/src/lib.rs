@@ -7,5 +7,6 @@ pub mod files;
 pub mod form;
 pub mod invocation;
 pub mod notice;
+pub mod regular;
 pub mod run;
 pub mod state;

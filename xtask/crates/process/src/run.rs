@@ -1,18 +1,20 @@
 //! The only place that starts a process: shows the command, streams and logs what it prints,
 //! passes signals on, and turns how it ended into one line.
 
-use crate::failure::{Exit, failure};
+use crate::failure::{Exit, failure, failure_help};
 use crate::form::Form;
 use crate::invocation::Invocation;
-use crate::notice::notice;
+use crate::notice::{SILENCE, notice};
+use crate::regular;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -78,16 +80,26 @@ pub struct Ended {
 }
 
 /// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
+/// The second SIGINT or SIGTERM ends the process at once: what it leaves behind is found by the next
+/// command.
 ///
 /// # Errors
 /// When the operating system refuses.
 pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
-    let last = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let number = usize::try_from(signal).unwrap_or_default();
-        signal_hook::flag::register_usize(signal, Arc::clone(&last), number)
-            .context("registering for signals")?;
-    }
+    let (last, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let register = || -> std::io::Result<()> {
+        for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+            // First, so that the flag is that of an earlier signal.
+            flag::register_conditional_shutdown(signal, exit as i32, Arc::clone(&again))?;
+        }
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            let number = usize::try_from(signal).unwrap_or_default();
+            flag::register_usize(signal, Arc::clone(&last), number)?;
+            flag::register(signal, Arc::clone(&again))?;
+        }
+        Ok(())
+    };
+    register().context("registering for signals")?;
     Ok(last)
 }
 
@@ -143,6 +155,24 @@ impl Runner {
         self.ask_with(invocation, "", limit)
     }
 
+    /// As [`Runner::ask`]; after a second it is said what is waited for.
+    ///
+    /// # Errors
+    /// Those of [`Runner::ask`].
+    pub fn ask_aloud(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
+        let (done, over) = channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                if over.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+                    notice(&format!("waiting for an answer: {invocation}"));
+                }
+            });
+            let answer = self.ask(invocation, limit);
+            drop(done);
+            answer
+        })
+    }
+
     /// As [`Runner::ask`], with `input` on the command's standard input.
     ///
     /// # Errors
@@ -170,13 +200,14 @@ impl Runner {
         let code =
             self.wait(&mut child, &closed, Some(limit)).map_err(|problem| match problem {
                 Problem::Signal(error) => error,
-                Problem::TooLong => failure(
+                Problem::TooLong => failure_help(
                     Exit::Engine,
                     format!(
                         "asking {}: no answer in {} s: {invocation}",
                         invocation.program,
                         limit.as_secs()
                     ),
+                    "it is busy or hangs: find out what it waits for, then try again",
                 ),
             })?;
         // A grandchild may hold the pipe; the answer is complete when the child has ended.
@@ -273,11 +304,8 @@ impl Runner {
             notice(&title);
             None
         };
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(log)
-            .with_context(|| format!("opening the log {}", log.display()))?;
+        let mut file =
+            regular::append(log).with_context(|| format!("opening the log {}", log.display()))?;
         writeln!(file, "$ {invocation}").context("writing the log")?;
         let (reader, writer) = std::io::pipe().context("making a pipe")?;
         let mut command = self.command(invocation)?;
@@ -348,7 +376,8 @@ impl Runner {
     /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal.
     pub fn attached(&self, invocation: &Invocation) -> anyhow::Result<Option<i32>> {
         self.check_signal()?;
-        notice(&format!("$ {invocation}"));
+        // What it prints comes to the log as it is.
+        let _fenced = self.form.group(&format!("$ {invocation}"));
         let mut command = self.command(invocation)?;
         // stdout is for our own result alone.
         command.stdout(std::io::stderr());
@@ -380,11 +409,11 @@ impl Runner {
                 };
             }
             if let Err(error) = self.check_signal() {
-                end(child);
+                end(child, GRACE);
                 return Err(Problem::Signal(error));
             }
             if limit.is_some_and(|limit| start.elapsed() > limit) {
-                end(child);
+                end(child, GRACE);
                 return Err(Problem::TooLong);
             }
             if ending {
@@ -402,13 +431,18 @@ enum Problem {
     TooLong,
 }
 
-/// Ends a child that we started: SIGTERM, and after [`GRACE`] SIGKILL.
-fn end(child: &mut Child) {
+/// Ends a child that we started: SIGTERM, and after `grace` SIGKILL.
+fn end(child: &mut Child, grace: Duration) {
     terminate(child.id());
-    let start = Instant::now();
-    while start.elapsed() < GRACE {
+    let (start, mut silent) = (Instant::now(), true);
+    while start.elapsed() < grace {
         if !matches!(child.try_wait(), Ok(None)) {
             return;
+        }
+        if silent && start.elapsed() > SILENCE {
+            silent = false;
+            let left = grace.as_secs();
+            notice(&format!("ending process {} (killed after {left} s)", child.id()));
         }
         std::thread::sleep(TICK);
     }

@@ -2,6 +2,8 @@
 //! lock, the record of a running build, and answers that are dear to ask for.
 
 use crate::failure::{Exit, failure_help};
+use crate::notice::{SILENCE, notice};
+use crate::regular;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
@@ -71,7 +73,7 @@ impl State {
 
     /// Reads what was remembered as `name`; unreadable is as good as nothing.
     pub fn remembered<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_slice(&fs::read(self.folder.join(name)).ok()?).ok()
+        serde_json::from_slice(&regular::read(self.folder.join(name)).ok()?).ok()
     }
 
     /// Remembers `value` as `name`, whole or not at all.
@@ -113,7 +115,7 @@ impl State {
             path.extension().is_some_and(|end| end == "json").then_some((time, path))
         });
         let Some((_, path)) = records.max() else { return Ok(None) };
-        let text = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let text = regular::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let record: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         let Some(id) = record["image_id"].as_str().filter(|id| !id.is_empty()) else {
             return Err(failure_help(
@@ -150,25 +152,27 @@ pub fn lock(
 ) -> anyhow::Result<File> {
     make_folder(folder)?;
     let (path, who) = (folder.join(name), folder.join(format!("{name}-holder")));
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
+    let mut options = File::options();
+    options.create(true).truncate(false).read(true).write(true);
+    let file = regular::open_with(&options, &path)
         .with_context(|| format!("opening {}", path.display()))?;
-    let start = Instant::now();
+    let holds =
+        || regular::read_text(&who).map_or("a process".to_owned(), |text| text.trim().to_owned());
+    let (start, mut silent) = (Instant::now(), true);
     loop {
         match file.try_lock() {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
+                if silent && start.elapsed() > SILENCE {
+                    silent = false;
+                    notice(&format!("waiting for the lock {what}: {} holds it", holds()));
+                }
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(TryLockError::WouldBlock) => {
-                let text = fs::read_to_string(who).unwrap_or_else(|_| "a process".to_owned());
                 return Err(failure_help(
                     Exit::Locked,
-                    format!("taking the lock {what}: {} holds it", text.trim()),
+                    format!("taking the lock {what}: {} holds it", holds()),
                     "wait until that run has ended, or end it",
                 ));
             }

@@ -228,7 +228,7 @@ pub(super) fn find(
 
 /// The content of a login file; none when there is none.
 fn read(file: &Path, kind: Kind) -> Result<Option<Value>, String> {
-    let text = match std::fs::read(file) {
+    let text = match process::regular::read(file) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);

@@ -53,7 +53,8 @@ pub(super) fn tls(
 }
 
 fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
-    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let bytes =
+        process::regular::read(file).with_context(|| format!("reading {}", file.display()))?;
     // A bundle can hold one that can't be read; what it signed is then refused, and nothing else.
     let items = parse_pem(&bytes).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -65,7 +66,8 @@ fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
 /// The certificate that we show, `NAME.cert` with its key in `NAME.key`.
 fn own_certificate(file: &Path) -> anyhow::Result<ClientCert> {
     let key = file.with_extension("key");
-    let bytes = std::fs::read(&key).with_context(|| format!("reading {}", key.display()))?;
+    let bytes =
+        process::regular::read(&key).with_context(|| format!("reading {}", key.display()))?;
     let key = PrivateKey::from_pem(&bytes)
         .map_err(|error| anyhow::anyhow!("reading {}: {error}", key.display()))?;
     Ok(ClientCert::new_with_certs(&certificates(file)?, key))

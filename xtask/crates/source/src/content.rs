@@ -3,11 +3,12 @@
 
 mod stat;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use process::regular;
 use ring::digest;
 pub(crate) use stat::{Stat, TICK};
 
@@ -185,7 +186,7 @@ pub fn sha256_of(path: &Path) -> std::io::Result<String> {
     if path.symlink_metadata()?.is_symlink() {
         hash.update(fs::read_link(path)?.as_os_str().as_bytes());
     } else {
-        let mut file = File::open(path)?;
+        let mut file = regular::open(path)?;
         let mut buffer = vec![0; 1 << 16];
         loop {
             match file.read(&mut buffer)? {

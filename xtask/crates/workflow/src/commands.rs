@@ -78,7 +78,7 @@ pub fn checkout(
 /// When the Dockerfile can't be read.
 pub fn lacks(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Lack>> {
     let file = &workflow.config.prod.dockerfile;
-    let text = std::fs::read_to_string(workflow.root.join(file));
+    let text = process::regular::read_text(workflow.root.join(file));
     let text = text.with_context(|| format!("reading {file}"))?;
     let project = project::read(&workflow.root, &workflow.config.app.module, files);
     Ok(project::lacks(&project, &workflow.config, &text))
@@ -93,7 +93,7 @@ pub fn lint(workflow: &Workflow) -> anyhow::Result<Vec<(String, Finding)>> {
     files.dedup();
     let mut all = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(workflow.root.join(file));
+        let text = process::regular::read_text(workflow.root.join(file));
         let text = text.with_context(|| format!("reading {file}"))?;
         all.extend(lint::lint(&text).into_iter().map(|finding| (file.clone(), finding)));
     }

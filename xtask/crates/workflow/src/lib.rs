@@ -41,8 +41,12 @@ pub fn ended<C>(
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results; a wrong command line is exit 2, which clap prints.
+            if error.use_stderr() {
+                notice(error.to_string().trim_end());
+                return exit(Exit::Usage);
+            }
             let _ = error.print();
-            return if error.use_stderr() { exit(Exit::Usage) } else { ExitCode::SUCCESS };
+            return ExitCode::SUCCESS;
         }
     };
     match run(cli) {

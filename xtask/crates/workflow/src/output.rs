@@ -4,6 +4,7 @@ use crate::cli::{Common, Format};
 use anyhow::Context as _;
 use process::environment::Environment;
 use process::form::{self, Form};
+use process::notice::{harmless, harmless_json};
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -79,7 +80,10 @@ impl Output {
     pub fn result(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         let pretty = serde_json::to_string_pretty(json).context("writing JSON")? + "\n";
         self.metadata(json)?;
-        let text = if self.format == Format::Json { pretty.as_str() } else { text };
+        let text = match self.format {
+            Format::Json => harmless_json(&pretty),
+            Format::Text | Format::Env => harmless(text),
+        };
         match std::io::stdout().lock().write_all(text.as_bytes()) {
             // The reader has what it wanted (`| head -1`).
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

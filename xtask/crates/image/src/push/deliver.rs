@@ -104,7 +104,7 @@ fn send(
 fn digest(job: &Job<'_>, ended: &Ended) -> Option<String> {
     match job.engine.kind {
         Kind::Podman => {
-            let text = std::fs::read_to_string(job.digest_file).ok()?;
+            let text = process::regular::read_text(job.digest_file).ok()?;
             let _ = std::fs::remove_file(job.digest_file);
             Some(text.trim().to_owned()).filter(|text| text.starts_with("sha256:"))
         }

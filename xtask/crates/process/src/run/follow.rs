@@ -1,6 +1,6 @@
 //! Several commands whose lines come as they are printed, and a command that takes our place.
 
-use super::{Runner, TICK, end, not_started};
+use super::{GRACE, Runner, TICK, end, not_started};
 use crate::invocation::Invocation;
 use crate::notice::notice;
 use anyhow::Context as _;
@@ -25,7 +25,7 @@ impl Runner {
     ) -> anyhow::Result<()> {
         let mut children = Vec::new();
         let outcome = self.follow_all(invocations, enough, each, &mut children);
-        children.iter_mut().for_each(end);
+        children.iter_mut().for_each(|child| end(child, GRACE));
         outcome
     }
 

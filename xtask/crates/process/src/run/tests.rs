@@ -71,3 +71,23 @@ fn a_question_can_have_an_input() {
     let deaf = runner().ask_with(&Invocation::new("true", [""; 0]), "name", QUESTION).unwrap();
     assert!(deaf.good());
 }
+
+#[test]
+fn a_child_that_is_deaf_to_sigterm_is_killed() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let script = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    let mut command = Command::new("sh");
+    let mut child = command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    end(&mut child, Duration::from_millis(100));
+    assert_eq!(child.wait().unwrap().signal(), Some(signal_hook::consts::SIGKILL));
+}
+
+#[test]
+fn a_child_that_hears_sigterm_is_not_killed() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+    end(&mut child, GRACE);
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGTERM));
+}

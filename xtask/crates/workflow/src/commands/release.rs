@@ -162,7 +162,7 @@ impl Releasing<'_> {
             return Ok(None);
         }
         let path = self.shown_path();
-        let text = std::fs::read(&self.path).with_context(|| format!("reading {path}"))?;
+        let text = process::regular::read(&self.path).with_context(|| format!("reading {path}"))?;
         let record: Record = serde_json::from_slice(&text)
             .with_context(|| format!("reading {path}: no record of a release"))?;
         let here = self.runner.ask(&words::inspect(engine, &record.image_id), QUESTION)?.good();
@@ -247,7 +247,7 @@ impl Releasing<'_> {
         let ready = self.prepare(engine)?;
         unchanged(checkout, &ready.checkout)?;
         let made = build::make(self.world, self.workflow, self.runner, &ready)?;
-        let lock = std::fs::read(ready.plan.context.join(LOCK));
+        let lock = process::regular::read(ready.plan.context.join(LOCK));
         let lock = lock.with_context(|| format!("reading {}", LOCK))?;
         record.lock_sha256 = hex(ring::digest::digest(&ring::digest::SHA256, &lock).as_ref());
         record.debian_refresh = ready.plan.build_args.get(REFRESH).cloned();

@@ -246,7 +246,7 @@ impl Testing<'_> {
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
         let expected = expected(world, workflow, engine, &image)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
-        let lock = std::fs::read_to_string(workflow.root.join(LOCK));
+        let lock = process::regular::read_text(workflow.root.join(LOCK));
         Ok(Subject {
             image,
             expected,
@@ -301,7 +301,7 @@ fn expected(
         ),
         writable: smoke::static_checks::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
-        ignore: std::fs::read_to_string(&ignore)
+        ignore: process::regular::read_text(&ignore)
             .with_context(|| format!("reading {}", ignore.display()))?,
         generated: config.smoke.generated.clone(),
         dockerfile: (dockerfile::instructions(&dockerfile), config.prod.target.clone()),

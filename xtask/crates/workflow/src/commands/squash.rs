@@ -183,7 +183,7 @@ fn make(
         }
     }
     leftovers::finished(state);
-    let id = std::fs::read_to_string(&plan.iidfile).unwrap_or_default();
+    let id = process::regular::read_text(&plan.iidfile).unwrap_or_default();
     if id.trim().is_empty() {
         return Err(failure_help(
             Exit::Build,

@@ -4,7 +4,7 @@ use super::Site;
 use engine::containers;
 use image::plan::dev;
 use process::failure::{Exit, failure_help, shown};
-use process::notice::notice;
+use process::notice::{harmless, notice};
 use process::run::{QUESTION, Runner, tail};
 use process::state;
 use std::io::{IsTerminal as _, Write as _};
@@ -191,7 +191,10 @@ fn prefixed(role: &str, colour: bool) -> String {
 
 /// A reader that went away is no reason to stop the site.
 fn print(prefix: &str, line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{prefix}{line}");
+    let mut out = std::io::stdout().lock();
+    // A terminal shows a site's own colours.
+    let shown = if out.is_terminal() { line.to_owned() } else { harmless(line) };
+    let _ = writeln!(out, "{prefix}{shown}");
 }
 
 #[cfg(test)]

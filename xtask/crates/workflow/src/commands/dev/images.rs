@@ -66,7 +66,10 @@ impl Site<'_> {
         for file in files {
             let name = file.strip_prefix(self.top()).unwrap_or(&file);
             parts.push(name.as_os_str().as_encoded_bytes().to_vec());
-            parts.push(fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+            parts.push(
+                process::regular::read(&file)
+                    .with_context(|| format!("reading {}", file.display()))?,
+            );
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Ok(fingerprint::hash(&parts))
