@@ -74,6 +74,8 @@ pub struct Engine {
     pub why: String,
     /// Where its builds run and what says so, where that isn't simply here.
     pub place: Option<String>,
+    /// The name and driver of the BuildKit that buildx builds with, when it isn't the daemon's own.
+    pub builder: Option<(String, String)>,
     /// The prefix that makes its commands work on this machine.
     pub env: Vec<(String, String)>,
     /// What works, but badly, with what to do about it.

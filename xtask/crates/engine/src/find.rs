@@ -1,7 +1,7 @@
 //! Which engines are on this machine and whether they work: asked once, at the top.
 
 use super::{Engine, Kind, Version, capability};
-use process::failure::{Exit, Failure};
+use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::run::{self, Answer, Runner};
 use serde_json::Value;
@@ -12,10 +12,10 @@ mod place;
 mod trouble;
 pub use place::containerd;
 use process::environment::Environment;
-pub use trouble::{Trouble, said};
+pub use trouble::{Trouble, is_busy, said};
 
-/// How long a program gets to say what it is: a remote one may have to connect first.
-const LIMIT: Duration = Duration::from_secs(15);
+/// How long a program gets to say what it is, when it is asked first: a remote one may have to connect.
+pub const LIMIT: Duration = Duration::from_secs(15);
 
 /// One program that could be the engine, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub fn on_path(path: &str, name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What every program on the environment's PATH that could be the engine `kind` has to say for itself. Podman's
-/// settings for this machine are left to the caller.
+/// What every program on the environment's PATH that could be the engine `kind` has to say for itself, each
+/// in `limit`. Podman's settings for this machine are left to the caller.
 ///
 /// # Errors
 /// 130 or 143 after a signal; a program that can't be asked is an outcome, not an error.
@@ -67,6 +67,7 @@ pub fn look(
     kind: Kind,
     environment: &Environment,
     runner: &Runner,
+    limit: Duration,
 ) -> anyhow::Result<Vec<Candidate>> {
     let path = environment.path();
     let files = on_path(path, kind.program());
@@ -74,8 +75,8 @@ pub fn look(
         let program =
             if index == 0 { kind.program().to_owned() } else { file.display().to_string() };
         let outcome = match kind {
-            Kind::Podman => podman(&program, environment, runner)?,
-            Kind::Docker => docker(&program, environment, runner)?,
+            Kind::Podman => podman(&program, environment, runner, limit)?,
+            Kind::Docker => docker(&program, environment, runner, limit)?,
         };
         Ok(Candidate { kind, program, outcome })
     };
@@ -91,7 +92,7 @@ type Outcome = Result<Engine, Trouble>;
 /// # Errors
 /// 130 or 143 after a signal.
 pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
-    match runner.ask(question, limit) {
+    match runner.ask_aloud(question, limit) {
         Err(error) if process::failure::describe(&error).0 == Exit::Engine => {
             Ok(Answer { code: None, stdout: String::new(), stderr: error.to_string() })
         }
@@ -99,8 +100,13 @@ pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::R
     }
 }
 
-fn podman(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
-    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
+fn podman(
+    program: &str,
+    environment: &Environment,
+    runner: &Runner,
+    limit: Duration,
+) -> anyhow::Result<Outcome> {
+    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), limit);
     let answer = ask(&["version", "--format", "json"])?;
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let connections = if place::asks_connections(&json, environment) {
@@ -125,12 +131,17 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
     new_enough(Kind::Podman, program, version, platform)
 }
 
-fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::Result<Outcome> {
-    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), LIMIT);
+fn docker(
+    program: &str,
+    environment: &Environment,
+    runner: &Runner,
+    limit: Duration,
+) -> anyhow::Result<Outcome> {
+    let ask = |words: &[&str]| ask(runner, &Invocation::new(program, words.iter().copied()), limit);
     let version = ask(&["version", "--format", "{{json .}}"])?;
     let json: Value = serde_json::from_str(&version.stdout).unwrap_or_default();
     // Docker alone spells it so: anything else has to say what it is.
-    if json["Client"]["ApiVersion"].is_null() {
+    if json["Client"]["ApiVersion"].is_null() && !trouble::is_busy(&version) {
         let name = ask(&["--version"])?;
         if name.code.is_none() {
             return Ok(Err(trouble::silent(said(&name))));
@@ -145,11 +156,19 @@ fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::
         }
     }
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
-    let buildx = match client {
-        // From 23.0 on the client has no builder of its own.
-        Some(client) if client >= Version(23, 0, 0) => Some(ask(&["buildx", "version"])?),
-        _ => None,
-    };
+    let (mut buildx, mut builder) = (None, None);
+    // From 23.0 on the client has no builder of its own.
+    if client.is_some_and(|client| client >= Version(23, 0, 0)) {
+        let answer = ask(&["buildx", "inspect"])?;
+        if answer.stderr.contains("no builder") {
+            let what = format!("its builder can't be used: {}", said(&answer));
+            let remedy = "docker buildx use default, or unset BUILDX_BUILDER";
+            return Ok(Err(Trouble::new(what, remedy)));
+        }
+        builder = place::builder(&answer.stdout);
+        // What it says without a daemon, or without the plugin, is not told apart.
+        buildx = Some(if answer.good() { answer } else { ask(&["buildx", "version"])? });
+    }
     let host = match place::context(&json, environment) {
         Some(name) => ask(&["context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"])?
             .stdout
@@ -159,7 +178,7 @@ fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::
     };
     let place = place::docker(&json, &host, environment);
     Ok(match read_docker(program, &version, buildx.as_ref(), environment) {
-        Ok(engine) => Ok(Engine { place, ..engine }),
+        Ok(engine) => Ok(Engine { place, builder, ..engine }),
         // Where the daemon is looked for is half of the answer to why it isn't there.
         Err(trouble) if trouble.what.starts_with("its daemon") => Err(Trouble {
             what: place.map_or(trouble.what.clone(), |place| format!("{} ({place})", trouble.what)),
@@ -170,7 +189,7 @@ fn docker(program: &str, environment: &Environment, runner: &Runner) -> anyhow::
 }
 
 /// The engine that `docker version --format '{{json .}}'` and, for a client from 23.0 on,
-/// `docker buildx version` describe.
+/// `docker buildx inspect` describe.
 pub fn read_docker(
     program: &str,
     answer: &Answer,
@@ -211,12 +230,20 @@ fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Ou
         platform: platform.to_owned(),
         why: "it works".to_owned(),
         place: None,
+        builder: None,
         env: standing_env(kind),
         warnings: Vec::new(),
     })
 }
 
-/// Takes the first that works, of the engine asked for or else Podman before Docker.
+/// The trouble of an engine that is busy, when no other one comes before it.
+pub fn busy(candidates: &[Candidate]) -> Option<&Candidate> {
+    let decides = |one: &&Candidate| !matches!(&one.outcome, Err(trouble) if !trouble.busy);
+    candidates.iter().find(decides).filter(|one| one.outcome.is_err())
+}
+
+/// Takes the first that works, of the engine asked for or else Podman before Docker. One that is busy is
+/// taken for none that works, and no other one is taken in its place.
 ///
 /// `asked` is the engine and who asked for it (`--engine`, `docker/image.toml`).
 ///
@@ -226,6 +253,10 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
     let fits = |candidate: &&Candidate| asked.is_none_or(|(kind, _)| kind == candidate.kind);
     let mut troubles = Vec::new();
     for candidate in candidates.iter().filter(fits) {
+        if let Err(Trouble { what, remedy, busy: true }) = &candidate.outcome {
+            let what = format!("looking for an engine: {}: {what}", candidate.program);
+            return Err(failure_help(Exit::Engine, what, remedy));
+        }
         match &candidate.outcome {
             Ok(engine) => {
                 let why = match asked {
@@ -233,7 +264,13 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
                     None if troubles.is_empty() => engine.why.clone(),
                     None => format!("{}; not {}", engine.why, troubles.join("; not ")),
                 };
-                let why = engine.place.iter().fold(why, |why, place| format!("{why}; {place}"));
+                let builder = engine.builder.as_ref().map(|(name, driver)| {
+                    format!(
+                        "it builds with the builder {name} (driver {driver}) and loads the result"
+                    )
+                });
+                let more = engine.place.iter().chain(&builder);
+                let why = more.fold(why, |why, more| format!("{why}; {more}"));
                 return Ok(Engine { why, ..engine.clone() });
             }
             Err(trouble) => troubles.push(format!("{}: {}", candidate.program, trouble.what)),

@@ -8,6 +8,7 @@
 use crate::{Engine, Kind, words};
 use process::invocation::Invocation;
 use process::notice::notice;
+use process::regular;
 use process::run::{self, QUESTION, Runner};
 use process::state::State;
 use serde::{Deserialize, Serialize};
@@ -148,7 +149,7 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
         };
         let record =
             Path::new(root).join(format!("{driver}-containers/{id}/userdata/buildah.json"));
-        let ours = std::fs::read_to_string(record).is_ok_and(|text| text.contains(&marker));
+        let ours = regular::read_text(record).is_ok_and(|text| text.contains(&marker));
         if ours {
             let short: String = id.chars().take(12).collect();
             let removed = runner.ask(&words::remove_container(engine, id), QUESTION)?;

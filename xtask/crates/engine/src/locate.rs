@@ -9,6 +9,10 @@ use process::environment::Environment;
 use process::notice::notice;
 use process::run::Runner;
 use process::state::State;
+use std::time::{Duration, Instant};
+
+/// Between two questions to a busy engine.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the search needs to know.
 pub struct Search<'a> {
@@ -22,6 +26,8 @@ pub struct Search<'a> {
     pub state: &'a State,
     /// The engine that is asked for, and by what; `None`: whichever works, Podman first.
     pub asked: Option<(Kind, &'static str)>,
+    /// How long a busy engine is waited for.
+    pub patience: Duration,
 }
 
 impl Engine {
@@ -34,53 +40,100 @@ impl Engine {
             platform: String::new(),
             why: "assumed".to_owned(),
             place: None,
+            builder: None,
             env: find::standing_env(kind),
             warnings: Vec::new(),
         }
     }
 }
 
+fn said(engine: Engine) -> Engine {
+    notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+    engine
+}
+
 impl Search<'_> {
-    /// As [`Search::engine`]; which one it is, and why, is said.
+    /// The engine to use, or the failure that none works.
     ///
     /// # Errors
-    /// Those of [`Search::engine`].
-    pub fn said(&self) -> anyhow::Result<Engine> {
-        let engine = self.engine()?;
-        notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
-        Ok(engine)
+    /// [`process::failure::Exit::Engine`] when it stays busy; 130 or 143 after a signal.
+    pub fn engine(&self) -> anyhow::Result<anyhow::Result<Engine>> {
+        let candidates = self.patient()?;
+        let found = find::choose(self.asked, &candidates);
+        if find::busy(&candidates).is_some() { found.map(Ok) } else { Ok(found) }
     }
 
-    /// The engine to use.
+    /// The engine to use; which one it is, and why, is said.
     ///
     /// # Errors
-    /// [`process::failure::Exit::Engine`] when none works; 130 or 143 after a signal.
-    pub fn engine(&self) -> anyhow::Result<Engine> {
-        let asked = self.asked;
+    /// [`process::failure::Exit::Engine`] when none works, and those of [`Search::engine`].
+    pub fn said(&self) -> anyhow::Result<Engine> {
+        Ok(said(self.engine()??))
+    }
+
+    /// As [`Search::said`] for a dry run, which needs none: `true` for one that was only assumed.
+    /// One that was asked for by name must be there, and a busy one is there.
+    ///
+    /// # Errors
+    /// Those of [`Search::said`], unless one is assumed.
+    pub fn said_or_assumed(&self) -> anyhow::Result<(Engine, bool)> {
+        match self.engine()? {
+            Err(error) if self.asked.is_none() => {
+                let engine = Engine::assumed(Kind::Podman);
+                let (title, version) = (engine.kind.title(), engine.version);
+                notice(&format!("assumed: {title} {version}; none works here: {error}"));
+                Ok((engine, true))
+            }
+            found => Ok((said(found?), false)),
+        }
+    }
+
+    /// The candidates up to the first that works; while that one is busy, they are asked again.
+    fn patient(&self) -> anyhow::Result<Vec<Candidate>> {
+        let (start, mut limit) = (Instant::now(), find::LIMIT);
+        loop {
+            let candidates = self.look(limit)?;
+            let left = self.patience.saturating_sub(start.elapsed());
+            match find::busy(&candidates) {
+                Some(busy) if !left.is_zero() => {
+                    if limit == find::LIMIT
+                        && let Err(trouble) = &busy.outcome
+                    {
+                        let minutes = self.patience.as_secs().div_ceil(60);
+                        let most = format!("waiting up to {minutes} min (--engine-wait)");
+                        notice(&format!("{}: {}; {most}", busy.program, trouble.what));
+                    }
+                    self.runner.sleep(PAUSE.min(left))?;
+                }
+                _ => return Ok(candidates),
+            }
+            // One that is slow and not busy answers when it is given longer.
+            limit = (limit * 2).min(left.max(find::LIMIT));
+        }
+    }
+
+    fn look(&self, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
         for kind in [Kind::Podman, Kind::Docker] {
-            if asked.is_none_or(|(wanted, _)| wanted == kind) {
-                candidates.extend(self.candidates(kind)?);
-                // A working Podman is enough: Docker isn't asked.
-                if candidates.iter().any(|candidate| candidate.outcome.is_ok()) {
+            if self.asked.is_none_or(|(wanted, _)| wanted == kind) {
+                candidates.extend(self.candidates(kind, limit)?);
+                // A working Podman is enough, and a busy one decides: Docker isn't asked.
+                let decides =
+                    |one: &Candidate| one.outcome.as_ref().map_or_else(|e| e.busy, |_| true);
+                if candidates.iter().any(decides) {
                     break;
                 }
             }
         }
-        find::choose(asked, &candidates)
+        Ok(candidates)
     }
 
-    /// The engine that would be assumed where none works, for `--dry-run`.
-    pub fn assumed(&self) -> Engine {
-        Engine::assumed(self.asked.map_or(Kind::Podman, |(kind, _)| kind))
-    }
-
-    /// Every program that could be the engine `kind`, asked and proved.
+    /// Every program that could be the engine `kind`, asked and proved, each question in `limit`.
     ///
     /// # Errors
     /// 130 or 143 after a signal.
-    pub fn candidates(&self, kind: Kind) -> anyhow::Result<Vec<Candidate>> {
-        let mut candidates = find::look(kind, self.environment, self.runner)?;
+    pub fn candidates(&self, kind: Kind, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
+        let mut candidates = find::look(kind, self.environment, self.runner, limit)?;
         for candidate in &mut candidates {
             let local = kind == Kind::Podman && cfg!(target_os = "linux");
             if let Ok(engine) = &candidate.outcome

@@ -146,7 +146,12 @@ fn podman(engine: &Engine, plan: &Squash, file: &str, context: &str) -> Invocati
 
 fn docker(engine: &Engine, file: &str, context: &str, options: &[&str]) -> Invocation {
     let words = ["build", "--progress=plain", "--file", file].into_iter();
-    call(engine, words.chain(options.iter().copied()).chain([context]))
+    let made = call(engine, words.chain(options.iter().copied()).chain([context]));
+    match engine.builder {
+        // It is made of images that only the daemon has.
+        Some(_) => made.with_env("BUILDX_BUILDER", "default"),
+        None => made,
+    }
 }
 
 /// The intermediate names of all squashes, `TAG` a line (Docker).

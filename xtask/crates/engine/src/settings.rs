@@ -1,11 +1,12 @@
 //! Podman's settings for machines where its defaults can't work: proved by running a process, and
 //! merged over the user's own, because `CONTAINERS_CONF` replaces every other file.
 
-use super::find::{Trouble, ask, fingerprint, said};
+use super::find::{Trouble, ask, fingerprint, is_busy, said};
 use super::{Engine, rootless, words};
 use crate::machine::{Cgroups, Machine};
 use anyhow::Context as _;
 use process::environment::Environment;
+use process::regular;
 use process::run::{QUESTION, Runner};
 use process::state::{State, write_whole};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub fn prove(
     let something = something(state)?;
     let run = |engine: &Engine| ask(runner, &words::call(engine, something.clone()), QUESTION);
     let first = run(&engine)?;
+    if is_busy(&first) {
+        return Ok(Err(Trouble::busy(&said(&first))));
+    }
     if first.good() && !builds_need_limits(machine) {
         return proved(false);
     }
@@ -96,7 +100,7 @@ pub fn prove(
     } else {
         format!("repair it until this works: {}", words::call(&engine, something))
     };
-    Ok(Err(Trouble { what, remedy }))
+    Ok(Err(Trouble::new(what, remedy)))
 }
 
 /// The limit that Buildah sets for root's steps where no settings name another
@@ -170,7 +174,7 @@ pub fn needed(machine: &Machine, runc: bool) -> Option<Table> {
 fn merged(files: &[PathBuf], settings: Table) -> anyhow::Result<String> {
     let mut all = Table::new();
     for file in files.iter().filter(|file| file.is_file()) {
-        let text = std::fs::read_to_string(file);
+        let text = regular::read_text(file);
         let text = text.with_context(|| format!("reading {}", file.display()))?;
         let table = text.parse::<Table>().with_context(|| format!("reading {}", file.display()))?;
         merge(&mut all, table);

@@ -28,6 +28,10 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
         // Lines instead of a redrawn screen: for the log, and for CI.
         Kind::Docker => words.push("--progress=plain".into()),
     }
+    if engine.builder.is_some() {
+        // A builder apart from the daemon keeps what it made.
+        words.push("--load".into());
+    }
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     option("--file", &plan.file);
     if let Some(target) = &plan.target {

@@ -5,6 +5,7 @@ use engine::Kind;
 use engine::build::{SecretMount, SecretSource};
 use source::ci;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub mod dev;
 pub mod push;
@@ -54,6 +55,16 @@ pub struct Common {
     /// Use this engine only [default: a working Podman, else a working Docker]
     #[arg(long, value_name = "ENGINE", env = "XTASK_ENGINE", global = true)]
     pub engine: Option<Kind>,
+    /// Wait this long for a busy engine
+    #[arg(
+        long,
+        value_name = "MINUTES",
+        env = "XTASK_ENGINE_WAIT",
+        default_value = "5",
+        value_parser = minutes,
+        global = true
+    )]
+    pub engine_wait: Duration,
     /// Print exactly what would run, as a script for sh, and run nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
@@ -79,6 +90,12 @@ pub struct Common {
     /// Also print read-only commands (inspect, version, …)
     #[arg(short, long, global = true)]
     pub verbose: bool,
+}
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes = text.parse().ok().filter(|minutes: &f64| (0.0..=1440.0).contains(minutes));
+    let minutes = minutes.ok_or("a number of minutes, at most 1440")?;
+    Ok(Duration::from_secs_f64(minutes * 60.0))
 }
 
 /// How a result is printed.

@@ -54,7 +54,10 @@ impl World {
         let provider = ci.as_ref().map(|ci| ci.provider);
         let form = Form::of(provider, environment.variable("GITHUB_WORKSPACE"));
         let output = Output::new(&common, &environment, form);
-        let option = |word: &std::ffi::OsStr| word.to_string_lossy().starts_with("--engine");
+        let option = |word: &std::ffi::OsStr| {
+            let word = word.to_string_lossy();
+            word == "--engine" || word.starts_with("--engine=")
+        };
         let engine_on_command_line = std::env::args_os().any(|word| option(&word));
         Ok(World { start, common, engine_on_command_line, environment, folder, ci, output, signal })
     }
@@ -86,7 +89,9 @@ impl World {
         runner: &'a Runner,
     ) -> Search<'a> {
         let asked = self.engine_asked(workflow.config.engine);
-        Search { environment: &self.environment, machine, runner, state: &workflow.state, asked }
+        let (environment, state) = (&self.environment, &workflow.state);
+        let patience = self.common.engine_wait;
+        Search { environment, machine, runner, state, asked, patience }
     }
 
     /// Who asks for which engine: the command line, else the environment, else the file.

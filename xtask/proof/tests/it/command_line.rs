@@ -125,8 +125,11 @@ fn a_machine_without_an_engine_is_exit_4_and_a_dry_run_says_what_it_assumed() {
         "{}",
         dry.out
     );
-    let dry = checkout.run(&["build", "--dry-run", "--engine", "docker"]);
-    assert!(dry.out.contains("DOCKER_BUILDKIT=1 docker build "), "{}", dry.out);
+    // One that is asked for by name is never assumed.
+    check(&checkout, &["build", "--dry-run", "--engine", "docker"], 4, &["no Docker on PATH"]);
+    let file = std::fs::read_to_string(checkout.path("docker/image.toml")).unwrap();
+    checkout.write("docker/image.toml", &(file + "\n[engine]\nname = \"docker\"\n"));
+    check(&checkout, &["build", "--dry-run"], 4, &["no Docker on PATH (docker/image.toml asks"]);
     assert!(!checkout.path("target/xtask/image-id").exists());
 }
 

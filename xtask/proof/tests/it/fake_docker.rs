@@ -46,6 +46,58 @@ fn with_docker() -> Checkout {
     checkout
 }
 
+/// As `docker/setup-buildx-action` leaves a machine: what is built stays with the builder, and only
+/// `--load` brings it into the store.
+#[test]
+fn what_another_builder_made_is_loaded() {
+    let with_builder = |driver: &str| {
+        let checkout = with_docker();
+        let script = DOCKER.replace("20.10.24", "28.2.2").replace(
+            "case \"$1 $2\" in\n",
+            &format!(
+                "case \"$1 $2\" in\n    \"buildx inspect\") printf 'Name:   ci\\nDriver: {driver}\\n' ;;\n"
+            ),
+        );
+        let keeps =
+            "case \" $* \" in *' --load '*) ;; *) rm \"$HOME/../image.json\" ;; esac\n        cat";
+        let (before, after) = script.rsplit_once("cat \"$HOME/../id\" >\"$file\"").unwrap();
+        let script = match driver {
+            "docker" => script.clone(),
+            // The words of the build were shifted away.
+            _ => format!("{before}{keeps} \"$HOME/../id\" >\"$file\"{after}")
+                .replace("labels= comma=", "labels= comma= all=\" $* \"")
+                .replace("\" $* \" in *' --load", "\"$all\" in *' --load"),
+        };
+        checkout.program("docker", &script);
+        checkout.write("id", "sha256:1");
+        checkout.write("layers", "\"sha256:base\",\"sha256:top\"");
+        fs::write(checkout.path("archive"), archive(3_000_000, 30_000)).unwrap();
+        checkout
+    };
+    for driver in ["docker-container", "kubernetes", "remote"] {
+        let checkout = with_builder(driver);
+        let ended = checkout.run(&["build"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let said =
+            format!("it builds with the builder ci (driver {driver}) and loads the result\n");
+        assert!(ended.err.contains(&said), "{}", ended.err);
+    }
+    let checkout = with_builder("docker");
+    let ended = checkout.run(&["build"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    let calls = fs::read_to_string(checkout.path("calls")).unwrap();
+    assert!(!calls.contains("--load") && !ended.err.contains("builder"), "{}", ended.err);
+    // One that is gone is said before anything is built.
+    let gone = DOCKER.replace("20.10.24", "28.2.2").replace(
+        "case \"$1 $2\" in\n",
+        "case \"$1 $2\" in\n    \"buildx inspect\") echo 'ERROR: no builder \"ci\" found' >&2; exit 1 ;;\n",
+    );
+    checkout.program("docker", &gone);
+    let ended = checkout.run(&["build"]);
+    let said = "docker: its builder can't be used: ERROR: no builder \"ci\" found; docker buildx use default";
+    assert!(ended.code == Some(4) && ended.err.contains(said), "{}", ended.err);
+}
+
 /// What `docker save` gives for two layers of these bytes.
 fn archive(base: usize, top: usize) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());

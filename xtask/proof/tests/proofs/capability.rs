@@ -15,6 +15,7 @@ use process::state::State;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// What one row's trial does; whether the engine has it.
@@ -151,8 +152,9 @@ impl Engines {
             runner: &runner,
             state: &state,
             asked: Some((kind, "the test")),
+            patience: Duration::ZERO,
         };
-        let engine = search.engine().unwrap_or_else(|error| {
+        let engine = search.engine().and_then(|found| found).unwrap_or_else(|error| {
             panic!("{}", process::failure::shown(&error).1.join("\n"));
         });
         let mut found = Engines { engine, runner, base: String::new(), folder };

@@ -73,6 +73,16 @@ pub fn docker(version: &Value, host: &str, environment: &Environment) -> Option<
     }
 }
 
+/// The name and driver in the answer of `docker buildx inspect`; `None`: the daemon builds itself.
+pub fn builder(answer: &str) -> Option<(String, String)> {
+    let value = |key: &str| {
+        let value = answer.lines().find_map(|line| line.strip_prefix(key))?.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    let (name, driver) = (value("Name:")?, value("Driver:")?);
+    (driver != "docker").then_some((name, driver))
+}
+
 /// Whether Docker keeps images in containerd's store, as `docker info --format
 /// '{{json .DriverStatus}}'` tells: an image ID is the manifest's digest there.
 pub fn containerd(status: &str) -> bool {
@@ -101,6 +111,21 @@ mod tests {
     fn environment(pairs: &[(&str, &str)]) -> Environment {
         let pair = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         Environment { variables: pairs.iter().map(pair).collect() }
+    }
+
+    /// As buildx 0.13 and 0.29 print it.
+    #[test]
+    fn a_builder_that_is_not_the_daemon() {
+        let answer = |driver: &str| {
+            format!(
+                "Name:          ci\nDriver:        {driver}\n\nNodes:\nName:     ci0\nStatus:   inactive\n"
+            )
+        };
+        assert_eq!(builder(&answer("docker")), None);
+        assert_eq!(builder(""), None);
+        for driver in ["docker-container", "kubernetes", "remote"] {
+            assert_eq!(builder(&answer(driver)), Some(("ci".into(), driver.into())));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::place::shown;
 use process::environment::Environment;
+use process::regular::read_text;
 use process::run::{Answer, shortened};
 
 /// Why a program doesn't serve as the engine.
@@ -12,12 +13,21 @@ pub struct Trouble {
     pub what: String,
     /// What to do about it.
     pub remedy: String,
+    /// Whether it is only busy: asked later, it may work.
+    pub busy: bool,
 }
 
 impl Trouble {
     /// Both sentences.
     pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Trouble { what: what.into(), remedy: remedy.into() }
+        Trouble { what: what.into(), remedy: remedy.into(), busy: false }
+    }
+
+    /// An engine that is there, and has no time for us.
+    pub fn busy(said: &str) -> Self {
+        let what = format!("it is busy: {said}");
+        let remedy = "find out what it waits for or what holds its store; --engine-wait MINUTES waits longer";
+        Trouble { what, remedy: remedy.to_owned(), busy: true }
     }
 }
 
@@ -36,9 +46,38 @@ pub fn said(answer: &Answer) -> String {
     shortened(text.strip_prefix("Error: ").unwrap_or(&text), MOST)
 }
 
+/// What engines say that are starting, or that wait for another process: for a lock of Podman's store or
+/// its database, or for Docker's daemon.
+const BUSY: [&str; 14] = [
+    "database is locked",
+    "database table is locked",
+    "acquiring lock",
+    "lock file",
+    "layers.lock",
+    "images.lock",
+    "containers.lock",
+    "storage.lock",
+    "resource temporarily unavailable",
+    "is starting",
+    "not yet ready",
+    "503 service unavailable",
+    "context deadline exceeded",
+    "i/o timeout",
+];
+
+/// Whether an answer only means that the engine has no time now.
+pub fn is_busy(answer: &Answer) -> bool {
+    let unanswered = answer.code.is_none() && answer.stderr.contains("no answer in");
+    let text = answer.stderr.to_lowercase();
+    unanswered || !answer.good() && BUSY.iter().any(|words| text.contains(words))
+}
+
 /// What it means that `podman version` failed, or answered something else.
 pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Trouble {
     let said = said(answer);
+    if is_busy(answer) {
+        return Trouble::busy(&said);
+    }
     if answer.code.is_none() {
         return silent(said);
     }
@@ -65,7 +104,7 @@ pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Trou
             format!("repair it until this works: {program} version"),
         )
     };
-    Trouble { what, remedy }
+    Trouble::new(what, remedy)
 }
 
 /// A settings file of Podman's, by the variable that names it or by where it is looked for.
@@ -106,6 +145,9 @@ pub fn docker(
     environment: &Environment,
 ) -> Trouble {
     let said = said(answer);
+    if is_busy(answer) || daemon_starts(environment) && said.contains("Cannot connect to") {
+        return Trouble::busy(&said);
+    }
     if answer.code.is_none() {
         return silent(said);
     }
@@ -141,7 +183,16 @@ pub fn docker(
         };
         (format!("its daemon doesn't answer: {said}"), remedy)
     };
-    Trouble { what, remedy }
+    Trouble::new(what, remedy)
+}
+
+/// Whether this machine's daemon runs already: it notes its process before it listens.
+fn daemon_starts(environment: &Environment) -> bool {
+    let here = environment.variable("DOCKER_HOST").is_none();
+    let id = read_text("/var/run/docker.pid").ok();
+    let id = id.and_then(|text| text.trim().parse::<u32>().ok()).filter(|_| here);
+    let name = id.and_then(|id| read_text(format!("/proc/{id}/comm")).ok());
+    name.is_some_and(|name| name.trim() == "dockerd")
 }
 
 /// The context that a client's answer names, where it isn't the default one.
@@ -151,14 +202,9 @@ fn client_context(answer: &Answer) -> Option<String> {
     (!context.is_empty() && context != "default").then(|| context.to_owned())
 }
 
-/// A program that didn't answer in time, or can't be started at all.
+/// A program that can't be started at all.
 pub fn silent(said: String) -> Trouble {
-    let remedy = if said.contains("no answer") {
-        "find out what it waits for, or take it off PATH"
-    } else {
-        "install it again, or take it off PATH"
-    };
-    Trouble::new(said, remedy)
+    Trouble::new(said, "install it again, or take it off PATH")
 }
 
 #[cfg(test)]
@@ -253,6 +299,39 @@ mod tests {
             "unset DOCKER_CONTEXT; or: docker context ls",
         );
         check(&[], "", gone, "docker context use default; or: docker context ls");
+    }
+
+    #[test]
+    fn a_busy_engine_is_told_from_a_broken_one() {
+        let check = |stderr: &str, expected: bool| {
+            let none = environment(&[("DOCKER_HOST", "unix:///none")]);
+            let asked = answer(125, "", stderr);
+            assert_eq!(podman("podman", &asked, &none).busy, expected, "{stderr}");
+            assert_eq!(docker("docker", &asked, Some("28.2.2"), &none).busy, expected, "{stderr}");
+        };
+        check("Error: database is locked", true);
+        check("Error: acquiring lock 3 for container ab: resource temporarily unavailable", true);
+        check(
+            "time=\"2026\" level=error msg=\"opening /s/storage.lock: resource temporarily unavailable\"",
+            true,
+        );
+        check("request returned 503 Service Unavailable for API route and version", true);
+        check("Error response from daemon: the daemon is starting", true);
+        check("error during connect: Get \"http://box\": context deadline exceeded", true);
+        check("Error: boom", false);
+        check(
+            "Cannot connect to the Docker daemon at unix:///none. Is the docker daemon running?",
+            false,
+        );
+        assert!(!is_busy(&answer(0, "{}", "WARN database is locked")));
+        let silent = Answer {
+            code: None,
+            stderr: "asking x: no answer in 15 s".into(),
+            ..Answer::default()
+        };
+        assert!(is_busy(&silent));
+        let gone = Answer { stderr: "starting x: permission denied".into(), ..silent };
+        assert!(!is_busy(&gone));
     }
 
     #[test]

@@ -208,7 +208,7 @@ fn gather(
 
 /// The text of the Dockerfile as it is in the snapshot.
 fn text_of(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(workflow.root.join(path));
+    let text = process::regular::read_text(workflow.root.join(path));
     let text = text.with_context(|| format!("reading {path}"))?;
     let taken = snapshot.beside.get(path).map(|content| content.sha256.as_str());
     if taken == Some(content::sha256(text.as_bytes()).as_str()) {
@@ -281,24 +281,12 @@ pub fn engine(
     runner: &Runner,
 ) -> anyhow::Result<(Engine, bool)> {
     let search = world.search(workflow, machine, runner);
-    match search.said() {
-        Ok(engine) => {
-            engine.warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
-            Ok((engine, false))
-        }
-        Err(error)
-            if world.common.dry_run && process::failure::describe(&error).0 == Exit::Engine =>
-        {
-            let engine = search.assumed();
-            notice(&format!(
-                "assumed: {} {}; none works here: {error}",
-                engine.kind.title(),
-                engine.version
-            ));
-            Ok((engine, true))
-        }
-        Err(error) => Err(error),
-    }
+    let (engine, assumed) = match world.common.dry_run {
+        true => search.said_or_assumed()?,
+        false => (search.said()?, false),
+    };
+    engine.warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
+    Ok((engine, assumed))
 }
 
 fn wishes(args: &cli::Build) -> Wishes {

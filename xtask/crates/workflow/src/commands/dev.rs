@@ -31,7 +31,7 @@ pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
-    let engine = world.search(&workflow, &machine, &runner).engine()?;
+    let engine = world.search(&workflow, &machine, &runner).engine()??;
     let site =
         Site { world, workflow: &workflow, engine: &engine, runner: &runner, uid: machine.uid };
     match &args.action {

@@ -40,7 +40,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
     let search = world.search(&workflow, &machine, &runner);
     let mut all = Vec::new();
     for kind in [Kind::Podman, Kind::Docker] {
-        let candidates = search.candidates(kind)?;
+        let candidates = search.candidates(kind, find::LIMIT)?;
         all.extend(candidates.iter().cloned());
         if candidates.is_empty() {
             add(kind.program(), None, "not on PATH".to_owned(), None);

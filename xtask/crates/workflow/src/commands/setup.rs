@@ -32,7 +32,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
         return Ok(());
     }
     let search = world.search(&workflow, &machine, &runner);
-    let engine = search.engine()?;
+    let engine = search.engine()??;
     notice(&format!("{} {} works: {}", engine.kind.title(), engine.version, engine.why));
     if !setup.services {
         return Ok(());
@@ -70,8 +70,7 @@ pub fn missing(
     setup: cli::Setup,
 ) -> anyhow::Result<Missing> {
     let runner = world.runner(&workflow.top);
-    let engine = world.search(workflow, machine, &runner).engine();
-    runner.check_signal()?;
+    let engine = world.search(workflow, machine, &runner).engine()?;
     let assumed = engine::Engine::assumed(Kind::Podman);
     let wanted = reference::parse(&workflow.config.prod.base)?;
     // Whether a stand-in will be needed depends on the registry, not on the engine: with none
