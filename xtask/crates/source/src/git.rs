@@ -421,7 +421,7 @@ fn open(
     commit: Option<&str>,
 ) -> anyhow::Result<Box<dyn Source>> {
     let obstacle = match native(folder)? {
-        Ok(repo) => match obstacle::find(&repo) {
+        Ok(repo) => match obstacle::find(&repo)? {
             None => return Ok(Box::new(native::Native::new(repo, commit)?)),
             Some(obstacle) => obstacle,
         },

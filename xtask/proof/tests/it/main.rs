@@ -9,6 +9,7 @@ mod ended;
 mod fake_docker;
 mod fake_engine;
 mod fence;
+mod hostile;
 mod images;
 mod lint;
 mod no_engine;

@@ -1,7 +1,11 @@
 //! Finds what libgit2 cannot read, or reads in another way than git.
 
 use std::collections::{BTreeSet, HashSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use process::failure::{Exit, failure_help};
+use process::regular;
 
 use git2::{Config, Index, Repository, SubmoduleIgnore, SubmoduleStatus};
 
@@ -15,7 +19,33 @@ pub(super) const VARIABLES: [&str; 5] = [
 ];
 
 /// What stands in the way of reading `repo` with libgit2.
-pub(super) fn find(repo: &Repository) -> Option<String> {
+///
+/// # Errors
+/// [`Exit::Git`] for a named pipe or a device that libgit2, and git, would read without an end.
+pub(super) fn find(repo: &Repository) -> anyhow::Result<Option<String>> {
+    let index = repo.index().ok();
+    for path in rules(repo, index.as_ref()) {
+        if let Err(error) = regular::open(&path)
+            && error.kind() == ErrorKind::InvalidInput
+        {
+            let message = format!("reading {}: {error}", path.display());
+            return Err(failure_help(Exit::Git, message, "remove it, or put a file in its place"));
+        }
+    }
+    Ok(unread(repo))
+}
+
+/// The files of attributes and of ignored names that git reads for what the index has.
+fn rules(repo: &Repository, index: Option<&Index>) -> Vec<PathBuf> {
+    let top = repo.workdir().unwrap_or(repo.path());
+    let all = index.map(folders).unwrap_or_default();
+    let tracked = all.iter().map(|folder| top.join(folder));
+    let tracked = tracked.flat_map(|f| [".gitattributes", ".gitignore"].map(|name| f.join(name)));
+    let own = ["attributes", "exclude"].map(|name| repo.commondir().join("info").join(name));
+    tracked.chain(own).collect()
+}
+
+fn unread(repo: &Repository) -> Option<String> {
     let index = match repo.index() {
         Ok(index) => index,
         Err(error) => return Some(in_words(&error)),
@@ -52,6 +82,33 @@ pub(super) fn in_words(error: &git2::Error) -> String {
 fn attributes(repo: &Repository, index: &Index, config: &Config) -> Option<String> {
     let drivers = drivers(config);
     let top = repo.workdir()?;
+    let mut files = vec![repo.commondir().join("info/attributes"), "/etc/gitattributes".into()];
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".config"));
+    match config.get_path("core.attributesFile") {
+        Ok(path) => files.push(path),
+        Err(_) => {
+            let xdg = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
+            files.extend(xdg.map(PathBuf::from).or_else(home).map(|f| f.join("git/attributes")));
+        }
+    }
+    for path in files {
+        if let Some(found) = regular::read(&path).ok().and_then(|text| filter(&text, &drivers)) {
+            return Some(found);
+        }
+    }
+    folders(index).iter().find_map(|folder| {
+        let path = folder.join(".gitattributes");
+        let text = regular::read(top.join(&path)).ok().or_else(|| {
+            // Git takes a missing file from the index.
+            let entry = index.get_path(&path, 0)?;
+            repo.find_blob(entry.id).ok().map(|blob| blob.content().to_vec())
+        })?;
+        filter(&text, &drivers)
+    })
+}
+
+/// The top folder, and each that a file of the index is in.
+fn folders(index: &Index) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::from([PathBuf::new()]);
     let mut last = Vec::new();
     for entry in index.iter() {
@@ -63,29 +120,7 @@ fn attributes(repo: &Repository, index: &Index, config: &Config) -> Option<Strin
             }
         }
     }
-    let mut files = vec![repo.commondir().join("info/attributes"), "/etc/gitattributes".into()];
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".config"));
-    match config.get_path("core.attributesFile") {
-        Ok(path) => files.push(path),
-        Err(_) => {
-            let xdg = std::env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
-            files.extend(xdg.map(PathBuf::from).or_else(home).map(|f| f.join("git/attributes")));
-        }
-    }
-    for path in files {
-        if let Some(found) = std::fs::read(&path).ok().and_then(|text| filter(&text, &drivers)) {
-            return Some(found);
-        }
-    }
-    folders.iter().find_map(|folder| {
-        let path = folder.join(".gitattributes");
-        let text = std::fs::read(top.join(&path)).ok().or_else(|| {
-            // Git takes a missing file from the index.
-            let entry = index.get_path(&path, 0)?;
-            repo.find_blob(entry.id).ok().map(|blob| blob.content().to_vec())
-        })?;
-        filter(&text, &drivers)
-    })
+    folders
 }
 
 /// The names of the filters that git is configured to run.
@@ -137,7 +172,7 @@ fn submodules(repo: &Repository, index: &Index, config: &Config) -> Option<Strin
         }
         match Repository::open(&folder) {
             Ok(module) => {
-                if let Some(found) = find(&module) {
+                if let Some(found) = unread(&module) {
                     return Some(format!("submodule {link}: {found}"));
                 }
             }

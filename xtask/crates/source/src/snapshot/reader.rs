@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
 
 /// What another command has read, if it was this program: another one may find other secrets.
 fn remembered(file: &Path) -> HashMap<String, Content> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = process::regular::read_text(file).unwrap_or_default();
     let mut lines = text.lines();
     let same = lines.next().is_some_and(|line| line == reader());
     lines.filter(|_| same).filter_map(Content::from_line).collect()

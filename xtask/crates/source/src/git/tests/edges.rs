@@ -292,7 +292,7 @@ fn replaced_commits() {
     let sandbox = sandbox();
     sandbox.git(&["tag", "v1", "HEAD~1"]);
     sandbox.commit("third");
-    assert!(obstacle::find(&git2::Repository::open(sandbox.repo()).unwrap()).is_none());
+    assert!(obstacle::find(&git2::Repository::open(sandbox.repo()).unwrap()).unwrap().is_none());
     sandbox.git(&["replace", "--graft", "HEAD"]);
     only_program(&sandbox, "refs/replace");
 }
