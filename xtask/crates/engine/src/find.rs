@@ -167,7 +167,8 @@ fn docker(
         }
         builder = place::builder(&answer.stdout);
         // What it says without a daemon, or without the plugin, is not told apart.
-        buildx = Some(if answer.good() { answer } else { ask(&["buildx", "version"])? });
+        let told = answer.good() && answer.stdout.contains("Driver:");
+        buildx = Some(if told { answer } else { ask(&["buildx", "version"])? });
     }
     let host = match place::context(&json, environment) {
         Some(name) => ask(&["context", "inspect", name, "--format", "{{.Endpoints.docker.Host}}"])?
