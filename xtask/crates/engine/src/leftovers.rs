@@ -7,22 +7,43 @@
 
 use crate::{Engine, Kind, words};
 use process::invocation::Invocation;
-use process::notice::notice;
+use process::notice::{SILENCE, notice};
 use process::regular;
 use process::run::{self, QUESTION, Runner};
 use process::state::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The record of a build that is running, or was when it was killed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     /// The engine's process.
     pub id: u32,
     /// When that process started, in clock ticks since boot: process ids are used again.
     pub started: u64,
+    /// The boot that those ticks count from.
+    #[serde(default)]
+    pub boot: String,
+}
+
+impl Running {
+    /// Whether that very process still runs; never for one that nothing is known about.
+    fn alive(&self) -> bool {
+        self.started != 0 && !self.boot.is_empty() && running(self.id) == *self
+    }
+}
+
+/// Records that a build is about to start here: killed before [`record`], it has left something, too.
+///
+/// # Errors
+/// When the record can't be written.
+pub fn announce(state: &State) -> anyhow::Result<()> {
+    state.remember("running.json", &Running::default())
 }
 
 /// Records that the process `id` builds here.
@@ -35,19 +56,24 @@ pub fn record(state: &State, id: u32) -> anyhow::Result<()> {
 
 /// A process and when it started, so that another one with its id is never taken for it.
 pub fn running(id: u32) -> Running {
-    Running { id, started: start_time(id).unwrap_or_default() }
+    let boot = regular::read_text("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot.trim().to_owned();
+    Running { id, started: start_time(id).unwrap_or_default(), boot }
 }
 
 /// Ends a process where it still runs: SIGTERM, and after `patience` SIGKILL. A child of ours
 /// counts as ended once it only waits to be reaped.
 pub fn end(process: &Running, patience: Duration) {
-    let alive = || process.started != 0 && start_time(process.id) == Some(process.started);
-    if !alive() {
+    if !process.alive() {
         return;
     }
     run::terminate(process.id);
-    let start = Instant::now();
-    while alive() {
+    let (start, mut silent) = (Instant::now(), true);
+    while process.alive() {
+        if silent && start.elapsed() > SILENCE {
+            silent = false;
+            notice(&format!("waiting for process {} to end", process.id));
+        }
         if start.elapsed() > patience {
             run::kill(process.id);
             return;
@@ -56,28 +82,90 @@ pub fn end(process: &Running, patience: Duration) {
     }
 }
 
-/// Ends what a killed build left running and removes what it left lying; does nothing, at the
-/// cost of one look at a file, when the last build ended by itself.
+/// One thing that a killed build left. [`fmt::Display`] is the command that takes it away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// The build goes on.
+    Build(Running),
+    /// A step of it goes on: what ends it, and the name of the runtime's container.
+    Step(Invocation, String),
+    /// A file or a folder in the builds' own `TMPDIR`.
+    File(PathBuf),
+    /// A working container: what removes it, and its id.
+    Container(Invocation, String),
+}
+
+impl fmt::Display for Leftover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Leftover::Build(running) => write!(f, "kill {}", running.id),
+            Leftover::Step(end, _) => end.fmt(f),
+            Leftover::File(path) => {
+                Invocation::new("rm", ["-r".to_owned(), path.display().to_string()]).fmt(f)
+            }
+            Leftover::Container(remove, _) => remove.fmt(f),
+        }
+    }
+}
+
+/// Ends what a killed build left running and removes what it left lying. When the last build ended by
+/// itself and left nothing in its `TMPDIR`, no engine is asked. The caller holds the lock of the
+/// checkout: whatever builds here was left.
 ///
 /// # Errors
 /// 130 or 143 after a signal. What can't be removed is said and left for the next time.
 pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    let Some(running) = state.remembered::<Running>("running.json") else { return Ok(()) };
-    if running.started != 0 && start_time(running.id) == Some(running.started) {
-        notice(&format!("ending the build of a killed run (process {})", running.id));
-        end(&running, Duration::from_secs(5));
+    if !state.running().exists() && temporary(state).is_empty() {
+        return Ok(());
     }
-    if engine.kind == Kind::Podman {
-        containers(state, engine, runner)?;
-        folders(state, engine, runner)?;
+    // The build first: it would go on to leave more.
+    for build in builds(state) {
+        remove(&build, engine, runner)?;
+    }
+    for leftover in find(state, engine, runner)? {
+        remove(&leftover, engine, runner)?;
     }
     finished(state);
     Ok(())
 }
 
+/// What killed builds of this checkout left, in the order in which it is removed.
+///
+/// # Errors
+/// [`process::failure::Exit::Engine`] when the engine can't be asked; 130 or 143 after a signal.
+pub fn find(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Leftover>> {
+    let mut found = builds(state);
+    if engine.kind == Kind::Podman {
+        found.extend(steps(state, runner)?);
+        found.extend(containers(state, engine, runner)?);
+    }
+    found.extend(temporary(state).into_iter().map(Leftover::File));
+    Ok(found)
+}
+
 /// Notes that the build has ended by itself.
 pub fn finished(state: &State) {
     let _ = std::fs::remove_file(state.running());
+}
+
+/// The recorded build, and those that were killed before they were: no other command names the marker
+/// of this checkout.
+fn builds(state: &State) -> Vec<Leftover> {
+    let marker = format!("id=checkout,src={}", state.marker().display());
+    let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let ours = ids.filter(|id: &u32| {
+        let words = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        words.split(|&byte| byte == 0).any(|word| word == marker.as_bytes())
+    });
+    let recorded = state.remembered::<Running>("running.json").filter(Running::alive);
+    let mut all: Vec<Running> = recorded.into_iter().collect();
+    for build in ours.map(running) {
+        if build.alive() && !all.contains(&build) {
+            all.push(build);
+        }
+    }
+    all.into_iter().map(Leftover::Build).collect()
 }
 
 /// Clock ticks since boot at which a process started (proc(5): field 22 of `stat`, the 20th after
@@ -93,13 +181,23 @@ fn start_time(id: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// RUN processes and their folders in our own TMPDIR.
-fn folders(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    let Ok(entries) = std::fs::read_dir(state.tmp()) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if !folder || !name.starts_with("buildah") {
+/// All that builds keep in their `TMPDIR`, but for the links to the cache mounts: Buildah's folders, and
+/// the blobs of a layer that was being stored.
+fn temporary(state: &State) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(state.tmp()).into_iter().flatten().flatten();
+    let kept = |name: &OsStr| name.to_string_lossy().starts_with("buildah-cache");
+    let paths = entries.filter(|entry| !kept(&entry.file_name())).map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths.collect();
+    paths.sort();
+    paths
+}
+
+/// Steps whose folders are in our own `TMPDIR`.
+fn steps(state: &State, runner: &Runner) -> anyhow::Result<Vec<Leftover>> {
+    let mut found = Vec::new();
+    for path in temporary(state) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with("buildah") {
             continue;
         }
         // Buildah names the runtime's container after the folder.
@@ -108,59 +206,66 @@ fn folders(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()
             let known = runner.ask(&Invocation::new(runtime, ["state", &id]), QUESTION);
             runner.check_signal()?;
             if known.is_ok_and(|answer| answer.good()) {
-                notice(&format!("ending {id}, which a killed build left running"));
                 let delete = Invocation::new(runtime, ["delete", "--force", &id]);
-                let _ = runner.ask(&delete, QUESTION);
-                runner.check_signal()?;
+                found.push(Leftover::Step(delete, id.clone()));
             }
         }
-        remove(&entry.path(), engine, runner)?;
     }
-    Ok(())
+    Ok(found)
 }
 
-/// An ordinary user's build leaves files of its subordinate ids, which only its own namespace can
-/// remove.
-fn remove(folder: &Path, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    let mut removed = std::fs::remove_dir_all(folder).map_err(|error| error.to_string());
-    if removed.is_err() {
-        let answer = runner.ask(&words::remove_in_namespace(engine, folder), QUESTION)?;
-        if answer.good() {
-            removed = Ok(());
+/// Takes one thing away, and says so.
+fn remove(leftover: &Leftover, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    let ask = |question: &Invocation| -> anyhow::Result<Result<(), String>> {
+        let answer = runner.ask(question, QUESTION)?;
+        Ok(if answer.good() { Ok(()) } else { Err(answer.last_line().to_owned()) })
+    };
+    let (what, removed) = match leftover {
+        Leftover::Build(running) => {
+            notice(&format!("ending the build of a killed run (process {})", running.id));
+            end(running, Duration::from_secs(5));
+            return Ok(());
         }
-    }
+        Leftover::Step(end, id) => (id.clone(), ask(end)?),
+        Leftover::Container(remove, id) => {
+            let short: String = id.chars().take(12).collect();
+            (format!("the working container {short}"), ask(remove)?)
+        }
+        Leftover::File(path) => {
+            let folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+            let gone = if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            let mut gone = gone.map_err(|error| error.to_string());
+            // An ordinary user's build leaves files of its subordinate ids, which only its own
+            // namespace can remove.
+            if gone.is_err() && engine.kind == Kind::Podman {
+                gone = ask(&words::remove_in_namespace(engine, path))?.or(gone);
+            }
+            (path.display().to_string(), gone)
+        }
+    };
     notice(&match removed {
-        Ok(()) => format!("removed {}, which a killed build left", folder.display()),
-        Err(error) => format!("warning: removing {}: {error}", folder.display()),
+        Ok(()) => format!("removed {what}, which a killed build left"),
+        Err(error) => format!("warning: removing {what}: {error}"),
     });
     Ok(())
 }
 
 /// Working containers whose recorded secrets name our checkout.
-fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Leftover>> {
     let answer = runner.ask(&words::store(engine), QUESTION)?;
-    let Some((root, driver)) = answer.stdout.trim().rsplit_once(' ') else { return Ok(()) };
+    let Some((root, driver)) = answer.stdout.trim().rsplit_once(' ') else { return Ok(Vec::new()) };
     let answer = runner.ask(&words::working_containers(engine), QUESTION)?;
     let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let marker = format!("src={}", state.marker().display());
-    for container in all.as_array().into_iter().flatten() {
-        let Some(id) = container["Id"].as_str().or_else(|| container["ID"].as_str()) else {
-            continue;
-        };
-        let record =
-            Path::new(root).join(format!("{driver}-containers/{id}/userdata/buildah.json"));
-        let ours = regular::read_text(record).is_ok_and(|text| text.contains(&marker));
-        if ours {
-            let short: String = id.chars().take(12).collect();
-            let removed = runner.ask(&words::remove_container(engine, id), QUESTION)?;
-            notice(&if removed.good() {
-                format!("removed the working container {short}, which a killed build left")
-            } else {
-                format!("warning: removing the working container {short}: {}", removed.last_line())
-            });
-        }
-    }
-    Ok(())
+    let ours = |id: &&str| {
+        let record = format!("{driver}-containers/{id}/userdata/buildah.json");
+        regular::read_text(Path::new(root).join(record)).is_ok_and(|text| text.contains(&marker))
+    };
+    let ids = all.as_array().into_iter().flatten();
+    let ids = ids.filter_map(|one| one["Id"].as_str().or_else(|| one["ID"].as_str()));
+    let ours = ids.filter(ours);
+    let leftover = |id: &str| Leftover::Container(words::remove_container(engine, id), id.into());
+    Ok(ours.map(leftover).collect())
 }
 
 /// Removes what Podman's layer cache would take the labels `names` from: images of ours that have
@@ -217,11 +322,85 @@ pub fn patiently<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use process::form::Form;
+    use std::process::{Child, Command};
+
+    fn runner(folder: &Path) -> Runner {
+        Runner {
+            folder: folder.to_owned(),
+            progress: false,
+            verbose: false,
+            form: Form::Plain,
+            signal: std::sync::Arc::default(),
+        }
+    }
+
+    fn sleeping(word: &str) -> Child {
+        // Its own end is the end of its child, which would hold our output open.
+        let script = "trap 'kill $!; exit 1' TERM; sleep 600 & wait";
+        let child = Command::new("sh").args(["-c", script, word]).spawn().unwrap();
+        let place = format!("/proc/{}/cmdline", child.id());
+        while !fs::read_to_string(&place).unwrap().contains("sleep 600") {
+            std::thread::yield_now();
+        }
+        child
+    }
 
     #[test]
     fn a_process_is_known_by_its_start() {
         let own = start_time(std::process::id());
         assert!(own.is_some_and(|ticks| ticks > 0));
         assert_eq!(start_time(u32::MAX), None);
+    }
+
+    /// Its id alone, another start, another boot, or nothing at all: it isn't ours.
+    #[test]
+    fn only_the_recorded_process_is_ended() {
+        let mut child = sleeping("a");
+        let ours = running(child.id());
+        let others = [
+            Running { started: ours.started + 1, ..ours.clone() },
+            Running { started: 0, ..ours.clone() },
+            Running { boot: "other".into(), ..ours.clone() },
+            Running { boot: String::new(), ..ours.clone() },
+            Running::default(),
+        ];
+        for other in others {
+            end(&other, Duration::ZERO);
+            assert!(child.try_wait().unwrap().is_none(), "{other:?}");
+        }
+        end(&ours, Duration::from_secs(5));
+        assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn what_a_killed_build_left_goes_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        let engine = Engine::assumed(Kind::Docker);
+        let clean = || clean(&state, &engine, &runner(folder.path())).unwrap();
+        process::state::make_folder(&state.tmp().join("storage123/layer")).unwrap();
+        fs::write(state.tmp().join("storage123/layer/blob"), "x").unwrap();
+        fs::write(state.tmp().join("blob"), "x").unwrap();
+        std::os::unix::fs::symlink("/", state.tmp().join("buildah-cache-0")).unwrap();
+        let marker = format!("id=checkout,src={}", state.marker().display());
+        let (mut ours, mut other) = (sleeping(&marker), sleeping(&format!("{marker}2")));
+        // Without a record, by what it left.
+        clean();
+        assert!(!ours.wait().unwrap().success());
+        assert!(other.try_wait().unwrap().is_none());
+        let left: Vec<_> = fs::read_dir(state.tmp()).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        // With a record that nothing was added to, by its words.
+        announce(&state).unwrap();
+        let mut ours = sleeping(&marker);
+        assert_eq!(
+            find(&state, &engine, &runner(folder.path())).unwrap(),
+            [Leftover::Build(running(ours.id()))]
+        );
+        clean();
+        assert!(!ours.wait().unwrap().success() && !state.running().exists());
+        process::run::terminate(other.id());
+        other.wait().unwrap();
     }
 }

@@ -163,6 +163,7 @@ fn once(
         step.run(&workflow.top).context("preparing the build")?;
     }
     let invocation = words::build(engine, plan);
+    leftovers::announce(&workflow.state)?;
     let ended = runner
         .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
     if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.trouble(&ended.lines))

@@ -272,11 +272,12 @@ impl Runner {
         log: &Path,
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<Ended> {
-        self.streamed(invocation, log, None, started).map(|(ended, _)| ended)
+        self.streamed(invocation, invocation, log, None, started).map(|(ended, _)| ended)
     }
 
     /// As [`Runner::stream`], for a command that is ended after `limit`; whether it was comes
-    /// beside how it ended.
+    /// beside how it ended. Where util-linux is installed, the kernel ends it when we are killed: a push
+    /// that went on alone could move a tag later.
     ///
     /// # Errors
     /// Those of [`Runner::stream`].
@@ -286,12 +287,23 @@ impl Runner {
         log: &Path,
         limit: Duration,
     ) -> anyhow::Result<(Ended, bool)> {
-        self.streamed(invocation, log, Some(limit), &mut |_| Ok(()))
+        let leash = ["--pdeathsig", "TERM"];
+        let works = self.ask(&Invocation::new("setpriv", leash.into_iter().chain(["true"])), limit);
+        let words = leash.into_iter().chain([invocation.program.as_str()]).map(str::to_owned);
+        let held = Invocation {
+            program: "setpriv".into(),
+            words: words.chain(invocation.words.iter().cloned()).collect(),
+            ..invocation.clone()
+        };
+        let held = if works.is_ok_and(|answer| answer.good()) { &held } else { invocation };
+        self.streamed(invocation, held, log, Some(limit), &mut |_| Ok(()))
     }
 
+    /// Runs `started_as`, and says `invocation`.
     fn streamed(
         &self,
         invocation: &Invocation,
+        started_as: &Invocation,
         log: &Path,
         limit: Option<Duration>,
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
@@ -308,7 +320,7 @@ impl Runner {
             regular::append(log).with_context(|| format!("opening the log {}", log.display()))?;
         writeln!(file, "$ {invocation}").context("writing the log")?;
         let (reader, writer) = std::io::pipe().context("making a pipe")?;
-        let mut command = self.command(invocation)?;
+        let mut command = self.command(started_as)?;
         command
             .stdin(Stdio::null())
             .stdout(writer.try_clone().context("making a pipe")?)

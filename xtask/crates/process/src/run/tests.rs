@@ -64,6 +64,40 @@ fn a_silent_command_is_ended_at_its_limit() {
     assert_eq!((ended.code, late), (Some(0), false));
 }
 
+/// This test starts itself, to be killed.
+#[test]
+fn a_push_ends_when_we_are_killed() {
+    let script = "echo $$; exec sleep 600";
+    if let Ok(log) = std::env::var("SENEX_TEST_LOG") {
+        let invocation = Invocation::new("sh", ["-c", script]);
+        let _ = runner().stream_within(&invocation, Path::new(&log), QUESTION);
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut us = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "run::tests::a_push_ends_when_we_are_killed"])
+        .env("SENEX_TEST_LOG", &log)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let wait = |what: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !what() {
+            assert!(start.elapsed() < QUESTION);
+            std::thread::sleep(TICK);
+        }
+    };
+    let id = || std::fs::read_to_string(&log).ok()?.lines().nth(1)?.parse::<u32>().ok();
+    wait(&|| id().is_some());
+    let child = PathBuf::from(format!("/proc/{}/cmdline", id().unwrap()));
+    let runs = || std::fs::read_to_string(&child).is_ok_and(|line| line.starts_with("sleep"));
+    wait(&runs);
+    us.kill().unwrap();
+    us.wait().unwrap();
+    wait(&|| !runs());
+}
+
 #[test]
 fn a_question_can_have_an_input() {
     let answer = runner().ask_with(&Invocation::new("cat", [""; 0]), "name", QUESTION).unwrap();

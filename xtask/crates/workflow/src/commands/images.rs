@@ -58,8 +58,11 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
     let (going, staying): (Vec<Judged>, Vec<Judged>) =
         judged.into_iter().partition(|judged| judged.kept.is_none());
     if dry_run {
+        let left = leftovers::find(&workflow.state, &engine, &runner)?;
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
         let removals = going.iter().flat_map(|judged| removals(&engine, judged));
-        let mut commands: Vec<String> = removals.map(|removal| removal.to_string()).collect();
+        let removals = removals.map(|removal| removal.to_string());
+        let mut commands: Vec<String> = left.into_iter().chain(removals).collect();
         commands.extend(kept_files(&workflow).iter().map(|path| {
             Invocation::new("rm", ["-r".to_owned(), path.display().to_string()]).to_string()
         }));

@@ -176,6 +176,7 @@ fn make(
 ) -> anyhow::Result<String> {
     steps.prepare.iter().try_for_each(|step| step.run(&runner.folder))?;
     for step in &steps.make {
+        leftovers::announce(state)?;
         let ended = runner.stream_recorded(step, log, &mut |id| leftovers::record(state, id))?;
         if ended.code != Some(0) {
             let what = format!("squashing {}", plan.image);
