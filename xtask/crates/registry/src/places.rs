@@ -21,7 +21,13 @@ impl Places {
     /// [`Exit::Engine`] when the engine can't read its settings; 130 or 143 after a signal.
     pub(super) fn ask(engine: &Engine, runner: &Runner) -> anyhow::Result<Places> {
         let answer = match runner.ask(&words::registries(engine), QUESTION) {
-            Err(error) if describe(&error).0 == Exit::Engine => Answer::default(),
+            // One that is there and doesn't answer is busy, and may know of some.
+            Err(error)
+                if describe(&error).0 == Exit::Engine
+                    && !error.to_string().contains("no answer") =>
+            {
+                Answer::default()
+            }
             Ok(answer) if !answer.good() => {
                 let (program, why) = (&engine.program, answer.last_line());
                 let message = format!("asking {program} for its registries: {why}");
