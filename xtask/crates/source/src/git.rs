@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 pub mod ancestry;
+mod borrowed;
 mod changes;
 mod describe;
 mod expected;

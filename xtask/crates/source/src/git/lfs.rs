@@ -1,6 +1,6 @@
 //! Git LFS: what a commit has in place of a large file, and the texts of attributes that say so.
 
-use super::{Source, Stored, export};
+use super::{Source, Stored, borrowed};
 use crate::content::Content;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -87,7 +87,7 @@ fn read_pointers(
     }
     let paths: Vec<&str> = pointers.keys().map(String::as_str).collect();
     let (top, revision) = (&source.places().0, source.revision()?);
-    let kept = export::filtered(program, top, &revision, &paths, LFS_DRIVER)?;
+    let kept = borrowed::filtered(program, top, &revision, &paths, LFS_DRIVER)?;
     let kept: HashSet<String> = kept.into_iter().map(str::to_owned).collect();
     pointers.retain(|path, _| kept.contains(path));
     Ok(pointers)
