@@ -3,6 +3,7 @@
 
 mod stat;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,6 +33,9 @@ pub struct Content {
     /// Its copy as it was left, if there is one.
     pub(crate) copy: Option<Stat>,
 }
+
+/// What was read, by path.
+pub(crate) type Contents = BTreeMap<String, Content>;
 
 /// What a copy of a file is. There are no other modes in a snapshot, as there are none in git.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
-use crate::content::{self, Content, Format, Stat};
+use crate::content::{self, Content, Contents, Format, Stat};
 use crate::context::{self, ContextFile};
 use crate::git::{self, Checkout, Repository};
 use crate::ignore::Ignore;
@@ -19,7 +19,7 @@ use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::state::State;
 pub use reader::REMEMBERED;
-use reader::{Contents, Reader, Rules};
+use reader::{Reader, Rules};
 pub use warnings::LeftOut;
 
 /// How often a context that changes while it is read is read.

@@ -1,8 +1,7 @@
 //! The folder that an engine is given: copies, never links to the checkout, because Podman 4.3 writes
 //! into its context for `RUN --mount=type=bind,rw`. What an engine wrote is copied anew.
 
-use super::reader::Contents;
-use crate::content::{Content, Stat};
+use crate::content::{Content, Contents, Stat};
 use anyhow::Context as _;
 use process::state::make_folder;
 use std::collections::HashSet;

@@ -3,13 +3,13 @@
 
 use super::Wanted;
 use super::copies::Copies;
-use crate::content::{Content, Format, Hashes, Kind, Start, Stat, TICK};
+use crate::content::{Content, Contents, Format, Hashes, Kind, Start, Stat, TICK};
 use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
 use process::failure::{Exit, failure_help};
 use process::run::check_signal;
 use process::state::{make_folder, write_whole};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,9 +32,6 @@ pub(super) struct Rules {
     /// The permission to execute, by path, where that of the files doesn't count.
     pub executable: Option<HashMap<String, bool>>,
 }
-
-/// What was read, by path.
-pub(super) type Contents = BTreeMap<String, Content>;
 
 /// Reads the files of one snapshot.
 pub(super) struct Reader<'a> {
