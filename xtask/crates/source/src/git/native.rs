@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use git2::{
-    ErrorCode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag, ObjectType, Oid,
-    Repository, RepositoryOpenFlags, Status, StatusOptions, Tree,
+    ErrorClass, ErrorCode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag, ObjectType,
+    Oid, Repository, RepositoryOpenFlags, Status, StatusOptions, Tree,
 };
 
 use super::describe::{Tags, describe};
 use super::{ChangeKind, Facts, Format, GITLINK, Source, Stored};
+
+/// How often the work tree is compared if files that are being written get in the way.
+const ATTEMPTS: usize = 10;
 
 /// Opens the repository of `folder`; the inner error says why libgit2 cannot read it.
 pub(super) fn open(folder: &Path) -> anyhow::Result<Result<Repository, String>> {
@@ -183,7 +186,17 @@ impl Source for Native {
     fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>> {
         let mut options = StatusOptions::new();
         options.include_untracked(false).include_ignored(false).update_index(false);
-        let statuses = self.repo.statuses(Some(&mut options)).context("comparing with HEAD")?;
+        let mut attempts = 0;
+        let statuses = loop {
+            attempts += 1;
+            match self.repo.statuses(Some(&mut options)) {
+                // Of a file that is written while libgit2 reads it.
+                Err(error)
+                    if attempts < ATTEMPTS
+                        && matches!(error.class(), ErrorClass::Filesystem | ErrorClass::Os) => {}
+                statuses => break statuses.context("comparing with HEAD")?,
+            }
+        };
         let mut changed = Vec::new();
         for entry in statuses.iter() {
             let indexed = self.entry(entry.path_bytes());

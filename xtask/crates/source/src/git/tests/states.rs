@@ -1,10 +1,11 @@
 //! States of a checkout: what is dirty, what the context adds, and when it was made.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Sandbox, help};
 use crate::git::ChangeKind::{Added, Deleted, Ignored, Modified, TypeChanged, Untracked};
-use crate::git::{ChangeKind, Checkout, without_credentials};
+use crate::git::{self, ChangeKind, Checkout, without_credentials};
 
 /// `(path, kind, in_context)` of all changes.
 fn list(changes: &[crate::git::Change]) -> Vec<(&str, ChangeKind, bool)> {
@@ -197,6 +198,27 @@ fn line_ends() {
     let checkout = read(&sandbox);
     assert_eq!(list(&checkout.dirty), [("in/a.txt", Modified, true)]);
     assert_eq!(list(&checkout.context_changes), [("in/a.txt", Modified, true)]);
+}
+
+/// A save may empty a file between libgit2's look at its size and its reading.
+#[test]
+fn written_while_compared() {
+    let sandbox = sandbox();
+    let (file, content) = (sandbox.repo().join("in/a"), "a".repeat(100_000));
+    sandbox.write("in/a", &content);
+    sandbox.commit("long");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fs::write(&file, &content).unwrap();
+            }
+        });
+        let read = || git::Repository::open(&sandbox.repo(), None, None)?.facts();
+        let failed: Vec<_> = (0..300).filter_map(|_| read().err()).collect();
+        stop.store(true, Ordering::Relaxed);
+        assert!(failed.is_empty(), "{} of 300: {:#}", failed.len(), failed[0]);
+    });
 }
 
 #[test]
