@@ -40,6 +40,11 @@ pub fn harmless_json(text: &str) -> String {
 
 /// `text` with each character that would make it act as `shown` spells it.
 pub(crate) fn spelled(text: &str, shown: impl Fn(char) -> String) -> String {
+    // Nearly every text, and a list of 100,000 files in a tenth of the time.
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n');
+    if text.as_bytes().iter().all(plain) && !text.contains("::") && !text.contains("##") {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     // Whether only blanks came since the line began, and how far a `##word` has come.
     let (mut start, mut hashes, mut word) = (true, 0, false);

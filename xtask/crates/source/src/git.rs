@@ -51,6 +51,8 @@ pub struct Checkout {
     pub dirty: Vec<Change>,
     /// Files of the build context that differ from the commit or are missing in it.
     pub context_changes: Vec<Change>,
+    /// Files of the commit that aren't in the build context, by their paths below its root, sorted.
+    pub absent: Vec<String>,
     /// When the content was made, in seconds: time of the commit, or of the newest change.
     pub created: i64,
     /// What the user should know, a line each.
@@ -290,17 +292,6 @@ impl Repository {
         self.source.revision()
     }
 
-    /// The files of the commit below `folder` of the build context, sorted.
-    pub fn tracked(&self, folder: &str) -> Vec<String> {
-        let prefix = format!("{}{folder}", self.below);
-        let files = self.source.head().iter().filter(|(_, file)| file.mode != GITLINK);
-        let paths = files.filter(|(path, _)| path.starts_with(&prefix));
-        let mut paths: Vec<String> =
-            paths.map(|(path, _)| path[self.below.len()..].to_owned()).collect();
-        paths.sort();
-        paths
-    }
-
     /// Writes the files of the commit that are below the root of the build context into `folder`, as
     /// a checkout under the committed attributes alone does.
     ///
@@ -344,11 +335,12 @@ impl Repository {
             }
         }
         let mut dirty = Vec::new();
-        let mut context_changes = Vec::new();
+        let (mut context_changes, mut absent) = (Vec::new(), Vec::new());
         let changed = &facts.changed;
         if let Some(context) = context {
+            absent = changes::absent(source, below, context);
             context_changes =
-                changes::of_context(source, &expected, changed, below, context, program)?;
+                changes::of_context(source, &expected, changed, below, context, &absent, program)?;
             dirty = changes::of_checkout(changed, below, context);
         } else {
             dirty.extend(changed.iter().map(|(path, kind)| Change {
@@ -359,7 +351,7 @@ impl Repository {
             dirty.sort();
         }
         let mut checkout =
-            checkout(facts, context.map(|context| context.root), dirty, context_changes);
+            checkout(facts, context.map(|context| context.root), dirty, context_changes, absent);
         let pointers = expected.pointers_left();
         if let Some(first) = pointers.first() {
             checkout.warnings.push(format!(
@@ -379,6 +371,7 @@ fn checkout(
     root: Option<&Path>,
     dirty: Vec<Change>,
     context_changes: Vec<Change>,
+    absent: Vec<String>,
 ) -> Checkout {
     let suffix = |differs| if differs { "-dirty" } else { "" };
     let describe = facts.describe + suffix(!facts.changed.is_empty());
@@ -410,6 +403,7 @@ fn checkout(
         shallow: facts.shallow,
         dirty,
         context_changes,
+        absent,
         created,
         warnings,
     }

@@ -5,9 +5,9 @@ mod pattern;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use pattern::Component;
+use pattern::{Component, Glyph};
 pub use pattern::{Pattern, parse_line};
 use process::failure::{Exit, Failure};
 
@@ -18,17 +18,23 @@ pub struct Ignore {
     pub patterns: Vec<Pattern>,
     /// The lines, from 0, between which patterns leave files out on purpose.
     purpose: std::ops::Range<usize>,
-    /// The patterns that end in a plain name, by that name. A pattern is in here or in `globs`, so
-    /// that most of them are never tried on most paths.
-    named: HashMap<String, Vec<usize>>,
-    /// The other patterns.
-    globs: Vec<usize>,
+    /// The patterns by how what they match ends, so that most are never tried on most paths.
+    by_end: HashMap<End, Vec<usize>>,
 }
 
 /// The comment before the patterns that leave out what nobody misses, such as tests and secrets.
 pub const ON_PURPOSE: &str = "# section: on purpose";
 /// The comment before those that may take away what the project needs.
 pub const THE_REST: &str = "# section: the rest";
+
+/// What the last component of a path must be at least for a pattern to match.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum End {
+    Name(String),
+    LastChar(char),
+    FirstChar(char),
+    Any,
+}
 
 /// What is decided about one path, and by which line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,14 +114,20 @@ impl Ignore {
     }
 
     fn of(patterns: Vec<Pattern>, purpose: std::ops::Range<usize>) -> Ignore {
-        let (mut named, mut globs) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        let mut by_end = HashMap::<End, Vec<usize>>::new();
         for (index, pattern) in patterns.iter().enumerate() {
-            match pattern.components.last() {
-                Some(Component::Name(name)) => named.entry(name.clone()).or_default().push(index),
-                _ => globs.push(index),
-            }
+            let end = match pattern.components.last() {
+                Some(Component::Name(name)) => End::Name(name.clone()),
+                Some(Component::Glob(glyphs)) => match (glyphs.first(), glyphs.last()) {
+                    (_, Some(Glyph::Char(c))) => End::LastChar(*c),
+                    (Some(Glyph::Char(c)), _) => End::FirstChar(*c),
+                    _ => End::Any,
+                },
+                _ => End::Any,
+            };
+            by_end.entry(end).or_default().push(index);
         }
-        Ignore { patterns, purpose, named, globs }
+        Ignore { patterns, purpose, by_end }
     }
 
     /// What is decided about `path` (relative, `/` between components) and by which line: the
@@ -154,15 +166,25 @@ impl Ignore {
     /// What is known at `path`, from what is known at the folder that holds it.
     pub fn below(&self, above: &Folder, path: &[&str]) -> Folder {
         let mut here = Folder::default();
-        let mut candidates: BTreeMap<usize, (u8, bool)> =
-            above.holds.iter().map(|&(index, held)| (index, (held, false))).collect();
-        let named = path.last().and_then(|name| self.named.get(*name)).into_iter().flatten();
-        for &index in named.chain(&self.globs) {
-            if self.patterns[index].matches(path) {
-                candidates.entry(index).or_default().1 = true;
-            }
+        let name = path.last().copied().unwrap_or_default();
+        let ends = [
+            Some(End::Name(name.to_owned())),
+            name.chars().next_back().map(End::LastChar),
+            name.chars().next().map(End::FirstChar),
+            Some(End::Any),
+        ];
+        let tried = ends.iter().flatten().filter_map(|end| self.by_end.get(end)).flatten();
+        let matching = tried.copied().filter(|&index| self.patterns[index].matches(path));
+        let mut matching: Vec<usize> = matching.collect();
+        let mut candidates: Vec<(usize, u8, bool)> = Vec::new();
+        for &(index, held) in &above.holds {
+            let before = matching.len();
+            matching.retain(|&other| other != index);
+            candidates.push((index, held, matching.len() < before));
         }
-        for (index, (held, matches)) in candidates {
+        candidates.extend(matching.into_iter().map(|index| (index, 0, true)));
+        candidates.sort_unstable();
+        for (index, held, matches) in candidates {
             let pattern = &self.patterns[index];
             let mut holding = 0;
             for rule in RULES {

@@ -19,7 +19,7 @@ use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::state::State;
 pub use reader::REMEMBERED;
-use reader::{Reader, Rules};
+use reader::{Known, Reader, Rules, remembered};
 pub use warnings::LeftOut;
 
 /// How often a context that changes while it is read is read.
@@ -145,8 +145,7 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         return Ok(Err("HEAD".to_owned()));
     }
     reader.finish(&contents, &beside)?;
-    let tracked = repository.tracked(warnings::APPLICATION);
-    let left_out = warnings::left_out(&ignore, &tracked, &contents);
+    let left_out = warnings::left_out(&ignore, &checkout.absent);
     Ok(Ok(Snapshot { ignore, files, contents, beside, checkout, left_out }))
 }
 
@@ -185,14 +184,17 @@ fn read_all<'a>(
         others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
     }
     let ignore = context::read_ignore(wanted.top)?;
-    let listed = context::files_with_stats(wanted.top, &ignore)?;
-    let (files, stats): (Vec<ContextFile>, Vec<Stat>) = listed.into_iter().unzip();
+    let (listed, known) = std::thread::scope(|scope| {
+        let known = scope.spawn(|| remembered(wanted.state));
+        (context::files_with_stats(wanted.top, &ignore), known.join().unwrap_or_default())
+    });
+    let (files, stats): (Vec<ContextFile>, Vec<Stat>) = listed?.into_iter().unzip();
     let large = wanted.large.filter(|_| first).and_then(|at| warnings::large(&files, at));
     if let Some(warning) = large {
         // Now, and not with the others: before it is copied.
         notice(&format!("warning: {warning}"));
     }
-    let mut reader = Reader::new(wanted, rules)?;
+    let mut reader = Reader::new(wanted, rules, known)?;
     let paths: Vec<(&str, Stat)> = files.iter().map(|file| file.path.as_str()).zip(stats).collect();
     let contents = match reader.read(&paths, false)? {
         Ok(contents) => contents,
@@ -229,6 +231,7 @@ pub fn read(
     for path in paths {
         files.push((*path, Stat::of(&root.join(path))?));
     }
-    let mut reader = Reader::new(&wanted, Rules { format: Format::Sha1, executable })?;
+    let rules = Rules { format: Format::Sha1, executable };
+    let mut reader = Reader::new(&wanted, rules, Known::new())?;
     reader.read(&files, false)?.map_err(|path| anyhow::anyhow!("{path} changed"))
 }

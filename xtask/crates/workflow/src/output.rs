@@ -78,10 +78,11 @@ impl Output {
     /// # Errors
     /// When a file or stdout can't be written.
     pub fn result(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
-        let pretty = serde_json::to_string_pretty(json).context("writing JSON")? + "\n";
         self.metadata(json)?;
         let text = match self.format {
-            Format::Json => harmless_json(&pretty),
+            Format::Json => {
+                harmless_json(&serde_json::to_string_pretty(json).context("writing JSON")?) + "\n"
+            }
             Format::Text | Format::Env => harmless(text),
         };
         match std::io::stdout().lock().write_all(text.as_bytes()) {

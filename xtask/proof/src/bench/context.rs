@@ -75,29 +75,32 @@ impl Bench<'_> {
             "-m",
             "x",
         ])?;
-        let ours =
-            Invocation::new(&self.xtask, ["context", "--snapshot", "--format=json", "-C", &inside]);
+        let ours = Invocation::new(&self.xtask, ["context", "--snapshot", "-C", &inside]);
+        let label = Invocation::new(&self.xtask, ["label", "-C", &inside]);
         let theirs = Invocation::new("git", ["-C", &inside, "status", "--porcelain"]);
         let mut rows = Vec::new();
-        let mut measure = |what: &str, before: &dyn Fn(usize) -> anyhow::Result<()>| {
+        let mut measure = |ours, what: &str, before: &dyn Fn(usize) -> anyhow::Result<()>| {
             let mut pair = Pair::default();
             for round in 0..self.rounds.warm {
                 before(round)?;
-                pair.ours.push(time(&[], || run(&ours).map(drop))?);
+                pair.ours.push(time(&[], || run(ours).map(drop))?);
                 pair.other.push(time(&[], || run(&theirs).map(drop))?);
             }
             rows.extend(table::seconds(what, None, &pair, true));
             anyhow::Ok(())
         };
         let state = folder.join("target/xtask");
-        measure("first", &|_| if state.exists() { remove(&state) } else { Ok(()) })?;
-        measure("nothing changed", &|_| Ok(()))?;
+        measure(&ours, "first", &|_| if state.exists() { remove(&state) } else { Ok(()) })?;
+        measure(&ours, "nothing changed", &|_| Ok(()))?;
+        measure(&label, "nothing changed, without copies and list", &|_| Ok(()))?;
         let file = folder.join("app/data/d000/0.txt");
-        measure("one file changed", &|round| {
+        measure(&ours, "one file changed", &|round| {
             fs::write(&file, format!("round {round}\n")).context("saving a file")
         })?;
+        let json = ["context", "--format=json", "-C", &inside];
         let context: serde_json::Value =
-            serde_json::from_str(&run(&ours)?).context("reading JSON")?;
+            serde_json::from_str(&run(&Invocation::new(&self.xtask, json))?)
+                .context("reading JSON")?;
         let bytes = context["bytes"].as_f64().unwrap_or_default();
         Ok((rows, bytes_below(&state.join("context"))? / bytes))
     }

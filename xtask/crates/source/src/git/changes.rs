@@ -46,14 +46,27 @@ fn outside(path: &str, below: &str) -> String {
     "../".repeat(below[shared..].matches('/').count()) + &path[shared..]
 }
 
+/// The files of HEAD below `below` that weren't read as part of the build context, sorted: whatever
+/// is there by now, what was read is what the image is made of.
+pub(super) fn absent(source: &dyn Source, below: &str, context: &Context<'_>) -> Vec<String> {
+    let read: HashSet<&str> = context.files.keys().map(String::as_str).collect();
+    let files = source.head().iter().filter(|(_, file)| file.mode != GITLINK);
+    let names = files.filter_map(|(path, _)| path.strip_prefix(below));
+    let mut names: Vec<String> =
+        names.filter(|name| !read.contains(name)).map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
 /// The files of the context that differ from HEAD or are not in it, and those of HEAD that are
-/// gone. `below` is the context's root below the top.
+/// gone: which of the `absent` ones would enter it. `below` is the context's root below the top.
 pub(super) fn of_context(
     source: &dyn Source,
     expected: &Expected<'_>,
     changed: &[(String, ChangeKind)],
     below: &str,
     context: &Context<'_>,
+    absent: &[String],
     program: Option<&Path>,
 ) -> anyhow::Result<Vec<Change>> {
     let mut kinds: BTreeMap<String, ChangeKind> = BTreeMap::new();
@@ -83,14 +96,9 @@ pub(super) fn of_context(
             if ignored.contains(&path) { ChangeKind::Ignored } else { ChangeKind::Untracked };
         kinds.insert(path[below.len()..].to_owned(), kind);
     }
-    let names: HashSet<&str> = context.files.keys().map(String::as_str).collect();
-    for path in source.head().keys().filter(|path| !submodules.contains(path)) {
-        if let Some(name) = path.strip_prefix(below)
-            // Whatever is there by now: what was read is what the image is made of.
-            && !names.contains(name)
-            && (context.includes)(name)
-        {
-            kinds.insert(name.to_owned(), ChangeKind::Deleted);
+    for name in absent.iter().filter(|name| (context.includes)(name)) {
+        if !submodules.contains(&format!("{below}{name}")) {
+            kinds.insert(name.clone(), ChangeKind::Deleted);
         }
     }
     for (path, _) in changed.iter().filter(|(path, _)| submodules.contains(path)) {
@@ -157,7 +165,8 @@ fn of_submodule(
     let source = source.as_ref();
     let all = || files.iter().map(|(path, content)| (path.clone(), content)).collect();
     let expected = Expected::of(source, &folder, &source.now()?, program, &all)?;
-    let changes = of_context(source, &expected, &source.changed()?, "", &context, program)?;
+    let (changed, absent) = (source.changed()?, absent(source, "", &context));
+    let changes = of_context(source, &expected, &changed, "", &context, &absent, program)?;
     Ok(changes.into_iter().map(|change| (prefixed(&change.path), change.kind)).collect())
 }
 

@@ -45,10 +45,7 @@ impl Pattern {
     /// True when the pattern matches exactly `path`; what is below a folder that matches is for
     /// [`super::Ignore`] to decide.
     pub fn matches(&self, path: &[&str]) -> bool {
-        // Nearly every pattern is told from nearly every path by how they end.
-        let ends = self.components.last().zip(path.last());
-        ends.is_some_and(|(component, name)| may_be(component, name))
-            && matches(&self.components, path)
+        matches(&self.components, path)
     }
 
     /// True for `!` patterns that name something strictly below the folder `path`: both engines
@@ -91,21 +88,6 @@ fn matches(components: &[Component], path: &[&str]) -> bool {
     }
     // As the last component, `**` is at least one.
     component == components.len()
-}
-
-/// False where the first or the last character of a name is another one already.
-fn may_be(component: &Component, name: &str) -> bool {
-    let may = |glyph: Option<&Glyph>, c: Option<char>| match (glyph, c) {
-        (Some(Glyph::Char(own)), Some(c)) => *own == c,
-        _ => true,
-    };
-    match component {
-        Component::Name(own) => own == name,
-        Component::Glob(glyphs) => {
-            may(glyphs.first(), name.chars().next()) && may(glyphs.last(), name.chars().next_back())
-        }
-        Component::Deep => true,
-    }
 }
 
 fn is_named(component: &Component, name: &str) -> bool {

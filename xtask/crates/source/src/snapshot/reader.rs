@@ -8,12 +8,11 @@ use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
 use process::failure::{Exit, failure_help};
 use process::run::check_signal;
-use process::state::{make_folder, write_whole};
-use std::collections::HashMap;
+use process::state::{State, make_folder, write_whole};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::time::SystemTime;
 
 /// What is remembered of every file, below the folder of the state: a line that names the program,
@@ -33,13 +32,16 @@ pub(super) struct Rules {
     pub executable: Option<HashMap<String, bool>>,
 }
 
+/// What was remembered of files, by path.
+pub(super) type Known = BTreeMap<String, Content>;
+
 /// Reads the files of one snapshot.
 pub(super) struct Reader<'a> {
     wanted: &'a Wanted<'a>,
     rules: Rules,
     allow: Vec<Pattern>,
     /// What was remembered, as far as nobody asked for it yet.
-    known: HashMap<String, Content>,
+    known: Known,
     /// Whether something had to be read.
     new: bool,
     /// Files of which nobody knows by tomorrow whether they changed.
@@ -48,12 +50,16 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(wanted: &'a Wanted<'a>, rules: Rules) -> anyhow::Result<Reader<'a>> {
+    pub(super) fn new(
+        wanted: &'a Wanted<'a>,
+        rules: Rules,
+        known: Known,
+    ) -> anyhow::Result<Reader<'a>> {
         Ok(Reader {
             wanted,
             rules,
             allow: secrets::allowed(wanted.allow)?,
-            known: remembered(&wanted.state.folder.join(REMEMBERED)),
+            known,
             new: false,
             racy: Vec::new(),
             copies: wanted.copy.then(|| Copies::to(wanted.state.folder.join(super::FOLDER))),
@@ -231,8 +237,8 @@ impl<'a> Reader<'a> {
 }
 
 /// What another command has read, if it was this program: another one may find other secrets.
-fn remembered(file: &Path) -> HashMap<String, Content> {
-    let text = process::regular::read_text(file).unwrap_or_default();
+pub(super) fn remembered(state: &State) -> Known {
+    let text = process::regular::read_text(state.folder.join(REMEMBERED)).unwrap_or_default();
     let mut lines = text.lines();
     let same = lines.next().is_some_and(|line| line == reader());
     lines.filter(|_| same).filter_map(Content::from_line).collect()

@@ -2,15 +2,14 @@
 //! large a build context is.
 
 use super::Snapshot;
-use crate::content::{Content, Kind};
+use crate::content::Kind;
 use crate::context::ContextFile;
 use crate::ignore::Ignore;
-use std::collections::{BTreeMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The folder of the application.
-pub(super) const APPLICATION: &str = "app/";
+const APPLICATION: &str = "app/";
 
 /// So many files are named in a warning.
 const NAMED: usize = 3;
@@ -28,15 +27,10 @@ pub struct LeftOut {
     pub on_purpose: bool,
 }
 
-/// Those of the `tracked` files that a rule leaves out.
-pub(super) fn left_out(
-    ignore: &Ignore,
-    tracked: &[String],
-    contents: &BTreeMap<String, Content>,
-) -> Vec<LeftOut> {
-    let inside: HashSet<&String> = contents.keys().collect();
-    let outside = tracked.iter().filter(|path| !inside.contains(path));
-    outside
+/// Those of the files that are `absent` from the build context that a rule leaves out.
+pub(super) fn left_out(ignore: &Ignore, absent: &[String]) -> Vec<LeftOut> {
+    let files = absent.iter().filter(|path| path.starts_with(APPLICATION));
+    files
         .filter_map(|path| {
             let verdict = ignore.verdict(path);
             let (line, pattern) = verdict.line.zip(verdict.pattern)?;
