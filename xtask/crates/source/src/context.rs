@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs::DirEntry;
 use std::path::{Component, Path};
 
 use anyhow::Context as _;
@@ -66,7 +67,7 @@ pub struct Explanation {
 /// line is refused by [`Ignore::parse`].
 pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
     for folder in ["", "docker"] {
-        for name in names(&root.join(folder))? {
+        for (name, _) in entries(&root.join(folder))? {
             let other = name.ends_with(".dockerignore") || name.ends_with(".containerignore");
             if other && !(folder.is_empty() && name == IGNORE_FILE) {
                 let path = Path::new(folder).join(name);
@@ -93,20 +94,20 @@ pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
     Ignore::parse(&std::fs::read_to_string(&path).context("reading .dockerignore")?)
 }
 
-/// The names in `folder`, sorted; none when there is no such folder. A name that is not UTF-8
-/// comes with replacement characters.
-fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
+/// What is in `folder`, sorted by name; nothing when there is no such folder. A name that is not
+/// UTF-8 comes with replacement characters.
+fn entries(folder: &Path) -> anyhow::Result<Vec<(String, DirEntry)>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("reading the folder {}", folder.display()))?,
     };
-    let mut names = Vec::new();
+    let mut found = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("reading the folder {}", folder.display()))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
+        found.push((entry.file_name().to_string_lossy().into_owned(), entry));
     }
-    names.sort();
-    Ok(names)
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
 }
 
 /// Every file below `root` that enters the build context, sorted by path.
@@ -169,7 +170,7 @@ fn walk(
     above: &Folder,
     visit: &mut Visit<'_>,
 ) -> anyhow::Result<()> {
-    for name in names(&root.join(path.join("/")))? {
+    for (name, found) in entries(&root.join(path.join("/")))? {
         path.push(name);
         if path.len() == OWN.len() && path.iter().zip(OWN).all(|(name, own)| name == own) {
             path.pop();
@@ -183,7 +184,7 @@ fn walk(
             if included {
                 check_name(&joined)?;
             }
-            let entry = entry(root, &joined)?;
+            let entry = entry(&joined, &found)?;
             let folder = entry.is_none();
             visit(entry.filter(|_| included), &joined, &here)?;
             if folder {
@@ -195,9 +196,9 @@ fn walk(
     Ok(())
 }
 
-/// What is at `path`, or `None` for a folder.
-fn entry(root: &Path, path: &str) -> anyhow::Result<Option<(ContextFile, Stat)>> {
-    let found = root.join(path).symlink_metadata().with_context(|| format!("reading {path:?}"))?;
+/// What `found` at `path` is, or `None` for a folder.
+fn entry(path: &str, found: &DirEntry) -> anyhow::Result<Option<(ContextFile, Stat)>> {
+    let found = found.metadata().with_context(|| format!("reading {path:?}"))?;
     let kind = match found.file_type() {
         kind if kind.is_dir() => return Ok(None),
         kind if kind.is_symlink() => Kind::Symlink,

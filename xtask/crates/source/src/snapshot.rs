@@ -25,6 +25,9 @@ pub use warnings::LeftOut;
 /// How often a context that changes while it is read is read.
 const ATTEMPTS: usize = 3;
 
+/// What is named where the thread that looks at files is lost.
+const UNKNOWN: &str = "a file that couldn't be looked at";
+
 /// The folder of the copies, below [`State::folder`].
 pub const FOLDER: &str = "context";
 
@@ -136,9 +139,15 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
     let reaches = |path: &str| ignore.reaches(path);
     let compared =
         git::Context { root: wanted.top, files: &contents, includes: &includes, reaches: &reaches };
-    let checkout = repository.compare(facts, Some(&compared), &beside)?;
-    let changed = changed_since(wanted.top, &contents);
-    if let Some(path) = changed.or_else(|| changed_since(wanted.top, &beside)) {
+    let (checkout, changed) = std::thread::scope(|scope| {
+        let changed = scope.spawn(|| {
+            changed_since(wanted.top, &contents).or_else(|| changed_since(wanted.top, &beside))
+        });
+        let checkout = repository.compare(facts, Some(&compared), &beside);
+        (checkout, changed.join().unwrap_or_else(|_| Some(UNKNOWN.to_owned())))
+    });
+    let checkout = checkout?;
+    if let Some(path) = changed {
         return Ok(Err(path));
     }
     if repository.moved(&checkout.revision)? {
@@ -162,9 +171,9 @@ fn changed_since(top: &Path, contents: &Contents) -> Option<String> {
     std::thread::scope(|scope| {
         let shares: Vec<_> =
             all.chunks(size).map(|share| scope.spawn(move || look(share))).collect();
-        let mut found = shares.into_iter().map(|share| {
-            share.join().unwrap_or_else(|_| Some("a file that couldn't be looked at".to_owned()))
-        });
+        let mut found = shares
+            .into_iter()
+            .map(|share| share.join().unwrap_or_else(|_| Some(UNKNOWN.to_owned())));
         found.find_map(|path| path)
     })
 }
