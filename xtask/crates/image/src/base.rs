@@ -64,14 +64,7 @@ impl Source<'_> {
         }
         let recipe = standin::recipe(&wanted);
         let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
-        let (known, here) = run::both(
-            || {
-                let Source { engine, environment, runner, state, .. } = self;
-                registry::known_unreachable(&wanted, engine, environment, runner, state)
-            },
-            || self.here(text, own.as_ref()),
-        );
-        let (stored, standin) = here?;
+        let (stored, standin) = self.here(text, own.as_ref())?;
         // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
         let local = wanted.registry == "localhost";
         let own = Some(self.engine.platform.as_str()).filter(|own| !own.is_empty() && !local);
@@ -93,16 +86,15 @@ impl Source<'_> {
             let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
             return Err(failure_help(Exit::Usage, message, help));
         }
+        let Source { engine, environment, runner, state, .. } = self;
         // Who asks for a newer one doesn't want to hear what was true a while ago.
-        let reachable = match known?.filter(|_| !pull) {
+        let known = match pull {
+            true => None,
+            false => registry::known_unreachable(&wanted, engine, environment, runner, state)?,
+        };
+        let reachable = match known {
             Some(why) => Err(why),
-            None => registry::reachable(
-                &wanted,
-                self.engine,
-                self.environment,
-                self.runner,
-                self.state,
-            )?,
+            None => registry::reachable(&wanted, engine, environment, runner, state)?,
         };
         match reachable {
             // Where another platform's is stored, its own must be asked for.
