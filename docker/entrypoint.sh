@@ -72,19 +72,40 @@ refuse_carriage_returns() {
     [ $# -eq 0 ] || refuse "the value of $* ends in a carriage return; write the file that sets it with Unix line ends"
 }
 
-# A name may come twice; its second turn finds nothing to do.
-secret_names() {
-    printf '%s\n' SECRET_KEY FIELD_ENCRYPTION_KEY DB_PASSWORD REDIS_URL "${REQUIRED_ENVIRONMENT:-}"
+# Every NAME that a NAME_FILE stands for.
+names_of_files() {
+    env -0 | tr '\n\0' '\001\n' | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)_FILE=.*/\1/p'
+}
+
+# A program may read such a file itself (SSL_CERT_FILE, LOG_FILE): these are secrets for sure.
+is_secret() {
+    case $2 in
+        /run/secrets/* | /var/run/secrets/*) return 0 ;;
+    esac
+    case " SECRET_KEY FIELD_ENCRYPTION_KEY DB_PASSWORD REDIS_URL ${REQUIRED_ENVIRONMENT:-} " in
+        *" $1 "*) return 0 ;;
+    esac
+    return 1
+}
+
+# The kernel takes no variable of 128 KiB, such as a bundle of certificates.
+is_value() {
+    [ -f "$1" ] && [ -r "$1" ] && [ -s "$1" ] && [ "$(wc -c <"$1")" -lt 65536 ]
 }
 
 # Before root is given up: a mounted secret may be readable by root alone.
-read_secret_files() {
-    for name in $(secret_names); do
+read_files() {
+    for name in $(names_of_files); do
         file=$(value_of "${name}_FILE")
-        unset "${name}_FILE"
-        [ -n "$file" ] || continue
-        [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one"
-        [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
+        [ -n "$file" ] || { unset "${name}_FILE" && continue; }
+        if is_secret "$name" "$file"; then
+            unset "${name}_FILE"
+            [ -z "$(value_of "$name")" ] || refuse "$name and ${name}_FILE are both set; keep one"
+            [ -f "$file" ] && [ -r "$file" ] || refuse "${name}_FILE: can't read $file"
+            is_value "$file" || [ ! -s "$file" ] || refuse "${name}_FILE: $file has 64 KiB or more"
+        elif [ -n "$(value_of "$name")" ] || ! is_value "$file"; then
+            continue
+        fi
         value=$(cat "$file")
         value=${value%"$(printf '\r')"}
         [ -n "$value" ] || refuse "${name}_FILE: $file is empty"
@@ -303,7 +324,7 @@ run_program() {
 main() {
     [ $# -gt 0 ] || refuse "nothing to run; roles: $ROLES"
     refuse_carriage_returns
-    read_secret_files
+    read_files
     become_user "$@"
     choose_home
     choose_settings

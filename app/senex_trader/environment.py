@@ -1,6 +1,7 @@
 """What a process reads from its environment, and which settings it runs with."""
 
 import os
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -17,6 +18,20 @@ def choose_settings():
     name = os.environ.get("ENVIRONMENT") or "production"
     name = {"prod": "production", "dev": "development"}.get(name, name)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"senex_trader.settings.{name}")
+
+
+def text(name, default=""):
+    """A variable, or what is in the file that NAME_FILE names.
+
+    The entrypoint has read these files; what `exec` starts hasn't passed it.
+    """
+    file = os.environ.get(f"{name}_FILE")
+    if file and not os.environ.get(name):
+        try:
+            return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError) as error:
+            raise ImproperlyConfigured(f"{name}_FILE: can't read {file}: {error}") from None
+    return os.environ.get(name) or default
 
 
 def words(name, default=""):

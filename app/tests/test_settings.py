@@ -8,7 +8,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
-from senex_trader.environment import number, words
+from senex_trader.environment import number, text, words
 
 APPLICATION = Path(__file__).resolve().parents[1]
 KEYS = {"SECRET_KEY": "test-secret-key", "FIELD_ENCRYPTION_KEY": "test-encryption-key"}
@@ -30,6 +30,20 @@ def manage(command, settings=None, **environment):
         capture_output=True,
         text=True,
     )
+
+
+def test_a_file_gives_a_variable(monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text("two words\r\n")
+    monkeypatch.delenv("BROKER_SECRET", raising=False)
+    assert text("BROKER_SECRET", "default") == "default"
+    monkeypatch.setenv("BROKER_SECRET_FILE", str(tmp_path / "secret"))
+    assert text("BROKER_SECRET") == "two words"
+    monkeypatch.setenv("BROKER_SECRET", "own")
+    assert text("BROKER_SECRET") == "own"
+    monkeypatch.delenv("BROKER_SECRET")
+    monkeypatch.setenv("BROKER_SECRET_FILE", "/no/such")
+    with pytest.raises(ImproperlyConfigured, match="BROKER_SECRET_FILE: can't read /no/such"):
+        text("BROKER_SECRET")
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,8 @@ def test_all_missing_keys_are_named_at_once(enter):
 
 
 @pytest.mark.parametrize(
-    "name", ["SECRET_KEY", "FIELD_ENCRYPTION_KEY", "DB_PASSWORD", "REDIS_URL", "LICENCE"]
+    "name",
+    ["SECRET_KEY", "FIELD_ENCRYPTION_KEY", "DB_PASSWORD", "REDIS_URL", "LICENCE", "BROKER_SECRET"],
 )
 def test_a_file_gives_a_variable(enter, tmp_path, name):
     value = "with 'quotes' $HOME `id` and  spaces"
@@ -226,11 +227,22 @@ def test_a_file_gives_a_variable(enter, tmp_path, name):
     result = enter(
         "sh",
         "-c",
-        f'printf %s "${name}" "${{{name}_FILE:-}}"',
+        f'printf %s "${name}"',
         REQUIRED_ENVIRONMENT="SECRET_KEY LICENCE",
         **{name: None, f"{name}_FILE": str(tmp_path / "secret")},
     )
     assert result.stdout == value, result.stderr
+
+
+def test_a_file_that_a_program_may_read_stays(enter, tmp_path):
+    (tmp_path / "bundle").write_text("x" * 200_000)
+    (tmp_path / "small").write_text("value")
+    for file, value in [("bundle", ""), ("small", "value"), ("none", ""), (".", "")]:
+        path = f"{tmp_path}/{file}"
+        result = enter("sh", "-c", 'echo "$SSL_CERT_FILE $SSL_CERT"', SSL_CERT_FILE=path)
+        assert (result.returncode, result.stdout) == (0, f"{path} {value}\n"), result.stderr
+    result = enter("sh", "-c", "echo $LOG", LOG="own", LOG_FILE=f"{tmp_path}/small")
+    assert result.stdout == "own\n"
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\r"])
@@ -249,6 +261,7 @@ def test_mistakes_with_files_are_refused(enter, tmp_path):
             "SECRET_KEY and SECRET_KEY_FILE are both set; keep one",
         ),
         ({"DB_PASSWORD_FILE": "/no/such"}, "DB_PASSWORD_FILE: can't read /no/such"),
+        ({"ANY_FILE": "/run/secrets/no"}, "ANY_FILE: can't read /run/secrets/no"),
         ({"DB_PASSWORD_FILE": "/etc"}, "DB_PASSWORD_FILE: can't read /etc"),
         ({"REDIS_URL_FILE": f"{tmp_path}/empty"}, f"REDIS_URL_FILE: {tmp_path}/empty is empty"),
     ]:

@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from senex_trader.environment import number, words
+from senex_trader.environment import number, text, words
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 # Empty means missing: production refuses that, the other settings bring their own.
-SECRET_KEY = os.environ.get("SECRET_KEY", "")
-FIELD_ENCRYPTION_KEY = os.environ.get("FIELD_ENCRYPTION_KEY", "")
+SECRET_KEY = text("SECRET_KEY")
+FIELD_ENCRYPTION_KEY = text("FIELD_ENCRYPTION_KEY")
 
 DEBUG = False
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
@@ -61,7 +61,7 @@ DATABASES = {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": os.environ.get("DB_NAME") or "senex_trader",
         "USER": os.environ.get("DB_USER") or "senex_trader",
-        "PASSWORD": os.environ.get("DB_PASSWORD", ""),
+        "PASSWORD": text("DB_PASSWORD"),
         "HOST": os.environ.get("DB_HOST") or "postgres",
         "PORT": os.environ.get("DB_PORT") or "5432",
         # A host that swallows packets must not hold a request or a task for minutes.
@@ -70,7 +70,7 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = os.environ.get("REDIS_URL") or "redis://redis:6379/0"
+REDIS_URL = text("REDIS_URL", "redis://redis:6379/0")
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -83,7 +83,7 @@ MARK_INTERVAL = number("MARK_INTERVAL", 30, least=1)
 # Seconds that the paper broker takes for an answer.
 PAPER_BROKER_LATENCY = number("PAPER_BROKER_LATENCY", 0)
 # For `manage.py demo`.
-DEMO_PASSWORD = os.environ.get("DEMO_PASSWORD", "")
+DEMO_PASSWORD = text("DEMO_PASSWORD")
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_RESULT_BACKEND = REDIS_URL
