@@ -286,8 +286,7 @@ run_beat() {
     run_service beat celery -A "$APP_MODULE" beat \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --pidfile= \
-        --schedule="${CELERY_SCHEDULE:-$STATE_DIR/celerybeat-schedule}" \
-        --scheduler=entrypoint.beat:Scheduler "$@"
+        --schedule="${CELERY_SCHEDULE:-$STATE_DIR/celerybeat-schedule}" "$@"
 }
 
 run_migrate() {

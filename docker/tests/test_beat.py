@@ -1,8 +1,11 @@
+import importlib
 import logging
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import celery
 import pytest
+from celery.signals import beat_init
 from entrypoint import beat, heartbeat
 from entrypoint.beat import Scheduler
 
@@ -16,7 +19,7 @@ class Lock:
         self.announced = []
         self.sent = None
         self.fails = False
-        self.closed = False
+        self.closed = self.impossible = False
 
     def hold(self):
         if self.answers:
@@ -66,9 +69,32 @@ def set_last_run(scheduler, hours_ago):
     scheduler._heap = None
 
 
-def test_each_tick_is_a_heartbeat_and_none_is_far(scheduler, tmp_path):
-    assert 0 <= scheduler().tick() <= 20
+def test_each_tick_of_any_scheduler_is_a_heartbeat_and_none_is_far(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONTAINER_HEARTBEAT", str(tmp_path / "heartbeat"))
+
+    class Service:
+        scheduler = SimpleNamespace(tick=lambda: 300)
+
+    service = Service()
+    beat_init.send(sender=service)
+    assert service.scheduler.tick() == 20
     assert (tmp_path / "heartbeat").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "chosen"),
+    [
+        ("", "entrypoint.beat:Scheduler"),
+        ("app.conf.beat_scheduler = 'django'", "django"),
+        ("app.conf.beat_scheduler = 'shop:Own'", "shop:Own"),
+    ],
+)
+def test_the_scheduler_that_a_project_names_is_used(tmp_path, monkeypatch, named, chosen):
+    name = f"project{abs(hash(named))}"
+    (tmp_path / f"{name}.py").write_text(f"import celery\napp = celery.Celery()\n{named}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    beat.choose_scheduler(name)
+    assert importlib.import_module(name).app.conf.beat_scheduler == chosen
 
 
 def test_the_schedule_survives_a_restart(scheduler):
@@ -98,11 +124,21 @@ def test_without_the_lock_nothing_is_read_written_or_sent(scheduler, tmp_path):
     lock = Lock(False, False)
     standing_by = scheduler(lock)
     assert standing_by.tick() == standing_by.tick() == 2
-    assert (tmp_path / "heartbeat").exists()
     assert standing_by.schedule == {}
     standing_by.close()
     assert (tmp_path / "schedule").read_bytes() == b"another beat writes here"
     assert (lock.announced, standing_by.sent_names, lock.closed) == ([], [], True)
+
+
+def test_where_no_lock_can_be_held_it_sends_all_the_same(scheduler, caplog):
+    lock = Lock(True)
+    lock.impossible = True
+    alone = scheduler(lock)
+    alone.tick()
+    set_last_run(alone, hours_ago=2)
+    alone.tick()
+    assert (alone.sent_names, lock.announced, lock.closed) == (["count"], [], True)
+    assert caplog.text.count("A pooler in transaction mode holds no lock: nothing keeps") == 1
 
 
 def test_it_goes_on_where_the_other_has_ended(scheduler):

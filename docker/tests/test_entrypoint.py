@@ -13,7 +13,7 @@ WORKER = (
 )
 BEAT = (
     "<celery><-A><shop><beat><--loglevel=info><--pidfile=>"
-    "<--schedule=/var/lib/shop/celerybeat-schedule><--scheduler=entrypoint.beat:Scheduler>"
+    "<--schedule=/var/lib/shop/celerybeat-schedule>"
 )
 WEB = "<daphne><-b><0.0.0.0><-p><8000><shop.asgi:application>"
 GUNICORN = (

@@ -18,6 +18,7 @@ class Server:
         self.sessions = []
         self.holder = None
         self.reachable = True
+        self.pooled = None
 
     def connect(self, seconds):
         if not self.reachable:
@@ -38,12 +39,17 @@ class Server:
 class Session:
     """What psycopg 3 and psycopg2 have alike."""
 
+    info = SimpleNamespace(backend_pid=1)
+
     def __init__(self, server):
         self.server = server
         self.alive, self.listening = True, False
         self.pending = []
         # The lock shuts the session's socket; PostgreSQL sees it.
         self.ours, self.socket = socket.socketpair()
+
+    def close(self):
+        self.server.end(self)
 
     def fileno(self):
         return self.ours.fileno()
@@ -73,6 +79,11 @@ class Session:
             return False
 
     def answer(self, statement, values):
+        if "pg_backend_pid" in statement:
+            # A pooler's own number is another.
+            return 1 if self.server.pooled is None else 2
+        if "current_setting" in statement:
+            return "" if self.server.pooled == "transaction" else "here"
         if statement.startswith("LISTEN"):
             self.listening = True
         elif statement.startswith("UNLISTEN"):
@@ -116,6 +127,16 @@ def test_one_holds_the_lock_until_it_ends(server, caplog):
     assert caplog.text.count("standing by") == 1
     first.close()
     assert second.hold() and not first.hold()
+
+
+@pytest.mark.parametrize("pooled", [None, "session", "transaction"])
+def test_a_pooler_that_keeps_no_sessions_is_told(server, pooled):
+    server.pooled = pooled
+    lock = ScheduleLock(server.connect)
+    assert lock.hold()
+    assert lock.impossible == (pooled == "transaction")
+    # It would stay with whoever has that server process next.
+    assert (server.holder is None) == lock.impossible
 
 
 def test_the_first_has_nothing_to_catch_up_with(server):

@@ -1,9 +1,12 @@
-"""Celery's own scheduler with three habits more: it shows that it lives, it outlives its file, and
-it leaves the schedule alone while another beat sends it."""
+"""Celery's own scheduler with two habits more: it outlives its file, and it leaves the schedule
+alone while another beat sends it. A project may name another; any shows that it lives.
+"""
 
 import logging
 
+from celery.app.utils import find_app
 from celery.beat import PersistentScheduler
+from celery.signals import beat_init
 
 from entrypoint import postgres, schedule_file
 from entrypoint.heartbeat import touch
@@ -17,6 +20,30 @@ LONGEST_SLEEP_SECONDS = 20
 STANDBY_SECONDS = 2
 
 
+UNLOCKED = "%s: nothing keeps a second beat from sending, too"
+
+# The name of Celery's own, where a project names none.
+DEFAULT = "celery.beat:PersistentScheduler"
+
+
+def choose_scheduler(application):
+    """Ours, unless the project names one, such as that of django-celery-beat or redbeat."""
+    conf = find_app(application).conf
+    if conf.beat_scheduler == DEFAULT:
+        conf.beat_scheduler = f"{__name__}:Scheduler"
+
+
+def show_life(sender, **_):
+    """Each turn of any scheduler is a heartbeat, and none is far from the next."""
+    scheduler = sender.scheduler
+    own = scheduler.tick
+    scheduler.tick = lambda: touch() or min(own(), LONGEST_SLEEP_SECONDS)
+
+
+# Not weakly: nothing else holds on to the function.
+beat_init.connect(show_life, weak=False)
+
+
 class LockLost(Exception):
     """Between the look at the lock and the sending."""
 
@@ -25,7 +52,7 @@ def schedule_lock():
     """None where the database has no such lock."""
     if postgres.vendor() == "postgresql":
         return ScheduleLock()
-    logger.warning("The database isn't PostgreSQL: nothing keeps a second beat from sending, too")
+    logger.warning(UNLOCKED, "The database isn't PostgreSQL")
     return None
 
 
@@ -43,19 +70,21 @@ class Scheduler(PersistentScheduler):
         """Not yet: only with the lock the file, too, is nobody else's."""
 
     def tick(self, *arguments, **options):
-        touch()
         if self.lock and not self.lock.hold():
             return STANDBY_SECONDS
+        if self.lock and self.lock.impossible:
+            logger.warning(UNLOCKED, "A pooler in transaction mode holds no lock")
+            self.lock.close()
+            self.lock = None
         if self._store is None:
             super().setup_schedule()
         if self.lock:
             self.follow()
         try:
-            seconds = super().tick(*arguments, **options)
+            return super().tick(*arguments, **options)
         except LockLost as lost:
             self.lock.lose(lost.__cause__)
             return STANDBY_SECONDS
-        return min(seconds, LONGEST_SLEEP_SECONDS)
 
     def follow(self):
         """Goes on where another beat has ended."""

@@ -61,6 +61,10 @@ def serve(command):
         main = pkgutil.resolve_name(MAINS[name])
     except KeyError:
         raise Refusal(f"'{name}' is no service; known: {', '.join(MAINS)}", code=64) from None
+    if name == "celery" and "beat" in words:
+        from entrypoint import beat
+
+        beat.choose_scheduler(words[words.index("-A") + 1])
     # As the console script would have it; what restarts itself runs that script.
     sys.argv = [shutil.which(name) or name, *words]
     # What is loaded stays: it needs no collection, and children share its memory.

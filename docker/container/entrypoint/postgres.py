@@ -58,6 +58,24 @@ def run(session, statement, values=()):
         return cursor.fetchone()[0] if cursor.description else None
 
 
+def keeps_sessions(session, connect):
+    """Whether each statement of a session reaches the same server process, as a lock needs. Through
+    PgBouncer in transaction mode it reaches any that is free.
+    """
+    # A pooler has given the session a number of its own.
+    if run(session, "SELECT pg_backend_pid()") == session.info.backend_pid:
+        return True
+    run(session, "SELECT set_config('container.mark', 'here', false)")
+    other = connect(2)
+    try:
+        # Its transaction takes the process that is free: the one that has the mark.
+        other.autocommit = False
+        run(other, "SELECT 1")
+        return run(session, "SELECT current_setting('container.mark', true)") == "here"
+    finally:
+        other.close()
+
+
 class Ear:
     """What psycopg2 appends its notifications to."""
 
