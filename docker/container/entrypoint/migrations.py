@@ -65,7 +65,9 @@ def take_turn(patience):
     # The driver's own connection: Django's can't be used by the thread that asks.
     session = connection.connection
     if not postgres.keeps_sessions(session, postgres.connect):
-        say("a pooler in transaction mode holds no lock: let one container migrate, others with MIGRATE=0")
+        say(
+            "a pooler in transaction mode holds no lock: let one container migrate, others with MIGRATE=0"
+        )
         return
     postgres.keep_alive(session)
 
