@@ -21,12 +21,18 @@ trap 'exit 143' TERM
 LIBRARY=${CONTAINER_LIBRARY:-/usr/local/lib/container}
 
 say() {
-    printf 'entrypoint: %s\n' "$*" >&2
+    if [ "${LOG_FORMAT:-}" != json ]; then
+        printf 'entrypoint: %s\n' "$*" >&2
+        return 0
+    fi
+    text=$(printf %s "$*" | tr '\000-\037' ' ' | sed 's/[\\"]/\\&/g')
+    printf '{"level": "%s", "logger": "entrypoint", "message": "%s", "time": "%s"}\n' \
+        "${level:-INFO}" "$text" "$(date -u +%Y-%m-%dT%H:%M:%S+00:00)" >&2
 }
 
 # 64 is EX_USAGE.
 refuse() {
-    say "$*"
+    level=ERROR say "$*"
     exit 64
 }
 
@@ -261,6 +267,8 @@ run_gunicorn() {
         *:*) host="[$host]" ;;
     esac
     grace=${STOP_GRACE_PERIOD:-10}
+    [ "${LOG_FORMAT:-}" != json ] || export \
+        GUNICORN_CMD_ARGS="--logger-class=entrypoint.access.AccessLogger ${GUNICORN_CMD_ARGS:-}"
     run_service gunicorn gunicorn "$WSGI_APPLICATION" \
         --bind "$host:${PORT:-8000}" \
         --workers "${GUNICORN_WORKERS:-4}" \

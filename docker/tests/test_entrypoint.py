@@ -1,8 +1,10 @@
+import json
 import os
 import re
 import signal
 import stat
 import subprocess
+from datetime import datetime
 
 import pytest
 from conftest import DOCKER
@@ -251,6 +253,16 @@ def test_the_line_end_of_a_file_is_no_part_of_its_value(enter, tmp_path, end):
     file = str(tmp_path / "secret")
     result = enter("sh", "-c", 'printf "<%s>" "$DB_PASSWORD"', DB_PASSWORD_FILE=file)
     assert (result.returncode, result.stdout) == (0, "<two words>"), result.stderr
+
+
+@pytest.mark.parametrize("value", ['"', "\\", "a\tb", "ü\n{}", "\\n\u2028"])
+def test_a_line_is_an_object_where_the_log_is_json(enter, value):
+    result = enter("web", LOG_FORMAT="json", PORT=f"x{value}")
+    lines = [json.loads(line) for line in result.stderr.split("\n") if line]
+    assert [line["level"] for line in lines] == ["ERROR"]
+    assert lines[0]["logger"] == "entrypoint"
+    assert lines[0]["message"].startswith("PORT must be a number, not 'x")
+    assert datetime.fromisoformat(lines[0]["time"]).tzinfo
 
 
 def test_mistakes_with_files_are_refused(enter, tmp_path):

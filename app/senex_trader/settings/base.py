@@ -29,6 +29,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # First: see the class.
     "senex_trader.health.HealthMiddleware",
+    "senex_trader.middleware.number_requests",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -22,11 +22,28 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
 
 # Only the console: the container's engine keeps the logs, and the file system may be read-only.
+# An object a line, with what the caller has put into `extra`, and a traceback in one field.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "senex_trader.logs.JsonFormatter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"belonging": {"()": "senex_trader.logs.Belonging"}},
+    "formatters": {
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "fmt": ["levelname", "name", "message"],
+            "timestamp": "time",
+            "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception"},
+            "json_ensure_ascii": False,
+        },
+        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "text" if os.environ.get("LOG_FORMAT") == "text" else "json",
+            "filters": ["belonging"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     # Django's own handlers would write everything a second time.
     "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},

@@ -4,6 +4,7 @@ Its signals are handled without a gap, too: until the service sets its own handl
 """
 
 import gc
+import logging
 import os
 import pkgutil
 import shutil
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 
-from entrypoint.messages import Refusal
+from entrypoint.messages import Refusal, is_json
 
 # What the console script of each command calls; our own `web` calls daphne's.
 MAINS = {
@@ -65,6 +66,10 @@ def serve(command):
         from entrypoint import beat
 
         beat.choose_scheduler(words[words.index("-A") + 1])
+    if is_json():
+        # Neither Python's warnings nor Celery's banner are lines of such a log.
+        logging.captureWarnings(True)
+        words = ["--quiet", *words] if name == "celery" else words
     # As the console script would have it; what restarts itself runs that script.
     sys.argv = [shutil.which(name) or name, *words]
     # What is loaded stays: it needs no collection, and children share its memory.

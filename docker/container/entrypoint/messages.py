@@ -1,7 +1,11 @@
 """What the container says before its service speaks, and the numbers it is told."""
 
+import io
+import json
 import os
 import sys
+import traceback
+from datetime import datetime, timezone
 
 
 class Refusal(Exception):
@@ -12,10 +16,41 @@ class Refusal(Exception):
         self.code = code
 
 
-def say(message):
+def is_json():
+    return os.environ.get("LOG_FORMAT") == "json"
+
+
+def say(message, level="INFO", **fields):
     """On stderr: stdout belongs to the service."""
     for line in str(message).splitlines():
-        print(f"entrypoint: {line}", file=sys.stderr, flush=True)
+        if is_json():
+            time = datetime.now(timezone.utc).isoformat()
+            entry = {"level": level, "logger": "entrypoint", "message": line, "time": time}
+            line = json.dumps({**entry, **fields}, ensure_ascii=False)
+        else:
+            line = f"entrypoint: {line}"
+        print(line, file=sys.stderr, flush=True)
+
+
+def show_crash(kind, error, trace):
+    """As `sys.excepthook`."""
+    if is_json():
+        text = "".join(traceback.format_exception(kind, error, trace))
+        say(" ".join(f"{kind.__name__}: {error}".split()), "ERROR", exception=text)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+class Lines(io.TextIOBase):
+    """A stream that says each line that is written to it."""
+
+    def __init__(self):
+        self.begun = ""
+
+    def write(self, text):
+        *lines, self.begun = (self.begun + text).split("\n")
+        say("\n".join(lines))
+        return len(text)
 
 
 def number(name, default):

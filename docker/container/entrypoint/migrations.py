@@ -2,10 +2,9 @@
 
 import gc
 import sys
-import traceback
 
 from entrypoint import postgres
-from entrypoint.messages import Refusal, reason_of, say
+from entrypoint.messages import Lines, Refusal, is_json, reason_of, say, show_crash
 from entrypoint.patience import InProgress
 
 
@@ -37,7 +36,7 @@ def migrate(patience):
     except Refusal:
         raise
     except Exception as error:
-        traceback.print_exc()
+        show_crash(*sys.exc_info())
         raise Refusal(f"the migrations failed: {reason_of(error)}") from None
 
 
@@ -49,7 +48,8 @@ def run():
     gc.freeze()
     gc.enable()
     try:
-        call_command("migrate", interactive=False, stdout=sys.stderr)
+        stream = Lines() if is_json() else sys.stderr
+        call_command("migrate", interactive=False, stdout=stream)
     except SystemExit:
         # By `start.leave`; the database drivers cancel what runs.
         say("the migration was interrupted; what it had not committed is rolled back")

@@ -6,7 +6,7 @@ import signal
 import sys
 
 from entrypoint import migrations, postgres
-from entrypoint.messages import Refusal, say
+from entrypoint.messages import Refusal, say, show_crash
 from entrypoint.patience import Patience
 
 
@@ -84,6 +84,7 @@ def wait_for_services(role, patience):
 
 
 def main(words):
+    sys.excepthook = show_crash
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     # entrypoint.sh, or `launch`, has kept them back until here.
@@ -103,5 +104,5 @@ def main(words):
 
         return launch.serve(command) if prepared else launch.become(role, command)
     except Refusal as refusal:
-        say(refusal)
+        say(refusal, "ERROR")
         return refusal.code

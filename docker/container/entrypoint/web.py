@@ -3,6 +3,7 @@
 By itself it cancels them, and takes new ones until it is gone.
 """
 
+import logging
 import os
 import sys
 import threading
@@ -13,7 +14,9 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import defer, reactor
 
-from entrypoint.messages import finishing_seconds, say
+from entrypoint.messages import finishing_seconds, is_json, say
+
+access = logging.getLogger("access")
 
 # A client that knows this code connects again, to another container: "service restart".
 SERVICE_RESTART = 1012
@@ -25,8 +28,21 @@ GOODBYE_SECONDS = 1
 TURN_SECONDS = 0.05
 
 
+def log_access(protocol, action, details):
+    """What Daphne calls for whatever happens (its `action_logger`); its own prints lines of text."""
+    if action not in ("complete", "rejected", "connected", "disconnected"):
+        return
+    fields = {name: details[name] for name in ("status", "size", "client") if name in details}
+    if "time_taken" in details:
+        fields["seconds"] = round(details["time_taken"], 3)
+    words = (details.get("method") or f"{protocol} {action}", details["path"], fields.get("status"))
+    access.info(" ".join(str(word) for word in words if word is not None), extra=fields)
+
+
 class FinishingServer(Server):
     def __init__(self, *arguments, **options):
+        if is_json():
+            options["action_logger"] = log_access
         super().__init__(*arguments, **options)
         self.ports = []
         self.ending = False

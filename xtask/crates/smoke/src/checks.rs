@@ -3,7 +3,7 @@
 use super::needs::{self, Need};
 use super::stage::Stage;
 use super::verdict::{Found, Lane, Verdict};
-use super::{endings, entry, roles, settings, static_checks};
+use super::{endings, entry, logs, roles, settings, static_checks};
 use crate::static_checks::Expected;
 use engine::archive::Archive;
 use image::config::smoke::{Role, Smoke};
@@ -368,6 +368,13 @@ const AT_WORK: &[Check] = &[
         "A12",
         endings::stopped_loops,
         "the health check fails for a role whose loop stands still",
+    ),
+    check(
+        Lane::Last,
+        "logs",
+        "C7",
+        logs::logs,
+        "a collector reads each line of each role as an object",
     ),
     needs(
         BOTH,

@@ -9,6 +9,7 @@ pub mod checks;
 mod endings;
 mod entry;
 pub mod http;
+mod logs;
 mod needs;
 pub mod report;
 mod roles;

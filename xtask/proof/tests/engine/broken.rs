@@ -135,6 +135,7 @@ const BROKEN: &[(&str, How)] = &[
     ("stop-worker", Wrapper(DEAF)),
     ("stop-beat", Wrapper(DEAF)),
     ("stopped-loops", Layer("HEALTHCHECK CMD [\"true\"]")),
+    ("logs", Wrapper("[ \"$1\" != beat ] || echo text >&2")),
     ("database-gone", Wrapper(PAGES)),
 ];
 

@@ -14,11 +14,15 @@ const HEAD: &str = "\
 ";
 
 const PRODUCTION: &str = "\
-# One host, behind a proxy that ends TLS; docs/environment.md lists the variables.
+# One host. docs/environment.md lists the variables; they come from the file ENV_FILE.
 #
 #   cargo xtask build
 #   mkdir -m 711 docker/secrets      # one file for each secret, readable by the user 1000
 #   docker compose --file docker/compose.yaml up --wait
+#
+# `--profile proxy` adds Caddy, which ends TLS for SITE and refuses large bodies (docker/Caddyfile);
+# without it, put a proxy of your own before 127.0.0.1:PORT. What is yours goes into a file of your
+# own, after this one: `--file docker/compose.yaml --file docker/compose.own.yaml`. Nothing writes there.
 ";
 
 const DEVELOPMENT: &str = "\
@@ -73,11 +77,34 @@ fn secrets(config: &Config) -> Vec<(String, String)> {
     all.map(|(file, name)| (name, file)).collect()
 }
 
+/// An engine keeps logs without an end otherwise. Podman's json-file is its k8s-file.
+const LOGS: &str = "    logging: {driver: json-file, options: {max-size: 10m, max-file: \"3\"}}\n";
+
+/// A request's body is written there before a view sees it: as much as the memory limit bears.
+const TMP: &str = "/tmp:size=256m";
+
+/// Tasks wait in Redis: its file has each of them, to the last second, in the working folder, which the
+/// official image hands over to its user. The rest is what that image does by itself.
+const REDIS: [&str; 7] =
+    ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--appendonly", "yes"];
+
+/// Caddy, for who has no proxy. It sets `X-Forwarded-Proto`, and writes certificates into its volume.
+const PROXY: &str = "  proxy:
+    image: \"${PROXY_IMAGE:-docker.io/library/caddy:2}\"
+    profiles: [proxy]
+    environment: {SITE: \"${SITE:-localhost}\"}
+    ports: [\"80:80\", \"443:443\"]
+    volumes: [\"./Caddyfile:/etc/caddy/Caddyfile:ro\", \"certificates:/data\"]
+    restart: unless-stopped
+    depends_on:
+      web: {condition: service_healthy}
+";
+
 /// What every container of production is held to.
 fn held(yaml: &mut String, memory: &str, writable: &[&str]) {
     let _ = write!(
         yaml,
-        "    read_only: true\n    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    tmpfs: {}\n    mem_limit: {memory}\n    pids_limit: 200\n",
+        "    read_only: true\n{LOGS}    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    tmpfs: {}\n    mem_limit: {memory}\n    pids_limit: 200\n",
         list(writable)
     );
 }
@@ -104,14 +131,15 @@ pub fn production(config: &Config) -> String {
     let mut yaml = format!("{HEAD}{PRODUCTION}name: {project}\n\nservices:\n");
     let _ = write!(
         yaml,
-        "  postgres:\n    image: {}\n    environment:\n      POSTGRES_USER: {project}\n      POSTGRES_DB: {project}\n      POSTGRES_PASSWORD_FILE: {SECRETS}/db-password\n    secrets: [db-password]\n    volumes: [\"database:/var/lib/postgresql/data\"]\n    security_opt: [\"no-new-privileges:true\"]\n    shm_size: 128m\n    mem_limit: 1g\n    stop_grace_period: 60s\n    restart: unless-stopped\n",
+        "  postgres:\n    image: {}\n    environment:\n      POSTGRES_USER: {project}\n      POSTGRES_DB: {project}\n      POSTGRES_PASSWORD_FILE: {SECRETS}/db-password\n    secrets: [db-password]\n    volumes: [\"database:/var/lib/postgresql/data\"]\n    security_opt: [\"no-new-privileges:true\"]\n    shm_size: 128m\n    mem_limit: 1g\n    stop_grace_period: 60s\n    restart: unless-stopped\n{LOGS}",
         service_image("POSTGRES_IMAGE", &config.services.postgres)
     );
     health(&mut yaml, &["CMD", "pg_isready", "--username", project]);
     let _ = write!(
         yaml,
-        "  redis:\n    image: {}\n    volumes: [\"redis:/data\"]\n    restart: unless-stopped\n",
-        service_image("REDIS_IMAGE", &config.services.redis)
+        "  redis:\n    image: {}\n    command: {}\n    working_dir: /var/lib/redis\n    volumes: [\"redis:/var/lib/redis\"]\n    restart: unless-stopped\n",
+        service_image("REDIS_IMAGE", &config.services.redis),
+        list(&REDIS)
     );
     held(&mut yaml, "512m", &["/tmp"]);
     // The official image begins as root, to hand its volume over.
@@ -120,7 +148,7 @@ pub fn production(config: &Config) -> String {
     for role in ["migrate", "web", "worker", "beat"] {
         let _ = write!(
             yaml,
-            "  {role}:\n    image: \"${{IMAGE:-{name}:prod}}\"\n    command: [{role}]\n    environment:\n      DB_NAME: {project}\n      DB_USER: {project}\n"
+            "  {role}:\n    image: \"${{IMAGE:-{name}:prod}}\"\n    command: [{role}]\n    env_file: [\"${{ENV_FILE:-/dev/null}}\"]\n    environment:\n      DB_NAME: {project}\n      DB_USER: {project}\n"
         );
         for (variable, file) in &secrets {
             let _ = writeln!(yaml, "      {variable}_FILE: {SECRETS}/{file}");
@@ -142,7 +170,7 @@ pub fn production(config: &Config) -> String {
         if role == "beat" {
             let _ = writeln!(yaml, "    volumes: [\"schedule:/var/lib/{module}\"]");
         }
-        held(&mut yaml, if role == "beat" { "256m" } else { "1g" }, &["/tmp"]);
+        held(&mut yaml, if role == "beat" { "256m" } else { "1g" }, &[TMP]);
         yaml.push_str("    stop_grace_period: 30s\n");
         if role == "migrate" {
             yaml.push_str("    restart: \"no\"\n");
@@ -151,7 +179,10 @@ pub fn production(config: &Config) -> String {
             after(&mut yaml, &ROLE);
         }
     }
-    yaml.push_str("\nvolumes:\n  database:\n  redis:\n  media:\n  schedule:\n\nsecrets:\n");
+    yaml.push_str(PROXY);
+    yaml.push_str(
+        "\nvolumes:\n  database:\n  redis:\n  media:\n  schedule:\n  certificates:\n\nsecrets:\n",
+    );
     for (_, file) in &secrets {
         let _ = writeln!(yaml, "  {file}: {{file: \"${{SECRETS:-./secrets}}/{file}\"}}");
     }

@@ -38,6 +38,7 @@ fn the_development_image_is_in_step_with_production() {
     ];
     for line in instructions("docker/Dockerfile.dev") {
         let line = line.replace("ENVIRONMENT=development", "ENVIRONMENT=production");
+        let line = line.replace("LOG_FORMAT=text", "LOG_FORMAT=json");
         let same = prod.contains(&line)
             || prod.contains(&line.replace("--frozen --no-", "--frozen --no-dev --no-"));
         assert!(same || own.contains(&line.as_str()), "{line}");
@@ -88,7 +89,7 @@ fn every_variable_of_a_container_is_documented() {
     }
     for file in files {
         let text = std::fs::read_to_string(file).unwrap();
-        for start in ["environ.get(\"", "environ[\"", "number(\"", "words(\""] {
+        for start in ["environ.get(\"", "environ[\"", "number(\"", "text(\"", "words(\""] {
             for part in text.split(start).skip(1) {
                 used.insert(name(part));
             }

@@ -203,6 +203,7 @@ pub const CHECKS: &[&str] = &[
     "stop-worker",
     "stop-beat",
     "stopped-loops",
+    "logs",
     "database-gone",
 ];
 

@@ -1,0 +1,27 @@
+"""What gunicorn says goes where the settings' LOGGING sends it: by itself it prints its own lines."""
+
+import logging
+
+from gunicorn.glogging import Logger
+
+logger = logging.getLogger("access")
+
+
+class AccessLogger(Logger):
+    """Its `logger_class`, with LOG_FORMAT=json."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        if logging.getLogger().handlers:
+            self.error_log.handlers.clear()
+            self.error_log.propagate = True
+
+    def access(self, resp, req, environ, request_time):
+        fields = {
+            "status": int(str(resp.status).split()[0]),
+            "size": resp.sent,
+            "client": environ.get("REMOTE_ADDR"),
+            "seconds": round(request_time.total_seconds(), 3),
+        }
+        words = (req.method, environ.get("PATH_INFO"), str(fields["status"]))
+        logger.info(" ".join(map(str, words)), extra=fields)
