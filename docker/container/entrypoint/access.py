@@ -20,8 +20,8 @@ class AccessLogger(Logger):
         fields = {
             "status": int(str(resp.status).split()[0]),
             "size": resp.sent,
-            "client": environ.get("REMOTE_ADDR"),
+            "client": environ["REMOTE_ADDR"],
             "seconds": round(request_time.total_seconds(), 3),
         }
-        words = (req.method, environ.get("PATH_INFO"), str(fields["status"]))
+        words = (req.method, environ["PATH_INFO"], str(fields["status"]))
         logger.info(" ".join(map(str, words)), extra=fields)

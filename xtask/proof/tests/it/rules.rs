@@ -89,7 +89,7 @@ fn every_variable_of_a_container_is_documented() {
     }
     for file in files {
         let text = std::fs::read_to_string(file).unwrap();
-        for start in ["environ.get(\"", "environ[\"", "number(\"", "text(\"", "words(\""] {
+        for start in ["environ.get(\"", "os.environ[\"", "number(\"", "text(\"", "words(\""] {
             for part in text.split(start).skip(1) {
                 used.insert(name(part));
             }
