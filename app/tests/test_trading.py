@@ -1,5 +1,6 @@
 import re
 from datetime import timedelta
+from decimal import Decimal as D
 from html.parser import HTMLParser
 
 import msgpack
@@ -174,14 +175,13 @@ def test_the_summary_of_marks():
         return NOON + timedelta(minutes=minutes)
 
     # Out of order, as a database may give them.
-    marks = [(1, at(2), 30.0), (1, at(0), 10.0), (1, at(1), 50.0), (1, at(3), 40.0)]
-    marks += [(2, at(0), -5.0)]
-    rows = history.summary(marks).to_dict("index")
-    assert rows[1] == {
-        "marks": 4, "first": 10, "low": 10, "high": 50, "last": 40, "change": 30, "drawdown": 20
-    }  # fmt: skip
-    assert rows[2]["drawdown"] == 0 and rows[2]["marks"] == 1
-    assert history.summary([]).empty
+    profits = [(1, 2, 30), (1, 0, 10), (1, 1, 50), (1, 3, 40), (2, 0, -5)]
+    rows = history.summary([(key, at(minutes), D(profit)) for key, minutes, profit in profits])
+    assert rows == {
+        1: history.Summary(first=D(10), low=D(10), high=D(50), last=D(40), drawdown=D(20)),
+        2: history.Summary(first=D(-5), low=D(-5), high=D(-5), last=D(-5)),
+    }
+    assert history.summary([]) == {}
 
 
 class Page(HTMLParser):

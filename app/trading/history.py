@@ -1,19 +1,32 @@
 """How positions did lately, from their marks."""
 
-import pandas as pd
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import itemgetter
 
 COLUMNS = ["position", "time", "profit"]
 
 
-def summary(marks):
-    """A row for each position, indexed by its key.
+@dataclass
+class Summary:
+    """`drawdown` is the deepest fall from a peak that came before it."""
 
-    `drawdown` is the deepest fall from a peak that came before it.
-    """
-    frame = pd.DataFrame(marks, columns=COLUMNS).astype({"profit": float}).sort_values("time")
-    by_position = frame.groupby("position")["profit"]
-    frame["drawdown"] = by_position.cummax() - frame["profit"]
-    rows = by_position.agg(marks="count", first="first", low="min", high="max", last="last")
-    rows["change"] = rows["last"] - rows["first"]
-    rows["drawdown"] = frame.groupby("position")["drawdown"].max()
-    return rows
+    first: Decimal
+    low: Decimal
+    high: Decimal
+    last: Decimal
+    drawdown: Decimal = Decimal(0)
+
+    def add(self, profit):
+        self.low = min(self.low, profit)
+        self.high = max(self.high, profit)
+        self.last = profit
+        self.drawdown = max(self.drawdown, self.high - profit)
+
+
+def summary(marks):
+    """A summary for each position, by its key."""
+    found = {}
+    for position, _, profit in sorted(marks, key=itemgetter(1)):
+        found.setdefault(position, Summary(profit, profit, profit, profit)).add(profit)
+    return found

@@ -33,8 +33,7 @@ def index(request):
 
 def lately_by_position(positions):
     marks = Mark.objects.filter(position__in=positions)
-    summary = history.summary(list(marks.values_list(*history.COLUMNS)))
-    return summary.round(2).to_dict("index")
+    return history.summary(marks.values_list(*history.COLUMNS))
 
 
 async def quote(request, symbol):
