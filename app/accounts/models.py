@@ -2,14 +2,22 @@ import uuid
 from pathlib import PurePath
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.core.validators import FileExtensionValidator
 from django.db import models
+from django.db.models.signals import post_delete
+from django.db.transaction import on_commit
+from django.dispatch import receiver
 
 from accounts.fields import SecretField
 
 STATEMENT_EXTENSIONS = ["csv", "pdf", "txt"]
 STATEMENT_MEGABYTES = 2
+
+
+class User(AbstractUser):
+    """Django's as it is. Only a model of the project's own can be changed later."""
 
 
 class BrokerCredential(models.Model):
@@ -62,3 +70,9 @@ class Statement(models.Model):
 
     def __str__(self):
         return self.name
+
+
+@receiver(post_delete, sender=Statement)
+def delete_file(instance, **_):
+    """Also with its account or its user, which calls no `delete` of a statement."""
+    on_commit(lambda: instance.file.delete(save=False))

@@ -10,17 +10,19 @@ from trading import broker
 logger = logging.getLogger(__name__)
 
 
-@shared_task
+@shared_task(autoretry_for=(broker.Unavailable,), retry_backoff=True, max_retries=5)
 def refresh_balance(credential_id):
-    """Asks the broker what the account holds. Whoever deleted it meanwhile needs no answer."""
+    """Asks the broker what the account holds. Whoever deleted it meanwhile needs no answer.
+
+    It returns nothing: what a task returns is in the log and in Redis.
+    """
     credential = BrokerCredential.objects.filter(pk=credential_id).first()
     if credential is None:
-        return None
+        return
     balance = broker.balance(credential.secret)
     BrokerCredential.objects.filter(pk=credential_id).update(
         balance=balance, balance_at=timezone.now()
     )
-    return balance
 
 
 @shared_task

@@ -3,6 +3,9 @@
 Run with `manage.py check --deploy --tag service`; `check --deploy` includes them.
 """
 
+from importlib.util import find_spec
+
+from django.conf import settings
 from django.core.checks import Error, register
 from django.db import connection
 
@@ -26,4 +29,14 @@ def check_field_encryption_key(app_configs, **options):
 def check_database_is_named(app_configs, **options):
     if connection.vendor == "unknown":
         return [Error("These settings name no database.", id="senex_trader.E002")]
+    return []
+
+
+@register("service", deploy=True)
+def check_development_settings_are_at_home(app_configs, **options):
+    """They show code and take known keys: only for the image, or the machine, of a developer."""
+    if settings.DEVELOPMENT and not find_spec("pytest"):
+        hint = "Leave ENVIRONMENT unset, or use the development image."
+        message = "The development settings are not for a production image."
+        return [Error(message, hint, id="senex_trader.E003")]
     return []

@@ -2,6 +2,17 @@ import uuid
 
 from senex_trader.logs import request_id
 
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        # What `default-src` doesn't stand for.
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "object-src 'none'",
+    ]
+)
+
 
 def number_requests(get_response):
     """Each request has an id, the proxy's or a new one, in every line of the log and the answer."""
@@ -25,7 +36,7 @@ def content_security_policy(get_response):
 
     def add_header(request):
         response = get_response(request)
-        response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
     return add_header

@@ -2,9 +2,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import User
+from channels.testing import WebsocketCommunicator
 
-from accounts.models import BrokerCredential
+from accounts.models import BrokerCredential, User
+from senex_trader import asgi
+from senex_trader.celery import application
+from trading import tasks
 from trading.models import OptionLeg, Position, Underlying
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -23,6 +26,27 @@ def bob():
 @pytest.fixture
 def credential(ada):
     return BrokerCredential.objects.create(user=ada, name="Main", secret="word-1234")
+
+
+def page_of(client, origin="http://testserver"):
+    """The WebSocket of this browser's page."""
+    cookies = [f"{name}={cookie.value}".encode() for name, cookie in client.cookies.items()]
+    headers = [(b"origin", origin.encode()), (b"cookie", b"; ".join(cookies))]
+    return WebsocketCommunicator(asgi.application, "/ws/positions/", headers=headers)
+
+
+@pytest.fixture
+def noon(monkeypatch):
+    """The time of the next mark."""
+    monkeypatch.setattr(tasks, "last_tick", lambda: NOON)
+
+
+@pytest.fixture
+def retries():
+    """A task that isn't sent to a worker retries as well."""
+    application.conf.task_eager_propagates = False
+    yield
+    application.conf.task_eager_propagates = True
 
 
 @pytest.fixture

@@ -1,14 +1,21 @@
-import pytest
-from django.contrib.auth.models import User
+from decimal import Decimal as D
 
-from accounts.models import BrokerCredential
+import pytest
+
+from accounts.models import BrokerCredential, User
 from accounts.tasks import refresh_balance
+from trading import broker
 
 pytestmark = pytest.mark.django_db
 
 
+PAGES = ["/", "/accounts/", "/accounts/password/"]
+PAGES += [f"/accounts/{path}" for path in ("1/change/", "1/delete/")]
+PAGES += [f"/accounts/statements/1/{path}" for path in ("", "change/", "delete/")]
+
+
 def test_pages_ask_for_a_login(client):
-    for path in ("/", "/accounts/", "/accounts/statements/1/"):
+    for path in PAGES:
         assert client.get(path).url == f"/accounts/login/?next={path}"
     for path in ("/accounts/add/", "/accounts/1/refresh/", "/accounts/statements/add/"):
         assert client.post(path).url == f"/accounts/login/?next={path}"
@@ -72,8 +79,26 @@ def test_the_broker_is_asked_for_the_balance(client, credential):
     credential.refresh_from_db()
     assert 10_000 <= credential.balance <= 100_000
     assert str(credential.balance) in response.content.decode()
-    # A task that runs twice finds the same.
-    assert refresh_balance.delay(credential.pk).get() == float(credential.balance)
+    # A task that runs twice finds the same, and tells it to the database alone.
+    balance = credential.balance
+    assert refresh_balance.delay(credential.pk).get() is None
+    credential.refresh_from_db()
+    assert credential.balance == balance
+
+
+def test_a_broker_that_is_away_is_asked_again(credential, monkeypatch, retries):
+    answers = [broker.Unavailable(), broker.Unavailable(), D("12.34")]
+
+    def balance(secret):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(broker, "balance", balance)
+    refresh_balance.delay(credential.pk)
+    credential.refresh_from_db()
+    assert credential.balance == D("12.34")
 
 
 def test_a_balance_of_an_account_that_is_gone_is_nobodys(credential):
@@ -86,3 +111,44 @@ def test_the_account_of_somebody_else_is_not_found(client, credential, bob):
     assert "Main" not in client.get("/accounts/").content.decode()
     credential.refresh_from_db()
     assert credential.balance_at is None
+
+
+def test_a_secret_is_replaced(client, credential):
+    client.force_login(credential.user)
+    refresh_balance.delay(credential.pk)
+    path = f"/accounts/{credential.pk}/change/"
+    page = client.get(path).content.decode()
+    assert "word-1234" not in page and credential.secret.encrypted not in page
+    # Left empty, it stays, and so does the balance.
+    assert client.post(path, {"name": "Second", "secret": ""}).url == "/accounts/"
+    credential.refresh_from_db()
+    assert (credential.name, credential.secret.reveal()) == ("Second", "word-1234")
+    assert credential.balance is not None
+    client.post(path, {"name": "Second", "secret": "word-5678"})
+    credential.refresh_from_db()
+    assert (credential.secret.reveal(), credential.balance) == ("word-5678", None)
+
+
+def test_an_account_keeps_its_name_and_takes_no_other(client, credential):
+    client.force_login(credential.user)
+    BrokerCredential.objects.create(user=credential.user, name="Second", secret="word-5678")
+    path = f"/accounts/{credential.pk}/change/"
+    assert client.post(path, {"name": "Main", "secret": "word-9"}).status_code == 302
+    response = client.post(path, {"name": "Second", "secret": "word-9"})
+    assert "You have an account of this name." in response.content.decode()
+
+
+def test_an_account_is_deleted(client, credential):
+    client.force_login(credential.user)
+    path = f"/accounts/{credential.pk}/delete/"
+    client.get(path)
+    assert BrokerCredential.objects.exists()
+    assert client.post(path).url == "/accounts/"
+    assert not BrokerCredential.objects.exists()
+
+
+def test_nobody_changes_or_deletes_the_account_of_another(client, credential, bob):
+    client.force_login(bob)
+    for path in ("change", "delete"):
+        for ask in (client.get, client.post):
+            assert ask(f"/accounts/{credential.pk}/{path}/").status_code == 404

@@ -1,16 +1,11 @@
-import time
 from datetime import timedelta
 
 import pytest
 
 from senex_trader.celery import application
-from senex_trader.encryption import Secret
 from trading import broker
-from trading.tasks import quote
 
 from .conftest import NOON
-
-LATENCY = 0.2
 
 
 @pytest.mark.parametrize("symbol", ["SPY", "AAPL", "XYZ"])
@@ -28,38 +23,9 @@ def test_symbols_move_apart():
     assert broker.price_at("XYZ", NOON) != broker.price_at("XYA", NOON)
 
 
-def test_the_broker_takes_its_time(settings, client):
-    settings.PAPER_BROKER_LATENCY = LATENCY
-    asked = {
-        "the page": lambda: client.get("/quote/SPY/"),
-        "the task": lambda: quote.delay("SPY").get(),
-        "the balance": lambda: broker.balance(Secret.hide("word-1234")),
-    }
-    for name, ask in asked.items():
-        started = time.monotonic()
-        ask()
-        assert LATENCY <= time.monotonic() - started < LATENCY + 1, name
-
-
-def test_many_symbols_are_one_request(settings):
-    settings.PAPER_BROKER_LATENCY = LATENCY
-    started = time.monotonic()
-    assert set(broker.prices(["SPY", "AAPL", "QQQ"], NOON)) == {"SPY", "AAPL", "QQQ"}
-    assert time.monotonic() - started < 2 * LATENCY
-
-
-def test_a_quote_needs_neither_a_login_nor_a_database(client):
-    """Without the mark for the database, pytest-django would fail a query."""
-    response = client.get("/quote/SPY/")
-    assert response.status_code == 200
-    assert response.json().keys() == quote.delay("SPY").get().keys() == {"symbol", "price", "time"}
-    assert response.json()["symbol"] == "SPY"
-    assert 400 < response.json()["price"] < 800
-
-
-@pytest.mark.parametrize("symbol", ["spy", "TOOLONG", "SP1", "ÄÖ", "A B", "<b>"])
-def test_no_symbol_is_not_found(client, symbol):
-    assert client.get(f"/quote/{symbol}/").status_code == 404
+@pytest.mark.django_db
+def test_a_price_needs_a_login(client):
+    assert client.get("/quote/SPY/").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -68,7 +34,7 @@ def test_no_symbol_is_not_found(client, symbol):
         ("accounts.tasks.refresh_balance", "accounts"),
         ("accounts.tasks.find_unreadable_secrets", "accounts"),
         ("trading.tasks.mark_to_market", "trading"),
-        ("trading.tasks.quote", "trading"),
+        ("senex_trader.tasks.clear_sessions", "celery"),
         ("senex_trader.tasks.ping", "celery"),
     ],
 )
@@ -87,7 +53,9 @@ def test_beat_schedules_tasks_that_exist_and_expire():
     application.loader.import_default_modules()
     for entry in application.conf.beat_schedule.values():
         assert entry["task"] in application.tasks
-        assert entry["options"]["expires"] == entry["schedule"] == 30
+        assert entry["options"]["expires"] > 0
+    marks = application.conf.beat_schedule["mark-to-market"]
+    assert marks["options"]["expires"] == marks["schedule"] == 30
 
 
 def test_no_task_is_lost_with_its_worker():

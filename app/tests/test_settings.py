@@ -110,16 +110,64 @@ HTTPS = ["SECURE_SSL_REDIRECT", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE"]
         ({"HSTS_SECONDS": "31536000", "HTTPS_ONLY": "no"}, dict.fromkeys(HTTPS, True)),
         ({"HTTPS_ONLY": "0"}, dict.fromkeys(HTTPS, False) | {"SECURE_HSTS_SECONDS": 0}),
         (
-            {"HSTS_SECONDS": "31536000", "MARK_INTERVAL": "5", "PAPER_BROKER_LATENCY": "2.5"},
-            {"SECURE_HSTS_SECONDS": 31_536_000, "MARK_INTERVAL": 5.0, "PAPER_BROKER_LATENCY": 2.5},
+            {"HSTS_SECONDS": "31536000", "MARK_INTERVAL": "5"},
+            {"SECURE_HSTS_SECONDS": 31_536_000, "MARK_INTERVAL": 5.0},
         ),
     ],
 )
 def test_settings_follow_the_environment(environment, expected):
     code = f"import json; print(json.dumps({{n: getattr(settings, n) for n in {[*expected]}}}))"
-    shell = ["shell", "--no-imports", "--command", f"from django.conf import settings; {code}"]
-    result = manage(shell, "production", **KEYS, **environment)
+    result = run("production", f"from django.conf import settings; {code}", **environment)
     assert json.loads(result.stdout) == expected, result.stderr
+
+
+def run(settings, code, **environment):
+    return manage(["shell", "--no-imports", "--command", code], settings, **KEYS, **environment)
+
+
+# As in an image that has none of the development tools, or not this extra.
+WITHOUT = (
+    "import importlib.util as util; find = util.find_spec; "
+    "util.find_spec = lambda *words: words[0] != '{}' and find(*words); "
+)
+
+
+@pytest.mark.parametrize("environment", ["dev", "development"])
+def test_a_service_of_the_production_image_refuses_development_settings(environment):
+    program = "; ".join(
+        [
+            "import django, manage; manage.choose_settings(); django.setup()",
+            "from django.core.checks import run_checks",
+            "print([e.id for e in run_checks(tags=['service'], include_deployment_checks=True)])",
+        ]
+    )
+    program = WITHOUT.format("pytest") + program
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=APPLICATION,
+        env={"PATH": os.environ["PATH"], "ENVIRONMENT": environment},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "['senex_trader.E003']\n", result.stderr
+
+
+SLOW = """
+from django.urls import Resolver404, resolve
+from senex_trader.celery import application
+application.loader.import_default_modules()
+try:
+    print(resolve("/slow/").func.__name__, "senex_trader.smoke.slow_task" in application.tasks)
+except Resolver404:
+    print(None, "senex_trader.smoke.slow_task" in application.tasks)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"), [("production", "None False\n"), ("smoke", "slow True\n")]
+)
+def test_only_the_smoke_test_finds_what_is_slow(settings, found):
+    assert run(settings, SLOW).stdout == found
 
 
 def test_no_migration_is_missing():
@@ -129,7 +177,7 @@ def test_no_migration_is_missing():
 
 def test_production_logs_json():
     code = "import logging; logging.getLogger('trading').warning('a \\'quoted\\' word')"
-    result = manage(["shell", "--no-imports", "--command", code], "production", **KEYS)
+    result = run("production", code)
     assert result.returncode == 0, result.stderr
     entry = json.loads(result.stderr)
     assert (entry["level"], entry["message"]) == ("warning", "a 'quoted' word")

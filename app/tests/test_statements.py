@@ -99,3 +99,46 @@ def test_a_file_that_is_gone_is_not_found(client, upload, media):
     upload("January.csv", b"x")
     files(media)[0].unlink()
     assert client.get(f"/accounts/statements/{Statement.objects.get().pk}/").status_code == 404
+
+
+def test_a_statement_is_replaced_and_its_old_file_goes(
+    client, upload, media, credential, django_capture_on_commit_callbacks
+):
+    upload("January.csv", b"old")
+    path = f"/accounts/statements/{Statement.objects.get().pk}/change/"
+    assert "statements/" not in client.get(path).content.decode().split("<form", 2)[-1]
+    # Without a file, the one that is there stays.
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client.post(path, {"credential": credential.pk}).status_code == 302
+    assert [file.read_bytes() for file in files(media)] == [b"old"]
+    file = SimpleUploadedFile("February.csv", b"new")
+    with django_capture_on_commit_callbacks(execute=True):
+        client.post(path, {"credential": credential.pk, "file": file})
+    assert [file.read_bytes() for file in files(media)] == [b"new"]
+    assert Statement.objects.get().name == "February.csv"
+
+
+@pytest.mark.parametrize("what", ["statement", "account", "user"])
+def test_a_file_goes_with_its_statement(
+    client, upload, media, credential, what, django_capture_on_commit_callbacks
+):
+    upload("January.csv", b"x")
+    with django_capture_on_commit_callbacks(execute=True):
+        if what == "statement":
+            client.post(f"/accounts/statements/{Statement.objects.get().pk}/delete/")
+        elif what == "account":
+            client.post(f"/accounts/{credential.pk}/delete/")
+        else:
+            credential.user.delete()
+    assert not files(media) and not Statement.objects.exists()
+
+
+def test_nobody_changes_or_deletes_the_statement_of_another(client, upload, bob, media):
+    upload("January.csv", b"x")
+    client.force_login(bob)
+    for path in ("change", "delete"):
+        assert (
+            client.post(f"/accounts/statements/{Statement.objects.get().pk}/{path}/").status_code
+            == 404
+        )
+    assert files(media)

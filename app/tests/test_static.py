@@ -14,11 +14,14 @@ def collected(settings, tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["page.css", "positions.js", "icon.svg"])
+NAMES = ["senex_trader/page.css", "senex_trader/icon.svg", "trading/positions.js"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_static_files_are_named_by_their_content(collected, name):
     stem, end = name.split(".")
-    address = static(f"trading/{name}")
-    assert re.fullmatch(rf"/static/trading/{stem}\.[0-9a-f]{{12}}\.{end}", address)
+    address = static(name)
+    assert re.fullmatch(rf"/static/{stem}\.[0-9a-f]{{12}}\.{end}", address)
     assert (collected / address.removeprefix("/static/")).exists()
 
 

@@ -6,25 +6,15 @@ from html.parser import HTMLParser
 import msgpack
 import pytest
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
-from senex_trader.asgi import application
-from trading import history, tasks, valuation
-from trading.consumers import PositionConsumer
+from trading import broker, history, tasks, valuation
 from trading.models import Mark, Underlying
 from trading.tasks import mark_to_market
 
-from .conftest import NOON
+from .conftest import NOON, page_of
 
 CONDOR = [("P", 560, 2, "2"), ("P", 570, -2, "4"), ("C", 630, -2, "4"), ("C", 640, 2, "2")]
-
-
-def communicator(user):
-    connection = WebsocketCommunicator(PositionConsumer.as_asgi(), "/ws/positions/")
-    connection.scope["user"] = user
-    return connection
 
 
 @pytest.mark.django_db
@@ -80,9 +70,8 @@ def test_the_curve_runs_through_the_present_profit(ada, open_position):
 
 
 @pytest.mark.django_db
-def test_marks_are_made_once_in_an_interval(ada, open_position, monkeypatch):
+def test_marks_are_made_once_in_an_interval(ada, open_position, noon):
     first, closed = open_position(ada, CONDOR), open_position(ada, CONDOR, closed_at=NOON)
-    monkeypatch.setattr(tasks, "last_tick", lambda: NOON)
     assert mark_to_market.delay().get() == {"time": NOON.isoformat(), "positions": 1}
     # The broker delivers some messages twice.
     mark_to_market.delay().get()
@@ -90,17 +79,16 @@ def test_marks_are_made_once_in_an_interval(ada, open_position, monkeypatch):
     assert (mark.position, mark.time) == (first, NOON)
     underlying = Underlying.objects.get()
     again = valuation.numbers([first], {"SPY": underlying.price}, NOON)[first.pk]
-    assert (mark.value, mark.profit) == (again.value, again.profit)
+    assert (mark.value, mark.profit) == (broker.cents(again.value), broker.cents(again.profit))
     assert not closed.marks.exists()
 
 
 @pytest.mark.django_db
-def test_old_marks_go(ada, open_position, monkeypatch):
+def test_old_marks_go(ada, open_position, noon):
     position = open_position(ada)
     for age in (23, 25):
         time = NOON - timedelta(hours=age)
         Mark.objects.create(position=position, time=time, value=0, profit=0)
-    monkeypatch.setattr(tasks, "last_tick", lambda: NOON)
     mark_to_market.delay().get()
     ages = [NOON - time for time in position.marks.values_list("time", flat=True)]
     assert ages == [timedelta(hours=23), timedelta(0)]
@@ -116,18 +104,19 @@ def test_a_tick_is_the_start_of_its_interval(settings, monkeypatch, interval):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_marks_reach_the_browser_of_their_owner_alone(ada, bob, open_position):
+async def test_marks_reach_the_browser_of_their_owner_alone(client, ada, bob, open_position, noon):
     position = await sync_to_async(open_position)(ada, CONDOR)
     await sync_to_async(open_position)(bob, [("C", 600, 1, "10")])
-    connection = communicator(ada)
+    await sync_to_async(client.force_login)(ada)
+    connection = page_of(client)
     assert (await connection.connect())[0]
     result = (await sync_to_async(mark_to_market.delay)()).get()
     update = await connection.receive_json_from()
     assert update["time"] == result["time"]
     assert list(update["positions"]) == [str(position.pk)]
     mark = await position.marks.aget()
-    assert update["positions"][str(position.pk)]["profit"] == round(mark.profit, 2)
-    assert update["net"]["value"] == round(mark.value, 2)
+    assert update["positions"][str(position.pk)]["profit"] == float(mark.profit)
+    assert update["net"]["value"] == float(mark.value)
     # Redis' layer packs messages, and takes texts alone as keys.
     assert msgpack.unpackb(msgpack.packb(update)) == update
     # And the time, for everybody.
@@ -137,8 +126,9 @@ async def test_marks_reach_the_browser_of_their_owner_alone(ada, bob, open_posit
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_the_time_comes_also_without_any_position(ada):
-    connection = communicator(ada)
+async def test_the_time_comes_also_without_any_position(client, ada):
+    await sync_to_async(client.force_login)(ada)
+    connection = page_of(client)
     assert (await connection.connect())[0]
     # What a browser says is ignored, even if it is no JSON.
     await connection.send_to(text_data="{")
@@ -147,27 +137,21 @@ async def test_the_time_comes_also_without_any_position(ada):
     await connection.disconnect()
 
 
-async def test_positions_are_for_users_only():
-    assert not (await communicator(AnonymousUser()).connect())[0]
-
-
 @pytest.mark.parametrize(
-    ("path", "origin", "cookie", "accepted"),
+    ("origin", "cookie", "accepted"),
     [
-        ("/ws/positions/", "http://testserver", True, True),
-        ("/ws/positions/", "http://testserver", False, False),
-        ("/ws/positions/", "http://evil.example", True, False),
+        ("http://testserver", True, True),
+        ("http://testserver", False, False),
+        ("http://evil.example", True, False),
     ],
 )
 @pytest.mark.django_db(transaction=True)
-async def test_the_whole_application_asks_who_connects(client, ada, path, origin, cookie, accepted):
-    await sync_to_async(client.force_login)(ada)
-    headers = [(b"origin", origin.encode())]
+async def test_positions_are_for_users_only(client, ada, origin, cookie, accepted):
     if cookie:
-        headers.append((b"cookie", f"sessionid={client.cookies['sessionid'].value}".encode()))
-    connection = WebsocketCommunicator(application, path, headers=headers)
-    assert (await connection.connect())[0] is accepted
-    await connection.disconnect()
+        await sync_to_async(client.force_login)(ada)
+    page = page_of(client, origin)
+    assert (await page.connect())[0] is accepted
+    await page.disconnect()
 
 
 def test_the_summary_of_marks():
@@ -208,7 +192,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.django_db
-def test_the_page_shows_own_open_positions(client, ada, bob, open_position):
+def test_the_page_shows_own_open_positions(client, ada, bob, open_position, noon):
     position = open_position(ada, CONDOR)
     open_position(ada, CONDOR, closed_at=NOON)
     open_position(bob, [("C", 123, 1, "10")])
@@ -223,10 +207,43 @@ def test_the_page_shows_own_open_positions(client, ada, bob, open_position):
     assert "566.00, 634.00" in text
     mark = position.marks.get()
     assert f"{mark.profit:.2f} → {mark.profit:.2f}" in text
-    assert response["Content-Security-Policy"] == "default-src 'self'"
+    policy = dict(part.split(" ", 1) for part in response["Content-Security-Policy"].split("; "))
+    assert policy == {
+        "default-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+        "object-src": "'none'",
+    }
     page = Page(text)
     assert page.inline == []
     assert all(reference.startswith("/") for reference in page.references)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [broker.Unavailable("no answer"), ZeroDivisionError()])
+def test_a_symbol_that_fails_leaves_out_no_other(
+    ada, bob, open_position, monkeypatch, caplog, noon, retries, error
+):
+    failing = open_position(ada, symbol="AAA")
+    good = [open_position(owner, symbol=symbol) for owner, symbol in ((ada, "BBB"), (bob, "CCC"))]
+    asked = []
+
+    def price_at(symbol, moment):
+        asked.append(symbol)
+        if symbol == "AAA":
+            raise error
+        return D("600")
+
+    monkeypatch.setattr(broker, "price_at", price_at)
+    task = mark_to_market.delay()
+    assert not failing.marks.exists() and all(position.marks.exists() for position in good)
+    if isinstance(error, broker.Unavailable):
+        # And again, a few times.
+        assert asked.count("AAA") == 4 and "No price of AAA" in str(task.result)
+    else:
+        assert task.result["positions"] == 2
+        assert "The positions in AAA are not marked" in caplog.text
 
 
 @pytest.mark.django_db

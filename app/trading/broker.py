@@ -4,22 +4,27 @@ A price is a function of the symbol and the clock, so that it moves while somebo
 task that runs twice sees the same market twice.
 """
 
-import asyncio
 import hashlib
 import math
-import time
-
-from django.conf import settings
+from decimal import Decimal
 
 FAMILIAR_PRICES = {"AAPL": 230.0, "QQQ": 520.0, "SPY": 600.0}
 # Period in seconds, and how far the price swings by it.
 WAVES = ((47.0, 0.0015), (660.0, 0.004), (21_600.0, 0.015), (2_592_000.0, 0.05))
 
 
+class Unavailable(Exception):
+    """No answer, which may be another one in a moment. A broker behind a network raises it."""
+
+
 def _seed(text, count):
     """Numbers between 0 and 1 that only the text decides."""
     digest = hashlib.sha256(text.encode()).digest()
     return [byte / 256 for byte in digest[:count]]
+
+
+def cents(number):
+    return Decimal(f"{number:.2f}")
 
 
 def price_at(symbol, moment):
@@ -30,21 +35,9 @@ def price_at(symbol, moment):
         size * math.sin(math.tau * (seconds / period + phase))
         for (period, size), phase in zip(WAVES, phases, strict=True)
     )
-    return round(start * math.exp(swing), 2)
-
-
-def prices(symbols, moment):
-    """One request, however many symbols."""
-    time.sleep(settings.PAPER_BROKER_LATENCY)
-    return {symbol: price_at(symbol, moment) for symbol in symbols}
-
-
-async def price(symbol, moment):
-    await asyncio.sleep(settings.PAPER_BROKER_LATENCY)
-    return price_at(symbol, moment)
+    return cents(start * math.exp(swing))
 
 
 def balance(secret):
     """What the account behind these credentials holds."""
-    time.sleep(settings.PAPER_BROKER_LATENCY)
-    return round(10_000 + 90_000 * _seed(secret.reveal(), 1)[0], 2)
+    return cents(10_000 + 90_000 * _seed(secret.reveal(), 1)[0])

@@ -1,11 +1,23 @@
+import hashlib
+from importlib import import_module
+
+from channels.auth import get_user
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
 
 # Everybody who looks at positions.
 ALL_GROUP = "positions"
+# One of the codes that are free: the page asks for itself again, which leads to the login.
+SESSION_ENDED = 4401
 
 
 def group_of(user_id):
     return f"{ALL_GROUP}.{user_id}"
+
+
+def digest(session_key):
+    """Names a session and opens none: messages pass through Redis."""
+    return hashlib.sha256((session_key or "").encode()).hexdigest()
 
 
 class PositionConsumer(AsyncJsonWebsocketConsumer):
@@ -26,4 +38,17 @@ class PositionConsumer(AsyncJsonWebsocketConsumer):
         """A browser has nothing to say here."""
 
     async def positions_marked(self, event):
-        await self.send_json(event["update"])
+        if await self.logged_in():
+            await self.send_json(event["update"])
+        else:
+            await self.close(SESSION_ENDED)
+
+    async def session_ended(self, event):
+        if event["session"] in (None, digest(self.scope["session"].session_key)):
+            await self.close(SESSION_ENDED)
+
+    async def logged_in(self):
+        """As the session is now: it expires, and not each end of one is told."""
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        session = store(self.scope["session"].session_key)
+        return await get_user({"session": session}) == self.scope["user"]

@@ -24,6 +24,9 @@ class PositionQuerySet(models.QuerySet):
     def open(self):
         return self.filter(closed_at=None)
 
+    def settled(self):
+        return self.exclude(settlement_price=None)
+
     def with_legs(self):
         return self.select_related("underlying").prefetch_related("legs")
 
@@ -39,6 +42,11 @@ class Position(models.Model):
     expires_on = models.DateField()
     opened_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
+    # Of the underlying when the options expired, and what they brought then.
+    settlement_price = models.DecimalField(
+        max_digits=12, decimal_places=2, null=True, editable=False
+    )
+    settled_profit = models.DecimalField(max_digits=16, decimal_places=2, null=True, editable=False)
 
     objects = PositionQuerySet.as_manager()
 
@@ -88,8 +96,8 @@ class Mark(models.Model):
 
     position = models.ForeignKey(Position, on_delete=models.CASCADE, related_name="marks")
     time = models.DateTimeField(db_index=True)
-    value = models.FloatField()
-    profit = models.FloatField()
+    value = models.DecimalField(max_digits=16, decimal_places=2)
+    profit = models.DecimalField(max_digits=16, decimal_places=2)
 
     class Meta:
         ordering = ["time"]

@@ -1,15 +1,19 @@
+import logging
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from asgiref.sync import async_to_sync
 from celery import shared_task
-from channels.layers import get_channel_layer
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
-from trading import broker, valuation
+from trading import broker, expiry, valuation
+from trading.broker import cents
 from trading.consumers import ALL_GROUP, group_of
+from trading.live import send
 from trading.models import Mark, Position, Underlying
+
+logger = logging.getLogger(__name__)
 
 HISTORY = timedelta(days=1)
 
@@ -20,57 +24,77 @@ def last_tick():
     return datetime.fromtimestamp(now - now % settings.MARK_INTERVAL, UTC)
 
 
-@shared_task
-def quote(symbol):
-    """What the broker says now. It needs nothing but a worker."""
-    now = timezone.now()
-    price = broker.prices([symbol], now)[symbol]
-    return {"symbol": symbol, "price": price, "time": now.isoformat()}
-
-
-@shared_task
+@shared_task(autoretry_for=(broker.Unavailable,), retry_backoff=True, max_retries=3)
 def mark_to_market():
-    """Values the open positions and tells the pages that show them.
+    """Values the open positions, settles the expired ones, and tells the pages that show them.
 
     It sends the time also where there is no position: a page shows by it that beat, worker, Redis
     and web reach one another.
     """
     tick = last_tick()
-    positions = list(Position.objects.open().with_legs().order_by("owner", "opened_at", "pk"))
-    underlyings = {position.underlying.symbol: position.underlying for position in positions}
-    prices = broker.prices(sorted(underlyings), tick)
-    numbers = valuation.numbers(positions, prices, tick)
+    positions = (
+        Position.objects.open().with_legs().order_by("underlying__symbol", "opened_at", "pk")
+    )
+    marked, unavailable = [], []
+    for underlying, own in groupby(positions, key=lambda position: position.underlying):
+        # One that fails is no reason to leave out the others.
+        try:
+            marked += mark(underlying, list(own), tick)
+        except broker.Unavailable:
+            unavailable.append(underlying.symbol)
+        except Exception:
+            logger.exception("The positions in %s are not marked", underlying)
+    Mark.objects.filter(time__lt=tick - HISTORY).delete()
 
-    for symbol, underlying in underlyings.items():
-        Underlying.objects.filter(pk=underlying.pk).update(price=prices[symbol])
+    for owner in sorted({position.owner_id for position, _, _ in marked}):
+        own = [row for row in marked if row[0].owner_id == owner]
+        tell(group_of(owner), update(tick, own))
+    tell(ALL_GROUP, {"time": tick.isoformat()})
+    if unavailable:
+        raise broker.Unavailable(f"No price of {', '.join(unavailable)}")
+    return {"time": tick.isoformat(), "positions": len(marked)}
+
+
+@transaction.atomic
+def mark(underlying, positions, tick):
+    """The positions that are still open, each with its price and its numbers."""
+    price = broker.price_at(underlying.symbol, tick)
+    positions = [position for position in positions if not settle(position, tick)]
+    numbers = valuation.numbers(positions, {underlying.symbol: price}, tick)
+    Underlying.objects.filter(pk=underlying.pk).update(price=price)
     marks = [
-        Mark(position_id=key, time=tick, value=each.value, profit=each.profit)
+        Mark(position_id=key, time=tick, value=cents(each.value), profit=cents(each.profit))
         for key, each in numbers.items()
     ]
     Mark.objects.bulk_create(marks, ignore_conflicts=True)
-    Mark.objects.filter(time__lt=tick - HISTORY).delete()
-
-    for owner, own in groupby(positions, key=lambda position: position.owner_id):
-        tell(group_of(owner), update(tick, list(own), prices, numbers))
-    tell(ALL_GROUP, {"time": tick.isoformat()})
-    return {"time": tick.isoformat(), "positions": len(positions)}
+    return [(position, price, numbers[position.pk]) for position in positions]
 
 
-def update(tick, positions, prices, numbers):
+def settle(position, tick):
+    """Closes a position whose options have expired by then, at the price of that moment."""
+    close = valuation.close_of(position.expires_on)
+    if close > tick:
+        return False
+    price = broker.price_at(position.underlying.symbol, close)
+    Position.objects.open().filter(pk=position.pk).update(
+        closed_at=close,
+        settlement_price=price,
+        settled_profit=expiry.profit(position.expiry_legs(), price),
+    )
+    return True
+
+
+def update(tick, marked):
     """What a page needs to show one owner's positions as of that time."""
     return {
         "time": tick.isoformat(),
         "positions": {
-            str(position.pk): {
-                "price": prices[position.underlying.symbol],
-                **numbers[position.pk].rounded(),
-            }
-            for position in positions
+            str(position.pk): {"price": float(price), **numbers.rounded()}
+            for position, price, numbers in marked
         },
-        "net": valuation.net(numbers[position.pk] for position in positions).rounded(),
+        "net": valuation.net(numbers for _, _, numbers in marked).rounded(),
     }
 
 
 def tell(group, message):
-    send = async_to_sync(get_channel_layer().group_send)
     send(group, {"type": "positions.marked", "update": message})

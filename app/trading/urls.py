@@ -2,7 +2,8 @@ from django.urls import path
 
 from trading import views
 
+app_name = "trading"
+
 urlpatterns = [
     path("", views.index, name="index"),
-    path("quote/<str:symbol>/", views.quote, name="quote"),
 ]

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from trading.expiry import SHARES_PER_CONTRACT
 # The paper broker's. A real one would come from the market, by term.
 RATE = 0.04
 DAYS = 365
-# Options are exercised when New York closes, 21:00 UTC in winter.
-CLOSE = time(21, tzinfo=UTC)
+# Options are exercised when the exchange closes: 21:00 UTC in winter, 20:00 in summer.
+CLOSE = time(16, tzinfo=ZoneInfo("America/New_York"))
 
 
 @dataclass
@@ -32,8 +33,12 @@ class Numbers:
         return {name: round(number, 2) for name, number in asdict(self).items()}
 
 
+def close_of(date):
+    return datetime.combine(date, CLOSE).astimezone(UTC)
+
+
 def years_until(date, moment):
-    return (datetime.combine(date, CLOSE) - moment).total_seconds() / (DAYS * 86_400)
+    return (close_of(date) - moment).total_seconds() / (DAYS * 86_400)
 
 
 def numbers(positions, prices, moment):

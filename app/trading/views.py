@@ -1,11 +1,13 @@
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from trading import broker, expiry, history, valuation
+from trading import expiry, history, valuation
 from trading.diagram import payoff
 from trading.models import Mark, Position
+
+# The latest ones only.
+SETTLED = 20
 
 
 @login_required
@@ -28,18 +30,11 @@ def index(request):
             }
         )
     net = valuation.net(numbers.values()).rounded()
-    return render(request, "trading/index.html", {"rows": rows, "net": net})
+    settled = Position.objects.settled().filter(owner=request.user).order_by("-closed_at")
+    context = {"rows": rows, "net": net, "settled": settled.select_related("underlying")[:SETTLED]}
+    return render(request, "trading/index.html", context)
 
 
 def lately_by_position(positions):
     marks = Mark.objects.filter(position__in=positions)
     return history.summary(marks.values_list(*history.COLUMNS))
-
-
-async def quote(request, symbol):
-    """A price from the broker, for whoever asks."""
-    if not (symbol.isascii() and symbol.isalpha() and symbol.isupper() and len(symbol) <= 5):
-        raise Http404
-    now = timezone.now()
-    price = await broker.price(symbol, now)
-    return JsonResponse({"symbol": symbol, "price": price, "time": now.isoformat()})

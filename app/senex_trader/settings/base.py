@@ -1,7 +1,10 @@
 """What all settings share. Values come from the environment; services are only named here."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
+
+from celery.schedules import crontab
 
 from senex_trader.environment import number, text, words
 
@@ -12,14 +15,18 @@ SECRET_KEY = text("SECRET_KEY")
 FIELD_ENCRYPTION_KEY = text("FIELD_ENCRYPTION_KEY")
 
 DEBUG = False
+DEVELOPMENT = False
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "senex_trader",
     "accounts",
@@ -36,8 +43,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "senex_trader.middleware.content_security_policy",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "senex_trader.urls"
@@ -52,6 +61,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
             ],
         },
     },
@@ -72,6 +82,13 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = text("REDIS_URL", "redis://redis:6379/0")
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+    }
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -81,8 +98,6 @@ CHANNEL_LAYERS = {
 
 # Seconds between two marks of all open positions.
 MARK_INTERVAL = number("MARK_INTERVAL", 30, least=1)
-# Seconds that the paper broker takes for an answer.
-PAPER_BROKER_LATENCY = number("PAPER_BROKER_LATENCY", 0)
 # For `manage.py demo`.
 DEMO_PASSWORD = text("DEMO_PASSWORD")
 
@@ -102,9 +117,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": MARK_INTERVAL,
         "options": {"expires": MARK_INTERVAL},
     },
+    "clear-sessions": {
+        "task": "senex_trader.tasks.clear_sessions",
+        "schedule": crontab(hour=3, minute=30),
+        "options": {"expires": 3600},
+    },
 }
 # No task is lost. A message leaves the queue when its task is done, and goes back when the worker
-# dies under it; so every task may run twice, and must not mind. A worker holds no messages but
+# dies under it; so every task may run twice, and must not mind (redelivery.py gives up one that
+# its worker dies of each time). A worker holds no messages but
 # those it works on. At SIGTERM it finishes them, within STOP_GRACE_PERIOD if that is set;
 # started otherwise, SIGQUIT gives it this many seconds. What is left goes back.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
@@ -117,13 +138,28 @@ CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600}
 CELERY_TIMEZONE = "UTC"
 
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# Who guesses is stopped by user and address: by the user alone, a stranger could shut him out.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "accounts.throttling.client_address"
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "index"
-LOGOUT_REDIRECT_URL = "login"
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "trading:index"
+LOGOUT_REDIRECT_URL = "accounts:login"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"

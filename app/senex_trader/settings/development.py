@@ -3,6 +3,7 @@
 from senex_trader.settings.base import *
 
 DEBUG = True
+DEVELOPMENT = True
 SECRET_KEY = SECRET_KEY or "development-secret-key"
 FIELD_ENCRYPTION_KEY = FIELD_ENCRYPTION_KEY or "ZGV2ZWxvcG1lbnQtZW5jcnlwdGlvbi1rZXktLS0tLS0="
 ALLOWED_HOSTS = ["*"]

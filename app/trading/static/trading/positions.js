@@ -1,6 +1,8 @@
 "use strict";
 
 const RECONNECT_MILLISECONDS = 3000;
+// As in consumers.py.
+const SESSION_ENDED = 4401;
 
 const connection = document.getElementById("connection");
 const marked = document.getElementById("marked");
@@ -48,7 +50,8 @@ function connect() {
   const socket = new WebSocket(`${scheme}://${location.host}/ws/positions/`);
   socket.onopen = () => say("live");
   socket.onmessage = (event) => show(JSON.parse(event.data));
-  socket.onclose = () => {
+  socket.onclose = (event) => {
+    if (event.code === SESSION_ENDED) location.reload();
     say("connecting");
     setTimeout(connect, RECONNECT_MILLISECONDS);
   };

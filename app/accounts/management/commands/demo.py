@@ -1,14 +1,12 @@
 from datetime import timedelta
-from decimal import Decimal
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from accounts.models import BrokerCredential
+from accounts.models import BrokerCredential, User
 from trading import broker, pricing, valuation
 from trading.models import OptionLeg, Position, Underlying
 
@@ -50,7 +48,7 @@ class Command(BaseCommand):
 
 
 def add_position(user, now, name, symbol, days, legs):
-    price = broker.price_at(symbol, now)
+    price = float(broker.price_at(symbol, now))
     underlying, _ = Underlying.objects.get_or_create(
         symbol=symbol, defaults={"price": price, **UNDERLYINGS[symbol]}
     )
@@ -67,6 +65,6 @@ def add_position(user, now, name, symbol, days, legs):
         paid = pricing.value(
             leg.sign, price, leg.strike, years, valuation.RATE, **UNDERLYINGS[symbol]
         )
-        leg.entry_price = Decimal(f"{paid.price:.2f}")
+        leg.entry_price = broker.cents(paid.price)
         leg.save()
     return True
