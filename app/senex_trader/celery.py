@@ -7,7 +7,7 @@ from senex_trader.environment import choose_settings
 
 choose_settings()
 
-application = Celery("senex_trader")
+application = Celery("senex_trader", task_cls="senex_trader.redelivery:BoundedTask")
 application.config_from_object("django.conf:settings", namespace="CELERY")
 application.autodiscover_tasks()
 

@@ -1,8 +1,10 @@
 from datetime import timedelta
 
 import pytest
+from celery.app.trace import build_tracer
 
 from senex_trader.celery import application
+from senex_trader.redelivery import REDELIVERIES, BoundedTask
 from trading import broker
 
 from .conftest import NOON
@@ -66,3 +68,34 @@ def test_no_task_is_lost_with_its_worker():
     assert conf.task_time_limit < conf.broker_transport_options["visibility_timeout"]
     # Engines kill after ten seconds.
     assert 0 < conf.worker_soft_shutdown_timeout < 8
+
+
+def deliver(task, redelivered):
+    """As a worker does with a message."""
+    delivery = {"redelivered": redelivered}
+    request = {"id": "one", "delivery_info": delivery, "retries": 0, "is_eager": False}
+    trace = build_tracer(task.name, task, app=application)
+    return trace("one", [], {}, request).info
+
+
+def test_a_task_that_keeps_coming_back_is_given_up(settings, caplog):
+    ran = []
+
+    @application.task(name="tests.poison")
+    def task():
+        ran.append(True)
+
+    assert deliver(task, redelivered=False) is None
+    for _ in range(REDELIVERIES):
+        assert deliver(task, redelivered=True) is None
+    assert len(ran) == 1 + REDELIVERIES
+    info = deliver(task, redelivered=True)
+    assert info.state == "FAILURE" and len(ran) == 1 + REDELIVERIES
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "tests.poison[one] was redelivered 4 times" in record.getMessage()
+
+
+@pytest.mark.parametrize("name", ["trading.tasks.mark_to_market", "accounts.tasks.refresh_balance"])
+def test_every_task_is_bounded(name):
+    application.loader.import_default_modules()
+    assert isinstance(application.tasks[name], BoundedTask)
