@@ -170,6 +170,62 @@ def test_only_the_smoke_test_finds_what_is_slow(settings, found):
     assert run(settings, SLOW).stdout == found
 
 
+ASK = """
+from django.test import Client
+for path, options in [("/metrics", {}), ("/metrics", {"HTTP_X_FORWARDED_FOR": "9.9.9.9"})]:
+    response = Client().get(path, REMOTE_ADDR="10.1.2.3", **options)
+    print(response.status_code, b"django_http_requests_total" in response.content)
+print(Client().get("/metrics", REMOTE_ADDR="192.168.1.1").status_code)
+"""
+
+
+def test_metrics_are_for_their_networks_and_not_through_the_proxy():
+    result = run("production", ASK, METRICS_NETWORKS="10.0.0.0/8, fd00::/8")
+    assert result.stdout == "200 True\n404 False\n404\n", result.stderr
+
+
+def test_without_networks_there_are_no_metrics():
+    result = run("production", ASK, HTTPS_ONLY="0", ALLOWED_HOSTS="testserver")
+    assert result.stdout == "404 False\n404 False\n404\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("METRICS_NETWORKS", "10.0.0.1/8", "METRICS_NETWORKS: 10.0.0.1/8 has host bits set"),
+        ("SENTRY_DSN", "https://word-1234", "SENTRY_DSN is no DSN"),
+    ],
+)
+def test_wrong_values_of_extras_are_told_in_one_line(name, value, message):
+    result = manage(["check"], "production", **KEYS, **{name: value})
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.endswith(f"ImproperlyConfigured: {message}") and "word-1234" not in last
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "package", "extra"),
+    [
+        ("METRICS_NETWORKS", "10.0.0.0/8", "django_prometheus", "metrics"),
+        ("SENTRY_DSN", "https://key@sentry.example/1", "sentry_sdk", "sentry"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named(name, value, package, extra):
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(package) + "import senex_trader.settings.production"],
+        cwd=APPLICATION,
+        env={"PATH": os.environ["PATH"], **KEYS, name: value},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stderr.endswith(f"{name} needs the extra `{extra}` of pyproject.toml\n")
+
+
+@pytest.mark.parametrize(("dsn", "active"), [("", "False"), ("https://k@sentry.example/1", "True")])
+def test_sentry_hears_of_errors_when_it_is_named(dsn, active):
+    code = "import sentry_sdk; print(sentry_sdk.is_initialized())"
+    assert run("production", code, SENTRY_DSN=dsn).stdout == f"{active}\n"
+
+
 def test_no_migration_is_missing():
     result = manage(["makemigrations", "--check", "--dry-run"], "test")
     assert result.returncode == 0, result.stdout

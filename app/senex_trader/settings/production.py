@@ -1,5 +1,8 @@
 """Strict settings, behind a proxy that ends TLS. Importing them needs no service."""
 
+from importlib.util import find_spec
+from ipaddress import ip_network
+
 from django.core.exceptions import ImproperlyConfigured
 
 from senex_trader.settings.base import *
@@ -20,6 +23,36 @@ CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = int(number("HSTS_SECONDS", 3600)) if _https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
+
+
+def _require(variable, package, extra):
+    if not find_spec(package):
+        raise ImproperlyConfigured(f"{variable} needs the extra `{extra}` of pyproject.toml")
+
+
+# Who may ask for /metrics, such as 10.0.0.0/8: Prometheus itself, and nobody through the proxy.
+try:
+    METRICS_NETWORKS = [ip_network(text) for text in words("METRICS_NETWORKS")]
+except ValueError as error:
+    raise ImproperlyConfigured(f"METRICS_NETWORKS: {error}") from None
+if METRICS_NETWORKS:
+    _require("METRICS_NETWORKS", "django_prometheus", "metrics")
+    MIDDLEWARE = [
+        "senex_trader.metrics.middleware",
+        "django_prometheus.middleware.PrometheusBeforeMiddleware",
+        *MIDDLEWARE,
+        "django_prometheus.middleware.PrometheusAfterMiddleware",
+    ]
+
+if os.environ.get("SENTRY_DSN"):
+    _require("SENTRY_DSN", "sentry_sdk", "sentry")
+    import sentry_sdk
+
+    try:
+        # Variables of frames may be secrets.
+        sentry_sdk.init(dsn=os.environ.get("SENTRY_DSN"), include_local_variables=False)
+    except ValueError:
+        raise ImproperlyConfigured("SENTRY_DSN is no DSN") from None
 
 # Only the console: the container's engine keeps the logs, and the file system may be read-only.
 # An object a line, with what the caller has put into `extra`, and a traceback in one field.
