@@ -25,8 +25,7 @@ def test_symbols_move_apart():
     assert broker.price_at("XYZ", NOON) != broker.price_at("XYA", NOON)
 
 
-@pytest.mark.django_db
-def test_a_price_needs_a_login(client):
+def test_strangers_get_no_quotes(client):
     assert client.get("/quote/SPY/").status_code == 404
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,3 +244,9 @@ def test_production_logs_json():
 def test_a_list_that_is_set_to_nothing_is_missing(monkeypatch, text, expected):
     monkeypatch.setenv("ALLOWED_HOSTS", text)
     assert words("ALLOWED_HOSTS", "a,b") == expected
+
+
+def test_applications_import_each_other_in_one_direction():
+    files = list((APPLICATION / "trading").rglob("*.py"))
+    found = [file for file in files if re.search(r"(from|import) accounts", file.read_text())]
+    assert files and not found

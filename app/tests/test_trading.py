@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from trading import broker, history, tasks, valuation
+from trading.consumers import group_of
 from trading.models import Mark, Underlying
 from trading.tasks import mark_to_market
 
@@ -235,8 +236,13 @@ def test_a_symbol_that_fails_leaves_out_no_other(
             raise error
         return D("600")
 
+    told = []
     monkeypatch.setattr(broker, "price_at", price_at)
+    monkeypatch.setattr(tasks, "tell", lambda group, message: told.append((group, message)))
     task = mark_to_market.delay()
+    # No sum without the one that is missing.
+    sums = {group: "net" in message for group, message in told[:2]}
+    assert sums == {group_of(ada.pk): False, group_of(bob.pk): True}
     assert not failing.marks.exists() and all(position.marks.exists() for position in good)
     if isinstance(error, broker.Unavailable):
         # And again, a few times.

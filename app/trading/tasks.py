@@ -35,20 +35,23 @@ def mark_to_market():
     positions = (
         Position.objects.open().with_legs().order_by("underlying__symbol", "opened_at", "pk")
     )
-    marked, unavailable = [], []
+    marked, unavailable, incomplete = [], [], set()
     for underlying, own in groupby(positions, key=lambda position: position.underlying):
+        own = list(own)
         # One that fails is no reason to leave out the others.
         try:
-            marked += mark(underlying, list(own), tick)
+            marked += mark(underlying, own, tick)
+            continue
         except broker.Unavailable:
             unavailable.append(underlying.symbol)
         except Exception:
             logger.exception("The positions in %s are not marked", underlying)
+        incomplete.update(position.owner_id for position in own)
     Mark.objects.filter(time__lt=tick - HISTORY).delete()
 
     for owner in sorted({position.owner_id for position, _, _ in marked}):
         own = [row for row in marked if row[0].owner_id == owner]
-        tell(group_of(owner), update(tick, own))
+        tell(group_of(owner), update(tick, own, whole=owner not in incomplete))
     tell(ALL_GROUP, {"time": tick.isoformat()})
     if unavailable:
         raise broker.Unavailable(f"No price of {', '.join(unavailable)}")
@@ -84,16 +87,18 @@ def settle(position, tick):
     return True
 
 
-def update(tick, marked):
-    """What a page needs to show one owner's positions as of that time."""
-    return {
+def update(tick, marked, whole):
+    """What a page needs to show one owner's positions as of that time; a sum only of all."""
+    found = {
         "time": tick.isoformat(),
         "positions": {
             str(position.pk): {"price": float(price), **numbers.rounded()}
             for position, price, numbers in marked
         },
-        "net": valuation.net(numbers for _, _, numbers in marked).rounded(),
     }
+    if whole:
+        found["net"] = valuation.net(numbers for _, _, numbers in marked).rounded()
+    return found
 
 
 def tell(group, message):
