@@ -232,14 +232,6 @@ def test_no_migration_is_missing():
     assert result.returncode == 0, result.stdout
 
 
-def test_production_logs_json():
-    code = "import logging; logging.getLogger('trading').warning('a \\'quoted\\' word')"
-    result = run("production", code)
-    assert result.returncode == 0, result.stderr
-    entry = json.loads(result.stderr)
-    assert (entry["level"], entry["message"]) == ("warning", "a 'quoted' word")
-
-
 @pytest.mark.parametrize("text, expected", [("", ["a", "b"]), (" c,,d ", ["c", "d"])])
 def test_a_list_that_is_set_to_nothing_is_missing(monkeypatch, text, expected):
     monkeypatch.setenv("ALLOWED_HOSTS", text)
