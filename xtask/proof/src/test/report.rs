@@ -15,6 +15,9 @@ pub(super) struct Work {
     pub cpu: f64,
     /// The tests that ran one after another.
     pub tests: Vec<(String, Duration)>,
+    /// Tests that this machine or engine can't run, with the reason, and those that needed a second
+    /// try.
+    pub told: Vec<String>,
 }
 
 /// How a group ended.
@@ -72,6 +75,11 @@ pub(super) fn summary(outcomes: &[Outcome], wall: Duration, busy: f64) -> String
     for (group, (name, time)) in tests.into_iter().take(SLOWEST) {
         let _ = writeln!(text, "{:>7.1} s  {group}: {name}", time.as_secs_f64());
     }
+    for Outcome { group, work, .. } in outcomes {
+        for line in &work.told {
+            let _ = writeln!(text, "{group}: {line}");
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let wall = wall.as_secs_f64();
     // A handful of cores is exact.
@@ -96,6 +104,7 @@ pub(super) fn json(outcomes: &[Outcome]) -> serde_json::Value {
             "seconds": outcome.wall.as_secs_f64(),
             "cpu_seconds": outcome.work.cpu,
             "tests": tests.collect::<Vec<_>>(),
+            "told": outcome.work.told,
         })
     });
     serde_json::json!({ "groups": groups.collect::<Vec<_>>() })
@@ -108,7 +117,8 @@ mod tests {
     #[test]
     fn the_summary_ends_with_the_count_and_names_the_slowest_first() {
         let test = |name: &str, seconds| (name.to_owned(), Duration::from_secs(seconds));
-        let work = Work { cpu: 3.0, tests: vec![test("fast", 1), test("slow", 9)] };
+        let told = vec!["not run: no root (a.rs:7)".to_owned()];
+        let work = Work { cpu: 3.0, tests: vec![test("fast", 1), test("slow", 9)], told };
         let outcome =
             |group, good, work| Outcome { group, good, wall: Duration::from_secs(10), work };
         let outcomes = [outcome("one", true, work), outcome("two", false, Work::default())];
@@ -122,7 +132,8 @@ mod tests {
             ]
         );
         assert_eq!(lines[3..5], ["    9.0 s  one: slow", "    1.0 s  one: fast"]);
-        assert!(lines[5].starts_with("10 s, 10 CPU s: "), "{text}");
+        assert_eq!(lines[5], "one: not run: no root (a.rs:7)");
+        assert!(lines[6].starts_with("10 s, 10 CPU s: "), "{text}");
         assert_eq!(lines.last(), Some(&"1 passed, 1 failed"));
     }
 }

@@ -88,7 +88,7 @@ fn tests(bench: &Bench<'_>, user: &User, suite: &Suite) -> anyhow::Result<()> {
         let message = "looking for the network device of rootless containers: no /dev/net/tun";
         return Err(failure_help(Exit::Engine, message, "as root: modprobe tun"));
     }
-    for test in [suite.engine_tests(true), suite.proofs()] {
+    for test in [suite.engine_tests(bench, &CORE)?, suite.proofs()] {
         bench.step_with(&runner, &as_user(&test, user))?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use engine::machine;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
-use process::run::{Runner, shortened, step_failed};
+use process::run::{QUESTION, Runner, shortened, step_failed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -30,23 +30,24 @@ impl Bench<'_> {
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let watched = watch::Watched::new(self.group, &self.log, self.world.common.quiet);
-        let ended = std::thread::scope(|scope| {
+        let (ended, ran) = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| watched.until_ended(self.work));
             let ended = runner.stream_recorded(invocation, &self.log, &mut |id| {
                 watched.started(id);
                 started(id)
             });
             watched.ended();
-            let _ = watcher.join();
+            let ran = watcher.join().unwrap_or(true);
             if ended.is_err() {
                 watched.end_all();
             }
-            ended
+            ended.map(|ended| (ended, ran))
         })?;
+        let step = shortened(&invocation.to_string(), 80);
+        anyhow::ensure!(ran, "{step}: no test ran: its filters name none");
         if ended.code == Some(0) {
             return Ok(());
         }
-        let step = shortened(&invocation.to_string(), 80);
         Err(step_failed(Exit::Check, &step, &ended, &self.log).into())
     }
 
@@ -121,9 +122,7 @@ impl Bench<'_> {
 
     /// A test program, in the network of the laboratory if it has its own.
     fn program(&self, lab: &Lab, name: &str, words: &[&str]) -> anyhow::Result<()> {
-        let programs = self.programs()?;
-        let program = programs.get(name).with_context(|| format!("no test program {name}"))?;
-        let program = program.display().to_string();
+        let program = self.test_program(name, words)?;
         let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
         let invocation = match network.filter(|_| name == "registry") {
             None => Invocation::new(program, words.iter().copied()),
@@ -148,6 +147,20 @@ impl Bench<'_> {
         Ok(programs.clone())
     }
 
+    /// The test program `name`, once each of its filters among `words` is known to name a test.
+    pub fn test_program(&self, name: &str, words: &[&str]) -> anyhow::Result<String> {
+        let programs = self.programs()?;
+        let program = programs.get(name).with_context(|| format!("no test program {name}"))?;
+        let program = program.display().to_string();
+        let list = Invocation::new(&program, ["--list", "--format=terse"]);
+        let listed = self.runner.ask(&list, QUESTION)?;
+        anyhow::ensure!(listed.good(), "listing the tests of {name}: {}", listed.last_line());
+        match suite::without_a_test(&listed.stdout, words) {
+            None => Ok(program),
+            Some(filter) => anyhow::bail!("choosing tests of {name}: none is called {filter}"),
+        }
+    }
+
     /// `invocation` with the environment of a laboratory and the tools of the tests.
     pub fn in_environment(&self, mut invocation: Invocation, lab: &Lab) -> Invocation {
         invocation.env.clone_from(&lab.env);
@@ -156,6 +169,11 @@ impl Bench<'_> {
             invocation.env.push((format!("XTASK_TEST_{name}"), self.tool(tool)));
         }
         invocation
+    }
+
+    /// Adds a line to what the summary says of this group.
+    pub fn tell(&self, line: &str) {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner).told.push(line.to_owned());
     }
 
     /// Refuses what only root can do.

@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// step's own process, whose times have those of its ended children, is read at each.
 const COUNTED: u32 = 10;
 
+/// How lines begin that a test prints past libtest: what a pass doesn't show.
+const TOLD: [&str; 2] = ["not run: ", "second try: "];
+
 /// One step, from before it is started until after it has ended.
 pub(super) struct Watched {
     group: &'static str,
@@ -58,8 +61,9 @@ impl Watched {
         family.iter().for_each(|process| leftovers::end(process, Duration::from_secs(10)));
     }
 
-    /// Shows its lines until it has ended, and adds to `work` what it was.
-    pub fn until_ended(&self, work: &Mutex<Work>) {
+    /// Shows its lines until it has ended, and adds to `work` what it was. False if tests were
+    /// started and none ran.
+    pub fn until_ended(&self, work: &Mutex<Work>) -> bool {
         let (mut reader, mut line, mut cpu, mut looks) = (None, String::new(), 0.0_f64, 0);
         let mut tests = Tests::default();
         loop {
@@ -97,6 +101,8 @@ impl Watched {
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
         work.cpu += cpu;
         work.tests.append(&mut tests.done);
+        work.told.append(&mut tests.told);
+        tests.ran != Some(0)
     }
 
     /// Shows a line; the step's own stands there already, as it was started.
@@ -121,14 +127,28 @@ struct Tests {
     /// The one that prints: its end is on a separate line.
     printing: Option<String>,
     done: Vec<(String, Duration)>,
+    /// How many there were, once libtest has counted.
+    ran: Option<u64>,
+    told: Vec<String>,
 }
 
 impl Tests {
     fn line(&mut self, line: &str, now: Instant) {
+        if TOLD.iter().any(|start| line.starts_with(start)) {
+            self.told.push(line.to_owned());
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         let ended = match words.as_slice() {
             ["running", _, "test" | "tests"] => {
                 self.since = Some(now);
+                None
+            }
+            ["test", "result:", _, passed, "passed;", failed, "failed;", ignored, ..] => {
+                let count = |word: &str| word.parse().unwrap_or(0_u64);
+                self.ran = Some(self.ran.unwrap_or(0) + count(passed) + count(failed));
+                let ignored = count(ignored);
+                self.told
+                    .extend((ignored > 0).then(|| format!("not run: {ignored} ignored tests")));
                 None
             }
             ["test", name, "...", "ok" | "FAILED" | "ignored"] => Some((*name).to_owned()),
@@ -176,13 +196,39 @@ mod tests {
             "test prints ... one",
             "two",
             "ok",
+            "test part ... ",
+            "not run: no root (a.rs:7)",
+            "ok",
+            "test result: ok. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out",
+            "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out",
         ];
         for (second, line) in lines.iter().enumerate() {
             tests.line(line, start + Duration::from_secs(second as u64));
         }
-        let expected = [("a::b", 1), ("c", 2), ("prints", 3)];
+        let expected = [("a::b", 1), ("c", 2), ("prints", 3), ("part", 3)];
         let expected = expected.map(|(name, s)| (name.to_owned(), Duration::from_secs(s)));
         assert_eq!(tests.done, expected);
+        assert_eq!(tests.ran, Some(4));
+        assert_eq!(tests.told, ["not run: no root (a.rs:7)", "not run: 2 ignored tests"]);
+    }
+
+    #[test]
+    fn a_step_whose_filter_finds_no_test_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let check = |text: &str, expected: bool| {
+            std::fs::write(&log, "").unwrap();
+            let watched = Watched::new("g", &log, true);
+            std::fs::write(&log, text).unwrap();
+            watched.ended();
+            assert_eq!(watched.until_ended(&Mutex::default()), expected, "{text}");
+        };
+        let result =
+            |count: u32| format!("test result: ok. {count} passed; 0 failed; 0 ignored;\n");
+        check("a linter that finds nothing\n", true);
+        check(&result(0), false);
+        check(&(result(0) + &result(0)), false);
+        check(&(result(0) + &result(1)), true);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::bench::{Repository, on_podman};
 use super::smoke::{named, smoke};
+use super::tell::tell;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
@@ -190,8 +191,7 @@ fn cases(image_checks: &[String]) -> Vec<(Vec<&'static str>, &'static How)> {
 #[test]
 fn each_check_sees_what_it_is_for_and_no_other_does() {
     if !on_podman() && std::env::var_os("XTASK_TEST_EACH").is_none() {
-        println!("left to Podman: the checks are the same code on both engines");
-        return;
+        return tell("not run: on Podman; on Docker in `--nightly`: the checks are the same code");
     }
     let repository = Repository::new();
     repository.edit("docker/image.toml", LIMITS.0, LIMITS.1);
@@ -201,7 +201,7 @@ fn each_check_sees_what_it_is_for_and_no_other_does() {
     let image_checks = of_image(&repository);
     let cases = cases(&image_checks);
     let work = Mutex::new(cases.iter());
-    let wrong = Mutex::new(Vec::new());
+    let (wrong, again) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
@@ -221,8 +221,11 @@ fn each_check_sees_what_it_is_for_and_no_other_does() {
                         );
                         found
                     };
-                    if let Err(text) = look().or_else(|first| look().map_err(|_| first)) {
-                        wrong.lock().unwrap().push(text);
+                    let Err(first) = look() else { continue };
+                    if look().is_ok() {
+                        again.lock().unwrap().push(checks.join(" "));
+                    } else {
+                        wrong.lock().unwrap().push(first);
                     }
                 }
             });
@@ -230,6 +233,10 @@ fn each_check_sees_what_it_is_for_and_no_other_does() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let again = again.into_inner().unwrap();
+    again.iter().for_each(|checks| tell(&format!("second try: {checks}")));
+    // More of them is no busy machine, but a check that sometimes sees nothing.
+    assert!(again.len() <= cases.len() / 10, "{again:?}");
 }
 
 /// Breaks one thing, and says what is not as it should be.
@@ -316,6 +323,7 @@ fn derive(repository: &Repository, name: &str, text: &str, lines: &str) {
             ended.good();
             return;
         }
+        tell(&format!("second try: the build of {name}"));
     }
     panic!("{name}: no build of it ended well");
 }

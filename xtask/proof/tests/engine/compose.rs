@@ -4,6 +4,7 @@
 use super::bench::{Repository, on_podman};
 use super::ended::Ended;
 use super::smoke::things;
+use super::tell::tell;
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -123,7 +124,7 @@ fn left_to_docker26() -> bool {
     let asked = || Command::new("docker").args(["compose", "version"]).output();
     let missing = !on_podman() && !asked().is_ok_and(|output| output.status.success());
     if missing {
-        println!("left to the group docker26: this Docker has no Compose");
+        tell("not run: this Docker has no Compose: the group docker26 has one");
     }
     missing
 }

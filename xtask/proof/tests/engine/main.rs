@@ -25,5 +25,7 @@ mod size;
 mod smoke;
 mod snapshot;
 mod squash;
+#[path = "../it/tell.rs"]
+mod tell;
 #[path = "../it/transcript.rs"]
 mod transcript;

@@ -177,22 +177,21 @@ fn what_can_not_be_squashed_is_said_and_gets_no_name() {
     repository.build(&["--target", "base"]);
     let ended = repository.xtask(&["squash", &Repository::local("base"), "--tag", "no tag"]);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
-    if on_podman() {
-        return;
-    }
-    // Docker 20.10 copies no pipe, which only a comparison shows; 26 does.
+    // Docker 20.10 copies no pipe, which only a comparison shows; Docker 26 and Podman do.
     repository.write(
         "target/odd/Dockerfile",
         &format!("FROM {}\nUSER 0\nRUN mkfifo /pipe\n", Repository::local("base")),
     );
-    let words = ["build", "--file", "target/odd/Dockerfile", "--tag", "pipe:1", "target/odd"];
-    repository.engine(&words).good();
+    let words = ["build", "--file", "target/odd/Dockerfile", "--tag", "pipe:1"];
+    let never: &[&str] = if on_podman() { &["--format=docker", "--pull=never"] } else { &[] };
+    repository.engine(&[&words[..], never, &["target/odd"]].concat()).good();
     let ended = repository.xtask(&["squash", "pipe:1"]);
-    if ended.code == Some(0) {
+    if on_podman() || ended.code == Some(0) {
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
         repository.run("pipe:1-squashed", &["test", "-p", "/pipe"]).good();
-        return;
+    } else {
+        assert_eq!(ended.code, Some(10), "{}", ended.err);
+        assert!(ended.err.contains("help: pipe: is missing"), "{}", ended.err);
+        assert_ne!(repository.engine(&["image", "inspect", "pipe:1-squashed"]).code, Some(0));
     }
-    assert_eq!(ended.code, Some(10), "{}", ended.err);
-    assert!(ended.err.contains("help: pipe: is missing"), "{}", ended.err);
-    assert_ne!(repository.engine(&["image", "inspect", "pipe:1-squashed"]).code, Some(0));
 }

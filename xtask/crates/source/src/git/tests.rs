@@ -4,6 +4,8 @@ mod edges;
 mod mixed;
 mod random;
 mod states;
+#[path = "../../../../proof/tests/it/tell.rs"]
+mod tell;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

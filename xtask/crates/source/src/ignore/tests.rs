@@ -96,7 +96,7 @@ fn a_pattern_of_many_stars_is_matched_at_once() {
     for text in [deep, stars] {
         assert!(included(&text, &path), "{text}");
     }
-    assert!(start.elapsed() < std::time::Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < std::time::Duration::from_secs(60), "{:?}", start.elapsed());
 }
 
 #[test]

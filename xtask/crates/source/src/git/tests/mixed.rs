@@ -35,11 +35,9 @@ fn disturb(sandbox: &Sandbox, random: &mut Random) {
         9 => git(&["update-index", "--skip-worktree", name]),
         10 => git(&["add", "-N", name]),
         11 => git(&["mv", "-f", "in/a", name]),
-        #[cfg(unix)]
         12 => {
             drop(fs::set_permissions(&file, fs::Permissions::from_mode(0o755)));
         }
-        #[cfg(unix)]
         13 => {
             drop(fs::remove_file(&file));
             drop(std::os::unix::fs::symlink("b", &file));

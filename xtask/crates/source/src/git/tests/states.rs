@@ -129,7 +129,6 @@ fn deleted_with_its_folder() {
     assert_eq!(list(&read(&sandbox).context_changes), both);
 }
 
-#[cfg(unix)]
 #[test]
 fn chmod_and_link() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
