@@ -102,8 +102,7 @@ def test_a_failing_migration_stops_the_start(serve, role):
 def test_a_signal_rolls_a_migration_back(start, slow, tmp_path):
     container = start(slow, "migrate")
     container.read_until("half")
-    code, seconds = container.stop()
-    assert code == 143 and seconds < 10
+    assert container.stop() == 143
     assert container.process.stderr.read().splitlines()[-1] == (
         "entrypoint: the migration was interrupted; what it had not committed is rolled back"
     )
@@ -129,5 +128,5 @@ def test_a_service_starts_when_the_migrations_are_there(start, serve, server):
     worker = start(server, "worker", *COMMAND, WAIT_ATTEMPTS="99")
     worker.read_until("waiting for the migrations")
     assert serve(server, "migrate").returncode == 0
-    stdout, _ = worker.process.communicate(timeout=10)
+    stdout, _ = worker.process.communicate(timeout=40)
     assert (worker.process.returncode, "argv" in stdout) == (3, True)

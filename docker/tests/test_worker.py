@@ -75,8 +75,7 @@ def test_a_busy_worker_shows_that_it_lives_and_finishes_its_task(worker, tmp_pat
     time.sleep(1.3)
     assert time.time() - heartbeat.stat().st_mtime < 10
     assert not (tmp_path / "long-done").exists()
-    code, seconds = container.stop()
-    assert code == 0 and seconds < 30
+    assert container.stop() == 0
     assert (tmp_path / "long-done").exists()
     assert not list((tmp_path / "queue").iterdir())
 
@@ -84,8 +83,7 @@ def test_a_busy_worker_shows_that_it_lives_and_finishes_its_task(worker, tmp_pat
 def test_a_task_that_takes_too_long_goes_back_to_its_queue(worker, tmp_path):
     container = worker(60, STOP_GRACE_PERIOD="4")
     assert not list((tmp_path / "queue").iterdir())
-    code, seconds = container.stop()
-    assert code == 0 and seconds < 30
+    assert container.stop() == 0
     assert len(list((tmp_path / "queue").iterdir())) == 1
     said = container.process.stderr.read()
     assert re.search(r"not done in time: work.work\[\S+\] goes back to its queue\n", said)
@@ -94,8 +92,7 @@ def test_a_task_that_takes_too_long_goes_back_to_its_queue(worker, tmp_path):
 
 def test_an_early_acknowledged_task_that_takes_too_long_is_said_to_be_lost(worker, tmp_path):
     container = worker(60, late=False, STOP_GRACE_PERIOD="4")
-    code, seconds = container.stop()
-    assert code == 0 and seconds < 30
+    assert container.stop() == 0
     assert not list((tmp_path / "queue").iterdir()) and not (tmp_path / "long-done").exists()
     said = container.process.stderr.read()
     assert re.search(r"not done in time: work.work\[\S+\] is lost\n", said)
@@ -106,8 +103,7 @@ def test_an_early_acknowledged_task_that_takes_too_long_is_said_to_be_lost(worke
 def test_without_a_grace_period_a_task_may_take_as_long_as_it_does(worker, tmp_path, late):
     # Longer than the 6 seconds that a grace period of 10 would leave.
     container = worker(9, late=late, STOP_GRACE_PERIOD="")
-    code, _ = container.stop()
-    assert code == 0
+    assert container.stop() == 0
     assert (tmp_path / "long-done").exists()
     assert not list((tmp_path / "queue").iterdir())
     assert "not done in time" not in container.process.stderr.read()

@@ -4,14 +4,11 @@ use super::checkout::Checkout;
 use super::fake_engine::with_podman;
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 
 /// A checkout whose PATH has git.
 fn with_git() -> Checkout {
     let checkout = with_podman();
-    let git = Command::new("sh").args(["-c", "command -v git"]).output().unwrap().stdout;
-    let git = String::from_utf8(git).unwrap();
-    std::os::unix::fs::symlink(git.trim(), checkout.path("bin/git")).unwrap();
+    checkout.link_git();
     checkout
 }
 

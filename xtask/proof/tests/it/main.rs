@@ -1,5 +1,7 @@
 //! The command line as a user sees it, with no engine or with a program that only plays one.
 
+#[path = "../../../crates/registry/src/client/tests/certificate.rs"]
+mod certificate;
 mod checkout;
 mod ci;
 mod command_line;
@@ -15,6 +17,7 @@ mod lint;
 mod no_engine;
 mod program;
 mod project;
+mod push;
 mod readme;
 mod recognition;
 mod rules;
