@@ -35,8 +35,8 @@ impl Of {
     }
 }
 
-/// What it begins with, what follows, how many of those at least, what it is, and the documentation of
-/// its form: of whoever issues it, else a list of those who scan for it.
+/// What it begins with (a blank between several), what follows, how many of those at least, what it is,
+/// and the documentation of its form: of whoever issues it, else a list of those who scan for it.
 type Rule = (&'static str, Of, usize, &'static str, &'static str);
 
 const GITHUB: &str = "docs.github.com: About authentication to GitHub, token formats";
@@ -65,11 +65,7 @@ const RULES: &[Rule] = &[
     ("ABSK", Base64, 100, "a key of AWS Bedrock", GITLEAKS),
     ("AGE-SECRET-KEY-1", Capital, 40, "a key of age", "github.com/C2SP/C2SP: age"),
     ("AGE-SECRET-KEY-PQ-1", Capital, 40, "a key of age", "github.com/C2SP/C2SP: age"),
-    ("ghp_", Alnum, 30, "a token of GitHub", GITHUB),
-    ("gho_", Alnum, 30, "a token of GitHub", GITHUB),
-    ("ghu_", Alnum, 30, "a token of GitHub", GITHUB),
-    ("ghs_", Alnum, 30, "a token of GitHub", GITHUB),
-    ("ghr_", Alnum, 30, "a token of GitHub", GITHUB),
+    ("ghp_ gho_ ghu_ ghs_ ghr_", Alnum, 30, "a token of GitHub", GITHUB),
     ("github_pat_", Word, 22, "a token of GitHub", GITHUB),
     ("glpat-", Parts, 20, "a token of GitLab", GITLAB),
     ("gldt-", Word, 20, "a deploy token of GitLab", GITLAB),
@@ -85,59 +81,41 @@ const RULES: &[Rule] = &[
     ("GR1348941", Word, 20, "a registration token of GitLab", GITLAB),
     ("npm_", Alnum, 36, "a token of npm", "docs.npmjs.com: About access tokens"),
     ("pypi-AgEI", Word, 40, "a token of PyPI", "docs.pypi.org: secret reporting"),
-    ("dckr_pat_", Word, 20, "a token of Docker Hub", SCANNING),
-    ("dckr_oat_", Word, 20, "a token of Docker Hub", SCANNING),
+    ("dckr_pat_ dckr_oat_", Word, 20, "a token of Docker Hub", SCANNING),
     ("AKCp", Alnum, 60, "a key of Artifactory", GITLEAKS),
     ("cmVmd", Alnum, 59, "a token of Artifactory", GITLEAKS),
     ("rubygems_", Hex, 40, "a key of RubyGems", SCANNING),
     ("oy2", Alnum, 43, "a key of NuGet", SCANNING),
-    ("sk_live_", Alnum, 20, "a key of Stripe", STRIPE),
-    ("rk_live_", Alnum, 20, "a key of Stripe", STRIPE),
-    ("sk_test_", Alnum, 20, "a test key of Stripe", STRIPE),
-    ("rk_test_", Alnum, 20, "a test key of Stripe", STRIPE),
+    ("sk_live_ rk_live_", Alnum, 20, "a key of Stripe", STRIPE),
+    ("sk_test_ rk_test_", Alnum, 20, "a test key of Stripe", STRIPE),
     ("whsec_", Base64, 32, "a webhook secret", STRIPE),
-    ("xoxb-", Word, 10, "a token of Slack", SLACK),
-    ("xoxa-", Word, 10, "a token of Slack", SLACK),
-    ("xoxp-", Word, 10, "a token of Slack", SLACK),
-    ("xoxr-", Word, 10, "a token of Slack", SLACK),
-    ("xoxs-", Word, 10, "a token of Slack", SLACK),
-    ("xoxe-", Word, 40, "a token of Slack", SLACK),
-    ("xoxe.xox", Word, 40, "a token of Slack", SLACK),
+    ("xoxb- xoxa- xoxp- xoxr- xoxs-", Word, 10, "a token of Slack", SLACK),
+    ("xoxe- xoxe.xox", Word, 40, "a token of Slack", SLACK),
     ("xapp-", Word, 30, "a token of Slack", SLACK),
     ("hooks.slack.com/services/T", Base64, 36, "a webhook of Slack", SLACK),
     ("AIza", Word, 35, "a key of Google", SCANNING),
     ("GOCSPX-", Word, 28, "a client secret of Google", SCANNING),
     ("ya29.", Parts, 40, "a token of Google", SCANNING),
-    ("dop_v1_", Hex, 64, "a token of DigitalOcean", OCEAN),
-    ("doo_v1_", Hex, 64, "a token of DigitalOcean", OCEAN),
-    ("dor_v1_", Hex, 64, "a token of DigitalOcean", OCEAN),
+    ("dop_v1_ doo_v1_ dor_v1_", Hex, 64, "a token of DigitalOcean", OCEAN),
     ("SG.", Parts, 60, "a key of SendGrid", "docs.sendgrid.com: API keys"),
     ("xkeysib-", Word, 64, "a key of Brevo", SCANNING),
     ("key-", Hex, 32, "a key of Mailgun", GITLEAKS),
-    ("shpat_", Hex, 32, "a token of Shopify", SHOPIFY),
-    ("shpca_", Hex, 32, "a token of Shopify", SHOPIFY),
-    ("shppa_", Hex, 32, "a token of Shopify", SHOPIFY),
+    ("shpat_ shpca_ shppa_", Hex, 32, "a token of Shopify", SHOPIFY),
     ("shpss_", Hex, 32, "a secret of Shopify", SHOPIFY),
     ("sq0atp-", Word, 22, "a token of Square", SCANNING),
     ("sq0csp-", Word, 43, "a secret of Square", SCANNING),
     ("EAAAE", Word, 55, "a token of Square", SCANNING),
     ("hf_", Alnum, 34, "a token of Hugging Face", SCANNING),
     ("sk-ant-", Word, 80, "a key of Anthropic", SCANNING),
-    ("sk-proj-", Word, 40, "a key of OpenAI", SCANNING),
-    ("sk-svcacct-", Word, 40, "a key of OpenAI", SCANNING),
-    ("sk-admin-", Word, 40, "a key of OpenAI", SCANNING),
+    ("sk-proj- sk-svcacct- sk-admin-", Word, 40, "a key of OpenAI", SCANNING),
     ("sk-or-v1-", Hex, 64, "a key of OpenRouter", SCANNING),
     ("gsk_", Alnum, 50, "a key of Groq", SCANNING),
     ("r8_", Alnum, 37, "a token of Replicate", SCANNING),
     ("pplx-", Alnum, 48, "a key of Perplexity", GITLEAKS),
     ("xai-", Alnum, 70, "a key of xAI", SCANNING),
-    ("hvs.", Word, 24, "a token of Vault", "developer.hashicorp.com: Vault, tokens"),
-    ("hvb.", Word, 24, "a token of Vault", "developer.hashicorp.com: Vault, tokens"),
-    ("hvr.", Word, 24, "a token of Vault", "developer.hashicorp.com: Vault, tokens"),
-    ("dp.pt.", Alnum, 40, "a token of Doppler", DOPPLER),
+    ("hvs. hvb. hvr.", Word, 24, "a token of Vault", "developer.hashicorp.com: Vault, tokens"),
+    ("dp.pt. dp.ct. dp.sa.", Alnum, 40, "a token of Doppler", DOPPLER),
     ("dp.st.", Parts, 40, "a token of Doppler", DOPPLER),
-    ("dp.ct.", Alnum, 40, "a token of Doppler", DOPPLER),
-    ("dp.sa.", Alnum, 40, "a token of Doppler", DOPPLER),
     ("ops_eyJ", Base64, 200, "a token of 1Password", GITLEAKS),
     ("glsa_", Word, 41, "a token of Grafana", GRAFANA),
     ("glc_", Base64, 32, "a token of Grafana", GRAFANA),
@@ -150,17 +128,15 @@ const RULES: &[Rule] = &[
     ("lin_api_", Alnum, 40, "a key of Linear", SCANNING),
     ("ntn_", Alnum, 40, "a token of Notion", GITLEAKS),
     ("figd_", Word, 40, "a token of Figma", SCANNING),
-    ("ATATT3", Word, 100, "a token of Atlassian", SCANNING),
-    ("ATCTT3", Word, 100, "a token of Atlassian", SCANNING),
+    ("ATATT3 ATCTT3", Word, 100, "a token of Atlassian", SCANNING),
     ("ATBB", Alnum, 32, "a password of Bitbucket", SCANNING),
     ("PMAK-", Word, 59, "a key of Postman", SCANNING),
     ("HRKU-AA", Word, 58, "a key of Heroku", SCANNING),
     ("pul-", Hex, 40, "a token of Pulumi", SCANNING),
     ("pnu_", Alnum, 36, "a key of Prefect", GITLEAKS),
     ("tskey-", Word, 20, "a key of Tailscale", "tailscale.com: key prefixes"),
-    ("pscale_tkn_", Parts, 32, "a token of PlanetScale", SCANNING),
+    ("pscale_tkn_ pscale_oauth_", Parts, 32, "a token of PlanetScale", SCANNING),
     ("pscale_pw_", Parts, 32, "a password of PlanetScale", SCANNING),
-    ("pscale_oauth_", Parts, 32, "a token of PlanetScale", SCANNING),
     ("sbp_", Hex, 40, "a token of Supabase", SCANNING),
     ("fo1_", Word, 43, "a token of Fly.io", GITLEAKS),
     ("fm2_", Base64, 100, "a token of Fly.io", GITLEAKS),
@@ -181,9 +157,7 @@ const RULES: &[Rule] = &[
     ("LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS0t", Base64, 60, KEY, PEM),
     ("LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUg", Base64, 60, KEY, PEM),
     ("LS0tLS1CRUdJTiBFTkNSWVBURUQgUFJJVkFU", Base64, 60, KEY, PEM),
-    ("eyJhdXRocyI6", Base64, 40, LOGIN, REGISTRY),
-    ("ewogICJhdXRocyI6", Base64, 40, LOGIN, REGISTRY),
-    ("ewoJImF1dGhzIjog", Base64, 40, LOGIN, REGISTRY),
+    ("eyJhdXRocyI6 ewogICJhdXRocyI6 ewoJImF1dGhzIjog", Base64, 40, LOGIN, REGISTRY),
 ];
 
 /// Examples from the documentation of those who issue them, without their prefixes.
@@ -202,11 +176,14 @@ const EXAMPLES: &[&str] = &[
 /// Longer than all of them: what is longer needs no counting.
 const MOST: usize = 512;
 
-/// By [`slot`] of their first three bytes: the rules that a text there may be of.
-static SLOTS: LazyLock<Vec<Vec<&'static Rule>>> = LazyLock::new(|| {
+/// By [`slot`] of their first three bytes: the prefixes that a text there may begin with, each with
+/// its rule.
+static SLOTS: LazyLock<Vec<Vec<(&str, &Rule)>>> = LazyLock::new(|| {
     let mut slots = vec![Vec::new(); 1 << BITS];
     for rule in RULES {
-        slots[slot(rule.0.as_bytes())].push(rule);
+        for prefix in rule.0.split(' ') {
+            slots[slot(prefix.as_bytes())].push((prefix, rule));
+        }
     }
     slots
 });
@@ -264,7 +241,8 @@ fn in_run(text: &[u8], start: usize, end: usize) -> Option<&'static str> {
             return None;
         }
         let rules = &SLOTS[slot(&text[at..])];
-        rules.iter().find(|rule| is_token(rule, &text[at..])).map(|rule| rule.3)
+        let found = rules.iter().find(|(prefix, rule)| is_token(prefix, rule, &text[at..]));
+        found.map(|(_, rule)| rule.3)
     })
 }
 
@@ -273,8 +251,8 @@ fn joined(byte: u8) -> bool {
 }
 
 /// Whether `text` begins with a token of the rule that is neither an example nor a placeholder.
-fn is_token(rule: &Rule, text: &[u8]) -> bool {
-    let &(prefix, of, least, ..) = rule;
+fn is_token(prefix: &str, rule: &Rule, text: &[u8]) -> bool {
+    let &(_, of, least, ..) = rule;
     let Some(rest) = text.strip_prefix(prefix.as_bytes()) else { return false };
     let length = rest.iter().take(MOST).take_while(|&&byte| of.has(byte)).count();
     let token = &rest[..length];
@@ -298,8 +276,8 @@ mod tests {
     use super::*;
 
     /// A token of a rule as it may be issued.
-    fn made(rule: &Rule) -> String {
-        let &(prefix, of, least, ..) = rule;
+    fn made(prefix: &str, rule: &Rule) -> String {
+        let &(_, of, least, ..) = rule;
         let all = (b'!'..=b'~').filter(|&byte| of.has(byte) && joined(byte)).map(char::from);
         let body: String =
             all.collect::<Vec<_>>().into_iter().cycle().skip(3).take(least).collect();
@@ -308,8 +286,9 @@ mod tests {
 
     #[test]
     fn a_token_of_each_rule_is_found_and_a_shorter_one_is_not() {
-        for rule in RULES {
-            let token = made(rule);
+        assert_eq!(SLOTS.iter().flatten().count(), 126);
+        for (prefix, rule) in SLOTS.iter().flatten() {
+            let token = made(prefix, rule);
             for text in [token.clone(), format!("KEY='{token}'\n"), format!("a: {token}")] {
                 assert!(find(text.as_bytes()).is_some(), "{text}");
             }
