@@ -1,10 +1,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from conftest import DOCKER
@@ -385,6 +388,33 @@ def test_another_user_gets_the_folders_of_the_images_own(
     # Those below / may be there on the machine of the test.
     lines = [line for line in lines if line.endswith(folders["STATE_DIR"])]
     assert lines == ([handed_over + folders["STATE_DIR"]] if handed_over else [])
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(("owner", "said"), [(1000, "4321\n1234\nwrote\n"), (1001, "4321\n1234\n")])
+def test_the_folder_of_the_images_user_becomes_another_users(image, owner, said):
+    """With real users and files, in a folder that every user can enter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        script = shutil.copy(DOCKER / "entrypoint.sh", folder)
+        state, old = folder / "state", folder / "state" / "old"
+        state.mkdir(0o755)
+        old.touch()
+        for path in (state, old):
+            os.chown(path, owner, owner)
+        command = 'id -u; id -g; touch "$STATE_DIR/made" 2>/dev/null && echo wrote'
+        environment = {"PUID": "4321", "PGID": "1234", "STATE_DIR": str(state), "ALLOW_ROOT": ""}
+        result = subprocess.run(
+            ["sh", script, "sh", "-c", command],
+            env=image | environment | {"APP_MODULE": "no-such-module"},
+            capture_output=True,
+            text=True,
+        )
+        assert result.stdout == said, result.stderr
+        # What is inside is the application's to take over, and a mount is its owner's.
+        owners = [(path.stat().st_uid, path.stat().st_gid) for path in (state, old)]
+        assert owners == [(4321, 1234) if owner == 1000 else (owner, owner), (owner, owner)]
 
 
 def test_the_folders_of_the_image_are_those_of_the_entrypoint():

@@ -240,13 +240,12 @@ fn payload(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.uv(&["run", "--frozen", "--directory", "app", "ruff", "check", "--no-cache", "."])?;
     bench.uv(&["run", "--frozen", "--directory", "app", "black", "--check", "--quiet", "."])?;
     let words =
-        ["run", "--frozen", "--directory", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+        ["run", "--frozen", "--directory", "app", "pytest", "-qrs", "-p", "no:cacheprovider"];
     bench.uv(&words)
 }
 
 fn entrypoint(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let words =
-        ["run", "--frozen", "--project", "app", "pytest", "--quiet", "-p", "no:cacheprovider"];
+    let words = ["run", "--frozen", "--project", "app", "pytest", "-qrs", "-p", "no:cacheprovider"];
     bench.uv(&[&words[..], &["-p", "no:django", "-p", "no:asyncio", "docker/tests"]].concat())
 }
 

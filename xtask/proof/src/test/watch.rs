@@ -18,8 +18,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// step's own process, whose times have those of its ended children, is read at each.
 const COUNTED: u32 = 10;
 
-/// How lines begin that a test prints past libtest: what a pass doesn't show.
-const TOLD: [&str; 2] = ["not run: ", "second try: "];
+/// How lines begin that say what a pass doesn't show: those that a test prints past libtest, and
+/// pytest's.
+const TOLD: [&str; 3] = ["not run: ", "second try: ", "SKIPPED "];
 
 /// One step, from before it is started until after it has ended.
 pub(super) struct Watched {
