@@ -454,10 +454,13 @@ def test_wrong_numbers_are_refused(as_root, environment, message):
 
 
 def test_a_signal_ends_the_shell_with_its_code(image, tmp_path):
-    # It waits for the program that it has just started.
-    (tmp_path / "bin/id").write_text("#!/bin/sh\necho asked >&2\nsleep 0.5\necho 0\n")
+    # It waits for the program that it has just started, which ends after the signal.
+    go = tmp_path / "go"
+    wait = f'until [ -e "{go}" ]; do sleep 0.1; done'
+    (tmp_path / "bin/id").write_text(f"#!/bin/sh\necho asked >&2\n{wait}\necho 0\n")
     (tmp_path / "bin/id").chmod(0o755)
     for number in (signal.SIGTERM, signal.SIGINT):
+        go.unlink(missing_ok=True)
         process = subprocess.Popen(
             ["sh", str(DOCKER / "entrypoint.sh"), "web"],
             env=image,
@@ -467,6 +470,7 @@ def test_a_signal_ends_the_shell_with_its_code(image, tmp_path):
         with process:
             assert process.stderr.readline() == "asked\n"
             process.send_signal(number)
+            go.touch()
             assert process.wait(timeout=40) == 128 + number
 
 
