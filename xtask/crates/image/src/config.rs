@@ -306,7 +306,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
 fn tags(file: &mut raw::File<'_>) -> Rules {
     file.only_keys(
         "tags",
-        &["prefix", "minor", "major", "latest", "other_tags", "branch", "pull_request"],
+        &["prefix", "versions", "minor", "major", "latest", "other_tags", "branch", "pull_request"],
     );
     let all = Rules::default();
     let mut on = |key: &str, default: bool| file.typed("tags", key).unwrap_or(default);
@@ -318,6 +318,7 @@ fn tags(file: &mut raw::File<'_>) -> Rules {
         branch: on("branch", all.branch),
         pull_request: on("pull_request", all.pull_request),
         prefix: file.typed("tags", "prefix").unwrap_or(all.prefix),
+        versions: file.typed("tags", "versions").unwrap_or(all.versions),
     };
     // As git has it, so that a prefix that no git tag can have is a mistake and no silence.
     if !source::git::is_reference(&format!("refs/tags/{}1.2.3", rules.prefix)) {

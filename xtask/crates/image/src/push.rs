@@ -4,7 +4,7 @@
 
 use crate::plan::push::{self as plan, Act, Identity, Remote};
 use crate::report::push::{Done, Push as Report, Repository, TagReport};
-use crate::tags::{Kind, Tag};
+use crate::tags::{Kind, Rules, Tag, line};
 use engine::Engine;
 use engine::reference::Reference;
 use process::failure::{Exit, describe};
@@ -33,6 +33,8 @@ pub struct Job<'a> {
     pub log: &'a Path,
     /// The image.
     pub image: &'a Subject,
+    /// What a version is.
+    pub rules: &'a Rules,
     /// Its names, in the order in which they are written.
     pub tags: &'a [Tag],
     /// Move tags whatever they name.
@@ -95,6 +97,11 @@ pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<Site>> 
         Ok(site)
     };
     clients.into_iter().map(read).collect()
+}
+
+/// The ways to the repositories, for another push.
+pub fn clients(sites: Vec<Site>) -> Vec<Client> {
+    sites.into_iter().map(|site| site.client).collect()
 }
 
 /// What would be done with each tag: tags that are taken are all in one failure.
@@ -208,7 +215,8 @@ pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
 
 impl Job<'_> {
     fn decide(&self, tag: &Tag, there: Option<&Remote>) -> plan::Decision {
-        plan::decide(tag, there, &self.image.identity, self.force, self.ancestry)
+        let ours = &self.image.identity;
+        plan::decide(tag, there, ours, self.force, self.ancestry, self.rules)
     }
 
     fn report(&self, registries: impl Iterator<Item = Repository>) -> Report {
@@ -327,15 +335,16 @@ impl Site {
     /// its digest and why. A release's own tag is there before its moving ones, so whoever writes
     /// last sees the other's.
     fn overtaken(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<Option<(String, String)>> {
-        if tag.kind == Kind::Immutable || job.force || !plan::is_line(&tag.name) {
+        if tag.kind == Kind::Immutable || job.force || line(&tag.name).is_none() {
             return Ok(None);
         }
         let mut given: Option<(String, String)> = None;
         for _ in 0..ROUNDS {
             let tags = self.client.tags()?;
-            let Some(owner) = plan::owner(&tag.name, &tags) else { break };
+            let Some(owner) = plan::owner(&tag.name, &tags, job.rules) else { break };
             let Some(there) = self.read(job, owner)?.filter(|there| !there.ours) else { break };
-            let order = plan::order(&job.image.identity, &there.identity, job.ancestry);
+            let ours = &job.image.identity;
+            let order = plan::order(ours, &there.identity, job.ancestry, job.rules);
             let plan::Order::Newer(how) = order else { break };
             let same = given.as_ref().is_some_and(|(digest, _)| *digest == there.digest);
             if same && self.client.digest(&tag.name)?.as_ref() == Some(&there.digest) {

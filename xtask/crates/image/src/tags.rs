@@ -5,18 +5,22 @@ mod legal;
 mod moving;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use anyhow::Context as _;
-use semver::Version;
+pub use legal::version as registered;
 use serde::Serialize;
 use source::ci::{Identity, Pipeline};
 use source::git::Checkout;
+pub use version::{Version, Versions, line};
 
 /// `[tags]` of the configuration: which names are given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// What stands before the version in a git tag: `api/` for `api/v1.2.3`.
     pub prefix: String,
+    /// What a version is.
+    pub versions: Versions,
     /// 1.2.3 moves 1.2.
     pub minor: bool,
     /// 1.2.3 moves 1.
@@ -35,6 +39,7 @@ impl Default for Rules {
     fn default() -> Rules {
         Rules {
             prefix: String::new(),
+            versions: Versions::default(),
             minor: true,
             major: true,
             latest: true,
@@ -42,6 +47,13 @@ impl Default for Rules {
             branch: true,
             pull_request: true,
         }
+    }
+}
+
+impl Rules {
+    /// The version that a git tag is.
+    pub fn version(&self, git_tag: &str) -> Option<Version> {
+        self.versions.version(git_tag.strip_prefix(&self.prefix)?)
     }
 }
 
@@ -105,6 +117,9 @@ pub struct Tag {
     pub name: String,
     /// How it may be moved.
     pub kind: Kind,
+    /// Whether another image of the same commit that has it keeps it, and is no conflict.
+    #[serde(skip)]
+    pub shared: bool,
     /// Which rule gives it.
     pub why: String,
 }
@@ -122,14 +137,9 @@ pub struct LeftOut {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Release {
     /// Its version.
-    #[serde(serialize_with = "shown")]
     pub version: Version,
     /// The git tag that says so.
     pub git_tag: String,
-}
-
-fn shown<S: serde::Serializer>(version: &Version, out: S) -> Result<S::Ok, S::Error> {
-    out.collect_str(version)
 }
 
 /// The names of the image.
@@ -153,29 +163,27 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
     let mut names = Names::default();
     let short: String = facts.revision.chars().take(12).collect();
     let commit = format!("sha-{short}{}", dirty(facts));
-    let exact = exact_tags(facts);
+    let (own, others): (Vec<_>, Vec<_>) =
+        exact_tags(facts).into_iter().partition(|name| match facts.pipeline {
+            Some(Pipeline::Tag(tag)) => name == tag,
+            pipeline => pipeline.is_none(),
+        });
+    if let Some(pipeline) = facts.pipeline {
+        not_from_tags(&others, &format!("the pipeline is that of {pipeline}"), &mut names);
+    }
     match facts.pipeline {
-        Some(Pipeline::PullRequest(number)) => {
-            not_from_tags(
-                &exact,
-                &format!("the pipeline is that of pull request {number}"),
-                &mut names,
-            );
-            if rules.pull_request {
-                let why = format!("pull request {number}");
-                names.tags.push(moving(format!("pr-{number}{}", dirty(facts)), why));
-            }
+        Some(Pipeline::PullRequest(number)) if rules.pull_request => {
+            let why = format!("pull request {number}");
+            names.tags.push(moving(format!("pr-{number}{}", dirty(facts)), why));
         }
-        Some(Pipeline::Branch(branch)) => {
-            not_from_tags(
-                &exact,
-                &format!("the pipeline is that of the branch {branch}"),
-                &mut names,
-            );
-            of_branch(rules, facts, branch, &mut names)?;
+        Some(Pipeline::PullRequest(_)) => {}
+        Some(Pipeline::Branch(branch)) => of_branch(rules, facts, branch, &mut names)?,
+        Some(Pipeline::Tag(tag)) if own.is_empty() => {
+            not_from_tags(std::slice::from_ref(tag), "it is on another commit", &mut names);
         }
-        Some(Pipeline::Tag(_)) | None => {
-            of_tags(rules, facts, &exact, &mut names)?;
+        Some(Pipeline::Tag(_)) => of_tags(rules, facts, &own, &mut names)?,
+        None => {
+            of_tags(rules, facts, &own, &mut names)?;
             if let (true, Some(branch)) = (names.tags.is_empty(), facts.branch) {
                 of_branch(rules, facts, branch, &mut names)?;
             }
@@ -183,9 +191,25 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
     }
     let why = if facts.changed { "the commit, with changes" } else { "the commit" };
     let kind = if facts.changed { Kind::Moving } else { Kind::Immutable };
-    names.tags.push(Tag { name: commit, kind, why: why.to_owned() });
+    names.tags.push(Tag { name: commit, kind, shared: true, why: why.to_owned() });
     names.tags.sort_by_key(|tag| tag.kind);
     Ok(names)
+}
+
+/// Makes the git tag of the release that an image of this checkout is named after its version.
+///
+/// # Errors
+/// As [`names`].
+pub fn name_version(
+    rules: &Rules,
+    identity: &Identity,
+    checkout: &mut Checkout,
+) -> anyhow::Result<()> {
+    let names = names(rules, &Facts::of(checkout, identity, None))?;
+    if let Some(release) = names.releases.into_iter().next() {
+        checkout.version = release.git_tag;
+    }
+    Ok(())
 }
 
 /// What every name of an image ends with that can differ from the commit.
@@ -194,14 +218,14 @@ fn dirty(facts: &Facts<'_>) -> &'static str {
 }
 
 fn moving(name: String, why: String) -> Tag {
-    Tag { name, kind: Kind::Moving, why }
+    Tag { name, kind: Kind::Moving, shared: false, why }
 }
 
 /// The git tags of the commit; a shallow clone may not have the one that its pipeline runs for.
 fn exact_tags(facts: &Facts<'_>) -> Vec<String> {
     let mut exact = facts.exact_tags.to_vec();
     if let Some(Pipeline::Tag(tag)) = facts.pipeline
-        && !exact.contains(tag)
+        && !facts.all_tags.contains(tag)
     {
         exact.push(tag.clone());
     }
@@ -230,41 +254,40 @@ fn of_tags(
             leave(format!("it doesn't begin with {}", rules.prefix));
             continue;
         };
-        let version = version(own);
+        let version = rules.versions.version(own);
         if version.is_none() && !rules.other_tags {
             leave("it is no version, and other_tags is off".to_owned());
             continue;
         }
         let name = name_of(rules, git_tag)?.context("naming the image after a git tag")?;
-        if let Some(other) = same_name(rules, facts, exact, &name)? {
+        if let Some(other) = same_name(rules, facts, facts.exact_tags, &name)? {
             leave(format!("the git tag {other} of another commit names {name}, too"));
             continue;
         }
         if names.tags.iter().all(|tag| tag.name != name) {
             let why = format!("git tag {git_tag}");
-            names.tags.push(Tag { name, kind: Kind::Immutable, why });
+            names.tags.push(Tag { name, kind: Kind::Immutable, shared: true, why });
         }
         if let Some(version) = version {
             names.releases.push(Release { version, git_tag: git_tag.clone() });
         }
     }
     names.releases.sort_by(|a, b| b.version.cmp(&a.version));
+    if let Some(release) = names.releases.first() {
+        let own = name_of(rules, &release.git_tag)?;
+        names.tags.iter_mut().for_each(|tag| tag.shared = own.as_ref() != Some(&tag.name));
+    }
     moving::add(rules, facts, names);
     Ok(())
-}
-
-/// The version that a git tag without its prefix is: with `v` or without.
-fn version(own: &str) -> Option<Version> {
-    Version::parse(own.strip_prefix('v').unwrap_or(own)).ok()
 }
 
 /// The immutable tag that a git tag gives; `None` when it doesn't begin with the prefix.
 fn name_of(rules: &Rules, git_tag: &str) -> anyhow::Result<Option<String>> {
     let Some(own) = git_tag.strip_prefix(&rules.prefix) else { return Ok(None) };
     let of = format!("refs/tags/{git_tag}");
-    match version(own) {
+    match rules.versions.version(own) {
         Some(version) => legal::tag(&version.to_string(), &of, false),
-        None => legal::tag(own, &of, legal::is_ours(own)),
+        None => legal::tag(own, &of, legal::is_ours(own, rules.versions)),
     }
     .map(Some)
 }
@@ -295,7 +318,8 @@ fn of_branch(
         return Ok(());
     }
     let text = format!("{branch}{}", dirty(facts));
-    let taken = legal::is_ours(branch) || same_name(rules, facts, &[], &text)?.is_some();
+    let ours = legal::is_ours(branch, rules.versions);
+    let taken = ours || same_name(rules, facts, &[], &text)?.is_some();
     let name = legal::tag(&text, &format!("refs/heads/{text}"), taken)?;
     let changed = if facts.changed { ", with changes" } else { "" };
     names.tags.push(moving(name, format!("branch {branch}{changed}")));

@@ -7,6 +7,7 @@ use process::form::Provider;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,16 @@ pub enum Pipeline {
     Branch(String),
     /// A pull request (GitLab: merge request) was opened or changed.
     PullRequest(u64),
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pipeline::Tag(name) => write!(f, "the git tag {name}"),
+            Pipeline::Branch(name) => write!(f, "the branch {name}"),
+            Pipeline::PullRequest(number) => write!(f, "pull request {number}"),
+        }
+    }
 }
 
 /// What the CI system says.

@@ -29,9 +29,11 @@ use process::failure::{Exit, failure, failure_help};
 pub struct Checkout {
     /// Top folder of the work tree.
     pub top: PathBuf,
-    /// What `git describe --tags --always --dirty --abbrev=12` prints.
+    /// What `git describe --tags --always --dirty --abbrev=12` prints of the git tags that begin with
+    /// the prefix of this project's versions.
     pub describe: String,
-    /// The version of what is built here: `describe`, marked `-dirty` when the context differs.
+    /// The version of what is built here: `describe`, marked `-dirty` when the context differs; once the
+    /// names are decided, the git tag of the release that it is.
     pub version: String,
     /// Id of the commit that is checked out.
     pub revision: String,
@@ -169,7 +171,7 @@ const GITLINK: u32 = 0o160_000;
 
 /// One way to ask a repository: libgit2 or the `git` program. Paths are relative to the top.
 trait Source {
-    fn facts(&self) -> anyhow::Result<Facts>;
+    fn facts(&self, prefix: &str) -> anyhow::Result<Facts>;
     /// Top of the work tree and the index file.
     fn places(&self) -> (PathBuf, PathBuf);
     /// Id of the commit that is read.
@@ -204,7 +206,7 @@ trait Source {
 /// As [`Repository::open`].
 pub fn read(folder: &Path) -> anyhow::Result<Checkout> {
     let repository = Repository::open(folder, None, None)?;
-    repository.compare(repository.facts()?, None, &BTreeMap::new())
+    repository.compare(repository.facts("")?, None, &BTreeMap::new())
 }
 
 /// How the repository that `folder` is in names objects, and the permission to execute of the files
@@ -301,12 +303,13 @@ impl Repository {
         export::commit(self.source.as_ref(), self.program.as_deref(), &self.below, folder)
     }
 
-    /// What git itself says of the commit and the work tree.
+    /// What git itself says of the commit and the work tree; only git tags that begin with `prefix` name
+    /// versions.
     ///
     /// # Errors
     /// [`Exit::Git`] when something can't be read.
-    pub fn facts(&self) -> anyhow::Result<Facts> {
-        self.source.facts()
+    pub fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
+        self.source.facts(prefix)
     }
 
     /// Compares the commit with the build context, and with files `beside` it that decide what is

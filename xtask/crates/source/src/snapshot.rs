@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub commit: Option<(&'a str, &'a Path)>,
     /// Files outside of the build context that decide what is built.
     pub beside: &'a [&'a str],
+    /// What the git tags of this project's versions begin with.
+    pub prefix: &'a str,
     /// Patterns of files that may look like secrets.
     pub allow: &'a [String],
     /// Where what was read is remembered, and where the copies go.
@@ -125,7 +127,7 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         // What git says of the whole work tree takes as long as to look at all files here.
         let reading = scope.spawn(|| read_all(wanted, Rules { format, executable }, first));
         let repository = Repository::open(top, Some(top), commit)?;
-        let facts = repository.facts()?;
+        let facts = repository.facts(wanted.prefix)?;
         let Ok(was_read) = reading.join() else {
             anyhow::bail!("reading files: the thread panicked")
         };
@@ -230,6 +232,7 @@ pub fn read(
         top: root,
         commit: None,
         beside: &[],
+        prefix: "",
         allow: &[],
         large: None,
         state: &state,

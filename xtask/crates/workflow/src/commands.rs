@@ -5,11 +5,12 @@ use anyhow::Context as _;
 use engine::lint::{self, Finding};
 use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
+use image::tags;
 use process::failure::{Exit, failure_help};
-use source::content;
 use source::context::{ContextFile, IGNORE_FILE};
 use source::git::Checkout;
 use source::snapshot::{self, Snapshot};
+use source::{ci, content};
 
 mod at_commit;
 pub mod build;
@@ -36,10 +37,11 @@ pub fn snapshot(
     copy: bool,
 ) -> anyhow::Result<Snapshot> {
     let Workflow { top, root, commit, state, .. } = workflow;
-    let taken = snapshot::take(&snapshot::Wanted {
+    let mut taken = snapshot::take(&snapshot::Wanted {
         top: root,
         commit: commit.as_deref().map(|id| (id, top.as_path())),
         beside: &[config::PATH, &variant.dockerfile, IGNORE_FILE],
+        prefix: &workflow.config.tags.prefix,
         allow: &workflow.config.allow_secrets,
         large: workflow.config.large,
         state,
@@ -52,6 +54,8 @@ pub fn snapshot(
             format!("reading {path}: it is a symbolic link, which no image is labelled by");
         return Err(failure_help(Exit::Usage, message, "put the file itself there"));
     }
+    let identity = ci::identity(world.ci.as_ref(), &taken.checkout);
+    tags::name_version(&workflow.config.tags, &identity, &mut taken.checkout)?;
     let now = taken.beside.get(config::PATH).map(|content| &content.sha256);
     if now == Some(&workflow.sha256) {
         return Ok(taken);

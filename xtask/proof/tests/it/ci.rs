@@ -130,3 +130,57 @@ fn the_image_of_a_pull_request_names_its_head_and_its_merge() {
     let ended = step(&checkout, &["build", "--label", "dev.senex.xtask.merge=1"], &variables);
     assert_eq!(ended.code, Some(2), "{}", ended.err);
 }
+
+#[test]
+fn an_image_named_after_a_release_has_its_git_tag_as_version() {
+    let checkout = with_files();
+    let toml = read(&checkout, "docker/image.toml");
+    checkout.git(&["tag", "v0.9.0"]);
+    // The git tags of one commit; the candidate is what `git describe` prefers.
+    let tag = |words: &[&str]| checkout.git(&[&["tag", "--force"], words].concat());
+    let commit = |config: &str| {
+        checkout.write("docker/image.toml", &format!("{toml}\n[tags]\n{config}\n"));
+        checkout.git(&["commit", "--quiet", "--all", "--allow-empty", "--message", config]);
+        for name in ["v1.2.3", "stable", "api/v2.0.0", "web/v9.0.0", "rel/2/v7.1", "rel/2/v7.0"] {
+            tag(&[name]);
+        }
+        tag(&["rel/2/2024.01.05"]);
+        tag(&["--annotate", "--message", "x", "v1.2.3-rc.1"]);
+    };
+    let check = |reference: &str, version: &str, names: &str| {
+        let words = ["label", "--format", "json"];
+        let ended = match reference {
+            "" => checkout.run(&words),
+            _ => step(&checkout, &words, &[("GITHUB_REF", reference)]),
+        };
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        let label: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        let shown = (&label["version"], &label["labels"]["org.opencontainers.image.version"]);
+        assert_eq!(shown, (&version.into(), &version.into()), "{reference}");
+        let tags = label["image_tags"].as_array().unwrap().iter();
+        let tags: Vec<&str> = tags.map(|tag| tag["name"].as_str().unwrap()).collect();
+        let sha = format!("sha-{}", &checkout.git(&["rev-parse", "HEAD"])[..12]);
+        assert_eq!(tags.join(" "), names.replace("SHA", &sha), "{reference}");
+    };
+    commit("other_tags = false");
+    check("", "v1.2.3", "1.2.3 1.2.3-rc.1 SHA 1.2 1 latest");
+    check("refs/tags/v1.2.3", "v1.2.3", "1.2.3 SHA 1.2 1 latest");
+    check("refs/tags/v1.2.3-rc.1", "v1.2.3-rc.1", "1.2.3-rc.1 SHA");
+    check("refs/tags/stable", "v1.2.3-rc.1", "SHA");
+    check("refs/heads/main", "v1.2.3-rc.1", "SHA main");
+    commit("prefix = \"api/\"");
+    check("", "api/v2.0.0", "2.0.0 SHA 2.0 2 latest");
+    check("refs/tags/web/v9.0.0", "api/v2.0.0", "SHA");
+    check("refs/heads/latest", "api/v2.0.0", "SHA latest--0f0c5138");
+    commit("prefix = \"none/\"");
+    let short = checkout.git(&["rev-parse", "--short=12", "HEAD"]);
+    check("refs/heads/main", &short, "SHA main");
+    commit("prefix = \"rel/2/\"\nversions = \"numbers\"\nother_tags = false");
+    check("", "rel/2/2024.01.05", "2024.01.05 7.0 7.1 SHA 2024.01 2024 7 latest");
+    check("refs/tags/rel/2/v7.0", "rel/2/v7.0", "7.0 SHA");
+    check("refs/tags/rel/2/v7.1", "rel/2/v7.1", "7.1 SHA 7");
+    commit("versions = \"calver\"");
+    let ended = checkout.run(&["label"]);
+    let expected = "tags.versions: unknown variant `calver`, expected `semver` or `numbers`";
+    assert!(ended.code == Some(2) && ended.err.contains(expected), "{}", ended.err);
+}

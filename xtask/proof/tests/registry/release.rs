@@ -172,6 +172,45 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
 }
 
 #[test]
+fn a_candidate_keeps_its_names_when_its_commit_becomes_the_release() {
+    let scene = Scene::new();
+    let repository = &scene.repository;
+    let version =
+        |record: &Value| text(&record["labels"]["org.opencontainers.image.version"]).to_owned();
+    repository.git(&["tag", "--annotate", "--message", "x", "v1.0.0-rc.1"]);
+    let candidate = scene.released(&[]);
+    let sha = format!("sha-{}", repository.git(&["rev-parse", "--short=12", "HEAD"]));
+    let names =
+        |record: &Value| -> Vec<String> { tags(record).into_iter().map(|(tag, _)| tag).collect() };
+    assert_eq!(names(&candidate), ["1.0.0-rc.1", sha.as_str()]);
+    assert_eq!(version(&candidate), "v1.0.0-rc.1");
+    let before = scene.digest("1.0.0-rc.1").unwrap();
+    assert_eq!(scene.digest(&sha).as_ref(), Some(&before));
+
+    repository.git(&["tag", "v1.0.0"]);
+    repository.git(&["tag", "--annotate", "--message", "x", "deploy"]);
+    let record = scene.released(&[]);
+    assert_eq!(version(&record), "v1.0.0");
+    let own = scene.digest("1.0.0").unwrap();
+    assert_ne!(own, before);
+    for tag in ["deploy", "1.0", "1", "latest"] {
+        assert_eq!(scene.digest(tag).as_ref(), Some(&own), "{tag}");
+    }
+    for tag in ["1.0.0-rc.1", &sha] {
+        assert_eq!(scene.digest(tag).as_ref(), Some(&before), "{tag}");
+        assert!(tags(&record).contains(&(tag.to_owned(), before.clone())), "{record}");
+    }
+    // A rerun changes nothing; without its record it ends before the build.
+    assert_eq!(scene.released(&[])["image_id"], record["image_id"]);
+    std::fs::remove_file(repository.path("target/xtask/releases/1.0.0.json")).unwrap();
+    let taken = format!("error: pushing {}:1.0.0: the tag is taken", scene.target());
+    let ended = scene.release(&["--allow-standin"]);
+    assert_eq!(ended.code, Some(7), "{}", ended.err);
+    assert!(ended.err.contains(&taken) && !ended.err.contains(" build --"), "{}", ended.err);
+    assert_eq!(scene.digest("latest"), Some(own));
+}
+
+#[test]
 fn what_happens_to_the_checkout_meanwhile_is_not_released() {
     let scene = Scene::new();
     let repository = &scene.repository;

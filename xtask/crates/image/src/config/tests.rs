@@ -156,11 +156,17 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "#]],
     );
     check(
+        &format!("{REQUIRED}[tags]\nversions = \"calver\"\n"),
+        expect![[r#"
+            15: tags.versions: unknown variant `calver`, expected `semver` or `numbers`
+        "#]],
+    );
+    check(
         &format!("{REQUIRED}[tags]\nprefix = \"a b/\"\nmajor = \"no\"\nsemver = true\n"),
         expect![[r#"
             15: tags.prefix: no git tag can begin with `a b/`
             16: tags.major: invalid type: string "no", expected a boolean
-            17: [tags]: unknown key `semver`: known are prefix, minor, major, latest, other_tags, branch, pull_request
+            17: [tags]: unknown key `semver`: known are prefix, versions, minor, major, latest, other_tags, branch, pull_request
         "#]],
     );
     check(

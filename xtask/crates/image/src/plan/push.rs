@@ -1,7 +1,7 @@
 //! What a push will be, decided as plain data: where to, under which tags and in which order, and
 //! for each tag whether it is written, stays, or is refused.
 
-use crate::tags::{Kind, Tag};
+use crate::tags::{Kind, Rules, Tag, Versions, line};
 use engine::label::OCI;
 use engine::reference::{self, Reference};
 use process::failure::{Exit, failure, failure_help};
@@ -11,19 +11,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod order;
-pub use order::{Identity, Order, is_line, order, owner};
+pub use order::{Identity, Order, is_own, order, owner};
 
 /// What an engine may take beside the time for the bytes.
 const BASE: Duration = Duration::from_secs(60);
 /// The slowest network that a push is waited for, in bytes a second.
 const RATE: u64 = 1_000_000;
 
-/// The kind of a tag that a user names: whole versions and `sha-…` name one image.
-pub fn kind_of(name: &str) -> Kind {
+/// The kind of a tag that a user names: whole versions and `sha-…` name one image, and so does `1.2`
+/// if that is the version of the `image`.
+pub fn kind_of(name: &str, image: &Identity, rules: &Rules) -> Kind {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     if name == "latest" {
         Kind::Latest
-    } else if order::release(name).is_some() || name.strip_prefix("sha-").is_some_and(digits) {
+    } else if Versions::Numbers.version(name).is_some_and(|_| line(name).is_none())
+        || is_own(name, image, rules)
+        || name.strip_prefix("sha-").is_some_and(digits)
+    {
         Kind::Immutable
     } else {
         Kind::Moving
@@ -60,7 +64,9 @@ pub fn targets(
 ///
 /// # Errors
 /// [`Exit::Usage`] for what is no tag, and for an image that doesn't say its commit.
-pub fn tags(asked: &[String], labels: &BTreeMap<String, String>) -> anyhow::Result<Vec<Tag>> {
+pub fn tags(asked: &[String], image: &Identity, rules: &Rules) -> anyhow::Result<Vec<Tag>> {
+    let tag =
+        |name: String, kind, why: &str| Tag { name, kind, shared: false, why: why.to_owned() };
     let mut tags: Vec<Tag> = Vec::new();
     for name in asked {
         if !reference::is_tag(name) {
@@ -69,11 +75,11 @@ pub fn tags(asked: &[String], labels: &BTreeMap<String, String>) -> anyhow::Resu
             return Err(failure_help(Exit::Usage, message, help));
         }
         if !tags.iter().any(|tag| tag.name == *name) {
-            tags.push(Tag { name: name.clone(), kind: kind_of(name), why: "--tag".to_owned() });
+            tags.push(tag(name.clone(), kind_of(name, image, rules), "--tag"));
         }
     }
     if tags.is_empty() {
-        let (revision, version) = (label(labels, "revision"), label(labels, "version"));
+        let Identity { revision, version } = image;
         let short: String = revision.chars().take(12).collect();
         if short.len() < 12 {
             let message = "pushing: the image has no label that names its commit";
@@ -87,8 +93,7 @@ pub fn tags(asked: &[String], labels: &BTreeMap<String, String>) -> anyhow::Resu
                 "commit and build, or name it with --tag",
             ));
         }
-        let why = "the image's commit".to_owned();
-        tags.push(Tag { name: format!("sha-{short}"), kind: Kind::Immutable, why });
+        tags.push(tag(format!("sha-{short}"), Kind::Immutable, "the image's commit"));
     }
     Ok(in_order(tags))
 }
@@ -144,7 +149,7 @@ pub enum Act {
     Write,
     /// It names this image already.
     Done,
-    /// It names a newer image, and stays.
+    /// It names a newer image, or another one of the commit, and stays.
     Keep,
     /// It names another image for ever.
     Refuse,
@@ -166,6 +171,7 @@ pub fn decide(
     ours: &Identity,
     force: bool,
     ancestry: &dyn Fn(&str, &str) -> Ancestry,
+    rules: &Rules,
 ) -> Decision {
     let decision = |act, why: &str| Decision { act, why: why.to_owned() };
     let Some(there) = there else { return decision(Act::Write, "new") };
@@ -173,12 +179,18 @@ pub fn decide(
         return decision(Act::Done, "there already");
     }
     let what = there.identity.shown();
+    let same_commit = !ours.revision.is_empty() && there.identity.revision == ours.revision;
+    let release = tag.kind == Kind::Moving && is_own(&tag.name, &there.identity, rules);
     match (force, tag.kind) {
         (true, _) => Decision { act: Act::Write, why: format!("--force, instead of {what}") },
+        (_, Kind::Immutable) if tag.shared && same_commit => {
+            Decision { act: Act::Keep, why: format!("{what} of the same commit has it") }
+        }
+        _ if release => Decision { act: Act::Keep, why: format!("it is the release {what}") },
         (_, Kind::Immutable) => {
             Decision { act: Act::Refuse, why: format!("it names another image, {what}") }
         }
-        _ => match order(ours, &there.identity, ancestry) {
+        _ => match order(ours, &there.identity, ancestry, rules) {
             Order::Newer(how) => {
                 Decision { act: Act::Keep, why: format!("{what} is newer ({how})") }
             }

@@ -18,6 +18,8 @@ pub struct Facts<'a> {
     pub identity: &'a Identity,
     /// What the CI system says, also of another commit.
     pub ci: Option<&'a Ci>,
+    /// What begins the git tag of a version.
+    pub prefix: &'a str,
     /// The platform that the environment asks for (`XTASK_PLATFORM`).
     pub asked_platform: Option<&'a str>,
     /// The engine's own platform: the only one that the smoke test runs as users will.
@@ -45,9 +47,16 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
              --tags)"
                 .to_owned()
         } else {
-            let others = checkout.exact_tags.join(", ");
+            let why = |tag: &String| {
+                let left_out = names.left_out.iter().find(|left| left.name == *tag);
+                left_out.map_or(tag.clone(), |left| format!("{tag}: {}", left.why))
+            };
+            let others = checkout.exact_tags.iter().map(why).collect::<Vec<_>>().join("; ");
             let but = if others.is_empty() { String::new() } else { format!(" (only {others})") };
-            format!("no git tag of this commit names a version{but}: git tag v1.2.3")
+            format!(
+                "no git tag of this commit names a version{but}: git tag {}v1.2.3",
+                facts.prefix
+            )
         });
     }
     all.extend(elsewhere);

@@ -7,9 +7,9 @@
 //! the whole reference follow, as `printf %s refs/heads/NAME | git hash-object --stdin` prints them.
 //! No name that stays as it is ends so.
 
+use super::{Version, Versions};
 use anyhow::Context as _;
 use engine::reference::is_tag;
-use semver::Version;
 use source::git::blob_id;
 
 /// Digits of the object id that tell changed names apart.
@@ -41,23 +41,23 @@ pub fn tag(text: &str, of: &str, taken: bool) -> anyhow::Result<String> {
 
 /// Whether a tag of the rules for versions, commits, pull requests or changed trees has this form,
 /// so that a branch or another git tag must not.
-pub fn is_ours(text: &str) -> bool {
+pub fn is_ours(text: &str, versions: Versions) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let commit = |text: &str| text.len() == 12 && text.bytes().all(is_hexadecimal);
     text == "latest"
         || digits(text)
         || text.split_once('.').is_some_and(|(major, minor)| digits(major) && digits(minor))
-        || Version::parse(text.strip_prefix('v').unwrap_or(text)).is_ok()
+        || versions.version(text).is_some()
         || text.strip_prefix("sha-").is_some_and(commit)
         || text.strip_prefix("pr-").is_some_and(digits)
         || text.ends_with("-dirty")
 }
 
 /// The version that a tag in a registry was given for.
-pub fn version(tag: &str) -> Option<Version> {
+pub fn version(tag: &str, versions: Versions) -> Option<Version> {
     // What stood behind `+` has no say in the order of versions.
     let built = tag.split_once('_').filter(|_| is_changed(tag)).map(|(version, _)| version);
-    Version::parse(built.unwrap_or(tag.strip_prefix('v').unwrap_or(tag))).ok()
+    versions.version(built.unwrap_or(tag))
 }
 
 /// Whether `text` ends as a changed name does.
@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn names_stay_or_are_changed() {
         let check = |text: &str, expected: &str| {
-            let tag = tag(text, &format!("refs/heads/{text}"), is_ours(text)).unwrap();
+            let taken = is_ours(text, Versions::Semver);
+            let tag = tag(text, &format!("refs/heads/{text}"), taken).unwrap();
             assert!(is_tag(&tag), "{tag}");
             assert_eq!(tag, expected);
         };
@@ -94,7 +95,7 @@ mod tests {
         check(&"y".repeat(129), &format!("{}--581abf5b", "y".repeat(118)));
         for ours in ["latest", "7", "1.2", "1.2.3", "v1.2.3", "sha-0123456789ab", "pr-7", "a-dirty"]
         {
-            assert!(is_ours(ours));
+            assert!(is_ours(ours, Versions::Semver));
             assert_ne!(tag(ours, ours, true).unwrap(), ours);
         }
     }
@@ -131,7 +132,7 @@ mod tests {
         );
         let mut seen: BTreeMap<String, &String> = BTreeMap::new();
         for name in names.iter().filter(|name| !name.is_empty()) {
-            let tag = tag(name, name, is_ours(name)).unwrap();
+            let tag = tag(name, name, is_ours(name, Versions::Semver)).unwrap();
             assert!(is_tag(&tag), "{name}: {tag}");
             if let Some(other) = seen.insert(tag, name) {
                 panic!("{name} and {other}");
@@ -144,7 +145,7 @@ mod tests {
     fn versions_are_found_again_in_a_registry() {
         let check = |tag: &str, expected: Option<&str>| {
             assert_eq!(
-                version(tag).map(|version| version.to_string()).as_deref(),
+                version(tag, Versions::Semver).map(|version| version.to_string()).as_deref(),
                 expected,
                 "{tag}"
             );

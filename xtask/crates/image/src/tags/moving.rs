@@ -1,7 +1,6 @@
 //! The tags that a release moves: only where it is the highest of those that are known.
 
-use super::{Facts, Kind, LeftOut, Names, Release, Rules, Tag, legal, version};
-use semver::Version;
+use super::{Facts, Kind, LeftOut, Names, Release, Rules, Tag, Version, legal};
 use std::cmp::Ordering;
 
 /// A release that is known, and who knows it.
@@ -17,7 +16,6 @@ struct Wish {
     kind: Kind,
     /// What it must be the highest of.
     among: String,
-    matches: fn(&Version, &Version) -> bool,
 }
 
 /// Adds the moving tags of the releases in `names`.
@@ -42,7 +40,7 @@ pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
             match refusal {
                 None if !given => {
                     let why = format!("{} is the highest {}", release.version, wish.among);
-                    names.tags.push(Tag { name: wish.name, kind: wish.kind, why });
+                    names.tags.push(Tag { name: wish.name, kind: wish.kind, shared: false, why });
                 }
                 Some(why) if !refused => names.left_out.push(LeftOut { name: wish.name, why }),
                 _ => {}
@@ -56,30 +54,15 @@ pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
 
 /// The tags that the rules let `version` move.
 fn wishes(rules: &Rules, version: &Version) -> Vec<Wish> {
-    let mut wishes = Vec::new();
-    if rules.minor {
-        wishes.push(Wish {
-            name: format!("{}.{}", version.major, version.minor),
-            kind: Kind::Moving,
-            among: format!("{}.{}.x", version.major, version.minor),
-            matches: |a, b| (a.major, a.minor) == (b.major, b.minor),
-        });
-    }
-    if rules.major {
-        wishes.push(Wish {
-            name: version.major.to_string(),
-            kind: Kind::Moving,
-            among: format!("{}.x.y", version.major),
-            matches: |a, b| a.major == b.major,
-        });
-    }
+    let line = |(on, count, rest): (bool, usize, &str)| {
+        let name = version.line(count).filter(|_| on)?;
+        Some(Wish { among: format!("{name}.{rest}"), name, kind: Kind::Moving })
+    };
+    let lines = [(rules.minor, 2, "x"), (rules.major, 1, "x.y")];
+    let mut wishes: Vec<Wish> = lines.into_iter().filter_map(line).collect();
     if rules.latest {
-        wishes.push(Wish {
-            name: "latest".to_owned(),
-            kind: Kind::Latest,
-            among: "release".to_owned(),
-            matches: |_, _| true,
-        });
+        let (name, among) = ("latest".to_owned(), "release".to_owned());
+        wishes.push(Wish { name, kind: Kind::Latest, among });
     }
     wishes
 }
@@ -87,15 +70,19 @@ fn wishes(rules: &Rules, version: &Version) -> Vec<Wish> {
 /// Why a release doesn't move a tag.
 fn refusal(wish: &Wish, release: &Release, known: &[Known<'_>]) -> Option<String> {
     let version = &release.version;
-    if !version.pre.is_empty() {
+    if !version.is_final() {
         return Some(format!("{version} is a pre-release"));
     }
     if wish.name == "0" {
         return Some("a 0.y.z promises nothing to who follows 0 (semver.org, 4)".to_owned());
     }
+    let own = |known: &&Known<'_>| known.version.to_string() == wish.name;
+    if let Some(tag) = known.iter().filter(own).find_map(|known| known.git_tag) {
+        return Some(format!("it is the release of the git tag {tag}"));
+    }
     let higher = known
         .iter()
-        .filter(|other| (wish.matches)(&other.version, version))
+        .filter(|other| other.version.is_of(&wish.name))
         .filter(|other| other.version.cmp_precedence(version) == Ordering::Greater)
         .max_by(|a, b| a.version.cmp_precedence(&b.version))?;
     let by = higher.git_tag.map_or("in the registry".to_owned(), |tag| format!("git tag {tag}"));
@@ -104,14 +91,12 @@ fn refusal(wish: &Wish, release: &Release, known: &[Known<'_>]) -> Option<String
 
 /// All releases that the git tags and the registry know; pre-releases are none.
 fn known<'a>(rules: &Rules, facts: &Facts<'a>) -> Vec<Known<'a>> {
-    let git = facts.all_tags.iter().filter_map(|tag| {
-        let version = version(tag.strip_prefix(&rules.prefix)?)?;
-        Some(Known { version, git_tag: Some(tag) })
+    let git = facts
+        .all_tags
+        .iter()
+        .filter_map(|tag| Some(Known { version: rules.version(tag)?, git_tag: Some(tag) }));
+    let registry = facts.registry.into_iter().flatten().filter_map(|tag| {
+        Some(Known { version: legal::version(tag, rules.versions)?, git_tag: None })
     });
-    let registry = facts
-        .registry
-        .into_iter()
-        .flatten()
-        .filter_map(|tag| Some(Known { version: legal::version(tag)?, git_tag: None }));
-    git.chain(registry).filter(|known| known.version.pre.is_empty()).collect()
+    git.chain(registry).filter(|known| known.version.is_final()).collect()
 }

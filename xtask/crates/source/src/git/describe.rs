@@ -1,4 +1,5 @@
-//! The version string: what `git describe --tags --always --abbrev=12` prints for a commit.
+//! The version string: what `git describe --tags --always --abbrev=12 --match=PREFIX*` prints for a
+//! commit.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -38,6 +39,7 @@ impl Tag {
 
 /// The tags of a repository by the commit they name.
 pub(super) struct Tags {
+    /// Only those that begin with the prefix.
     by_commit: HashMap<Oid, Tag>,
     /// Short names of all tags of the commit that was asked about, in the order of the references.
     pub(super) exact: Vec<String>,
@@ -46,8 +48,8 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    /// Reads all tags; notes those that name `head`.
-    pub(super) fn read(repo: &Repository, head: Oid) -> anyhow::Result<Self> {
+    /// Reads all tags; notes those that name `head`. Those that begin with `prefix` name versions.
+    pub(super) fn read(repo: &Repository, head: Oid, prefix: &str) -> anyhow::Result<Self> {
         let odb = repo.odb()?;
         let mut found = Vec::new();
         for reference in repo.references_glob("refs/tags/*").context("listing the tags")? {
@@ -78,8 +80,10 @@ impl Tags {
                 tags.exact.push(shown.clone());
             }
             tags.all.push(shown);
-            let annotated = commit != target;
-            tags.add(&odb, commit, Tag { reference, target, annotated, object: None })?;
+            if reference.starts_with(prefix.as_bytes()) {
+                let annotated = commit != target;
+                tags.add(&odb, commit, Tag { reference, target, annotated, object: None })?;
+            }
         }
         Ok(tags)
     }
@@ -236,8 +240,8 @@ impl Walk<'_> {
     }
 }
 
-/// What `git describe --tags --always --abbrev=12` prints for `commit`, and whether a tag is in
-/// reach. `shallow` are the commits where a shallow clone ends.
+/// What `git describe` prints for `commit`, and whether a tag is in reach. `shallow` are the commits
+/// where a shallow clone ends.
 pub(super) fn describe(
     odb: &Odb<'_>,
     commit: Oid,

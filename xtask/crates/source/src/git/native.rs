@@ -148,11 +148,11 @@ fn lossy(path: &[u8]) -> String {
 }
 
 impl Source for Native {
-    fn facts(&self) -> anyhow::Result<Facts> {
+    fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
         let (top, index) = self.places();
         let odb = self.repo.odb()?;
         let shallow = self.shallow();
-        let mut tags = Tags::read(&self.repo, self.head)?;
+        let mut tags = Tags::read(&self.repo, self.head, prefix)?;
         let (describe, tagged) = describe(&odb, self.head, &mut tags, &shallow)?;
         let head = self.repo.find_reference("HEAD")?;
         let branch = head

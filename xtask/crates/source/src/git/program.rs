@@ -181,7 +181,7 @@ impl Program {
 }
 
 impl Source for Program {
-    fn facts(&self) -> anyhow::Result<Facts> {
+    fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
         let (top, index) = self.places();
         let revision = self.revision()?;
         let time =
@@ -192,8 +192,10 @@ impl Source for Program {
         // Without any tag the exit code is 1 and the answer empty.
         let shown = run(&self.program, &self.top, &["show-ref", "--tags", "-d"], b"")?;
         let shown = String::from_utf8_lossy(&shown.stdout);
-        let describe =
-            self.line(&["describe", "--tags", "--always", "--abbrev=12", &self.commit])?;
+        // No git tag's name has a letter with a meaning in a pattern.
+        let matching = format!("--match={prefix}*");
+        let describe = ["describe", "--tags", "--always", "--abbrev=12", &matching, &self.commit];
+        let describe = self.line(&describe)?;
         Ok(Facts {
             top,
             index,

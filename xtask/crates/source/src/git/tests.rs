@@ -105,7 +105,7 @@ impl Sandbox {
             let source = Box::new(program::Program::open(&git, root, None)?);
             let program = Some(git.clone());
             let repository = Repository::of(source, program, Some(context.root), false)?;
-            repository.compare(repository.facts()?, Some(context), &BTreeMap::new())
+            repository.compare(repository.facts("")?, Some(context), &BTreeMap::new())
         })
     }
 }
@@ -118,7 +118,7 @@ fn read_with(
     let source = super::open(folder, program, None)?;
     let root = context.map(|context| context.root);
     let repository = Repository::of(source, program.map(Path::to_owned), root, false)?;
-    repository.compare(repository.facts()?, context, &BTreeMap::new())
+    repository.compare(repository.facts("")?, context, &BTreeMap::new())
 }
 
 /// The installed `git`.

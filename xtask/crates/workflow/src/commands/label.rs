@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`Exit::Git`] where git has no answer; [`Exit::Usage`] for a name that is no label.
 pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
-    let (checkout, image, rules) = if config::find_top(&world.folder).is_some() {
+    let (mut checkout, image, rules) = if config::find_top(&world.folder).is_some() {
         let workflow = world.workflow()?;
         let (checkout, _) = super::checkout(world, &workflow)?;
         (checkout, Some(workflow.config.image), workflow.config.tags)
@@ -26,6 +26,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         (git::read(&world.folder)?, None, Rules::default())
     };
     let identity = ci::identity(world.ci.as_ref(), &checkout);
+    tags::name_version(&rules, &identity, &mut checkout)?;
     let warnings: Vec<&String> = checkout.warnings.iter().chain(&identity.warnings).collect();
     warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;

@@ -4,16 +4,15 @@ use crate::cli;
 use crate::world::World;
 use engine::machine::{self, Machine};
 use engine::reference::Reference;
-use engine::{Engine, Kind};
+use engine::{self, Engine};
 use image::config::Workflow;
-use image::plan::push as planned;
+use image::plan::push::{self as planned, Identity};
 use image::push::{self, Job, Subject, subject};
 use image::report::push::Push as Report;
-use image::tags::Tag;
+use image::tags::{Kind, Tag};
 use process::run::Runner;
 use registry::{Client, Surroundings};
 use source::git::ancestry::ancestry;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest that one request of ours may take.
@@ -29,7 +28,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     let config = &workflow.config;
     let targets = planned::targets(&args.registry, &config.push.registries, &config.image.name)?;
     if !args.tag.is_empty() {
-        planned::tags(&args.tag, &BTreeMap::new())?;
+        planned::tags(&args.tag, &Identity::default(), &config.tags)?;
     }
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
@@ -40,7 +39,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     };
     let image = subject(&engine, &runner, &workflow.state, &reference)?;
     planned::check_base(&image.image.labels, args.allow_standin)?;
-    let tags = planned::tags(&args.tag, &image.image.labels)?;
+    let tags = planned::tags(&args.tag, &image.identity, &config.tags)?;
     let sending = Sending {
         world,
         workflow: &workflow,
@@ -105,6 +104,26 @@ impl Sending<'_> {
         push::open(targets, &surroundings, writes)
     }
 
+    /// Refuses an image that isn't made yet if it can't have its immutable tags.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryRefused`](process::failure::Exit::RegistryRefused) for those that are taken.
+    pub fn may_name(
+        &self,
+        identity: Identity,
+        tags: &[Tag],
+        clients: Vec<Client>,
+    ) -> anyhow::Result<Vec<Client>> {
+        let immutable = tags.iter().filter(|tag| tag.kind == Kind::Immutable).cloned();
+        let (tags, image) =
+            (immutable.collect::<Vec<_>>(), Subject { identity, ..Subject::default() });
+        self.with_job(&image, &tags, |job| {
+            let sites = push::survey(job, clients)?;
+            push::check(job, &sites)?;
+            Ok(push::clients(sites))
+        })
+    }
+
     /// Pushes an image under its tags. The report says what was done, also beside a failure.
     ///
     /// # Errors
@@ -136,6 +155,7 @@ impl Sending<'_> {
             runner: self.runner,
             log: &log,
             image,
+            rules: &self.workflow.config.tags,
             tags,
             force: self.force,
             limit: self.limit(image.size_bytes),
@@ -166,7 +186,8 @@ fn timed(world: &World, report: Report) -> Report {
 /// Podman finds the certificates of the machine by itself, and those that a variable of another
 /// program names by Go's own variable. Docker's daemon has its own environment.
 fn environment(world: &World, engine: &Engine) -> Vec<(String, String)> {
-    let bundle = machine::named_bundle(&world.environment).filter(|_| engine.kind == Kind::Podman);
+    let bundle =
+        machine::named_bundle(&world.environment).filter(|_| engine.kind == engine::Kind::Podman);
     let bundle = bundle.map(|path| path.display().to_string());
     let bundle =
         bundle.filter(|path| world.environment.variable("SSL_CERT_FILE") != Some(path.as_str()));

@@ -15,8 +15,9 @@ use engine::reference::Reference;
 use engine::{Engine, words};
 use image::config::{self, Workflow};
 use image::labels;
+use image::plan;
+use image::plan::push::{self, Identity};
 use image::plan::release::{self as planned, Rerun};
-use image::plan::{self, push};
 use image::project::LOCK;
 use image::push::subject;
 use image::report::release::{Record, Step};
@@ -83,6 +84,7 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         checkout: &checkout,
         identity: &identity,
         ci: world.ci.as_ref(),
+        prefix: &config.tags.prefix,
         asked_platform: world.environment.variable("XTASK_PLATFORM"),
         platform: &engine.platform,
     };
@@ -116,6 +118,12 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     let releasing = Releasing { world, workflow, runner: &runner, args, path };
     let revision = &identity.revision;
     let known = releasing.known(&engine, revision)?;
+    let clients = if known.is_none() && !args.snapshot {
+        let identity = Identity { revision: revision.clone(), version: checkout.version.clone() };
+        sending.may_name(identity, &names.tags, clients)?
+    } else {
+        clients
+    };
     if dry_run {
         return releasing.show(known.as_ref(), (engine, assumed), &names, &targets);
     }

@@ -1,6 +1,7 @@
 //! Which of two images is the newer one: by the history of their commits where the checkout knows
 //! both, else by their versions.
 
+use crate::tags::{self, Rules, Version};
 use source::git::ancestry::Ancestry;
 use std::cmp::Ordering;
 
@@ -32,7 +33,7 @@ pub enum Order {
     Newer(&'static str),
     /// It is older.
     Older(&'static str),
-    /// Nothing says, or it is of the same commit.
+    /// Nothing says.
     Unclear,
 }
 
@@ -41,93 +42,39 @@ pub fn order(
     ours: &Identity,
     theirs: &Identity,
     ancestry: &dyn Fn(&str, &str) -> Ancestry,
+    rules: &Rules,
 ) -> Order {
     let known = !ours.revision.is_empty() && !theirs.revision.is_empty();
-    if known && ours.revision == theirs.revision {
-        return Order::Unclear;
-    }
-    let related =
-        if known { ancestry(&ours.revision, &theirs.revision) } else { Ancestry::Unknown };
+    let same = known && ours.revision == theirs.revision;
+    let related = match known && !same {
+        true => ancestry(&ours.revision, &theirs.revision),
+        false => Ancestry::Unknown,
+    };
     match related {
         Ancestry::Descendant => return Order::Newer("a descendant of this commit"),
         Ancestry::Ancestor => return Order::Older("an ancestor of this commit"),
         Ancestry::Diverged | Ancestry::Unknown => {}
     }
-    let (Some(ours), Some(theirs)) = (version(&ours.version), version(&theirs.version)) else {
+    let (ours, theirs) = (version(&ours.version, rules), version(&theirs.version, rules));
+    let (Some((ours, our_distance)), Some((theirs, their_distance))) = (ours, theirs) else {
         return Order::Unclear;
     };
-    // How many commits come after a release says nothing about another line of history.
+    // How many commits come after a release says nothing about another line of history, or about
+    // another image of one commit.
     let distance = match related {
-        Ancestry::Diverged => Ordering::Equal,
-        _ => theirs.distance.cmp(&ours.distance),
+        Ancestry::Unknown if !same => their_distance.cmp(&our_distance),
+        _ => Ordering::Equal,
     };
-    match theirs.release.cmp(&ours.release).then(distance) {
+    match theirs.cmp_precedence(&ours).then(distance) {
         Ordering::Greater => Order::Newer("by version"),
         Ordering::Less => Order::Older("by version"),
         Ordering::Equal => Order::Unclear,
     }
 }
 
-/// A release by Semantic Versioning 2.0.0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Release {
-    numbers: [u64; 3],
-    /// A release comes after its own pre-releases.
-    last: Last,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Last {
-    Pre(Vec<Part>),
-    Final,
-}
-
-/// Numbers come before words (SemVer, rule 11.4.3).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Number(u64),
-    Word(String),
-}
-
-/// `1.2.3` or `1.2.3-rc.1`, with or without a `v`, without build metadata (a tag can't have it).
-pub(super) fn release(text: &str) -> Option<Release> {
-    let text = text.strip_prefix('v').unwrap_or(text);
-    let (numbers, pre) = match text.split_once('-') {
-        Some((numbers, pre)) => (numbers, Some(pre)),
-        None => (text, None),
-    };
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let mut found = [0; 3];
-    let parts: Vec<&str> = numbers.split('.').collect();
-    if parts.len() != 3 {
-        return None;
-    }
-    for (place, part) in found.iter_mut().zip(parts) {
-        *place = part.parse().ok().filter(|_| digits(part))?;
-    }
-    let part = |part: &str| match part.parse() {
-        Ok(number) if digits(part) => Part::Number(number),
-        _ => Part::Word(part.to_owned()),
-    };
-    let last = match pre {
-        None => Last::Final,
-        Some(pre) if pre.split('.').any(str::is_empty) => return None,
-        Some(pre) => Last::Pre(pre.split('.').map(part).collect()),
-    };
-    Some(Release { numbers: found, last })
-}
-
-/// What `git describe` says: the release in reach, and how many commits come after it.
-struct Version {
-    release: Release,
-    distance: u64,
-}
-
-fn version(text: &str) -> Option<Version> {
+/// The version in what `git describe` says, and how many commits come after it.
+fn version(text: &str, rules: &Rules) -> Option<(Version, u64)> {
     let text = text.strip_suffix("-dirty").unwrap_or(text);
-    // The tag of a part of a larger repository: `api/v1.2.3`.
-    let text = text.rsplit('/').next().unwrap_or(text);
-    let text = text.split('+').next().unwrap_or(text);
     let after = || {
         let (rest, commit) = text.rsplit_once("-g")?;
         let (tag, count) = rest.rsplit_once('-')?;
@@ -135,31 +82,18 @@ fn version(text: &str) -> Option<Version> {
         Some((tag, count.parse::<u64>().ok().filter(|_| hex)?))
     };
     let (tag, distance) = after().unwrap_or((text, 0));
-    release(tag).map(|release| Version { release, distance })
+    rules.version(tag).map(|version| (version, distance))
 }
 
-/// Whether a tag is that of a line of releases: `latest`, `1`, `1.2`.
-pub fn is_line(tag: &str) -> bool {
-    line(tag).is_some()
+/// Whether `tag` is the own name of the release that an image says it is.
+pub fn is_own(tag: &str, image: &Identity, rules: &Rules) -> bool {
+    rules.version(&image.version).is_some_and(|version| version.to_string() == tag)
 }
 
-/// The numbers that the releases of a line begin with.
-fn line(tag: &str) -> Option<Vec<u64>> {
-    if tag == "latest" {
-        return Some(Vec::new());
-    }
-    let parts = tag.strip_prefix('v').unwrap_or(tag).split('.');
-    let parts: Option<Vec<u64>> = parts.map(|part| part.parse().ok()).collect();
-    parts.filter(|parts| parts.len() < 3)
-}
-
-/// The tag of the release that a line's tag belongs to by the names that a registry has: the
-/// highest one that is final.
-pub fn owner<'a>(tag: &str, tags: &'a [String]) -> Option<&'a str> {
-    let numbers = line(tag)?;
-    let releases = tags.iter().filter_map(|tag| Some((release(tag)?, tag.as_str())));
-    let fits = |(found, _): &(Release, &str)| {
-        found.last == Last::Final && found.numbers.starts_with(&numbers)
-    };
-    releases.filter(fits).max().map(|(_, tag)| tag)
+/// The tag of the release that a line's tag (`latest`, `1`, `1.2`) belongs to by the names that a
+/// registry has: the highest one that is final.
+pub fn owner<'a>(tag: &str, tags: &'a [String], rules: &Rules) -> Option<&'a str> {
+    let version = |tag: &'a String| Some((tags::registered(tag, rules.versions)?, tag.as_str()));
+    let fits = |(version, _): &(Version, &str)| version.is_final() && version.is_of(tag);
+    tags.iter().filter_map(version).filter(fits).max().map(|(_, tag)| tag)
 }

@@ -6,8 +6,13 @@ fn identity(revision: &str, version: &str) -> Identity {
     Identity { revision: revision.to_owned(), version: version.to_owned() }
 }
 
+fn numbers() -> Rules {
+    Rules { versions: Versions::Numbers, ..Rules::default() }
+}
+
 fn tag(name: &str) -> Tag {
-    Tag { name: name.to_owned(), kind: kind_of(name), why: "test".to_owned() }
+    let kind = kind_of(name, &Identity::default(), &Rules::default());
+    Tag { name: name.to_owned(), kind, shared: false, why: "test".to_owned() }
 }
 
 fn names(tags: &[Tag]) -> Vec<&str> {
@@ -30,25 +35,33 @@ fn the_kind_of_a_tag_is_in_its_name() {
         ("pr-7", Moving),
         ("1.2.x", Moving),
     ] {
-        assert_eq!(kind_of(name), expected, "{name}");
+        let found = kind_of(name, &Identity::default(), &Rules::default());
+        assert_eq!(found, expected, "{name}");
+    }
+    // A line of releases, unless it is the image's own version.
+    for (name, version, expected) in [
+        ("1.2", "v1.2", Immutable),
+        ("1.2", "v1.2.1", Moving),
+        ("2024.01", "2024.01.05", Moving),
+        ("2024.01", "2024.01", Immutable),
+        ("2024.01.05", "", Immutable),
+        ("1", "v1.2", Moving),
+    ] {
+        assert_eq!(kind_of(name, &identity("", version), &numbers()), expected, "{name} {version}");
     }
 }
 
 #[test]
 fn immutable_tags_come_first_and_latest_last() {
     let asked = ["latest", "1.2", "main", "1.2.3", "1.2", "sha-0123456789ab"].map(String::from);
-    let tags = tags(&asked, &BTreeMap::new()).unwrap();
+    let tags = tags(&asked, &Identity::default(), &Rules::default()).unwrap();
     assert_eq!(names(&tags), ["1.2.3", "sha-0123456789ab", "1.2", "main", "latest"]);
 }
 
 #[test]
 fn without_a_tag_the_commit_is_the_name() {
-    let labels = |revision: &str, version: &str| {
-        let pairs = [("revision", revision), ("version", version)];
-        pairs.map(|(name, value)| (format!("{OCI}{name}"), value.to_owned())).into()
-    };
     let check = |revision: &str, version: &str, expected: Result<&str, Exit>| {
-        let found = tags(&[], &labels(revision, version));
+        let found = tags(&[], &identity(revision, version), &Rules::default());
         let found = match &found {
             Ok(tags) => Ok(tags[0].name.as_str()),
             Err(error) => Err(process::failure::describe(error).0),
@@ -58,7 +71,7 @@ fn without_a_tag_the_commit_is_the_name() {
     check(&"ab12".repeat(10), "1.2.3", Ok("sha-ab12ab12ab12"));
     check(&"ab12".repeat(10), "1.2.3-dirty", Err(Exit::Git));
     check("", "1.2.3", Err(Exit::Usage));
-    assert!(tags(&["a b".to_owned()], &BTreeMap::new()).is_err());
+    assert!(tags(&["a b".to_owned()], &Identity::default(), &Rules::default()).is_err());
 }
 
 #[test]
@@ -117,8 +130,9 @@ fn history(ours: &str, theirs: &str) -> Ancestry {
 
 #[test]
 fn the_newer_image_is_the_descendant_else_the_higher_version() {
-    let check = |ours: (&str, &str), theirs: (&str, &str), expected: Ordering| {
-        let found = order(&identity(ours.0, ours.1), &identity(theirs.0, theirs.1), &history);
+    let by = |rules: &Rules, ours: (&str, &str), theirs: (&str, &str), expected: Ordering| {
+        let (ours, theirs) = (identity(ours.0, ours.1), identity(theirs.0, theirs.1));
+        let found = order(&ours, &theirs, &history, rules);
         let found = match found {
             Order::Newer(_) => Ordering::Greater,
             Order::Older(_) => Ordering::Less,
@@ -127,11 +141,15 @@ fn the_newer_image_is_the_descendant_else_the_higher_version() {
         assert_eq!(found, expected, "{ours:?} {theirs:?}");
     };
     use std::cmp::Ordering::{self, Equal, Greater, Less};
+    let check = |ours, theirs, expected| by(&Rules::default(), ours, theirs, expected);
     // History decides, whatever the versions say.
     check(("1", "1.0.0"), ("2", "2.0.0"), Greater);
     check(("2", "1.0.0"), ("1", "2.0.0"), Less);
     check(("2", ""), ("3", ""), Greater);
-    check(("2", "1.0.0"), ("2", "2.0.0"), Equal);
+    // Two images of one commit: a candidate and the release, or two releases.
+    check(("2", "1.0.0"), ("2", "2.0.0"), Greater);
+    check(("2", "v1.2.3"), ("2", "v1.2.3-rc.1"), Less);
+    check(("2", "1.0.0-3-gabcdef012345"), ("2", "1.0.0-4-gabcdef012345"), Equal);
     // A commit that this clone doesn't have.
     check(("1", "1.0.0"), ("new", "1.1.0"), Greater);
     check(("1", "1.1.0"), ("new", "1.0.9"), Less);
@@ -140,7 +158,15 @@ fn the_newer_image_is_the_descendant_else_the_higher_version() {
     check(("1", "1.0.0-rc.2"), ("new", "1.0.0-rc.10"), Greater);
     check(("1", "1.0.0"), ("new", "1.0.0-rc.1"), Less);
     check(("1", "1.0.0-alpha.1"), ("new", "1.0.0-alpha.beta"), Greater);
-    check(("1", "api/v1.2.3"), ("new", "api/v1.10.0"), Greater);
+    for prefix in ["api/", "api-", "release/2/"] {
+        let rules = Rules { prefix: prefix.to_owned(), ..Rules::default() };
+        let [old, new] = ["v1.2.3", "v1.10.0-1-gabcdef012345"].map(|tag| format!("{prefix}{tag}"));
+        by(&rules, ("1", &old), ("new", &new), Greater);
+        by(&rules, ("1", &old), ("new", "web/v9.0.0"), Equal);
+    }
+    by(&numbers(), ("1", "2024.09.30"), ("new", "2024.10.01"), Greater);
+    by(&numbers(), ("1", "v1.10"), ("new", "v1.9"), Less);
+    check(("1", "v1.10"), ("new", "v1.9"), Equal);
     check(("1", "1.2.3-dirty"), ("new", "1.2.4+build"), Greater);
     check(("1", "abcdef012345"), ("new", "1.2.3"), Equal);
     check(("1", "1.2.3"), ("", ""), Equal);
@@ -159,7 +185,14 @@ fn a_tag_is_written_kept_or_refused() {
         identity: identity(revision, ""),
     };
     let check = |name: &str, there: Option<Remote>, force: bool, expected: Act| {
-        let found = decide(&tag(name), there.as_ref(), &identity("2", ""), force, &history);
+        let found = decide(
+            &tag(name),
+            there.as_ref(),
+            &identity("2", ""),
+            force,
+            &history,
+            &Rules::default(),
+        );
         assert_eq!(found.act, expected, "{name} {there:?}");
     };
     check("1.2.3", None, false, Act::Write);
@@ -192,6 +225,39 @@ fn a_line_belongs_to_its_highest_release() {
         ("main", None),
         ("1.2.3", None),
     ] {
-        assert_eq!(owner(line, &tags), expected, "{line}");
+        assert_eq!(owner(line, &tags, &Rules::default()), expected, "{line}");
     }
+    let tags = ["2024.09.30", "2024.10.01", "2024.10", "2024", "v9.1"].map(String::from);
+    for (line, expected) in
+        [("latest", "2024.10.01"), ("2024.09", "2024.09.30"), ("2024", "2024.10.01"), ("9", "v9.1")]
+    {
+        assert_eq!(owner(line, &tags, &numbers()), Some(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_candidate_keeps_its_names_when_its_commit_becomes_the_release() {
+    let ours = identity("2", "v1.2.3");
+    let check = |tag: Tag, revision: &str, version: &str, rules: &Rules, expected: Act| {
+        let identity = identity(revision, version);
+        let there = Remote { digest: "sha256:d".to_owned(), ours: false, identity };
+        let found = decide(&tag, Some(&there), &ours, false, &history, rules);
+        assert_eq!(found.act, expected, "{tag:?} {there:?}");
+        let forced = decide(&tag, Some(&there), &ours, true, &history, rules);
+        assert_eq!(forced.act, Act::Write, "{tag:?} {there:?}");
+    };
+    let shared = |name: &str| Tag { shared: true, ..tag(name) };
+    let rules = Rules::default();
+    for name in ["1.2.3-rc.1", "sha-0123456789ab"] {
+        check(shared(name), "2", "v1.2.3-rc.1", &rules, Act::Keep);
+        // Of another commit, of none, or asked for by name.
+        check(shared(name), "1", "v1.2.3-rc.1", &rules, Act::Refuse);
+        check(shared(name), "", "v1.2.3-rc.1", &rules, Act::Refuse);
+        check(tag(name), "2", "v1.2.3-rc.1", &rules, Act::Refuse);
+    }
+    check(tag("1.2.3"), "2", "v1.2.3-rc.1", &rules, Act::Refuse);
+    check(tag("latest"), "2", "v1.2.3-rc.1", &rules, Act::Write);
+    // A release of two numbers, which this clone doesn't know, is no line.
+    check(tag("1.2"), "1", "v1.2", &numbers(), Act::Keep);
+    check(tag("1.2"), "1", "v1.2.2", &numbers(), Act::Write);
 }

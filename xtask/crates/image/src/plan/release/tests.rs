@@ -35,8 +35,14 @@ fn check(checkout: &Checkout, ci: Option<&Ci>, asked_platform: Option<&str>, exp
         revision: checkout.revision.clone(),
         ..Identity::default()
     };
-    let facts =
-        Facts { checkout, identity: &identity, ci, asked_platform, platform: "linux/amd64" };
+    let facts = Facts {
+        checkout,
+        identity: &identity,
+        ci,
+        prefix: "",
+        asked_platform,
+        platform: "linux/amd64",
+    };
     let names =
         tags::names(&Rules::default(), &tags::Facts::of(checkout, &identity, None)).unwrap();
     let all = refused(&refusals(&facts, &names));
@@ -85,6 +91,27 @@ fn what_is_no_release_says_everything_that_stands_against_it() {
         releasing this commit: no git tag of this commit names a version (only stable): git tag v1.2.3
         mend that, or push what is here under other names with `release --snapshot`
     "#]],
+    );
+    let both =
+        Checkout { exact_tags: vec!["stable".to_owned(), "v1.2.3".to_owned()], ..checkout() };
+    check(
+        &both,
+        Some(&tag_pipeline("stable")),
+        None,
+        &expect![[r#"
+        releasing this commit: no git tag of this commit names a version (only stable; v1.2.3: the pipeline is that of the git tag stable): git tag v1.2.3
+        mend that, or push what is here under other names with `release --snapshot`
+    "#]],
+    );
+    let branch = Pipeline::Branch("stable".to_owned());
+    check(
+        &checkout(),
+        Some(&Ci { pipeline: Some(branch), ..tag_pipeline("") }),
+        None,
+        &expect![[r#"
+            releasing this commit: no git tag of this commit names a version (only v1.2.3: the pipeline is that of the branch stable): git tag v1.2.3
+            mend that, or push what is here under other names with `release --snapshot`
+        "#]],
     );
     let shallow =
         Checkout { shallow: true, exact_tags: Vec::new(), all_tags: Vec::new(), ..checkout() };

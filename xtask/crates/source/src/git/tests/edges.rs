@@ -7,7 +7,7 @@ use super::read_with;
 use super::tell::tell;
 use super::{Sandbox, help, installed};
 use crate::git::ChangeKind::{Deleted, Modified, Untracked};
-use crate::git::{Checkout, obstacle};
+use crate::git::{Checkout, Source as _, obstacle};
 
 /// A repository with the file `a` in a first commit, and an empty second commit.
 fn sandbox() -> Sandbox {
@@ -204,6 +204,37 @@ fn submodule() {
     sandbox.git_in(&outer, &["submodule", "-q", "deinit", "-f", "mod"]);
     let changes = read(&sandbox, &outer).context_changes;
     assert_eq!((changes.len(), changes[0].path.as_str(), changes[0].kind), (1, "mod", Deleted));
+}
+
+/// Both ways to read say what `git describe --match` says.
+#[test]
+fn only_git_tags_with_the_prefix_name_a_version() {
+    let sandbox = sandbox();
+    sandbox.git(&["tag", "release/v1.0", "HEAD~1"]);
+    sandbox.git(&["tag", "-a", "-m", "web", "web/v9.0.0"]);
+    sandbox.git(&["tag", "api/v1.2.3"]);
+    sandbox.git(&["tag", "-a", "-m", "api", "api/deploy-2026-11-28"]);
+    let repo = sandbox.repo();
+    for (prefix, expected) in [
+        ("", "api/deploy-2026-11-28"),
+        ("api/", "api/deploy-2026-11-28"),
+        ("api/v", "api/v1.2.3"),
+        ("web/", "web/v9.0.0"),
+        ("release/", "release/v1.0-1-g"),
+        ("none/", &sandbox.git(&["rev-parse", "--short=12", "HEAD"])),
+    ] {
+        let matching = format!("--match={prefix}*");
+        let words = ["describe", "--tags", "--always", "--abbrev=12", &matching];
+        let theirs = sandbox.git(&words);
+        assert!(theirs.starts_with(expected), "{prefix}: {theirs}");
+        let native = super::super::open(&repo, None, None).unwrap();
+        let program = super::program::Program::open(&installed(), &repo, None).unwrap();
+        for facts in [native.facts(prefix).unwrap(), program.facts(prefix).unwrap()] {
+            assert_eq!(facts.describe, theirs, "{prefix}");
+            assert_eq!(facts.tagged, prefix != "none/", "{prefix}");
+            assert_eq!((facts.exact_tags.len(), facts.all_tags.len()), (3, 4), "{prefix}");
+        }
+    }
 }
 
 #[test]

@@ -90,17 +90,19 @@ fn feed(sandbox: &Sandbox, arguments: &[&str], input: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// Compares all commits below `refs/marks` with git; how many there were.
-fn compare(sandbox: &Sandbox, what: &str) -> usize {
+/// Compares all commits below `refs/marks` with git, by the tags that begin with `prefix`; how many
+/// there were.
+fn compare(sandbox: &Sandbox, prefix: &str, what: &str) -> usize {
     let listed = sandbox.git(&["for-each-ref", "--format=%(objectname)", "refs/marks"]);
     let ids: Vec<&str> = listed.lines().collect();
-    let mut arguments = vec!["describe", "--tags", "--always", "--abbrev=12"];
+    let matching = format!("--match={prefix}*");
+    let mut arguments = vec!["describe", "--tags", "--always", "--abbrev=12", &matching];
     arguments.extend(&ids);
     let theirs = sandbox.git(&arguments);
     assert_eq!(theirs.lines().count(), ids.len());
     let repo = Repository::open(sandbox.repo()).unwrap();
     let odb = repo.odb().unwrap();
-    let mut tags = Tags::read(&repo, Oid::ZERO_SHA1).unwrap();
+    let mut tags = Tags::read(&repo, Oid::ZERO_SHA1, prefix).unwrap();
     for (id, theirs) in ids.iter().zip(theirs.lines()) {
         let commit = Oid::from_str(id).unwrap();
         let (ours, _) = describe(&odb, commit, &mut tags, &HashSet::new()).unwrap();
@@ -120,7 +122,9 @@ fn random_histories() {
         if seed.is_multiple_of(2) {
             sandbox.git(&["pack-refs", "--all"]);
         }
-        compared += compare(&sandbox, &format!("history {seed}"));
+        for prefix in ["", "3/", "5/1"] {
+            compared += compare(&sandbox, prefix, &format!("history {seed}, {prefix}"));
+        }
     }
     assert!(compared >= 1000);
 }
@@ -154,7 +158,7 @@ fn the_tenth_candidate_is_the_last() {
         commit(99, 9000, &[&marks[..], &[50]].concat(), false);
         let sandbox = Sandbox::new();
         feed(&sandbox, &["fast-import", "--quiet"], &stream);
-        compare(&sandbox, &format!("{roots} roots"));
+        compare(&sandbox, "", &format!("{roots} roots"));
         let name = sandbox.git(&["describe", "--tags", "refs/marks/99"]);
         assert_eq!(name.starts_with("50-"), roots < 10, "{name}");
     }

@@ -213,7 +213,7 @@ fn written_while_compared() {
                 fs::write(&file, &content).unwrap();
             }
         });
-        let read = || git::Repository::open(&sandbox.repo(), None, None)?.facts();
+        let read = || git::Repository::open(&sandbox.repo(), None, None)?.facts("");
         let failed: Vec<_> = (0..300).filter_map(|_| read().err()).collect();
         stop.store(true, Ordering::Relaxed);
         assert!(failed.is_empty(), "{} of 300: {:#}", failed.len(), failed[0]);
