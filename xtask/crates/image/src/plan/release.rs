@@ -1,7 +1,7 @@
 //! What a release must be and what it will be called, decided as plain data before any work.
 
 use crate::report::release::Record;
-use crate::tags::{self, Kind, Names, Rules};
+use crate::tags::{self, Kind, Names, Rules, Versions};
 use process::failure::{Exit, Failure};
 use source::ci::{Ci, Identity, Pipeline};
 use source::git::{Change, Checkout};
@@ -18,8 +18,8 @@ pub struct Facts<'a> {
     pub identity: &'a Identity,
     /// What the CI system says, also of another commit.
     pub ci: Option<&'a Ci>,
-    /// What begins the git tag of a version.
-    pub prefix: &'a str,
+    /// What a version is.
+    pub rules: &'a Rules,
     /// The platform that the environment asks for (`XTASK_PLATFORM`).
     pub asked_platform: Option<&'a str>,
     /// The engine's own platform: the only one that the smoke test runs as users will.
@@ -53,10 +53,15 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
             };
             let others = checkout.exact_tags.iter().map(why).collect::<Vec<_>>().join("; ");
             let but = if others.is_empty() { String::new() } else { format!(" (only {others})") };
-            format!(
-                "no git tag of this commit names a version{but}: git tag {}v1.2.3",
-                facts.prefix
-            )
+            let numbers = Rules { versions: Versions::Numbers, ..facts.rules.clone() };
+            let only_numbers =
+                |tag: &String| numbers.version(tag).is_some() && facts.rules.version(tag).is_none();
+            let or = match checkout.exact_tags.iter().any(only_numbers) {
+                true => ", or [tags] versions = \"numbers\"",
+                false => "",
+            };
+            let prefix = &facts.rules.prefix;
+            format!("no git tag of this commit names a version{but}: git tag {prefix}v1.2.3{or}")
         });
     }
     all.extend(elsewhere);

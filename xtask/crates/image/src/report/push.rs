@@ -74,7 +74,7 @@ pub enum Done {
     Named,
     /// It named this image already.
     There,
-    /// It names a newer image, and was left alone.
+    /// It names an image that keeps it, and was left alone.
     Kept,
     /// It was written, and given to a newer release that came meanwhile.
     Given,

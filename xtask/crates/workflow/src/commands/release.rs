@@ -84,7 +84,7 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         checkout: &checkout,
         identity: &identity,
         ci: world.ci.as_ref(),
-        prefix: &config.tags.prefix,
+        rules: &config.tags,
         asked_platform: world.environment.variable("XTASK_PLATFORM"),
         platform: &engine.platform,
     };
