@@ -10,7 +10,7 @@ mod version;
 use anyhow::Context as _;
 pub use legal::version as registered;
 use serde::Serialize;
-use source::ci::{Identity, Pipeline};
+use source::ci::{self, Ci, Identity, Pipeline};
 use source::git::Checkout;
 pub use version::{Version, Versions, line};
 
@@ -200,12 +200,8 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
 ///
 /// # Errors
 /// As [`names`].
-pub fn name_version(
-    rules: &Rules,
-    identity: &Identity,
-    checkout: &mut Checkout,
-) -> anyhow::Result<()> {
-    let names = names(rules, &Facts::of(checkout, identity, None))?;
+pub fn name_version(rules: &Rules, ci: Option<&Ci>, checkout: &mut Checkout) -> anyhow::Result<()> {
+    let names = names(rules, &Facts::of(checkout, &ci::identity(ci, checkout), None))?;
     if let Some(release) = names.releases.into_iter().next() {
         checkout.version = release.git_tag;
     }

@@ -7,10 +7,10 @@ use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
 use image::tags;
 use process::failure::{Exit, failure_help};
+use source::content;
 use source::context::{ContextFile, IGNORE_FILE};
 use source::git::Checkout;
 use source::snapshot::{self, Snapshot};
-use source::{ci, content};
 
 mod at_commit;
 pub mod build;
@@ -54,8 +54,7 @@ pub fn snapshot(
             format!("reading {path}: it is a symbolic link, which no image is labelled by");
         return Err(failure_help(Exit::Usage, message, "put the file itself there"));
     }
-    let identity = ci::identity(world.ci.as_ref(), &taken.checkout);
-    tags::name_version(&workflow.config.tags, &identity, &mut taken.checkout)?;
+    tags::name_version(&workflow.config.tags, world.ci.as_ref(), &mut taken.checkout)?;
     let now = taken.beside.get(config::PATH).map(|content| &content.sha256);
     if now == Some(&workflow.sha256) {
         return Ok(taken);

@@ -42,31 +42,33 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
         _ => None,
     };
     if elsewhere.is_none() && names.releases.is_empty() {
-        all.push(if checkout.shallow && checkout.exact_tags.is_empty() {
-            "no version: this shallow clone has no git tag of this commit (git fetch --unshallow \
-             --tags)"
-                .to_owned()
-        } else {
-            let why = |tag: &String| {
-                let left_out = names.left_out.iter().find(|left| left.name == *tag);
-                left_out.map_or(tag.clone(), |left| format!("{tag}: {}", left.why))
-            };
-            let others = checkout.exact_tags.iter().map(why).collect::<Vec<_>>().join("; ");
-            let but = if others.is_empty() { String::new() } else { format!(" (only {others})") };
-            let numbers = Rules { versions: Versions::Numbers, ..facts.rules.clone() };
-            let only_numbers =
-                |tag: &String| numbers.version(tag).is_some() && facts.rules.version(tag).is_none();
-            let or = match checkout.exact_tags.iter().any(only_numbers) {
-                true => ", or [tags] versions = \"numbers\"",
-                false => "",
-            };
-            let prefix = &facts.rules.prefix;
-            format!("no git tag of this commit names a version{but}: git tag {prefix}v1.2.3{or}")
-        });
+        all.push(no_version(facts, names));
     }
     all.extend(elsewhere);
     all.extend(platform(facts));
     all
+}
+
+/// Why the commit has no version, and how it gets one.
+fn no_version(facts: &Facts<'_>, names: &Names) -> String {
+    let Facts { checkout, rules, .. } = facts;
+    if checkout.shallow && checkout.exact_tags.is_empty() {
+        return "no version: this shallow clone has no git tag of this commit (git fetch \
+                --unshallow --tags)"
+            .to_owned();
+    }
+    let why = |tag: &String| {
+        let left_out = names.left_out.iter().find(|left| left.name == *tag);
+        left_out.map_or(tag.clone(), |left| format!("{tag}: {}", left.why))
+    };
+    let others = checkout.exact_tags.iter().map(why).collect::<Vec<_>>().join("; ");
+    let but = if others.is_empty() { String::new() } else { format!(" (only {others})") };
+    let numbers = Rules { versions: Versions::Numbers, ..(*rules).clone() };
+    let only_numbers =
+        |tag: &String| numbers.version(tag).is_some() && rules.version(tag).is_none();
+    let any = checkout.exact_tags.iter().any(only_numbers);
+    let or = if any { ", or [tags] versions = \"numbers\"" } else { "" };
+    format!("no git tag of this commit names a version{but}: git tag {}v1.2.3{or}", rules.prefix)
 }
 
 /// What stands against a snapshot, too.

@@ -18,15 +18,16 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`Exit::Git`] where git has no answer; [`Exit::Usage`] for a name that is no label.
 pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
-    let (mut checkout, image, rules) = if config::find_top(&world.folder).is_some() {
+    let (checkout, image, rules) = if config::find_top(&world.folder).is_some() {
         let workflow = world.workflow()?;
         let (checkout, _) = super::checkout(world, &workflow)?;
         (checkout, Some(workflow.config.image), workflow.config.tags)
     } else {
-        (git::read(&world.folder)?, None, Rules::default())
+        let mut checkout = git::read(&world.folder)?;
+        tags::name_version(&Rules::default(), world.ci.as_ref(), &mut checkout)?;
+        (checkout, None, Rules::default())
     };
     let identity = ci::identity(world.ci.as_ref(), &checkout);
-    tags::name_version(&rules, &identity, &mut checkout)?;
     let warnings: Vec<&String> = checkout.warnings.iter().chain(&identity.warnings).collect();
     warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;

@@ -93,10 +93,15 @@ fn what_is_no_release_says_everything_that_stands_against_it() {
     "#]],
     );
     let date = Checkout { exact_tags: vec!["2024.01.05".to_owned()], ..checkout() };
-    check(&date, None, None, &expect![[r#"
+    check(
+        &date,
+        None,
+        None,
+        &expect![[r#"
         releasing this commit: no git tag of this commit names a version (only 2024.01.05): git tag v1.2.3, or [tags] versions = "numbers"
         mend that, or push what is here under other names with `release --snapshot`
-    "#]]);
+    "#]],
+    );
     let both =
         Checkout { exact_tags: vec!["stable".to_owned(), "v1.2.3".to_owned()], ..checkout() };
     check(
