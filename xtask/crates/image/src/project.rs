@@ -35,15 +35,19 @@ pub struct Lack {
     pub certain: bool,
 }
 
-/// Reads what of the files of the build context matters; one that can't be read is as if empty.
-pub fn read(top: &Path, module: &str, files: &[ContextFile]) -> Project {
+/// Reads what of the files of the build context matters; code that can't be read is as if empty.
+///
+/// # Errors
+/// [`Exit::Usage`](process::failure::Exit::Usage) if the lock can't be read.
+pub fn read(top: &Path, module: &str, files: &[ContextFile]) -> anyhow::Result<Project> {
     let text = |path: &str| process::regular::read(top.join(path)).unwrap_or_default();
     let text = |path: &str| String::from_utf8_lossy(&text(path)).into_owned();
     let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
     let folder = format!("app/{module}/");
     let code = paths.iter().filter(|path| path.starts_with(&folder) && path.ends_with(".py"));
     let code = code.map(|path| text(path)).collect();
-    Project { lock: text(LOCK), code, paths }
+    let lock = paths.get(LOCK).map(|_| process::disk::text(&top.join(LOCK), LOCK)).transpose()?;
+    Ok(Project { lock: lock.unwrap_or_default(), code, paths })
 }
 
 /// What the project lacks for what `dockerfile` and the roles do with it.

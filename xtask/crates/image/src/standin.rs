@@ -2,7 +2,6 @@
 //! Pure: which image stands in for which, and the commands that make it.
 
 use crate::platform;
-use anyhow::Context as _;
 use engine::reference::Reference;
 use engine::{Engine, words};
 use process::failure::{Exit, failure_help};
@@ -130,8 +129,7 @@ pub fn making(
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
     let mut text = format!("{recipe:?}{EXCLUDED:?}");
     for file in scripts.iter().chain([&hook]) {
-        let read = process::regular::read_text(file);
-        text += &read.with_context(|| format!("reading {}", file.display()))?;
+        text += &process::disk::text(file, &file.display().to_string())?;
     }
     let hash = source::git::blob_id(text.as_bytes())?[..12].to_owned();
     let name = reference.rsplit('/').next().unwrap_or_default().replace(':', "-");

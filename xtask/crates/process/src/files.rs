@@ -1,10 +1,10 @@
 //! Small changes of files, decided as data: done here, and shown as the command that does the same.
 //! To start that command would take longer than what it does.
 
+use crate::disk::{self, failed};
 use crate::invocation::{Invocation, quoted};
 use crate::regular;
 use crate::state::{make_folder, write_whole};
-use anyhow::Context as _;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,8 +85,7 @@ impl Step {
             Step::Folders(folders) => folders.iter().try_for_each(|folder| make_folder(folder)),
             Step::Gone(file) => gone(file),
             Step::Present(file) => {
-                let opened = regular::append(file);
-                opened.map(drop).with_context(|| format!("making {}", file.display()))
+                regular::append(file).map(drop).map_err(|error| failed("making", file, &error))
             }
             Step::Link { target, place } => {
                 if fs::read_link(place).is_ok_and(|there| there == *target) {
@@ -94,11 +93,10 @@ impl Step {
                 }
                 gone(place)?;
                 std::os::unix::fs::symlink(target, place)
-                    .with_context(|| format!("making the link {}", place.display()))
+                    .map_err(|error| failed("making the link", place, &error))
             }
             Step::Ending { whole, count, last, file } => {
-                let text = regular::read_text(top.join(whole));
-                let text = text.with_context(|| format!("reading {whole}"))?;
+                let text = disk::text(&top.join(whole), whole)?;
                 let first: String = text.split_inclusive('\n').take(*count).collect();
                 write_whole(file, &format!("{first}\n{last}\n"))
             }
@@ -110,7 +108,7 @@ impl Step {
 fn gone(file: &Path) -> anyhow::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", file.display()))
+            Err(failed("removing", file, &error))
         }
         _ => Ok(()),
     }

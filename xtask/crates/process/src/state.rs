@@ -1,6 +1,7 @@
 //! What this workflow keeps in a checkout between two runs, all below `target/xtask`: logs, the
 //! lock, the record of a running build, and answers that are dear to ask for.
 
+use crate::disk::failed;
 use crate::failure::{Exit, failure_help};
 use crate::notice::{SILENCE, notice};
 use crate::regular;
@@ -154,8 +155,8 @@ pub fn lock(
     let (path, who) = (folder.join(name), folder.join(format!("{name}-holder")));
     let mut options = File::options();
     options.create(true).truncate(false).read(true).write(true);
-    let file = regular::open_with(&options, &path)
-        .with_context(|| format!("opening {}", path.display()))?;
+    let file = regular::open_with(&options, &path);
+    let file = file.map_err(|error| failed("opening", &path, &error))?;
     let holds =
         || regular::read_text(&who).map_or("a process".to_owned(), |text| text.trim().to_owned());
     let (start, mut silent) = (Instant::now(), true);
@@ -190,7 +191,7 @@ pub fn lock(
 /// # Errors
 /// When that fails, naming the folder.
 pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("making the folder {}", folder.display()))
+    fs::create_dir_all(folder).map_err(|error| failed("making the folder", folder, &error))
 }
 
 /// Writes a file whole or not at all: beside it first, then renamed.
@@ -204,7 +205,7 @@ pub fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
-    written.with_context(|| format!("writing {}", path.display()))
+    written.map_err(|error| failed("writing", path, &error))
 }
 
 #[cfg(test)]

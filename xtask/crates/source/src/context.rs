@@ -13,6 +13,7 @@ use anyhow::Context as _;
 
 use crate::content::Stat;
 use crate::ignore::{Folder, Ignore, RULES, Rule, Verdict};
+use process::disk;
 use process::failure::{Exit, failure, failure_help};
 
 /// The one ignore file that every engine reads.
@@ -91,7 +92,7 @@ pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
              a line `*` and then a line `!NAME` for each thing that the image needs",
         ));
     }
-    Ignore::parse(&std::fs::read_to_string(&path).context("reading .dockerignore")?)
+    Ignore::parse(&disk::text(&path, IGNORE_FILE)?)
 }
 
 /// What is in `folder`, sorted by name; nothing when there is no such folder. A name that is not

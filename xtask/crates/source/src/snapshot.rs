@@ -126,12 +126,14 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
     let (was_read, repository, facts) = std::thread::scope(|scope| {
         // What git says of the whole work tree takes as long as to look at all files here.
         let reading = scope.spawn(|| read_all(wanted, Rules { format, executable }, first));
-        let repository = Repository::open(top, Some(top), commit)?;
-        let facts = repository.facts(wanted.prefix)?;
+        let facts = Repository::open(top, Some(top), commit)
+            .and_then(|repository| Ok((repository.facts(wanted.prefix)?, repository)));
         let Ok(was_read) = reading.join() else {
             anyhow::bail!("reading files: the thread panicked")
         };
-        anyhow::Ok((was_read?, repository, facts))
+        // Of a file that neither can read, git says less.
+        let (was_read, (facts, repository)) = (was_read?, facts?);
+        anyhow::Ok((was_read, repository, facts))
     })?;
     let (ignore, files, contents, beside, reader) = match was_read {
         Ok(all) => all,

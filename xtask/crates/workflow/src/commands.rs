@@ -1,11 +1,11 @@
 //! One short driver for each command: reads the world, asks for a plan, runs it, reports.
 
 use crate::world::World;
-use anyhow::Context as _;
 use engine::lint::{self, Finding};
 use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
 use image::tags;
+use process::disk;
 use process::failure::{Exit, failure_help};
 use source::content;
 use source::context::{ContextFile, IGNORE_FILE};
@@ -78,26 +78,24 @@ pub fn checkout(
 /// What the project in `app/` lacks for its production image.
 ///
 /// # Errors
-/// When the Dockerfile can't be read.
+/// [`Exit::Usage`] when the Dockerfile or the lock can't be read.
 pub fn lacks(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Lack>> {
     let file = &workflow.config.prod.dockerfile;
-    let text = process::regular::read_text(workflow.root.join(file));
-    let text = text.with_context(|| format!("reading {file}"))?;
-    let project = project::read(&workflow.root, &workflow.config.app.module, files);
+    let text = disk::text(&workflow.root.join(file), file)?;
+    let project = project::read(&workflow.root, &workflow.config.app.module, files)?;
     Ok(project::lacks(&project, &workflow.config, &text))
 }
 
 /// What an engine would do differently in the Dockerfiles of the workflow, each with its file.
 ///
 /// # Errors
-/// When one of them can't be read.
+/// [`Exit::Usage`] when one of them can't be read.
 pub fn lint(workflow: &Workflow) -> anyhow::Result<Vec<(String, Finding)>> {
     let mut files = vec![&workflow.config.prod.dockerfile, &workflow.config.dev.dockerfile];
     files.dedup();
     let mut all = Vec::new();
     for file in files {
-        let text = process::regular::read_text(workflow.root.join(file));
-        let text = text.with_context(|| format!("reading {file}"))?;
+        let text = disk::text(&workflow.root.join(file), file)?;
         all.extend(lint::lint(&text).into_iter().map(|finding| (file.clone(), finding)));
     }
     Ok(all)

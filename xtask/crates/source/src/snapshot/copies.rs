@@ -2,7 +2,7 @@
 //! into its context for `RUN --mount=type=bind,rw`. What an engine wrote is copied anew.
 
 use crate::content::{Content, Contents, Stat};
-use anyhow::Context as _;
+use process::disk::failed;
 use process::state::make_folder;
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -69,9 +69,12 @@ impl Copies {
     }
 
     /// A new file at `place`.
-    pub(super) fn create(&self, place: &Path) -> std::io::Result<File> {
-        self.clear(place)?;
-        File::options().write(true).create_new(true).open(place)
+    pub(super) fn create(&self, place: &Path) -> anyhow::Result<File> {
+        let create = || {
+            self.clear(place)?;
+            File::options().write(true).create_new(true).open(place)
+        };
+        create().map_err(|error| unwritten(place, &error))
     }
 
     /// Gives a finished copy its mode and its time.
@@ -80,20 +83,24 @@ impl Copies {
         place: &Path,
         executable: bool,
         sha256: &str,
-    ) -> std::io::Result<Stat> {
+    ) -> anyhow::Result<Stat> {
         let mode = if executable { 0o755 } else { 0o644 };
-        copy.set_permissions(fs::Permissions::from_mode(mode))?;
-        copy.set_modified(time_of(sha256))?;
-        Stat::of(place)
+        copy.set_permissions(fs::Permissions::from_mode(mode))
+            .and_then(|()| copy.set_modified(time_of(sha256)))
+            .and_then(|()| Stat::of(place))
+            .map_err(|error| unwritten(place, &error))
     }
 
     /// A symbolic link at `place`.
-    pub(super) fn link(&self, target: &Path, place: &Path) -> std::io::Result<Stat> {
-        self.clear(place)?;
-        std::os::unix::fs::symlink(target, place)?;
-        let time = filetime::FileTime::from_system_time(time());
-        filetime::set_symlink_file_times(place, time, time)?;
-        Stat::of(place)
+    pub(super) fn link(&self, target: &Path, place: &Path) -> anyhow::Result<Stat> {
+        let link = || {
+            self.clear(place)?;
+            std::os::unix::fs::symlink(target, place)?;
+            let time = filetime::FileTime::from_system_time(time());
+            filetime::set_symlink_file_times(place, time, time)?;
+            Stat::of(place)
+        };
+        link().map_err(|error| unwritten(place, &error))
     }
 
     /// Nothing is at `place`, and a folder is there to hold it: a real one, or a copy would be
@@ -124,8 +131,8 @@ impl Copies {
         for (part, wanted) in [(TREE, contents), (BESIDE, beside)] {
             let folder = self.folder.join(part);
             if folder.exists() && !(settled && is_settled(&folder, wanted)) {
-                sweep(&folder, "", wanted)
-                    .with_context(|| format!("tidying {}", folder.display()))?;
+                let swept = sweep(&folder, "", wanted);
+                swept.map_err(|error| failed("tidying", &folder, &error))?;
             }
         }
         Ok(())
@@ -173,6 +180,11 @@ fn sweep(folder: &Path, below: &str, wanted: &Contents) -> std::io::Result<bool>
     fs::set_permissions(folder, fs::Permissions::from_mode(FOLDER_MODE))?;
     File::open(folder)?.set_modified(time())?;
     Ok(any)
+}
+
+/// The failure to write a copy to `place`.
+pub(super) fn unwritten(place: &Path, error: &std::io::Error) -> anyhow::Error {
+    failed("writing", place, error)
 }
 
 fn gone(place: &Path) -> std::io::Result<()> {

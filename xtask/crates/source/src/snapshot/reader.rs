@@ -2,7 +2,7 @@
 //! reads in one pass.
 
 use super::Wanted;
-use super::copies::Copies;
+use super::copies::{Copies, unwritten};
 use crate::content::{Content, Contents, Format, Hashes, Kind, Start, Stat, TICK};
 use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
@@ -11,7 +11,7 @@ use process::run::check_signal;
 use process::state::{State, make_folder, write_whole};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::SystemTime;
 
@@ -133,13 +133,6 @@ impl<'a> Reader<'a> {
         self.new = true;
         let content = self.read_now(path, stat, kind, beside);
         check_signal(self.wanted.signal)?;
-        let content = content.map_err(|error| {
-            failure_help(
-                Exit::Unexpected,
-                format!("checking the build context: reading {path}: {error}"),
-                "make the file readable, or exclude it in .dockerignore",
-            )
-        });
         // An error may only be that of a file that is gone.
         let same = Stat::of(&self.wanted.top.join(path)).ok().as_ref() == Some(stat);
         if same { content.map(Some) } else { Ok(None) }
@@ -157,8 +150,9 @@ impl<'a> Reader<'a> {
         stat: &Stat,
         kind: Kind,
         beside: bool,
-    ) -> std::io::Result<Content> {
+    ) -> anyhow::Result<Content> {
         let source = self.wanted.top.join(path);
+        let unread = |error| unread(path, &error);
         let question = Question::about(path, stat.bytes());
         let mut hashes = Hashes::new(self.rules.format, stat.bytes());
         let mut content = Content {
@@ -175,7 +169,7 @@ impl<'a> Reader<'a> {
         match kind {
             Kind::Other => content.suspicion = Some("a socket, a pipe or a device".to_owned()),
             Kind::Link => {
-                let target = fs::read_link(source)?;
+                let target = fs::read_link(source).map_err(unread)?;
                 hashes.update(target.as_os_str().as_bytes());
                 content.suspicion = question.of_name().map(str::to_owned);
                 let refused = self.is_refused(path, &content);
@@ -184,9 +178,12 @@ impl<'a> Reader<'a> {
                 }
             }
             Kind::Plain | Kind::Executable => {
-                let file = File::open(source)?;
+                let file = File::open(source).map_err(unread)?;
                 let mut buffer = Vec::new();
-                (&file).take(question.needed().max(MIN_CHUNK)).read_to_end(&mut buffer)?;
+                let read = |bytes, buffer: &mut Vec<u8>| {
+                    (&file).take(bytes).read_to_end(buffer).map_err(unread)
+                };
+                read(question.needed().max(MIN_CHUNK), &mut buffer)?;
                 content.suspicion = question.answer(&buffer).map(str::to_owned);
                 content.start = Start::of(&buffer);
                 let refused = self.is_refused(path, &content);
@@ -198,13 +195,13 @@ impl<'a> Reader<'a> {
                     None => None,
                 };
                 while !buffer.is_empty() {
-                    check_signal(self.wanted.signal).map_err(std::io::Error::other)?;
+                    check_signal(self.wanted.signal)?;
                     hashes.update(&buffer);
-                    if let Some((copy, _)) = &mut copy {
-                        copy.write_all(&buffer)?;
+                    if let Some((copy, place)) = &mut copy {
+                        copy.write_all(&buffer).map_err(|error| unwritten(place, &error))?;
                     }
                     buffer.clear();
-                    (&file).take(CHUNK).read_to_end(&mut buffer)?;
+                    read(CHUNK, &mut buffer)?;
                 }
                 copied = copy;
             }
@@ -234,6 +231,16 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// The failure to read the file `path`.
+fn unread(path: &str, error: &std::io::Error) -> anyhow::Error {
+    let denied = error.kind() == ErrorKind::PermissionDenied;
+    failure_help(
+        if denied { Exit::Usage } else { Exit::Unexpected },
+        format!("checking the build context: reading {path}: {error}"),
+        "make the file readable, or exclude it in .dockerignore",
+    )
 }
 
 /// What another command has read, if it was this program: another one may find other secrets.

@@ -3,7 +3,6 @@
 use super::at_commit::at_commit;
 use crate::cli;
 use crate::world::World;
-use anyhow::Context as _;
 use engine::build::{Base, Build, SecretSource};
 use engine::dockerfile;
 use engine::label;
@@ -22,6 +21,7 @@ use image::report::{self, STANDIN};
 use image::startable;
 use image::tags;
 use image::verify::{self, Made};
+use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -208,8 +208,7 @@ fn gather(
 
 /// The text of the Dockerfile as it is in the snapshot.
 fn text_of(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
-    let text = process::regular::read_text(workflow.root.join(path));
-    let text = text.with_context(|| format!("reading {path}"))?;
+    let text = disk::text(&workflow.root.join(path), path)?;
     let taken = snapshot.beside.get(path).map(|content| content.sha256.as_str());
     if taken == Some(content::sha256(text.as_bytes()).as_str()) {
         return Ok(text);

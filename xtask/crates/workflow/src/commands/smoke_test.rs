@@ -3,7 +3,6 @@
 use super::at_commit::at_commit;
 use crate::cli;
 use crate::world::World;
-use anyhow::Context as _;
 use engine::dockerfile;
 use engine::label;
 use engine::machine;
@@ -14,7 +13,8 @@ use image::config::{Config, Workflow};
 use image::labels;
 use image::plan;
 use image::project::LOCK;
-use process::failure::{Exit, Failure, failure, failure_help};
+use process::disk;
+use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
 use process::state::write_whole;
@@ -26,6 +26,7 @@ use smoke::static_checks::{BuiltFrom, Expected};
 use smoke::verdict::{Found, Lane, Verdict};
 use source::ci;
 use source::content::Content;
+use source::context::IGNORE_FILE;
 use source::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -246,18 +247,17 @@ impl Testing<'_> {
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
         let expected = expected(world, workflow, engine, &image)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
-        let lock = process::regular::read_text(workflow.root.join(LOCK));
         Ok(Subject {
             image,
             expected,
             base_layers,
             absent: absent(args)?,
-            lock: lock.with_context(|| format!("reading {LOCK}"))?,
+            lock: disk::text(&workflow.root.join(LOCK), LOCK)?,
             services,
             module: config.app.module.clone(),
             queues: config.app.queues.clone(),
             required_environment: config.app.required_environment.clone().unwrap_or_else(default),
-            defaults: std::fs::read_to_string(workflow.root.join(ENTRYPOINT))
+            defaults: process::regular::read_text(workflow.root.join(ENTRYPOINT))
                 .map(|text| stage::defaults(&text))
                 .unwrap_or_default(),
             smoke: smoke_of(config, args),
@@ -286,10 +286,8 @@ fn expected(
     let mut all = labels::from_config(&config.image);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     all.extend(labels::from_git(&checkout, &identity, created)?);
-    let ignore = workflow.root.join(".dockerignore");
-    let dockerfile = workflow.root.join(&config.prod.dockerfile);
-    let dockerfile = std::fs::read_to_string(&dockerfile)
-        .with_context(|| format!("reading {}", dockerfile.display()))?;
+    let text = |path: &str| disk::text(&workflow.root.join(path), path);
+    let dockerfile = text(&config.prod.dockerfile)?;
     let built_from = built_from(world, workflow, &checkout.revision, &image.labels, contents);
     Ok(Expected {
         labels: all,
@@ -301,8 +299,7 @@ fn expected(
         ),
         writable: smoke::static_checks::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
-        ignore: process::regular::read_text(&ignore)
-            .with_context(|| format!("reading {}", ignore.display()))?,
+        ignore: text(IGNORE_FILE)?,
         generated: config.smoke.generated.clone(),
         dockerfile: (dockerfile::instructions(&dockerfile), config.prod.target.clone()),
         built_from: Some(built_from),
@@ -366,9 +363,7 @@ pub fn base_layers(
 /// The lines of `--absent`, each named by its place.
 fn absent(args: &cli::SmokeTest) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     let Some(path) = &args.absent else { return Ok(Vec::new()) };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("reading {}", path.display()))
-        .map_err(|error| failure(Exit::Usage, format!("{error:#}")))?;
+    let text = disk::text(path, &path.display().to_string())?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let place = |number: usize| format!("line {} of {}", number + 1, path.display());
     Ok(lines.map(|(number, line)| (place(number), line.as_bytes().to_vec())).collect())
