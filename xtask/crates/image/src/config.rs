@@ -3,14 +3,15 @@
 
 use crate::network::{self, Network};
 use crate::tags::Rules;
-use anyhow::Context as _;
 use engine::Kind;
+use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::state::State;
 use source::content;
 use std::path::{Path, PathBuf};
 
 pub mod dev;
+pub mod names;
 pub mod push;
 mod raw;
 pub mod smoke;
@@ -151,7 +152,7 @@ impl Workflow {
     }
 
     fn read(top: PathBuf, root: PathBuf, commit: Option<String>) -> anyhow::Result<Workflow> {
-        let text = text_of(&root.join(PATH))?;
+        let text = disk::text(&root.join(PATH), PATH)?;
         let config = read(&root, &text)?;
         let (state, sha256) = (State::of(&top), content::sha256(text.as_bytes()));
         Ok(Workflow { top, root, commit, config, state, sha256 })
@@ -185,16 +186,10 @@ fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
     let mut config = parse(text).map_err(|found| mistakes(PATH, found))?;
     let own = top.join(smoke::PATH);
     if own.is_file() {
-        let added = smoke::add(config.smoke, &text_of(&own)?);
+        let added = smoke::add(config.smoke, &disk::text(&own, smoke::PATH)?);
         config.smoke = added.map_err(|found| mistakes(smoke::PATH, found))?;
     }
     Ok(config)
-}
-
-fn text_of(path: &Path) -> anyhow::Result<String> {
-    process::regular::read_text(path)
-        .with_context(|| format!("reading {}", path.display()))
-        .map_err(|error| error.context(process::failure::failure(Exit::Usage, "configuration")))
 }
 
 fn mistakes(file: &str, found: Vec<Mistake>) -> Failure {
@@ -262,12 +257,12 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         licenses: file.required("image", "licenses"),
     };
     let app = App {
-        module: file.required("app", "module"),
-        queues: file.required("app", "queues"),
-        asgi: file.string("app", "asgi"),
-        wsgi: file.string("app", "wsgi"),
-        user: file.string("app", "user"),
-        required_environment: file.strings("app", "required_environment"),
+        module: file.required_as("app", "module", names::module),
+        queues: file.required_as("app", "queues", names::queues),
+        asgi: file.checked("app", "asgi", names::application),
+        wsgi: file.checked("app", "wsgi", names::application),
+        user: file.checked("app", "user", names::user),
+        required_environment: file.strings("app", "required_environment", names::variable),
     };
     let engine = file.string("engine", "name").and_then(|name| match name.as_str() {
         "podman" => Some(Kind::Podman),
@@ -295,12 +290,17 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             index_url: url(file, "index_url", "set UV_DEFAULT_INDEX instead"),
             debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
         },
-        allow_secrets: file.strings("context", "allow_secrets").unwrap_or_default(),
+        allow_secrets: file.strings("context", "allow_secrets", allowed).unwrap_or_default(),
         tags: tags(file),
         smoke: smoke::read(file),
         push,
         dev_site: dev::read(file),
     }
+}
+
+/// What is wrong with a pattern of `allow_secrets`.
+fn allowed(text: &str) -> Option<String> {
+    source::secrets::allowing(1, text).err()
 }
 
 fn tags(file: &mut raw::File<'_>) -> Rules {
@@ -349,7 +349,9 @@ fn variant(
     }
     let default_base = python_base(python.as_deref().unwrap_or("3.12"));
     Variant {
-        dockerfile: file.string(table, "dockerfile").unwrap_or_else(|| dockerfile.to_owned()),
+        dockerfile: file
+            .checked(table, "dockerfile", names::path)
+            .unwrap_or_else(|| dockerfile.to_owned()),
         target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
         base: reference(file, table, "base", &default_base),
         size_budget: size(file, table, "size_budget", budget),

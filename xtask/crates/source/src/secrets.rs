@@ -50,22 +50,29 @@ pub fn gate(contents: &BTreeMap<String, Content>, allow: &[String]) -> anyhow::R
 /// [`Exit::Usage`] for a pattern in a form that `.dockerignore` refuses as well.
 pub fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
     let pattern = |(index, text): (usize, &String)| {
-        let reason = match parse_line(index + 1, text) {
-            Ok(Some(pattern)) if !pattern.reinclude => return Ok(pattern),
-            Ok(Some(_)) => "a pattern here has no `!`".to_owned(),
-            Ok(None) => "it matches nothing".to_owned(),
-            Err(reason) => reason,
-        };
-        Err(failure_help(
-            Exit::Usage,
-            format!(
-                "reading docker/image.toml: allow_secrets, `{}`: {reason}",
-                text.escape_debug()
-            ),
-            "write the path of the file, or a pattern as in .dockerignore",
-        ))
+        allowing(index + 1, text).map_err(|reason| {
+            failure_help(
+                Exit::Usage,
+                format!("reading docker/image.toml: allow_secrets, {reason}"),
+                "write the path of the file, or a pattern as in .dockerignore",
+            )
+        })
     };
     texts.iter().enumerate().map(pattern).collect()
+}
+
+/// The pattern in line `number` of `allow_secrets`.
+///
+/// # Errors
+/// Why it can't be one.
+pub fn allowing(number: usize, text: &str) -> Result<Pattern, String> {
+    let reason = match parse_line(number, text) {
+        Ok(Some(pattern)) if !pattern.reinclude => return Ok(pattern),
+        Ok(Some(_)) => "a pattern here has no `!`".to_owned(),
+        Ok(None) => "it matches nothing".to_owned(),
+        Err(reason) => reason,
+    };
+    Err(format!("`{}`: {reason}", text.escape_debug()))
 }
 
 /// True when `pattern` matches `path` or a folder above it.

@@ -15,8 +15,5 @@ pub struct Dev {
 /// Reads `[dev]`; mistakes are noted in `file`.
 pub(super) fn read(file: &mut File<'_>) -> Dev {
     file.only_keys("dev", &["port", "environment"]);
-    Dev {
-        port: file.typed("dev", "port").unwrap_or(8000),
-        environment: file.typed("dev", "environment").unwrap_or_default(),
-    }
+    Dev { port: file.typed("dev", "port").unwrap_or(8000), environment: file.environment("dev") }
 }

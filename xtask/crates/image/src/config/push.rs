@@ -16,12 +16,9 @@ pub struct Push {
 /// Reads `[push]` and `[cache]`; mistakes are noted in `file`.
 pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
     file.only_keys("push", &["registries", "timeout_seconds"]);
-    let registries = file.strings("push", "registries").unwrap_or_default();
-    for text in &registries {
-        if let Err(error) = engine::reference::target(text, name) {
-            file.mistake("push", "registries", format!("{error:#}"));
-        }
-    }
+    let wrong =
+        |text: &str| engine::reference::target(text, name).err().map(|error| format!("{error:#}"));
+    let registries = file.strings("push", "registries", wrong).unwrap_or_default();
     file.only_keys("cache", &["registry"]);
     let cache = file.string("cache", "registry");
     if let Err(error) = engine::reference::cache_repository(None, cache.as_deref(), name) {

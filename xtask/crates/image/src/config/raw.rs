@@ -2,7 +2,9 @@
 //! is reported at once and with its line.
 
 use super::Mistake;
+use super::names::variable;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -12,6 +14,8 @@ pub(super) struct File<'t> {
     top: Spanned<DeTable<'t>>,
     /// What is wrong so far, in the order it was found.
     pub(super) mistakes: Vec<Mistake>,
+    /// The keys that each table may have; the tables themselves are those of the table ``.
+    known: Vec<(String, Vec<String>)>,
 }
 
 impl<'t> File<'t> {
@@ -20,16 +24,22 @@ impl<'t> File<'t> {
         let (top, errors) = DeTable::parse_recoverable(text);
         let mistakes = errors
             .iter()
-            .map(|error| Mistake {
-                line: line(text, error.span().map_or(0, |span| span.start)),
-                message: error.message().replace('\n', ", "),
+            .map(|error| {
+                let line = line(text, error.span().map_or(0, |span| span.start));
+                let message = error.message().replace('\n', ", ");
+                let below = commented_header(text, line).filter(|_| message == "duplicate key");
+                let hint = below.map(|table| format!(": {}", uncomment(table)));
+                Mistake { line, message: message + &hint.unwrap_or_default() }
             })
             .collect();
-        File { text, top, mistakes }
+        File { text, top, mistakes, known: Vec::new() }
     }
 
     /// `value`, unless there are mistakes: then all of them, sorted by line.
     pub(super) fn into_result<T>(mut self, value: T) -> Result<T, Vec<Mistake>> {
+        let misplaced: Vec<Mistake> =
+            self.known.iter().flat_map(|(table, known)| self.misplaced(table, known)).collect();
+        self.mistakes.extend(misplaced);
         if self.mistakes.is_empty() {
             return Ok(value);
         }
@@ -38,9 +48,46 @@ impl<'t> File<'t> {
         Err(self.mistakes)
     }
 
+    /// The keys of `table` that it can't have, or that stand below the commented header of another one.
+    fn misplaced(&self, table: &str, known: &[String]) -> Vec<Mistake> {
+        let knows = |table: &str, key: &str| {
+            self.known.iter().any(|(name, keys)| name == table && keys.iter().any(|k| k == key))
+        };
+        let mut found = Vec::new();
+        for key in self.table(table).into_iter().flat_map(|entries| entries.keys()) {
+            let (name, line) = (key.get_ref().as_ref(), line(self.text, key.span().start));
+            let unknown = !known.iter().any(|known| known == name);
+            let header = commented_header(self.text, line).filter(|other| *other != table);
+            let header =
+                header.filter(|other| knows(other, name) || unknown && self.is_table(other));
+            let message = match header {
+                Some(header) => format!("`{name}`: {}", uncomment(header)),
+                None if unknown => {
+                    let others = self.known.iter().filter(|(table, _)| knows(table, name));
+                    let others: Vec<String> = others.map(|(t, _)| format!("[{t}]")).collect();
+                    let of = match others.is_empty() {
+                        true => String::new(),
+                        false => format!("; it is a key of {}", others.join(", ")),
+                    };
+                    format!("unknown key `{name}`: known are {}{of}", known.join(", "))
+                }
+                None => continue,
+            };
+            let at = if table.is_empty() { String::new() } else { format!("[{table}]: ") };
+            found.push(Mistake { line, message: at + &message });
+        }
+        found
+    }
+
+    /// Whether the file can have this table, or one that it is in.
+    fn is_table(&self, name: &str) -> bool {
+        let first = name.split('.').next().unwrap_or_default();
+        self.known.iter().any(|(table, keys)| table.is_empty() && keys.iter().any(|k| k == first))
+    }
+
     fn table(&self, path: &str) -> Option<&DeTable<'t>> {
         let mut table = self.top.get_ref();
-        for part in path.split('.') {
+        for part in path.split('.').filter(|part| !part.is_empty()) {
             table = table.get(part)?.get_ref().as_table()?;
         }
         Some(table)
@@ -69,32 +116,19 @@ impl<'t> File<'t> {
 
     /// Refuses top-level keys other than `known`.
     pub(super) fn only_tables(&mut self, known: &[&str]) {
-        let mut found = Vec::new();
+        self.only_keys("", known);
         for (key, value) in self.top.get_ref() {
             let name = key.get_ref().as_ref();
-            let at = line(self.text, key.span().start);
-            if !known.contains(&name) {
-                found.push(Mistake { line: at, message: unknown(name, known) });
-            } else if value.get_ref().as_table().is_none() {
+            if known.contains(&name) && value.get_ref().as_table().is_none() {
                 let message = format!("`{name}` is a table: write [{name}]");
-                found.push(Mistake { line: at, message });
+                self.mistakes.push(Mistake { line: line(self.text, key.span().start), message });
             }
         }
-        self.mistakes.extend(found);
     }
 
     /// Refuses keys of `table` other than `known`.
     pub(super) fn only_keys(&mut self, table: &str, known: &[&str]) {
-        let Some(entries) = self.table(table) else { return };
-        let found: Vec<Mistake> = entries
-            .iter()
-            .filter(|(key, _)| !known.contains(&key.get_ref().as_ref()))
-            .map(|(key, _)| Mistake {
-                line: line(self.text, key.span().start),
-                message: format!("[{table}]: {}", unknown(key.get_ref(), known)),
-            })
-            .collect();
-        self.mistakes.extend(found);
+        self.known.push((table.to_owned(), known.iter().map(ToString::to_string).collect()));
     }
 
     /// The keys of the table `key` in `table`, if it is written; another type is a mistake.
@@ -123,24 +157,71 @@ impl<'t> File<'t> {
         }
     }
 
+    /// As [`File::string`]; what `wrong` says of it is a mistake.
+    pub(super) fn checked(
+        &mut self,
+        table: &str,
+        key: &str,
+        wrong: fn(&str) -> Option<String>,
+    ) -> Option<String> {
+        let text = self.string(table, key)?;
+        wrong(&text).into_iter().for_each(|message| self.mistake(table, key, message));
+        Some(text)
+    }
+
     /// A string that must be there; a missing one is a mistake and reads as empty.
     pub(super) fn required(&mut self, table: &str, key: &str) -> String {
+        self.required_as(table, key, |_| None)
+    }
+
+    /// As [`File::required`] and [`File::checked`].
+    pub(super) fn required_as(
+        &mut self,
+        table: &str,
+        key: &str,
+        wrong: fn(&str) -> Option<String>,
+    ) -> String {
         if !self.has(table, key) {
             self.mistake(table, key, "is required and not there".into());
         }
-        self.string(table, key).unwrap_or_default()
+        self.checked(table, key, wrong).unwrap_or_default()
     }
 
-    /// A list of strings, if it is written.
-    pub(super) fn strings(&mut self, table: &str, key: &str) -> Option<Vec<String>> {
-        let value = self.value(table, key)?.get_ref();
-        let list = value.as_array().and_then(|array| {
-            array.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect()
+    /// A list of strings, if it is written; what `wrong` says of one is a mistake on its own line.
+    pub(super) fn strings(
+        &mut self,
+        table: &str,
+        key: &str,
+        wrong: impl Fn(&str) -> Option<String>,
+    ) -> Option<Vec<String>> {
+        let items = self.value(table, key)?.get_ref().as_array().map(|array| {
+            let item = |item: &Spanned<DeValue<'_>>| {
+                Some((item.get_ref().as_str()?.to_owned(), line(self.text, item.span().start)))
+            };
+            array.iter().map(item).collect::<Option<Vec<_>>>()
         });
-        if list.is_none() {
+        let Some(items) = items.flatten() else {
             self.mistake(table, key, "must be a list of strings".into());
+            return None;
+        };
+        for (text, line) in &items {
+            if let Some(message) = wrong(text) {
+                let message = format!("{table}.{key}: {message}");
+                self.mistakes.push(Mistake { line: *line, message });
+            }
         }
-        list
+        Some(items.into_iter().map(|(text, _)| text).collect())
+    }
+
+    /// A table of environment variables, if it is written; a name that none can have is a mistake.
+    pub(super) fn environment(&mut self, table: &str) -> BTreeMap<String, String> {
+        let all: BTreeMap<String, String> = self.typed(table, "environment").unwrap_or_default();
+        for name in all.keys() {
+            if let Some(message) = variable(name) {
+                self.mistake(&format!("{table}.environment"), name, message);
+            }
+        }
+        all
     }
 }
 
@@ -182,8 +263,26 @@ impl File<'_> {
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
-    format!("unknown key `{name}`: known are {}", known.join(", "))
+/// The table whose header, in a comment, is the last one above `line`.
+fn commented_header(text: &str, line: usize) -> Option<&str> {
+    let above: Vec<&str> = text.lines().take(line.saturating_sub(1)).collect();
+    for line in above.into_iter().rev().map(str::trim) {
+        if line.starts_with('[') {
+            return None;
+        }
+        let comment = line.strip_prefix('#').map_or("", str::trim);
+        let name = comment.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let name = name.map(|name| name.trim_matches(['[', ']']));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if let Some(name) = name.filter(|name| name.chars().all(plain)) {
+            return Some(name);
+        }
+    }
+    None
+}
+
+fn uncomment(table: &str) -> String {
+    format!("the header of its table, [{table}], is a comment: uncomment it, too")
 }
 
 /// Line number, from 1, of the byte at `offset`.

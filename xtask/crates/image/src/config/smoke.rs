@@ -224,10 +224,15 @@ pub(super) fn read(file: &mut File<'_>) -> Smoke {
         layers: file.typed("smoke", "layers").unwrap_or(20),
         start: seconds(file.typed("smoke", "start_seconds"), 90),
         stop: seconds(file.typed("smoke", "stop_seconds"), 30),
-        generated: file.strings("smoke", "generated").unwrap_or_default(),
+        generated: file.strings("smoke", "generated", pattern).unwrap_or_default(),
         skip: skipped(file),
         ..Smoke::default()
     }
+}
+
+/// What is wrong with a pattern of `.dockerignore`.
+fn pattern(text: &str) -> Option<String> {
+    source::ignore::parse_line(1, text).err().map(|reason| format!("`{text}`: {reason}"))
 }
 
 /// `[smoke.skip]`: each name is a check's, and each reason says something.
@@ -279,7 +284,7 @@ pub(super) fn add(smoke: Smoke, text: &str) -> Result<Smoke, Vec<Mistake>> {
     let smoke = Smoke {
         hashed_static: file.typed("smoke", "hashed_static").unwrap_or_default(),
         health: file.typed("smoke", "health").unwrap_or_default(),
-        environment: file.typed("smoke", "environment").unwrap_or_default(),
+        environment: file.environment("smoke"),
         http: file.each("smoke", "http"),
         exec: file.each("smoke", "exec"),
         websocket: file.typed("smoke", "websocket"),

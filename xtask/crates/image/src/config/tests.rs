@@ -192,7 +192,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev; it is a key of [image], [engine]
         "#]],
     );
 }
@@ -223,4 +223,121 @@ fn sizes() {
     check("500 mb", None);
     check("", None);
     check("99999999999 GB", None);
+}
+
+/// Each line of the repository's own file, uncommented alone.
+#[test]
+fn a_key_below_a_commented_header_is_told_its_table() {
+    let text = include_str!("../../../../../docker/image.toml");
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut table, mut commented, mut checked) = ("", false, 0);
+    for (index, line) in lines.iter().enumerate() {
+        let inner = line.strip_prefix("# ").unwrap_or(line);
+        if let Some(name) = inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            (table, commented) = (name, inner != *line);
+        }
+        let key = inner.split_once(" = ").map(|(key, _)| key.trim_matches('"'));
+        let key = key.filter(|key| inner != *line && !key.contains([' ', '`', ':', '(']));
+        let Some(key) = key else { continue };
+        let changed = [&lines[..index], &[inner], &lines[index + 1..]].concat().join("\n");
+        let found = mistakes(&changed.replace("MODULE", "shop"));
+        let number = index + 1;
+        let start = format!("{number}: ");
+        let expected = format!(
+            "`{key}`: the header of its table, [{table}], is a comment: uncomment it, too\n"
+        );
+        match commented {
+            true => assert!(found.starts_with(&start) && found.ends_with(&expected), "{found}"),
+            false => assert_eq!(found, "none\n", "line {number}"),
+        }
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
+fn a_key_in_another_table_is_told_its_own() {
+    let check = |more: &str, expected: Expect| {
+        expected.assert_eq(&mistakes(&format!("{REQUIRED}{more}")));
+    };
+    check(
+        "prefix = \"v\"\nbase = \"a/b:c\"\n",
+        expect![[r#"
+            14: [app]: unknown key `prefix`: known are module, queues, asgi, wsgi, user, required_environment; it is a key of [tags]
+            15: [app]: unknown key `base`: known are module, queues, asgi, wsgi, user, required_environment; it is a key of [variant.prod], [variant.dev]
+        "#]],
+    );
+    // Another table has the same key: it would be taken for that one's.
+    check(
+        "[variant.prod]\npython = \"3.12\"\n\n#[variant.dev]\n# about it\ntarget = \"x\"\npython = \"3.13\"\n",
+        expect![[r#"
+            19: [variant.prod]: `target`: the header of its table, [variant.dev], is a comment: uncomment it, too
+            20: duplicate key: the header of its table, [variant.dev], is a comment: uncomment it, too
+        "#]],
+    );
+    // A comment that is no header of ours, and a key that its own table goes on with.
+    check("# [note]\nuser = \"a\"\n", expect![["none\n"]]);
+    check("# [tags]\nuser = \"a\"\n", expect![["none\n"]]);
+}
+
+#[test]
+fn names_that_others_would_refuse_are_mistakes_on_their_lines() {
+    let check = |more: &str, expected: &str| {
+        let found = mistakes(&format!("{REQUIRED}{more}\n"));
+        assert!(found.starts_with(expected), "{more}: {found}");
+        assert_eq!(found.lines().count(), expected.lines().count(), "{found}");
+    };
+    check("user = \"_a-1\"", "none\n");
+    for user in ["root", "www-data", "nobody"] {
+        check(
+            &format!("user = \"{user}\""),
+            &format!(
+                "14: app.user: the base image already has a user `{user}`: choose another name"
+            ),
+        );
+    }
+    for user in ["0", "0:0", "root:root", "1000", "Senex", "a b", "-a", "a:b", &"x".repeat(33)] {
+        check(
+            &format!("user = \"{user}\""),
+            &format!("14: app.user: `{user}` isn't a name for the user 1000:1000: a lower-case"),
+        );
+    }
+    check("required_environment = [\"A\", \"_b2\"]", "none\n");
+    let found = mistakes(&format!(
+        "{REQUIRED}required_environment = [\n\"A B\",\n\"OK\",\n\"1A\", \"\",\n\"A-B\",\"ä\",\"A=B\"]\n"
+    ));
+    let starts = ["15: `A B`", "17: `1A`", "17: ``", "18: `A-B`", "18: `A=B`", "18: `ä`"];
+    assert_eq!(found.lines().count(), starts.len(), "{found}");
+    for (line, start) in found.lines().zip(starts) {
+        let expected = start.replace(": ", ": app.required_environment: ") + " can't be a variable";
+        assert!(line.starts_with(&expected), "{found}");
+    }
+    check("asgi = \"shop.asgi\"", "14: app.asgi: `shop.asgi` is no application: write it as ");
+    check("wsgi = \"a b:c\"", "14: app.wsgi: `a b:c` is no application");
+    check(
+        "[dev]\nenvironment = { \"A B\" = \"x\", C = \"y\" }",
+        "15: dev.environment.A B: `A B` can't",
+    );
+    check(
+        "[variant.prod]\ndockerfile = \"../D\"",
+        "15: variant.prod.dockerfile: `../D` is no path",
+    );
+    check("[variant.dev]\ndockerfile = \"/etc/D\"", "15: variant.dev.dockerfile: `/etc/D` is no");
+    check(
+        "[context]\nallow_secrets = [\n\"a\",\n\"!b\"]",
+        "17: context.allow_secrets: `!b`: a pattern here",
+    );
+    check("[smoke]\ngenerated = [\"a\\\\\"]", "15: smoke.generated: `a\\`: ");
+    let replaced = |from: &str, to: &str, expected: &str| {
+        let found = mistakes(&REQUIRED.replace(from, to));
+        assert!(found.starts_with(expected), "{found}");
+    };
+    replaced(
+        "module = \"trader\"",
+        "module = \"my-shop\"",
+        "12: app.module: `my-shop` is no Python",
+    );
+    replaced("queues = \"celery\"", "queues = \"a, b\"", "13: app.queues: `a, b` isn't a list");
+    let smoke = smoke::add(smoke::Smoke::default(), "[smoke.environment]\n\"A.B\" = \"c\"\n");
+    assert!(shown(&smoke.unwrap_err()).starts_with("2: smoke.environment.A.B: `A.B` can't be a "));
 }

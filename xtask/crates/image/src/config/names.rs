@@ -1,0 +1,70 @@
+//! Names that another program would refuse in the middle of a build, or read as something else. Each
+//! check says what is wrong with a text; `None` means nothing.
+
+/// The users of Debian's base-passwd, which every base image has.
+const SYSTEM_USERS: [&str; 19] = [
+    "_apt", "backup", "bin", "daemon", "games", "gnats", "irc", "list", "lp", "mail", "man",
+    "news", "nobody", "proxy", "root", "sync", "sys", "uucp", "www-data",
+];
+
+/// A name for the user 1000:1000 that `useradd` adds to the base (useradd(8), portable names).
+pub(super) fn user(text: &str) -> Option<String> {
+    let first = |c: char| c.is_ascii_lowercase() || c == '_';
+    let rest = |c: char| first(c) || c.is_ascii_digit() || c == '-';
+    let named = text.starts_with(first) && text.chars().all(rest) && text.len() <= 32;
+    if SYSTEM_USERS.contains(&text) {
+        return Some(format!("the base image already has a user `{text}`: choose another name"));
+    }
+    let what = "a name for the user 1000:1000: a lower-case letter or `_`, then also digits and `-`, \
+                at most 32";
+    (!named).then(|| format!("`{text}` isn't {what}"))
+}
+
+/// The name of an environment variable or a build argument, as a shell and a Dockerfile read it.
+pub fn variable(text: &str) -> Option<String> {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let named = text.chars().all(part) && !text.starts_with(|c: char| c.is_ascii_digit());
+    (!named || text.is_empty())
+        .then(|| format!("`{text}` can't be a variable: letters, digits and `_`, no digit first"))
+}
+
+/// A Python package: one identifier.
+pub(super) fn module(text: &str) -> Option<String> {
+    let named = identifier(text);
+    (!named).then(|| format!("`{text}` is no Python package: letters, digits and `_`"))
+}
+
+/// `package.module:attribute`.
+pub(super) fn application(text: &str) -> Option<String> {
+    let named = text.split_once(':').is_some_and(|(module, attribute)| {
+        module.split('.').all(identifier) && attribute.split('.').all(identifier)
+    });
+    (!named).then(|| format!("`{text}` is no application: write it as `package.asgi:application`"))
+}
+
+fn identifier(text: &str) -> bool {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    text.chars().all(part) && text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+}
+
+/// Names of queues with commas between them.
+pub(super) fn queues(text: &str) -> Option<String> {
+    let wrong = |name: &str| name.is_empty() || name.contains(|c: char| c.is_whitespace());
+    let wrong = text.split(',').any(wrong);
+    wrong.then(|| format!("`{text}` isn't a list of queues: `one,two`, without blanks"))
+}
+
+/// The path of a file below the top folder.
+pub(super) fn path(text: &str) -> Option<String> {
+    let below = !text.starts_with('/') && !text.split('/').any(|part| part == "..");
+    let plain = !text.contains(char::is_control);
+    (!below || !plain).then(|| format!("`{text}` is no path below the top folder"))
+}
+
+/// The key of a label. Both engines print and filter labels as `KEY=VALUE` words.
+pub fn label(text: &str) -> Option<String> {
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || "\"'\\$=".contains(c);
+    (text.is_empty() || text.contains(wrong)).then(|| {
+        format!("`{text}` can't be the key of a label: no blanks, quotes, `\\`, `$` or `=`")
+    })
+}
