@@ -7,6 +7,7 @@ mod changes;
 mod describe;
 mod expected;
 mod export;
+mod failures;
 mod lfs;
 mod native;
 mod obstacle;
@@ -15,12 +16,13 @@ mod program;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::content::{Content, Format};
+pub use changes::{Change, ChangeKind};
 use expected::Expected;
 pub use export::Exported;
+use failures::{bare, foreign, no_commit, no_repository, told, unknown};
 
 use process::failure::{Exit, failure, failure_help};
 
@@ -65,48 +67,6 @@ impl Checkout {
     /// Whether an image of it can differ from the commit.
     pub fn changed(&self) -> bool {
         !self.dirty.is_empty() || !self.context_changes.is_empty()
-    }
-}
-
-/// A file that differs from the commit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Change {
-    /// Relative to the root of the context if there is one, else to the top of the work tree.
-    pub path: String,
-    /// How it differs.
-    pub kind: ChangeKind,
-    /// Whether it is in the build context.
-    pub in_context: bool,
-}
-
-/// How a file differs from the commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChangeKind {
-    /// Other content or permissions.
-    Modified,
-    /// In the commit only.
-    Deleted,
-    /// In the index, not in the commit.
-    Added,
-    /// Neither in the index nor in the commit.
-    Untracked,
-    /// Untracked, and git is told to ignore it.
-    Ignored,
-    /// A link that was a file, or the like.
-    TypeChanged,
-}
-
-impl fmt::Display for ChangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Modified => "modified",
-            Self::Deleted => "deleted",
-            Self::Added => "added",
-            Self::Untracked => "untracked",
-            Self::Ignored => "ignored",
-            Self::TypeChanged => "typechanged",
-        })
     }
 }
 
@@ -209,6 +169,24 @@ pub fn read(folder: &Path) -> anyhow::Result<Checkout> {
     repository.compare(repository.facts("")?, None, &BTreeMap::new())
 }
 
+/// The nearest of `folder` and those above it that holds the file `path` in `commit`.
+///
+/// # Errors
+/// As [`Repository::open`].
+pub fn nearest(folder: &Path, commit: &str, path: &str) -> anyhow::Result<Option<PathBuf>> {
+    let repository = Repository::open(folder, None, Some(commit))?;
+    let mut source = repository.source;
+    source.list().map_err(|error| told(folder, error))?;
+    let (top, _) = source.places();
+    let holds = |above: &&Path| {
+        let below = above.strip_prefix(&top).ok().and_then(Path::to_str);
+        below.is_some_and(|below| {
+            source.head().contains_key(format!("{below}/{path}").trim_start_matches('/'))
+        })
+    };
+    Ok(folder.ancestors().find(holds).map(Path::to_owned))
+}
+
 /// How the repository that `folder` is in names objects, and the permission to execute of the files
 /// below `folder` where git doesn't look at that of the files (`core.fileMode`); not for a `commit`
 /// that is read without the work tree, which has been written with the right ones.
@@ -256,8 +234,9 @@ impl Repository {
         commit: Option<&str>,
     ) -> anyhow::Result<Repository> {
         let program = program::find(std::env::var_os("PATH").as_deref());
-        let source = open(folder, program.as_deref(), commit)?;
-        Repository::of(source, program, root, commit.is_some())
+        open(folder, program.as_deref(), commit)
+            .and_then(|source| Repository::of(source, program, root, commit.is_some()))
+            .map_err(|error| told(folder, error))
     }
 
     fn of(
@@ -283,7 +262,7 @@ impl Repository {
     /// # Errors
     /// [`Exit::Git`] when HEAD can't be read.
     pub fn moved(&self, revision: &str) -> anyhow::Result<bool> {
-        Ok(!self.fixed && self.source.now()? != revision)
+        Ok(!self.fixed && self.told(self.source.now())? != revision)
     }
 
     /// Id of the commit: the one that was named, or that was checked out when this was opened.
@@ -291,7 +270,12 @@ impl Repository {
     /// # Errors
     /// [`Exit::Git`] when HEAD can't be read.
     pub fn revision(&self) -> anyhow::Result<String> {
-        self.source.revision()
+        self.told(self.source.revision())
+    }
+
+    /// What to do about a repository that can't be read.
+    fn told<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        result.map_err(|error| told(&self.source.places().0, error))
     }
 
     /// Writes the files of the commit that are below the root of the build context into `folder`, as
@@ -300,7 +284,8 @@ impl Repository {
     /// # Errors
     /// [`Exit::Git`] without the `git` program, or when the commit isn't all here.
     pub fn export(&self, folder: &Path) -> anyhow::Result<Exported> {
-        export::commit(self.source.as_ref(), self.program.as_deref(), &self.below, folder)
+        let source = self.source.as_ref();
+        self.told(export::commit(source, self.program.as_deref(), &self.below, folder))
     }
 
     /// What git itself says of the commit and the work tree; only git tags that begin with `prefix` name
@@ -309,7 +294,7 @@ impl Repository {
     /// # Errors
     /// [`Exit::Git`] when something can't be read.
     pub fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
-        self.source.facts(prefix)
+        self.told(self.source.facts(prefix))
     }
 
     /// Compares the commit with the build context, and with files `beside` it that decide what is
@@ -318,6 +303,15 @@ impl Repository {
     /// # Errors
     /// [`Exit::Git`] when something can't be read.
     pub fn compare(
+        &self,
+        facts: Facts,
+        context: Option<&Context<'_>>,
+        beside: &BTreeMap<String, Content>,
+    ) -> anyhow::Result<Checkout> {
+        self.told(self.compared(facts, context, beside))
+    }
+
+    fn compared(
         &self,
         mut facts: Facts,
         context: Option<&Context<'_>>,
@@ -492,59 +486,4 @@ fn without_credentials(url: &str) -> String {
     let user = rest[..at].split(':').next().unwrap_or_default();
     let keep = if scheme.contains("ssh") { format!("{user}@") } else { String::new() };
     format!("{scheme}://{keep}{}", &rest[at + 1..])
-}
-
-fn no_repository(folder: &Path) -> anyhow::Error {
-    if let Some(link) = folder.ancestors().map(|f| f.join(".git")).find(|link| link.is_file()) {
-        return failure_help(
-            Exit::Git,
-            format!(
-                "opening the repository: {} points to one that is no longer there",
-                link.display()
-            ),
-            "if it was moved, run `git worktree repair` there; else clone the project again",
-        );
-    }
-    failure_help(
-        Exit::Git,
-        format!("looking for a git repository: none holds {}", folder.display()),
-        "run this inside a checkout, or make one with `git init` and `git commit`",
-    )
-}
-
-fn unknown(top: &Path, commit: &str) -> anyhow::Error {
-    failure_help(
-        Exit::Git,
-        format!("reading the commit {commit}: {} has none of that name", top.display()),
-        "`git log --all` lists them; `git fetch --tags` brings those of the remote",
-    )
-}
-
-fn no_commit(top: &Path) -> anyhow::Error {
-    failure_help(
-        Exit::Git,
-        format!("reading the version: {} has no commit yet", top.display()),
-        "make one: `git add --all && git commit`",
-    )
-}
-
-fn bare(path: &Path) -> anyhow::Error {
-    failure_help(
-        Exit::Git,
-        format!("reading the version: {} is a bare repository without files", path.display()),
-        "run this in a clone of it: `git clone`",
-    )
-}
-
-fn foreign(folder: &Path) -> anyhow::Error {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let top = folder.ancestors().find(|f| f.join(".git").exists()).unwrap_or(&folder);
-    failure_help(
-        Exit::Git,
-        format!("opening the repository {}: it belongs to another user", top.display()),
-        format!(
-            "if you trust it: `git config --global --add safe.directory {}`",
-            process::invocation::quoted(&top.display().to_string())
-        ),
-    )
 }

@@ -2,12 +2,54 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::path::Path;
 
 use super::expected::Expected;
-use super::{Change, ChangeKind, Context, GITLINK, Source};
+use super::{Context, GITLINK, Source};
 use crate::content::Content;
 
+/// A file that differs from the commit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Change {
+    /// Relative to the root of the context if there is one, else to the top of the work tree.
+    pub path: String,
+    /// How it differs.
+    pub kind: ChangeKind,
+    /// Whether it is in the build context.
+    pub in_context: bool,
+}
+
+/// How a file differs from the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// Other content or permissions.
+    Modified,
+    /// In the commit only.
+    Deleted,
+    /// In the index, not in the commit.
+    Added,
+    /// Neither in the index nor in the commit.
+    Untracked,
+    /// Untracked, and git is told to ignore it.
+    Ignored,
+    /// A link that was a file, or the like.
+    TypeChanged,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Modified => "modified",
+            Self::Deleted => "deleted",
+            Self::Added => "added",
+            Self::Untracked => "untracked",
+            Self::Ignored => "ignored",
+            Self::TypeChanged => "typechanged",
+        })
+    }
+}
 /// Whether there is a file or link, not a folder.
 fn is_file(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| !meta.is_dir())

@@ -1,5 +1,6 @@
 //! Repositories at the edge: what cannot be read, and what is read in another way.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use super::read_with;
 use super::tell::tell;
 use super::{Sandbox, help, installed};
 use crate::git::ChangeKind::{Deleted, Modified, Untracked};
-use crate::git::{Checkout, Source as _, obstacle};
+use crate::git::{Checkout, Exit, Repository, Source as _, obstacle};
 
 /// A repository with the file `a` in a first commit, and an empty second commit.
 fn sandbox() -> Sandbox {
@@ -340,4 +341,57 @@ fn ambiguous_abbreviation() {
     fs::copy(folder.join(&id[2..]), folder.join(other)).unwrap();
     let checkout = read(&sandbox, &sandbox.repo());
     assert_eq!(checkout.describe, id[..15]);
+}
+
+/// One damage in a repository, what is said of it, and what helps.
+#[test]
+fn damaged_repositories() {
+    type Damage = fn(&Sandbox);
+    let object = |sandbox: &Sandbox, name: &str| {
+        let id = sandbox.git(&["rev-parse", name]);
+        sandbox.repo().join(".git/objects").join(&id[..2]).join(&id[2..])
+    };
+    let check = |name: &str, damage: &dyn Fn(&Sandbox), says: &str, helps: &str| {
+        let sandbox = sandbox();
+        sandbox.write("folder/b", "b\n");
+        sandbox.commit("third");
+        damage(&sandbox);
+        let error = Repository::open(&sandbox.repo(), Some(&sandbox.repo()), None)
+            .and_then(|repository| repository.compare(repository.facts()?, None, &BTreeMap::new()))
+            .unwrap_err();
+        let (exit, _) = process::failure::describe(&error);
+        assert_eq!(exit, Exit::Git, "{name}: {error}");
+        let line = error.to_string();
+        assert!(line.contains(says) && !line.contains("class="), "{name}: {line}");
+        assert!(help(&error).contains(helps), "{name}: {}", help(&error));
+    };
+    let missing = "objects of the repository are missing or damaged: `git fsck --full`";
+    for name in ["HEAD", "HEAD^{tree}", "HEAD:folder"] {
+        let gone = |sandbox: &Sandbox| fs::remove_file(object(sandbox, name)).unwrap();
+        check(name, &gone, "reading the repository of ", missing);
+        let garbage = |sandbox: &Sandbox| {
+            let path = object(sandbox, name);
+            fs::remove_file(&path).unwrap();
+            fs::write(path, "garbage").unwrap();
+        };
+        check(name, &garbage, "reading the repository of ", missing);
+    }
+    let index = "the index is damaged: `rm \"$(git rev-parse --git-path index)\" && git reset`";
+    for text in ["", "garbage garbage garbage"] {
+        let write = |sandbox: &Sandbox| sandbox.write(".git/index", text);
+        check("index", &write, "index", index);
+    }
+    let reference = "a reference is damaged";
+    let head: Damage = |sandbox| sandbox.write(".git/HEAD", "garbage");
+    check("HEAD", &head, "HEAD", reference);
+    let branch: Damage = |sandbox| sandbox.write(".git/refs/heads/main", "garbage");
+    check("branch", &branch, "refs/heads/main", reference);
+    let config: Damage = |sandbox| sandbox.write(".git/config", "[core");
+    check("config", &config, "config", "mend that file");
+    let lost: Damage = |sandbox| fs::remove_file(sandbox.repo().join(".git/HEAD")).unwrap();
+    check("no HEAD", &lost, "/.git: it is damaged: it has no HEAD", "clone the project again");
+    let lost: Damage = |sandbox| fs::remove_dir_all(sandbox.repo().join(".git/objects")).unwrap();
+    check("no objects", &lost, "it has no objects", "clone the project again");
+    let lost: Damage = |sandbox| fs::remove_dir_all(sandbox.repo().join(".git/refs")).unwrap();
+    check("no refs", &lost, "it has no refs", "clone the project again");
 }
