@@ -177,6 +177,10 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
             names.tags.push(moving(format!("pr-{number}{}", dirty(facts)), why));
         }
         Some(Pipeline::PullRequest(_)) => {}
+        Some(Pipeline::Trial(what)) => {
+            let why = "what is only tried gets no name but the commit's".to_owned();
+            names.left_out.push(LeftOut { name: what.clone(), why });
+        }
         Some(Pipeline::Branch(branch)) => of_branch(rules, facts, branch, &mut names)?,
         Some(Pipeline::Tag(tag)) if own.is_empty() => {
             not_from_tags(std::slice::from_ref(tag), "it is on another commit", &mut names);
@@ -311,6 +315,11 @@ fn of_branch(
     names: &mut Names,
 ) -> anyhow::Result<()> {
     if !rules.branch {
+        return Ok(());
+    }
+    if ci::is_queue(branch) {
+        let why = "it is a merge queue's branch".to_owned();
+        names.left_out.push(LeftOut { name: branch.to_owned(), why });
         return Ok(());
     }
     let text = format!("{branch}{}", dirty(facts));

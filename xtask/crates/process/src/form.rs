@@ -21,6 +21,18 @@ pub enum Provider {
     Gitea,
     /// GitLab CI.
     GitLab,
+    /// Woodpecker.
+    Woodpecker,
+    /// Jenkins.
+    Jenkins,
+    /// Azure Pipelines.
+    Azure,
+    /// Bitbucket Pipelines.
+    Bitbucket,
+    /// CircleCI.
+    CircleCi,
+    /// Buildkite.
+    Buildkite,
 }
 
 /// What the log of a command is read by.
@@ -42,11 +54,11 @@ impl Form {
     /// That of a system.
     pub fn of(provider: Option<Provider>, workspace: Option<&str>) -> Form {
         match provider {
-            None => Form::Plain,
             Some(Provider::GitHub | Provider::Gitea) => {
                 Form::GitHub { workspace: workspace.map(PathBuf::from) }
             }
             Some(Provider::GitLab) => Form::GitLab,
+            _ => Form::Plain,
         }
     }
 

@@ -8,9 +8,15 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use systems::SYSTEMS;
 
+mod systems;
 #[cfg(test)]
 mod tests;
+
+/// Branches of merge queues: GitHub's, Mergify's, Trunk's and Graphite's. Each is a commit that is only
+/// tried.
+const QUEUES: [&str; 4] = ["gh-readonly-queue/", "mergify/merge-queue/", "trunk-merge/", "gtmq_"];
 
 /// `--ci`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -36,6 +42,46 @@ pub enum Pipeline {
     Branch(String),
     /// A pull request (GitLab: merge request) was opened or changed.
     PullRequest(u64),
+    /// A commit that is only tried, for which nothing but the commit itself can give a name: that of a
+    /// merge queue, or of a pull request whose number or commit isn't known. In words.
+    Trial(String),
+}
+
+impl Pipeline {
+    /// That of a branch.
+    fn branch(name: &str) -> Pipeline {
+        match is_queue(name) {
+            true => Pipeline::Trial(format!("the merge queue's branch {name}")),
+            false => Pipeline::Branch(name.to_owned()),
+        }
+    }
+
+    /// That of the pull request which `text` names by its number or its URL.
+    fn request(text: &str) -> Pipeline {
+        let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+        let number = numbers.next_back().and_then(|number| number.parse().ok());
+        number.map_or_else(
+            || Pipeline::Trial(format!("the pull request {text}")),
+            Pipeline::PullRequest,
+        )
+    }
+
+    /// What a whole reference such as `refs/heads/main` names; those that are no branch and no git tag
+    /// are what servers keep for pull requests.
+    fn reference(text: &str) -> Option<Pipeline> {
+        if let Some(branch) = text.strip_prefix("refs/heads/") {
+            Some(Pipeline::branch(branch))
+        } else if let Some(tag) = text.strip_prefix("refs/tags/") {
+            Some(Pipeline::Tag(tag.to_owned()))
+        } else {
+            text.starts_with("refs/").then(|| Pipeline::request(text))
+        }
+    }
+}
+
+/// Whether a branch is a merge queue's.
+pub fn is_queue(branch: &str) -> bool {
+    QUEUES.iter().any(|queue| branch.starts_with(queue))
 }
 
 impl fmt::Display for Pipeline {
@@ -44,6 +90,7 @@ impl fmt::Display for Pipeline {
             Pipeline::Tag(name) => write!(f, "the git tag {name}"),
             Pipeline::Branch(name) => write!(f, "the branch {name}"),
             Pipeline::PullRequest(number) => write!(f, "pull request {number}"),
+            Pipeline::Trial(what) => f.write_str(what),
         }
     }
 }
@@ -81,7 +128,7 @@ pub struct Identity {
 
 /// Reads the variables, and the file about GitHub's event that they name.
 pub fn read(environment: &BTreeMap<String, String>, wish: Wish) -> Option<Ci> {
-    let event = environment.get("GITHUB_EVENT_PATH").map(std::fs::read_to_string);
+    let event = environment.get("GITHUB_EVENT_PATH").map(process::regular::read_text);
     understood(environment, event.and_then(Result::ok).as_deref(), wish)
 }
 
@@ -100,7 +147,7 @@ fn understood(
         Wish::Auto if set("GITLAB_CI") => Some(gitlab(&get)),
         Wish::Github => Some(github(&get, event)),
         Wish::Auto if set("GITHUB_ACTIONS") || set("GITEA_ACTIONS") => Some(github(&get, event)),
-        Wish::Auto => None,
+        Wish::Auto => SYSTEMS.iter().find_map(|system| system.read(&get)),
     }
 }
 
@@ -122,22 +169,17 @@ fn github<'a>(get: &dyn Fn(&str) -> Option<&'a str>, event: Option<&str>) -> Ci 
     };
     // Runs in the target's name: its own commit is the target's, which the request doesn't change.
     let foreign = get("GITHUB_EVENT_NAME") == Some("pull_request_target");
-    let pulled = reference.strip_prefix("refs/pull/").and_then(|rest| rest.split_once('/'));
     if let Some(number) = event["pull_request"]["number"].as_u64().filter(|_| foreign) {
         ci.pipeline = Some(Pipeline::PullRequest(number));
         ci.merge = commit(event["pull_request"]["merge_commit_sha"].as_str());
         (ci.commit, ci.head) = (None, head);
-    } else if let Some((number, side)) = pulled {
-        ci.pipeline = number.parse().ok().map(Pipeline::PullRequest);
-        if side == "merge" {
+    } else {
+        ci.pipeline = Pipeline::reference(reference);
+        if reference.ends_with("/merge") {
             (ci.merge, ci.head) = (sha, head);
-        } else {
+        } else if matches!(ci.pipeline, Some(Pipeline::PullRequest(_))) {
             ci.head = sha;
         }
-    } else if let Some(branch) = reference.strip_prefix("refs/heads/") {
-        ci.pipeline = Some(Pipeline::Branch(branch.to_owned()));
-    } else if let Some(tag) = reference.strip_prefix("refs/tags/") {
-        ci.pipeline = Some(Pipeline::Tag(tag.to_owned()));
     }
     ci
 }
@@ -148,9 +190,13 @@ fn gitlab<'a>(get: &dyn Fn(&str) -> Option<&'a str>) -> Ci {
     let sha = commit(get("CI_COMMIT_SHA"));
     let source = commit(get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"));
     let request = get("CI_MERGE_REQUEST_IID").or_else(|| get("CI_EXTERNAL_PULL_REQUEST_IID"));
-    let request = request.and_then(|number| number.parse().ok()).map(Pipeline::PullRequest);
+    let train = get("CI_MERGE_REQUEST_EVENT_TYPE") == Some("merge_train");
+    let request = request.map(|number| match train {
+        true => Pipeline::Trial(format!("the merge train of merge request {number}")),
+        false => Pipeline::request(number),
+    });
     let tag = get("CI_COMMIT_TAG").map(|name| Pipeline::Tag(name.to_owned()));
-    let branch = get("CI_COMMIT_BRANCH").map(|name| Pipeline::Branch(name.to_owned()));
+    let branch = get("CI_COMMIT_BRANCH").map(Pipeline::branch);
     let (merge, head) = match (&request, source) {
         (Some(_), Some(head)) => (sha.clone(), Some(head)),
         (Some(_), None) => (None, sha.clone()),
@@ -173,21 +219,32 @@ fn commit(text: Option<&str>) -> Option<String> {
     whole.then(|| text.to_ascii_lowercase())
 }
 
-/// What CI says of what is checked out here: nothing when that is another commit than its own.
+/// What CI says of what is checked out here: nothing when that is another commit than its own, except
+/// that a pull request, or a trial, makes no other commit's names.
 pub fn identity(ci: Option<&Ci>, checkout: &Checkout) -> Identity {
     let plain = Identity { revision: checkout.revision.clone(), ..Identity::default() };
     let Some(ci) = ci else { return plain };
     let is = |commit: &Option<String>| commit.as_ref() == Some(&checkout.revision);
     if !is(&ci.commit) && !is(&ci.head) && !is(&ci.merge) {
         let named = ci.commit.as_ref().or(ci.head.as_ref());
+        let pipeline = match &ci.pipeline {
+            Some(Pipeline::PullRequest(number)) if named.is_some() => {
+                Some(Pipeline::Trial(format!("pull request {number}, of another commit")))
+            }
+            Some(Pipeline::PullRequest(_) | Pipeline::Trial(_)) => ci.pipeline.clone(),
+            _ => None,
+        };
         let warning = named.map(|commit| {
             format!(
-                "this pipeline is that of the commit {commit}, and {} is checked out: its branch, \
-                 git tag and pull request don't count",
-                checkout.revision
+                "this pipeline is that of the commit {commit}, and {} is checked out: {}",
+                checkout.revision,
+                match &pipeline {
+                    Some(_) => "a pull request names no other commit",
+                    None => "its branch, git tag and pull request don't count",
+                }
             )
         });
-        return Identity { warnings: warning.into_iter().collect(), ..plain };
+        return Identity { pipeline, warnings: warning.into_iter().collect(), ..plain };
     }
     let identity = Identity { pipeline: ci.pipeline.clone(), ..plain };
     match &ci.head {

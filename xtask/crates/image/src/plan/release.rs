@@ -39,6 +39,10 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
         {
             Some(format!("the pipeline is that of the git tag {tag}, which is not on this commit"))
         }
+        Some(Pipeline::PullRequest(number)) => {
+            Some(format!("the pipeline is that of pull request {number}"))
+        }
+        Some(Pipeline::Trial(what)) => Some(format!("the pipeline is that of {what}")),
         _ => None,
     };
     if elsewhere.is_none() && names.releases.is_empty() {

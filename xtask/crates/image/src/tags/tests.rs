@@ -165,6 +165,12 @@ const CASES: &[(&str, &str, &str)] = &[
     ("a pull request", "ci-pull-request 7", "sha pr-7"),
     ("of a tag", "here v1.2.3, branch x, ci-pull-request 7", "sha pr-7 !v1.2.3"),
     ("not wanted", "ci-pull-request 7, off pull_request", "sha"),
+    ("a trial", "here v1.2.3, branch x, ci-trial train", "sha !v1.2.3 !train"),
+    (
+        "a merge queue",
+        "branch gh-readonly-queue/main/pr-7-0, there v1.2.3",
+        "sha !gh-readonly-queue/main/pr-7-0",
+    ),
     // Changed trees.
     ("on a branch", "branch main, changed", "main-dirty sha-dirty"),
     ("at a tag", "here v1.2.3, changed", "sha-dirty !v1.2.3"),
@@ -211,6 +217,7 @@ fn decide(given: &str) -> Names {
             "ci-tag" => pipeline = Some(Pipeline::Tag(first)),
             "ci-branch" => pipeline = Some(Pipeline::Branch(first)),
             "ci-pull-request" => pipeline = Some(Pipeline::PullRequest(first.parse().unwrap())),
+            "ci-trial" => pipeline = Some(Pipeline::Trial(first)),
             "shallow" => facts.shallow = true,
             "changed" => facts.changed = true,
             "registry" => registry = Some(words),

@@ -42,7 +42,11 @@ fn text(environment: &BTreeMap<String, String>, event: Option<&str>, wish: Wish)
     for commit in [HEAD, MERGE, TARGET] {
         let checkout = Checkout { revision: commit.to_owned(), ..Checkout::default() };
         let identity = identity(Some(&ci), &checkout);
-        let counts = if identity.pipeline.is_some() { "counts" } else { "doesn't count" };
+        let counts = match &identity.pipeline {
+            Some(Pipeline::Trial(_)) => "only tried",
+            Some(_) => "counts",
+            None => "doesn't count",
+        };
         let merge = identity.merge.as_deref().map(|merge| format!(", merge {}", name(merge)));
         text += &format!(
             "  at {}: {counts}, revision {}{}, {} warnings\n",
@@ -125,7 +129,7 @@ fn what_the_variables_of_each_system_say() {
             GitHub Some(PullRequest(7)) default Some("main")
               at HEAD: counts, revision HEAD, 0 warnings
               at MERGE: counts, revision HEAD, merge MERGE, 0 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
     // The event can't be read.
@@ -134,9 +138,9 @@ fn what_the_variables_of_each_system_say() {
         Some("no JSON"),
         &expect![[r#"
             GitHub Some(PullRequest(7)) default None
-              at HEAD: doesn't count, revision HEAD, 1 warnings
+              at HEAD: only tried, revision HEAD, 1 warnings
               at MERGE: counts, revision MERGE, merge MERGE, 1 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
     // Runs with the target's rights; what it checks out is its own business.
@@ -147,7 +151,7 @@ fn what_the_variables_of_each_system_say() {
             GitHub Some(PullRequest(7)) default Some("main")
               at HEAD: counts, revision HEAD, 0 warnings
               at MERGE: counts, revision HEAD, merge MERGE, 0 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
     // A request that was merged: the target's branch.
@@ -168,8 +172,8 @@ fn what_the_variables_of_each_system_say() {
         &expect![[r#"
             Gitea Some(PullRequest(7)) default Some("main")
               at HEAD: counts, revision HEAD, 0 warnings
-              at MERGE: doesn't count, revision MERGE, 1 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at MERGE: only tried, revision MERGE, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
     check(
@@ -209,8 +213,8 @@ fn what_the_variables_of_each_system_say() {
         &expect![[r#"
             GitLab Some(PullRequest(7)) default None
               at HEAD: counts, revision HEAD, 0 warnings
-              at MERGE: doesn't count, revision MERGE, 1 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at MERGE: only tried, revision MERGE, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
     check(
@@ -220,19 +224,40 @@ fn what_the_variables_of_each_system_say() {
             GitLab Some(PullRequest(7)) default None
               at HEAD: counts, revision HEAD, 0 warnings
               at MERGE: counts, revision HEAD, merge MERGE, 0 warnings
-              at TARGET: doesn't count, revision TARGET, 1 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
-    // What can't be is nothing.
+    // A merge train, and a merge queue's branch wherever it is said.
+    check(
+        "GITLAB_CI=true CI_COMMIT_SHA=MERGE CI_MERGE_REQUEST_IID=7 CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=HEAD CI_MERGE_REQUEST_EVENT_TYPE=merge_train",
+        None,
+        &expect![[r#"
+            GitLab Some(Trial("the merge train of merge request 7")) default None
+              at HEAD: only tried, revision HEAD, 0 warnings
+              at MERGE: only tried, revision HEAD, merge MERGE, 0 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
+        "#]],
+    );
+    check(
+        "GITHUB_ACTIONS=true GITHUB_EVENT_NAME=merge_group GITHUB_REF=refs/heads/gh-readonly-queue/main/pr-7-cccc GITHUB_SHA=MERGE",
+        None,
+        &expect![[r#"
+            GitHub Some(Trial("the merge queue's branch gh-readonly-queue/main/pr-7-cccc")) default None
+              at HEAD: only tried, revision HEAD, 1 warnings
+              at MERGE: only tried, revision MERGE, 0 warnings
+              at TARGET: only tried, revision TARGET, 1 warnings
+        "#]],
+    );
+    // What can't be a number names nothing.
     check(
         "GITHUB_ACTIONS=true GITHUB_REF=refs/pull/x/merge GITHUB_SHA=123",
         None,
         &expect![[r#"
-        GitHub None default None
-          at HEAD: doesn't count, revision HEAD, 0 warnings
-          at MERGE: doesn't count, revision MERGE, 0 warnings
-          at TARGET: doesn't count, revision TARGET, 0 warnings
-    "#]],
+            GitHub Some(Trial("the pull request refs/pull/x/merge")) default None
+              at HEAD: only tried, revision HEAD, 0 warnings
+              at MERGE: only tried, revision MERGE, 0 warnings
+              at TARGET: only tried, revision TARGET, 0 warnings
+        "#]],
     );
 }
 
@@ -247,4 +272,70 @@ fn the_option_is_over_the_environment() {
     assert_eq!(provider(github, Wish::Gitlab), Some(Provider::GitLab));
     assert_eq!(provider("", Wish::Github), Some(Provider::GitHub));
     assert_eq!(provider("GITHUB_ACTIONS=false", Wish::Auto), None);
+}
+
+/// The pipeline that each of the systems of [`SYSTEMS`] runs, and at which commits it counts.
+#[test]
+fn every_system_knows_its_pull_requests() {
+    let check = |variables: &str, expected: &str| {
+        let all = environment(variables);
+        let ci = understood(&all, None, Wish::Auto).unwrap();
+        let at = |commit: &str| {
+            let checkout = Checkout { revision: commit.to_owned(), ..Checkout::default() };
+            let found = identity(Some(&ci), &checkout);
+            let revision = if found.revision == HEAD { "HEAD" } else { "itself" };
+            match found.pipeline {
+                Some(Pipeline::Trial(_)) => "tried".to_owned(),
+                Some(_) => format!("as {revision}"),
+                None => "no".to_owned(),
+            }
+        };
+        let pipeline = ci.pipeline.as_ref().map(|pipeline| format!("{pipeline:?}"));
+        let shown = format!("{} {} {}", pipeline.unwrap_or_default(), at(HEAD), at(MERGE));
+        assert_eq!(shown.replace('"', ""), expected, "{variables}");
+    };
+    let woodpecker = "CI=woodpecker CI_COMMIT_SHA=HEAD CI_COMMIT_BRANCH=release-2";
+    check(woodpecker, "Branch(release-2) as HEAD no");
+    let variables = format!("{woodpecker} CI_PIPELINE_EVENT=pull_request CI_COMMIT_PULL_REQUEST=7");
+    check(&variables, "PullRequest(7) as HEAD tried");
+    let variables = format!("{woodpecker} CI_PIPELINE_EVENT=pull_request_closed");
+    check(&variables, "Trial(a pull request to release-2) tried tried");
+    check(&format!("{woodpecker} CI_COMMIT_TAG=v1"), "Tag(v1) as HEAD no");
+    let jenkins = "JENKINS_URL=https://j GIT_COMMIT=MERGE";
+    check(&format!("{jenkins} BRANCH_NAME=main"), "Branch(main) no as itself");
+    check(&format!("{jenkins} BRANCH_NAME=PR-7 CHANGE_ID=7"), "PullRequest(7) tried as itself");
+    check(&format!("{jenkins} BRANCH_NAME=PR-7-merge"), "PullRequest(7) tried as itself");
+    check(&format!("{jenkins} TAG_NAME=v1 BRANCH_NAME=v1"), "Tag(v1) no as itself");
+    check("JENKINS_HOME=/j gitlabMergeRequestIid=7", "PullRequest(7) as HEAD as itself");
+    let azure = "TF_BUILD=True BUILD_SOURCEVERSION=MERGE";
+    check(&format!("{azure} BUILD_SOURCEBRANCH=refs/heads/a/b"), "Branch(a/b) no as itself");
+    check(&format!("{azure} BUILD_SOURCEBRANCH=refs/tags/v1"), "Tag(v1) no as itself");
+    let pulled = format!("{azure} BUILD_REASON=PullRequest BUILD_SOURCEBRANCH=refs/pull/7/merge");
+    check(&pulled, "PullRequest(7) tried as itself");
+    let pulled = format!("{pulled} SYSTEM_PULLREQUEST_SOURCECOMMITID=HEAD");
+    check(&pulled, "PullRequest(7) as HEAD as HEAD");
+    let numbered = "SYSTEM_PULLREQUEST_PULLREQUESTID=512 SYSTEM_PULLREQUEST_PULLREQUESTNUMBER=7";
+    check(&format!("{azure} {numbered}"), "PullRequest(7) tried as itself");
+    let bitbucket = "BITBUCKET_BUILD_NUMBER=1 BITBUCKET_COMMIT=HEAD";
+    check(
+        &format!("{bitbucket} BITBUCKET_BRANCH=x BITBUCKET_PR_ID=7"),
+        "PullRequest(7) as HEAD tried",
+    );
+    check(&format!("{bitbucket} BITBUCKET_TAG=v1"), "Tag(v1) as HEAD no");
+    let circle = "CIRCLECI=true CIRCLE_SHA1=HEAD";
+    check(&format!("{circle} CIRCLE_BRANCH=main"), "Branch(main) as HEAD no");
+    check(&format!("{circle} CIRCLE_BRANCH=pull/7"), "PullRequest(7) as HEAD tried");
+    let url = "CIRCLE_PULL_REQUEST=https://github.com/o2/r/pull/7";
+    check(&format!("{circle} CIRCLE_BRANCH=x {url}"), "PullRequest(7) as HEAD tried");
+    let buildkite = "BUILDKITE=true BUILDKITE_TAG= BUILDKITE_BRANCH=main";
+    let queue = "BUILDKITE_BRANCH=gh-readonly-queue/main/pr-7-cc BUILDKITE_COMMIT=HEAD";
+    check(
+        &format!("{buildkite} BUILDKITE_PULL_REQUEST=false BUILDKITE_COMMIT=HEAD"),
+        "Branch(main) as HEAD no",
+    );
+    check(&format!("{buildkite} BUILDKITE_PULL_REQUEST=7"), "PullRequest(7) as HEAD as itself");
+    check(
+        &format!("{buildkite} {queue}"),
+        "Trial(the merge queue's branch gh-readonly-queue/main/pr-7-cc) tried tried",
+    );
 }

@@ -191,6 +191,8 @@ fn a_snapshot_never_has_a_release_s_name() {
     check(&checkout(), Some(tag), "sha-0123456789ab-snapshot main");
     let request = Pipeline::PullRequest(7);
     check(&checkout(), Some(request), "sha-0123456789ab-snapshot pr-7");
+    let trial = Pipeline::Trial("a merge queue".to_owned());
+    check(&checkout(), Some(trial), "sha-0123456789ab-snapshot");
     let dirty = Checkout { dirty: vec![change("a")], ..checkout() };
     check(&dirty, None, "main-dirty sha-0123456789ab-dirty-snapshot");
     let version = Checkout { branch: Some("1.2".to_owned()), ..checkout() };
