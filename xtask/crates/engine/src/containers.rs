@@ -2,9 +2,22 @@
 //! runs instead of what is built.
 
 use super::capability::{Capability, has};
-use super::words::call;
+use super::words::{call, field};
 use super::{Engine, Kind};
 use process::invocation::Invocation;
+
+/// A folder of this machine in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// Its path here.
+    pub from: String,
+    /// Its path there.
+    pub to: String,
+    /// Whether nothing can be written there.
+    pub read_only: bool,
+    /// Whether SELinux must be told that several containers share it; never that one has it alone.
+    pub shared: bool,
+}
 
 /// One container, decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,8 +42,10 @@ pub struct Container {
     pub host_port: Option<u16>,
     /// Read-only root file system with a tmpfs on /tmp, no capability, no new privileges.
     pub hardened: bool,
-    /// Folders that are volumes without a name and go with the container; also `FROM:TO[:OPTIONS]`.
+    /// Folders that are volumes without a name and go with the container; also `NAME:FOLDER`.
     pub volumes: Vec<String>,
+    /// Folders of this machine.
+    pub mounts: Vec<Mount>,
     /// `USER` instead of the image's own.
     pub user: Option<String>,
     /// Give it our terminal.
@@ -67,6 +82,10 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     for folder in &container.volumes {
         option("--volume", folder);
     }
+    for mount in &container.mounts {
+        let (name, value) = mount_words(engine.kind, mount);
+        option(name, &value);
+    }
     if let Some(user) = &container.user {
         option("--user", user);
     }
@@ -97,6 +116,20 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     words.push(container.image.clone());
     words.extend(container.words.iter().cloned());
     call(engine, words)
+}
+
+/// How a folder of this machine is given to a container. `--volume` ends the path at a colon.
+fn mount_words(kind: Kind, mount: &Mount) -> (&'static str, String) {
+    let Mount { from, to, read_only, shared } = mount;
+    let all = |words: [Option<&str>; 2]| words.into_iter().flatten().collect::<Vec<_>>().join(",");
+    if from.contains(':') {
+        let options = all([read_only.then_some("readonly"), shared.then_some("relabel=shared")]);
+        let source = field(kind, format!("source={from}"));
+        let words = format!("type=bind,{source},target={to},{options}");
+        return ("--mount", words.trim_end_matches(',').to_owned());
+    }
+    let options = all([read_only.then_some("ro"), shared.then_some("z")]);
+    ("--volume", format!("{from}:{to}:{options}").trim_end_matches(':').to_owned())
 }
 
 /// Runs a command in a container.

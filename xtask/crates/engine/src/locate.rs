@@ -6,9 +6,11 @@ use crate::find::{self, Candidate, Trouble};
 use crate::machine::Machine;
 use crate::{Engine, Kind, settings};
 use process::environment::Environment;
+use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::run::Runner;
 use process::state::State;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Between two questions to a busy engine.
@@ -56,17 +58,19 @@ impl Search<'_> {
     /// The engine to use, or the failure that none works.
     ///
     /// # Errors
-    /// [`process::failure::Exit::Engine`] when it stays busy; 130 or 143 after a signal.
+    /// [`Exit::Engine`] when it stays busy; [`Exit::Usage`] for a path that it can't be told; 130 or
+    /// 143 after a signal.
     pub fn engine(&self) -> anyhow::Result<anyhow::Result<Engine>> {
         let candidates = self.patient()?;
         let found = find::choose(self.asked, &candidates);
+        found.iter().try_for_each(|engine| self.can_be_told(engine.kind))?;
         if find::busy(&candidates).is_some() { found.map(Ok) } else { Ok(found) }
     }
 
     /// The engine to use; which one it is, and why, is said.
     ///
     /// # Errors
-    /// [`process::failure::Exit::Engine`] when none works, and those of [`Search::engine`].
+    /// [`Exit::Engine`] when none works, and those of [`Search::engine`].
     pub fn said(&self) -> anyhow::Result<Engine> {
         Ok(said(self.engine()??))
     }
@@ -80,12 +84,28 @@ impl Search<'_> {
         match self.engine()? {
             Err(error) if self.asked.is_none() => {
                 let engine = Engine::assumed(Kind::Podman);
+                self.can_be_told(engine.kind)?;
                 let (title, version) = (engine.kind.title(), engine.version);
                 notice(&format!("assumed: {title} {version}; none works here: {error}"));
                 Ok((engine, true))
             }
             found => Ok((said(found?), false)),
         }
+    }
+
+    /// Refuses paths of files that `--secret` names, in which Podman takes a comma for the end.
+    fn can_be_told(&self, kind: Kind) -> anyhow::Result<()> {
+        let paths = [Some(self.state.marker()), self.machine.ca_bundle.clone()];
+        let comma = |path: &PathBuf| path.to_string_lossy().contains(',');
+        let Some(path) = paths.into_iter().flatten().find(comma).filter(|_| kind == Kind::Podman)
+        else {
+            return Ok(());
+        };
+        Err(failure_help(
+            Exit::Usage,
+            format!("giving Podman the file {}: it takes no path with a comma", path.display()),
+            "move it to a path without a comma, or take Docker: --engine docker",
+        ))
     }
 
     /// The candidates up to the first that works; while that one is busy, they are asked again.

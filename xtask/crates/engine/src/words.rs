@@ -53,7 +53,7 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
         option("--label", &format!("{name}={value}"));
     }
     for secret in &plan.secrets {
-        option("--secret", &secret_words(secret));
+        option("--secret", &secret_words(engine.kind, secret));
     }
     option("--iidfile", &plan.iidfile.display().to_string());
     if plan.no_cache {
@@ -92,10 +92,21 @@ fn cache_words(kind: Kind, cache: &Cache) -> Vec<String> {
     }
 }
 
-fn secret_words(secret: &SecretMount) -> String {
+fn secret_words(kind: Kind, secret: &SecretMount) -> String {
     match &secret.source {
-        SecretSource::File(path) => format!("id={},src={path}", secret.id),
+        SecretSource::File(path) => {
+            format!("id={},{}", secret.id, field(kind, format!("src={path}")))
+        }
         SecretSource::Environment(name) => format!("id={},env={name}", secret.id),
+    }
+}
+
+/// A field of an option whose fields have commas between them. Docker reads them as CSV does (RFC 4180);
+/// Podman 4 knows no quotes, and [`super::locate::Search`] refuses what needs them.
+pub(super) fn field(kind: Kind, text: String) -> String {
+    match kind {
+        Kind::Docker if text.contains([',', '"']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        _ => text,
     }
 }
 
@@ -219,6 +230,15 @@ pub fn store(engine: &Engine) -> Invocation {
     call(engine, ["info", "--format", "{{.Store.GraphRoot}} {{.Store.GraphDriverName}}"])
 }
 
+/// The folder that the engine stores images in.
+pub fn root(engine: &Engine) -> Invocation {
+    let form = match engine.kind {
+        Kind::Podman => "{{.Store.GraphRoot}}",
+        Kind::Docker => "{{.DockerRootDir}}",
+    };
+    call(engine, ["info", "--format", form])
+}
+
 /// All containers, those of builds included (Podman).
 pub fn working_containers(engine: &Engine) -> Invocation {
     call(engine, ["ps", "--all", "--external", "--format", "json"])
@@ -272,6 +292,20 @@ pub fn registries(engine: &Engine) -> Invocation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_s_fields_are_quoted() {
+        let secret = |kind, path: &str| {
+            let source = SecretSource::File(path.to_owned());
+            secret_words(kind, &SecretMount { id: "ca".to_owned(), source })
+        };
+        for kind in [Kind::Podman, Kind::Docker] {
+            assert_eq!(secret(kind, "/a:b c/ca.pem"), "id=ca,src=/a:b c/ca.pem");
+        }
+        assert_eq!(secret(Kind::Docker, "/a,b/ca.pem"), "id=ca,\"src=/a,b/ca.pem\"");
+        assert_eq!(secret(Kind::Docker, "/a\"b"), "id=ca,\"src=/a\"\"b\"");
+        assert_eq!(secret(Kind::Podman, "/a\"b"), "id=ca,src=/a\"b");
+    }
 
     /// Only a registry that speaks no TLS is asked without it.
     #[test]

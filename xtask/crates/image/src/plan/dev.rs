@@ -3,7 +3,7 @@
 
 use crate::config::Config;
 use crate::fingerprint::hash;
-use engine::containers::Container;
+use engine::containers::{Container, Mount};
 use engine::label;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -119,18 +119,15 @@ impl Facts<'_> {
             User::Caller => (None, Some("keep-id:uid=1000,gid=1000".to_owned())),
             User::Numbers(user, group) => (Some(format!("{user}:{group}")), None),
         };
-        // Shared by several containers: never `Z`, which gives it to one alone.
-        let label = if self.selinux { "z" } else { "" };
-        let mount = |from: &str, to: &str, options: &[&str]| {
-            let options: Vec<&str> =
-                options.iter().copied().chain([label]).filter(|word| !word.is_empty()).collect();
-            let end =
-                if options.is_empty() { String::new() } else { format!(":{}", options.join(",")) };
-            format!("{}:{to}{end}", self.top.join(from).display())
+        let mount = |from: &str, to: &str, read_only| Mount {
+            from: self.top.join(from).display().to_string(),
+            to: to.to_owned(),
+            read_only,
+            shared: self.selinux,
         };
         Container {
             image: self.image.clone(),
-            volumes: vec![mount("app", "/app", &[]), mount("docker/dev", TOOLS, &["ro"])],
+            mounts: vec![mount("app", "/app", false), mount("docker/dev", TOOLS, true)],
             user,
             user_namespace,
             ..self.container(what)

@@ -54,6 +54,33 @@ fn web_as_the_owner_of_the_checkout_on_docker_where_selinux_is_on() {
     expected.assert_eq(&shown(&facts.roles()[..1], Kind::Docker));
 }
 
+/// `--volume` ends a path at a colon, and `--mount` at a comma that isn't quoted.
+#[test]
+fn a_checkout_with_a_colon_in_its_path_is_mounted_whole() {
+    let config = config("");
+    let check = |top: &str, selinux, kind, expected: [&str; 2]| {
+        let facts = Facts { top: Path::new(top), selinux, ..facts(&config, User::Caller) };
+        let words = containers::run(&Engine::assumed(kind), &facts.migrate(), true).words;
+        let mounts = words.windows(2).filter(|pair| ["--volume", "--mount"].contains(&&*pair[0]));
+        assert_eq!(mounts.map(|pair| pair.join(" ")).collect::<Vec<_>>(), expected);
+    };
+    let plain = ["--volume /a,b/app:/app", "--volume /a,b/docker/dev:/usr/local/lib/dev:ro"];
+    check("/a,b", false, Kind::Docker, plain);
+    let mounted = [
+        "--mount type=bind,source=/a:b/app,target=/app",
+        "--mount type=bind,source=/a:b/docker/dev,target=/usr/local/lib/dev,readonly",
+    ];
+    check("/a:b", false, Kind::Podman, mounted);
+    check("/a:b", false, Kind::Docker, mounted);
+    let shared = mounted.map(|words| format!("{words},relabel=shared"));
+    check("/a:b", true, Kind::Podman, [&shared[0], &shared[1]]);
+    let quoted = [
+        "--mount type=bind,\"source=/a:b,\"\"c/app\",target=/app",
+        "--mount type=bind,\"source=/a:b,\"\"c/docker/dev\",target=/usr/local/lib/dev,readonly",
+    ];
+    check("/a:b,\"c", false, Kind::Docker, quoted);
+}
+
 #[test]
 fn root_is_allowed_only_where_the_checkout_is_root_s() {
     let config = config("");
