@@ -162,15 +162,29 @@ impl Workflow {
 /// As [`find_top`].
 ///
 /// # Errors
-/// [`Exit::Usage`] when there is none.
+/// [`Exit::Usage`] when there is none, and as [`nameable`].
 pub fn top_of(folder: &Path) -> anyhow::Result<PathBuf> {
-    find_top(folder).ok_or_else(|| {
+    let top = find_top(folder).ok_or_else(|| {
         failure_help(
             Exit::Usage,
             format!("looking for {PATH} in {} and above: not there", folder.display()),
             "run this inside a checkout of the workflow, or name one with -C DIR",
         )
-    })
+    })?;
+    nameable(top)
+}
+
+/// Refuses a top folder that no script and no engine can be told.
+///
+/// # Errors
+/// [`Exit::Usage`] if its path isn't UTF-8, or has a line break or another control character.
+pub fn nameable(top: PathBuf) -> anyhow::Result<PathBuf> {
+    if top.to_str().is_some_and(|path| !path.contains(char::is_control)) {
+        return Ok(top);
+    }
+    let message =
+        format!("using the checkout {top:?}: its path isn't UTF-8, or has a control character");
+    Err(failure_help(Exit::Usage, message, "move it to a folder with a plain name"))
 }
 
 /// The workflow's top folder: `folder` or the nearest parent that holds `docker/image.toml`.

@@ -2,10 +2,10 @@
 //! what `label` prints is what `build` asks for.
 
 use crate::config::Image;
-use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat};
 use engine::label::OCI;
 use engine::label::OURS;
+use process::failure::{Exit, failure_help};
 use source::ci::Identity;
 use source::git::Checkout;
 use std::collections::BTreeMap;
@@ -17,13 +17,24 @@ pub const MERGE: &str = "dev.senex.xtask.merge";
 /// Labels that only git and the build can know: `--label` must not change them.
 pub const FROM_GIT: [&str; 5] = ["version", "revision", "created", "base.name", "base.digest"];
 
+/// Seconds from 1970, when time begins for archives and engines, to the end of 9999, the last year of
+/// RFC 3339.
+const DATES: std::ops::RangeInclusive<i64> = 0..=253_402_300_799;
+
 /// RFC 3339 in UTC, as the OCI specification wants `created`.
 ///
 /// # Errors
-/// When `seconds` since the epoch are beyond what a date can hold.
+/// [`Exit::Usage`] for `seconds` before 1970 or after 9999.
 pub fn rfc3339(seconds: i64) -> anyhow::Result<String> {
-    let time = DateTime::from_timestamp(seconds, 0)
-        .with_context(|| format!("writing the time {seconds} as a date: it is out of range"))?;
+    let time = DateTime::from_timestamp(seconds, 0).filter(|_| DATES.contains(&seconds));
+    let time = time.ok_or_else(|| {
+        failure_help(
+            Exit::Usage,
+            format!("dating the image: the time {seconds} is before 1970 or after 9999"),
+            "set SOURCE_DATE_EPOCH, or mend the date: `git commit --amend --no-edit` that of the \
+             commit, `touch FILE` that of a changed file",
+        )
+    })?;
     Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
@@ -31,14 +42,15 @@ pub fn rfc3339(seconds: i64) -> anyhow::Result<String> {
 /// what git and the files tell (requirement C3).
 ///
 /// # Errors
-/// When `SOURCE_DATE_EPOCH` is no number of seconds; an empty one counts as not set.
+/// [`Exit::Usage`] for a time before 1970 or after 9999, and for a `SOURCE_DATE_EPOCH` that is no
+/// number of seconds; an empty one counts as not set.
 pub fn created(checkout: &Checkout, source_date_epoch: Option<&str>) -> anyhow::Result<i64> {
     match source_date_epoch.map(str::trim).filter(|text| !text.is_empty()) {
-        None => Ok(checkout.created),
-        Some(text) => text.parse().map_err(|_| {
-            process::failure::failure_help(
-                process::failure::Exit::Usage,
-                format!("reading SOURCE_DATE_EPOCH: `{text}` is no number of seconds"),
+        None => rfc3339(checkout.created).map(|_| checkout.created),
+        Some(text) => text.parse().ok().filter(|time| DATES.contains(time)).ok_or_else(|| {
+            failure_help(
+                Exit::Usage,
+                format!("reading SOURCE_DATE_EPOCH: `{text}` is no number of seconds from 1970 to 9999"),
                 "set it to seconds since 1970, as `git log -1 --format=%ct` prints them, or unset it",
             )
         }),
@@ -48,7 +60,7 @@ pub fn created(checkout: &Checkout, source_date_epoch: Option<&str>) -> anyhow::
 /// The labels that git and CI tell, by their full names.
 ///
 /// # Errors
-/// When `created` (seconds) is out of range.
+/// [`Exit::Usage`] when `created` (seconds) is before 1970 or after 9999.
 pub fn from_git(
     checkout: &Checkout,
     identity: &Identity,
@@ -89,8 +101,14 @@ mod tests {
         let check = |seconds, expected: &str| assert_eq!(rfc3339(seconds).unwrap(), expected);
         check(0, "1970-01-01T00:00:00Z");
         check(1_700_000_000, "2023-11-14T22:13:20Z");
-        check(-1, "1969-12-31T23:59:59Z");
-        assert!(rfc3339(i64::MAX).is_err());
+        check(253_402_300_799, "9999-12-31T23:59:59Z");
+        for absurd in [-1, i64::MIN, 253_402_300_800, i64::MAX] {
+            let error = rfc3339(absurd).unwrap_err();
+            assert_eq!(process::failure::describe(&error).0, Exit::Usage, "{absurd}");
+            let checkout = Checkout { created: absurd, ..Checkout::default() };
+            assert!(created(&checkout, None).is_err(), "{absurd}");
+            assert_eq!(created(&checkout, Some("9")).unwrap(), 9, "{absurd}");
+        }
     }
 
     #[test]
@@ -101,6 +119,8 @@ mod tests {
         check(None, Some(5));
         check(Some(""), Some(5));
         check(Some("9"), Some(9));
-        check(Some("yesterday"), None);
+        for wrong in ["yesterday", "-1", "1.5", "253402300800", "99999999999999999999"] {
+            check(Some(wrong), None);
+        }
     }
 }

@@ -2,46 +2,27 @@
 //! every decision is tested as a value and `--dry-run` can't drift from the real run.
 
 use crate::config::{App, Config, Variant};
-use crate::labels::{FROM_GIT, MERGE};
 use crate::network;
 use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
 use engine::dockerfile;
 use engine::label::{self, OCI};
 use engine::reference;
 use engine::{Engine, Kind, capability};
-use process::failure::{Exit, failure, failure_help};
+use process::failure::{Exit, failure_help};
 use process::files::Step;
 use process::state::State;
 use source::snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+pub use wishes::Wishes;
 
 pub mod dev;
 pub mod push;
 pub mod release;
+mod wishes;
 
-/// What the command line asks of a build.
-#[derive(Clone, Debug, Default)]
-pub struct Wishes {
-    /// `--dev` instead of `--prod`.
-    pub dev: bool,
-    /// `--target`.
-    pub target: Option<String>,
-    /// `--tag`.
-    pub tags: Vec<String>,
-    /// `--build-arg`.
-    pub build_args: Vec<(String, String)>,
-    /// `--secret`.
-    pub secrets: Vec<SecretMount>,
-    /// `--label`.
-    pub labels: Vec<(String, String)>,
-    /// `--no-cache`.
-    pub no_cache: bool,
-    /// `--squash`.
-    pub squash: bool,
-    /// `--platform`.
-    pub platform: Option<String>,
-}
+/// The longest tag (distribution specification).
+const LONGEST_TAG: usize = 128;
 
 /// The world as far as a build depends on it, read at the top.
 #[derive(Clone, Debug)]
@@ -80,6 +61,7 @@ pub struct Facts<'a> {
 /// [`Exit::Usage`] for a tag, label or secret that can't be, and for what the engine can't serve.
 pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let config = facts.config;
+    wishes.check(&config.image.name)?;
     let (variant, settings) =
         if wishes.dev { ("dev", &config.dev) } else { ("prod", &config.prod) };
     if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
@@ -91,8 +73,8 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = facts.state;
     let target = wishes.target.clone().or_else(|| settings.target.clone());
-    let end = end(facts, target.as_deref(), &settings.dockerfile)?;
-    let labels = labels(wishes, facts)?;
+    let end = end(&facts.dockerfile, target.as_deref(), &settings.dockerfile)?;
+    let labels = labels(wishes, facts);
     let mut prepare = prepare(facts, state);
     let own = state.folder.join("Dockerfile");
     let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
@@ -130,7 +112,7 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         build_args: build_args(wishes, &config.app, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().collect(),
-        secrets: secrets(wishes, facts, state)?,
+        secrets: secrets(wishes, facts, state),
         no_cache: wishes.no_cache,
         squash: wishes.squash,
         layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),
@@ -143,15 +125,22 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
     })
 }
 
-/// The last line of the target's stage, or else of the file.
-fn end(facts: &Facts<'_>, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
-    let stages = dockerfile::stage_ends(&facts.dockerfile);
+/// The last line of the target's stage in the `text` of a Dockerfile, or else of the file.
+///
+/// # Errors
+/// [`Exit::Usage`] if there is no such stage.
+pub fn end(text: &str, target: Option<&str>, dockerfile: &str) -> anyhow::Result<usize> {
+    let stages = dockerfile::stage_ends(text);
     let Some(target) = target else { return Ok(stages.last().map_or(0, |stage| stage.1)) };
     let stage = stages.iter().find(|(name, _)| name == target);
     stage.map(|stage| stage.1).ok_or_else(|| {
         let names: Vec<&str> = stages.iter().map(|(name, _)| name.as_str()).collect();
         let message = format!("building the stage {target}: {dockerfile} has none of that name");
-        failure_help(Exit::Usage, message, format!("one of {}", names.join(", ")))
+        let help = match names.is_empty() {
+            true => "begin each stage with a line `FROM IMAGE AS NAME`".to_owned(),
+            false => format!("one of {}", names.join(", ")),
+        };
+        failure_help(Exit::Usage, message, help)
     })
 }
 
@@ -197,6 +186,13 @@ pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
     if reference::is_tag(tag) {
         return Ok(local(kind, name, tag));
     }
+    let length = tag.chars().count();
+    if length > LONGEST_TAG && !tag.contains(['/', ':', '@']) {
+        let start: String = tag.chars().take(20).collect();
+        let message =
+            format!("tagging the image {start}…: a tag has at most {LONGEST_TAG} characters");
+        return Err(failure_help(Exit::Usage, message, format!("shorten it, it has {length}")));
+    }
     let parsed = reference::parse(tag)?;
     if parsed.digest.is_some() {
         let message = format!("tagging the image {tag}: a digest can't be chosen");
@@ -220,22 +216,14 @@ pub fn local(kind: Kind, name: &str, tag: &str) -> String {
     }
 }
 
-fn labels(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<BTreeMap<String, String>> {
+fn labels(wishes: &Wishes, facts: &Facts<'_>) -> BTreeMap<String, String> {
     let mut labels = facts.labels.clone();
     labels.insert(format!("{OCI}base.name"), facts.base.reference.clone());
     if let Some(digest) = &facts.base.digest {
         labels.insert(format!("{OCI}base.digest"), digest.clone());
     }
-    for (name, value) in &wishes.labels {
-        if name == MERGE || name.strip_prefix(OCI).is_some_and(|short| FROM_GIT.contains(&short)) {
-            let message = format!("adding the label {name}: it comes from git and the build");
-            let help =
-                "commit, tag or set --base instead; `cargo xtask label` shows what it will be";
-            return Err(failure_help(Exit::Usage, message, help));
-        }
-        labels.insert(name.clone(), value.clone());
-    }
-    Ok(labels)
+    labels.extend(wishes.labels.iter().cloned());
+    labels
 }
 
 fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, String> {
@@ -268,7 +256,7 @@ fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
     facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
 }
 
-fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<Vec<SecretMount>> {
+fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> Vec<SecretMount> {
     let mut secrets = Vec::new();
     let file = |id: &str, path: &Path| SecretMount {
         id: id.to_owned(),
@@ -290,16 +278,8 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> anyhow::Result<
     {
         secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
     }
-    for secret in &wishes.secrets {
-        if secrets.iter().any(|other| other.id == secret.id) {
-            return Err(failure(
-                Exit::Usage,
-                format!("reading --secret: the id `{}` is there twice or is ours", secret.id),
-            ));
-        }
-        secrets.push(secret.clone());
-    }
-    Ok(secrets)
+    secrets.extend(wishes.secrets.iter().cloned());
+    secrets
 }
 
 /// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a

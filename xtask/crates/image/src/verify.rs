@@ -10,6 +10,7 @@ use engine::inspect::{self, Image};
 use engine::leftovers;
 use engine::reference;
 use engine::{Engine, words};
+use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -176,7 +177,11 @@ fn once(
     }
     let id = process::regular::read_text(&plan.iidfile).unwrap_or_default();
     if ended.code != Some(0) || id.trim().is_empty() {
-        let failure = build_failed(plan, instructions, &ended, log);
+        let mut failure = build_failed(plan, instructions, &ended, log);
+        if disk::is_full(&ended.lines) {
+            let root = runner.ask(&words::root(engine), QUESTION)?.stdout;
+            failure.help.push(disk::make_room(&[Path::new(root.trim()), &plan.tmp]));
+        }
         let path = workflow.top.join(&plan.dockerfile);
         match dockerfile::failing(instructions, &ended.lines) {
             Some(step) => runner.form.error_at(&path, step.line, &failure.message),

@@ -21,12 +21,7 @@ fn explained(path: &Path, error: &Error) -> (Exit, String, Option<String>) {
     let mount = || mount_point(path).display().to_string();
     let (exit, help) = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            let help = format!(
-                "free space on the file system mounted at {}: `df -h` shows it, `cargo xtask clean` \
-                 removes unused images",
-                mount()
-            );
-            (Exit::Unexpected, Some(help))
+            (Exit::Unexpected, Some(make_room(&[path])))
         }
         ErrorKind::ReadOnlyFilesystem => {
             let help = format!(
@@ -36,10 +31,9 @@ fn explained(path: &Path, error: &Error) -> (Exit, String, Option<String>) {
             (Exit::Usage, Some(help))
         }
         ErrorKind::InvalidFilename => {
-            let bytes = path.as_os_str().len();
-            let help =
-                format!("the path has {bytes} bytes: move the checkout to one with a shorter path");
-            (Exit::Usage, Some(help))
+            let help = "the path, or a name in it, is too long: move the checkout to a shorter path, or \
+                        shorten the name";
+            (Exit::Usage, Some(help.into()))
         }
         ErrorKind::PermissionDenied => {
             (Exit::Usage, Some("change its permissions, or its owner, and run this again".into()))
@@ -54,6 +48,23 @@ fn explained(path: &Path, error: &Error) -> (Exit, String, Option<String>) {
         _ => (Exit::Unexpected, None),
     };
     (exit, error.to_string(), help)
+}
+
+/// Whether a program said in one of `lines` that a disk is full.
+pub fn is_full(lines: &[String]) -> bool {
+    lines.iter().any(|line| line.to_lowercase().contains("no space left on device"))
+}
+
+/// What to do if the disk is full that one of `places` is on.
+pub fn make_room(places: &[&Path]) -> String {
+    let mut mounts: Vec<String> =
+        places.iter().map(|place| mount_point(place).display().to_string()).collect();
+    mounts.dedup();
+    format!(
+        "free space on the file system mounted at {}: `df -h` shows it, `cargo xtask clean` removes \
+         unused images",
+        mounts.join(" or ")
+    )
 }
 
 /// What stands where a folder should be, at `path` or above it.
@@ -140,7 +151,7 @@ mod tests {
         check(
             ErrorKind::InvalidFilename,
             "a",
-            "2 error: writing TOP/a: invalid filename\nhelp: the path has ",
+            "2 error: writing TOP/a: invalid filename\nhelp: the path, or a name in it, is too long",
         );
         check(
             ErrorKind::PermissionDenied,
@@ -160,6 +171,8 @@ mod tests {
                 "2 error: writing TOP/link/a: TOP/link is a link to gone, which isn't there{away}"
             ),
         );
+        let lines = ["a".to_owned(), "b: No space left on device".to_owned()];
+        assert!(is_full(&lines) && !is_full(&lines[..1]));
         check(ErrorKind::Interrupted, "a", "1 error: writing TOP/a: operation interrupted");
     }
 

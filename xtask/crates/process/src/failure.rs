@@ -68,6 +68,30 @@ pub fn failure_help(
     Failure { exit, message: message.into(), help: vec![help.into()] }.into()
 }
 
+/// Adds a line of help to `error`.
+pub fn and_help(error: &anyhow::Error, help: impl Into<String>) -> anyhow::Error {
+    let (exit, mut all) = describe(error);
+    all.push(help.into());
+    Failure { exit, message: format!("{error:#}"), help: all }.into()
+}
+
+/// All of `errors` as one failure: a single one as it is, several as a line of help each.
+///
+/// # Errors
+/// That failure, if there is an error, with the exit code of the first.
+pub fn all(doing: &str, mut errors: Vec<anyhow::Error>) -> anyhow::Result<()> {
+    if errors.len() < 2 {
+        return errors.pop().map_or(Ok(()), Err);
+    }
+    let exit = describe(&errors[0]).0;
+    let message = format!("{doing}: {} mistakes", errors.len());
+    let line = |error: &anyhow::Error| {
+        let help = describe(error).1;
+        [vec![format!("{error:#}")], help].concat().join("; ")
+    };
+    Err(Failure { exit, message, help: errors.iter().map(line).collect() }.into())
+}
+
 /// The exit code and the help lines of `error`: those of the first [`Failure`] in its chain,
 /// else [`Exit::Unexpected`] and none.
 pub fn describe(error: &anyhow::Error) -> (Exit, Vec<String>) {

@@ -1,6 +1,7 @@
 //! The only place that starts a process: shows the command, streams and logs what it prints,
 //! passes signals on, and turns how it ended into one line.
 
+use crate::disk::failed;
 use crate::failure::{Exit, failure, failure_help};
 use crate::form::Form;
 use crate::invocation::Invocation;
@@ -316,9 +317,9 @@ impl Runner {
             notice(&title);
             None
         };
-        let mut file =
-            regular::append(log).with_context(|| format!("opening the log {}", log.display()))?;
-        writeln!(file, "$ {invocation}").context("writing the log")?;
+        let unwritten = |error| failed("writing the log", log, &error);
+        let mut file = regular::append(log).map_err(unwritten)?;
+        writeln!(file, "$ {invocation}").map_err(unwritten)?;
         let (reader, writer) = std::io::pipe().context("making a pipe")?;
         let mut command = self.command(started_as)?;
         command
@@ -371,7 +372,7 @@ impl Runner {
     pub fn background(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<u32> {
         self.check_signal()?;
         notice(&format!("$ {invocation} &"));
-        let file = File::create(log).with_context(|| format!("opening {}", log.display()))?;
+        let file = File::create(log).map_err(|error| failed("writing", log, &error))?;
         let mut command = self.command(invocation)?;
         let again = file.try_clone().context("opening a log")?;
         command.stdin(Stdio::null()).stdout(file).stderr(again);

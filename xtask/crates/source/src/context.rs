@@ -9,8 +9,6 @@ use std::fmt;
 use std::fs::DirEntry;
 use std::path::{Component, Path};
 
-use anyhow::Context as _;
-
 use crate::content::Stat;
 use crate::ignore::{Folder, Ignore, RULES, Rule, Verdict};
 use process::disk;
@@ -98,13 +96,14 @@ pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
 /// What is in `folder`, sorted by name; nothing when there is no such folder. A name that is not
 /// UTF-8 comes with replacement characters.
 fn entries(folder: &Path) -> anyhow::Result<Vec<(String, DirEntry)>> {
+    let unread = |error| disk::failed("reading the folder", folder, &error);
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.with_context(|| format!("reading the folder {}", folder.display()))?,
+        entries => entries.map_err(unread)?,
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.with_context(|| format!("reading the folder {}", folder.display()))?;
+        let entry = entry.map_err(unread)?;
         found.push((entry.file_name().to_string_lossy().into_owned(), entry));
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -199,7 +198,8 @@ fn walk(
 
 /// What `found` at `path` is, or `None` for a folder.
 fn entry(path: &str, found: &DirEntry) -> anyhow::Result<Option<(ContextFile, Stat)>> {
-    let found = found.metadata().with_context(|| format!("reading {path:?}"))?;
+    let found = found.metadata();
+    let found = found.map_err(|error| disk::failed("reading", Path::new(path), &error))?;
     let kind = match found.file_type() {
         kind if kind.is_dir() => return Ok(None),
         kind if kind.is_symlink() => Kind::Symlink,
@@ -246,18 +246,9 @@ fn disagreement(ignore: &Ignore, here: &Folder, path: &str, other: usize) -> any
 pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Explanation> {
     let outside =
         || failure(Exit::Usage, format!("explaining {}: not below the root", path.display()));
-    let mut components = Vec::new();
-    for component in path.strip_prefix(root).unwrap_or(path).components() {
-        match component {
-            Component::CurDir => {}
-            Component::Normal(name) => components.push(name.to_string_lossy().into_owned()),
-            Component::ParentDir if components.pop().is_some() => {}
-            _ => return Err(outside()),
-        }
-    }
-    if components.is_empty() {
-        return Err(outside());
-    }
+    // A folder above it may be a link into the root; the file itself may be one that is copied.
+    let real = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let components = below(root, path).or_else(|| below(root, &real()?)).ok_or_else(outside)?;
     let is_link = |path: &String| root.join(path).is_symlink();
     let behind = (1..components.len()).map(|n| components[..n].join("/")).find(is_link);
     let path = components.join("/");
@@ -274,6 +265,20 @@ pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Expl
         files,
         path,
     })
+}
+
+/// The components of `path` below `root`; `None` if it is another place.
+fn below(root: &Path, path: &Path) -> Option<Vec<String>> {
+    let mut components = Vec::new();
+    for component in path.strip_prefix(root).unwrap_or(path).components() {
+        match component {
+            Component::CurDir => {}
+            Component::Normal(name) => components.push(name.to_string_lossy().into_owned()),
+            Component::ParentDir if components.pop().is_some() => {}
+            _ => return None,
+        }
+    }
+    (!components.is_empty()).then_some(components)
 }
 
 impl fmt::Display for Explanation {

@@ -20,6 +20,7 @@ mod project;
 mod push;
 mod readme;
 mod recognition;
+mod refused;
 mod rules;
 mod setup;
 mod transcript;

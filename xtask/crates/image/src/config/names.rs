@@ -57,8 +57,19 @@ pub(super) fn queues(text: &str) -> Option<String> {
 /// The path of a file below the top folder.
 pub(super) fn path(text: &str) -> Option<String> {
     let below = !text.starts_with('/') && !text.split('/').any(|part| part == "..");
-    let plain = !text.contains(char::is_control);
-    (!below || !plain).then(|| format!("`{text}` is no path below the top folder"))
+    // Podman takes several files, with commas between them.
+    let plain = !text.contains(|c: char| c.is_control() || c == ',');
+    (!below || !plain).then(|| format!("`{text}` is no path below the top folder without a comma"))
+}
+
+/// What `--platform` takes: `os/arch[/variant]`, or several of them with commas.
+pub fn platform(text: &str) -> Option<String> {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let one = |one: &str| matches!(one.split('/').count(), 2 | 3) && one.split('/').all(part);
+    (!text.split(',').all(one)).then(|| format!("`{text}` isn't os/arch[/variant], as linux/arm64"))
 }
 
 /// The key of a label. Both engines print and filter labels as `KEY=VALUE` words.

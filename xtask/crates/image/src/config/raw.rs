@@ -282,7 +282,7 @@ fn commented_header(text: &str, line: usize) -> Option<&str> {
 }
 
 fn uncomment(table: &str) -> String {
-    format!("the header of its table, [{table}], is a comment: uncomment it, too")
+    format!("the header of its table, [{table}], is a comment: uncomment it as well")
 }
 
 /// Line number, from 1, of the byte at `offset`.

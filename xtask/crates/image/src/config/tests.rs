@@ -244,7 +244,7 @@ fn a_key_below_a_commented_header_is_told_its_table() {
         let number = index + 1;
         let start = format!("{number}: ");
         let expected = format!(
-            "`{key}`: the header of its table, [{table}], is a comment: uncomment it, too\n"
+            "`{key}`: the header of its table, [{table}], is a comment: uncomment it as well\n"
         );
         match commented {
             true => assert!(found.starts_with(&start) && found.ends_with(&expected), "{found}"),
@@ -271,8 +271,8 @@ fn a_key_in_another_table_is_told_its_own() {
     check(
         "[variant.prod]\npython = \"3.12\"\n\n#[variant.dev]\n# about it\ntarget = \"x\"\npython = \"3.13\"\n",
         expect![[r#"
-            19: [variant.prod]: `target`: the header of its table, [variant.dev], is a comment: uncomment it, too
-            20: duplicate key: the header of its table, [variant.dev], is a comment: uncomment it, too
+            19: [variant.prod]: `target`: the header of its table, [variant.dev], is a comment: uncomment it as well
+            20: duplicate key: the header of its table, [variant.dev], is a comment: uncomment it as well
         "#]],
     );
     // A comment that is no header of ours, and a key that its own table goes on with.

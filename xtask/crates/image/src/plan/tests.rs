@@ -232,6 +232,23 @@ fn what_can_not_be_is_refused() {
     let cases = [
         wishes(&|wishes| wishes.tags = vec!["not a tag".into()]),
         wishes(&|wishes| wishes.tags = vec!["Upper/case:1".into()]),
+        wishes(&|wishes| wishes.tags = vec!["x".repeat(129)]),
+        wishes(&|wishes| wishes.build_args = vec![("A B".into(), "1".into())]),
+        wishes(&|wishes| wishes.platform = Some("bogus".into())),
+        wishes(&|wishes| {
+            wishes.tags = vec!["a/b".into(), "y".repeat(128), "z".repeat(200)];
+            wishes.labels = [" a", "a b", "a\tb", "a\"b", "a", "", "ä"]
+                .map(|name| (name.to_owned(), "b".to_owned()))
+                .to_vec();
+            wishes.labels.push(revision.clone());
+            wishes.build_args = ["1A", "", "OK", "A-B"].map(|n| (n.into(), "".into())).to_vec();
+            wishes.secrets = vec![
+                SecretMount { id: "a b".into(), source: SecretSource::File("x".into()) },
+                SecretMount { id: "a".into(), source: SecretSource::Environment("A B".into()) },
+                SecretMount { id: "a".into(), source: SecretSource::File("x".into()) },
+            ];
+            wishes.platform = Some("linux/arm64/,linux".into());
+        }),
         wishes(&|wishes| wishes.labels = vec![revision.clone()]),
         wishes(&|wishes| wishes.secrets = vec![marker()]),
         wishes(&|wishes| wishes.target = Some("nothing".into())),
@@ -248,6 +265,26 @@ fn what_can_not_be_is_refused() {
     expect![[r#"
         2 reading the reference "not a tag": ` ` in the repository at character 4
         2 reading the reference "Upper/case:1": `U` in the repository, which is not lower case, at character 1
+        2 tagging the image xxxxxxxxxxxxxxxxxxxx…: a tag has at most 128 characters
+          shorten it, it has 129
+        2 reading --build-arg: `A B` can't be a variable: letters, digits and `_`, no digit first
+        2 reading --platform: `bogus` isn't os/arch[/variant], as linux/arm64
+        2 reading the command line: 15 mistakes
+          tagging the image a/b: it names no tag; write a/b:TAG
+          tagging the image zzzzzzzzzzzzzzzzzzzz…: a tag has at most 128 characters; shorten it, it has 200
+          reading --build-arg: `1A` can't be a variable: letters, digits and `_`, no digit first
+          reading --build-arg: `` can't be a variable: letters, digits and `_`, no digit first
+          reading --build-arg: `A-B` can't be a variable: letters, digits and `_`, no digit first
+          reading --label: ` a` can't be the key of a label: no blanks, quotes, `\`, `$` or `=`
+          reading --label: `a b` can't be the key of a label: no blanks, quotes, `\`, `$` or `=`
+          reading --label: `a	b` can't be the key of a label: no blanks, quotes, `\`, `$` or `=`
+          reading --label: `a"b` can't be the key of a label: no blanks, quotes, `\`, `$` or `=`
+          reading --label: `` can't be the key of a label: no blanks, quotes, `\`, `$` or `=`
+          adding the label org.opencontainers.image.revision: it comes from git and the build; commit, tag or set --base instead; `cargo xtask label` shows what it will be
+          reading --platform: `linux/arm64/,linux` isn't os/arch[/variant], as linux/arm64
+          reading --secret: `a b` can't be an id: letters, digits, `.`, `_` and `-`
+          reading --secret: `A B` can't be a variable: letters, digits and `_`, no digit first
+          reading --secret: the id `a` is there twice or is ours
         2 adding the label org.opencontainers.image.revision: it comes from git and the build
           commit, tag or set --base instead; `cargo xtask label` shows what it will be
         2 reading --secret: the id `checkout` is there twice or is ours

@@ -4,7 +4,7 @@ use process::failure::{Exit, describe, failure_help};
 use std::io::ErrorKind;
 use std::path::Path;
 
-const RESTORE: &str = "`git fsck --full` names what is damaged; clone the project again, and copy your \
+const RESTORE: &str = "restore it from a backup, or clone the project again and copy your \
                        changes over";
 
 /// Words of git and libgit2 with what is damaged if they say them, and what to do; the first counts.
@@ -44,8 +44,12 @@ pub(super) fn told(folder: &Path, error: anyhow::Error) -> anyhow::Error {
     let says = |(words, _): &&(&[&str], &str)| {
         words.iter().any(|word| lower.contains(&word.to_lowercase()))
     };
+    let message = format!("reading the repository of {}: {text}", folder.display());
+    if lower.contains("too long") {
+        return failure_help(Exit::Usage, message, "move the checkout to a shorter path");
+    }
     let help = DAMAGES.iter().find(says).map_or("`git status` may say more", |(_, help)| help);
-    failure_help(Exit::Git, format!("reading the repository of {}: {text}", folder.display()), help)
+    failure_help(Exit::Git, message, help)
 }
 
 /// What a folder that is called `.git` lacks to be a repository (gitrepository-layout(5)).

@@ -6,13 +6,15 @@ use super::copies::{Copies, unwritten};
 use crate::content::{Content, Contents, Format, Hashes, Kind, Start, Stat, TICK};
 use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
-use process::failure::{Exit, failure_help};
+use process::disk;
+use process::failure::and_help;
 use process::run::check_signal;
 use process::state::{State, make_folder, write_whole};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 /// What is remembered of every file, below the folder of the state: a line that names the program,
@@ -235,12 +237,8 @@ impl<'a> Reader<'a> {
 
 /// The failure to read the file `path`.
 fn unread(path: &str, error: &std::io::Error) -> anyhow::Error {
-    let denied = error.kind() == ErrorKind::PermissionDenied;
-    failure_help(
-        if denied { Exit::Usage } else { Exit::Unexpected },
-        format!("checking the build context: reading {path}: {error}"),
-        "make the file readable, or exclude it in .dockerignore",
-    )
+    let failed = disk::failed("checking the build context: reading", Path::new(path), error);
+    and_help(&failed, "or exclude it in .dockerignore")
 }
 
 /// What another command has read, if it was this program: another one may find other secrets.

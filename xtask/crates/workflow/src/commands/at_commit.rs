@@ -2,11 +2,11 @@
 //! that a build reads is read there.
 
 use anyhow::Context as _;
-use image::config::Workflow;
+use image::config::{self, Workflow};
 use process::failure::{Exit, Failure};
 use process::state::State;
 use source::context;
-use source::git::Repository;
+use source::git::{self, Repository};
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,20 @@ impl Drop for Written {
 
 /// What everything that this writes begins with, below the folder of the state.
 pub const NAME: &str = "commit-";
+
+/// The top folder of the workflow that `folder` belongs to: in the work tree, or else in the `commit`.
+///
+/// # Errors
+/// [`Exit::Usage`] if there is none, or an engine can't be told its path.
+pub fn top(folder: &Path, commit: Option<&str>) -> anyhow::Result<PathBuf> {
+    let found = config::top_of(folder);
+    match commit {
+        Some(commit) if config::find_top(folder).is_none() => {
+            git::nearest(folder, commit, config::PATH)?.map_or(found, config::nameable)
+        }
+        _ => found,
+    }
+}
 
 /// The workflow of the checkout `top` as the commit `name` has it: an id, a tag, a branch or what else git takes.
 ///

@@ -11,7 +11,7 @@ use engine::machine::{self, Machine};
 use engine::{Engine, Kind, words};
 use image::base::Source;
 use image::cache;
-use image::config::{self, Variant, Workflow};
+use image::config::{Variant, Workflow};
 use image::labels;
 use image::network;
 use image::plan::{self, Facts, Wishes};
@@ -22,11 +22,11 @@ use image::startable;
 use image::tags;
 use image::verify::{self, Made};
 use process::disk;
-use process::failure::{Exit, Failure, failure_help};
+use process::failure::{self, Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::Runner;
-use process::state::State;
+use process::state::{self, State};
 use source::ci;
 use source::ci::Identity;
 use source::content;
@@ -50,7 +50,7 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// Every [`Exit`] but those of registries that are pushed to.
 pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
-    let top = config::top_of(&world.folder)?;
+    let top = super::at_commit::top(&world.folder, args.commit.as_deref())?;
     let runner = world.runner(&top);
     let lock = || State::of(&top).lock(PATIENCE);
     let _lock = if world.common.dry_run { None } else { Some(lock()?) };
@@ -118,7 +118,18 @@ pub fn prepare(
     let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
     gate_values(given, &workflow.config.allow_secrets)?;
     // Nothing is asked or installed for a checkout that can't be built.
+    let wishes = wishes(args);
+    wishes.check(&workflow.config.image.name)?;
+    secret_files(&workflow.top, args)?;
     let snapshot = gather(world, workflow, variant, !dry_run)?;
+    let dockerfile = text_of(workflow, &snapshot, &variant.dockerfile)?;
+    plan::end(&dockerfile, wishes.target.as_deref(), &variant.dockerfile)?;
+    let created = created(world, &snapshot.checkout)?;
+    if !dry_run {
+        state::make_folder(&mount_cache(world)?).map_err(|error| {
+            failure::and_help(&error, "XDG_CACHE_HOME names another folder for caches")
+        })?;
+    }
     let machine = machine::read(&world.environment);
     if args.setup {
         let setup = cli::Setup { yes: true, ..cli::Setup::default() };
@@ -153,7 +164,6 @@ pub fn prepare(
     let base = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
     let (base, mut first) = images.resolve(base, args.pull, args.platform.as_deref())?;
     notice(&format!("base {}: {}", base.reference, base.why));
-    let dockerfile = text_of(workflow, &snapshot, &variant.dockerfile)?;
     first.push(snapshot_command(&snapshot, args));
     let layer_cache = cache::find(
         &world.environment,
@@ -164,10 +174,11 @@ pub fn prepare(
         args.cache.as_deref(),
         world.common.dry_run,
     )?;
-    let source = (checkout, &identity);
-    let facts = facts(world, workflow, &machine, &engine, source, base)?;
-    let facts = Facts { dockerfile, layer_cache, ..facts };
-    let plan = plan::build(&wishes(args), &facts)?;
+    let labels = labels::from_git(checkout, &identity, created)?;
+    let facts = facts(world, workflow, &machine, &engine, checkout, base)?;
+    let labels = labels.into_iter().chain(facts.labels).collect();
+    let facts = Facts { dockerfile, layer_cache, labels, ..facts };
+    let plan = plan::build(&wishes, &facts)?;
     if engine.kind == Kind::Podman {
         // It is told to pull nothing; Docker's builder fetches what it lacks.
         for image in dockerfile::images(&plan.text, &plan.build_args) {
@@ -318,19 +329,16 @@ fn facts<'a>(
     workflow: &'a Workflow,
     machine: &Machine,
     engine: &'a Engine,
-    (checkout, identity): (&'a Checkout, &Identity),
+    checkout: &'a Checkout,
     base: Base,
 ) -> anyhow::Result<Facts<'a>> {
-    let created = labels::created(checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
-    let mut all = labels::from_config(&workflow.config.image);
-    all.extend(labels::from_git(checkout, identity, created)?);
     if base.standin {
         notice(STANDIN);
     }
     Ok(Facts {
         engine,
         config: &workflow.config,
-        labels: all,
+        labels: labels::from_config(&workflow.config.image),
         revision: &checkout.revision,
         dockerfile: String::new(),
         changed: checkout.changed(),
@@ -340,8 +348,28 @@ fn facts<'a>(
         index_variable: network::index_variable(&world.environment.variables),
         layer_cache: None,
         state: &workflow.state,
-        cache: (world.environment.cache()?.join("cache-mounts"), machine.uid),
+        cache: (mount_cache(world)?, machine.uid),
     })
+}
+
+/// The folder of cache mounts.
+fn mount_cache(world: &World) -> anyhow::Result<PathBuf> {
+    Ok(world.environment.cache()?.join("cache-mounts"))
+}
+
+/// When the image was made, as its label will say.
+fn created(world: &World, checkout: &Checkout) -> anyhow::Result<i64> {
+    labels::created(checkout, world.environment.variable("SOURCE_DATE_EPOCH"))
+}
+
+/// Refuses files of `--secret` that can't be read.
+fn secret_files(top: &Path, args: &cli::Build) -> anyhow::Result<()> {
+    let wrong = args.secret.iter().filter_map(|secret| {
+        let SecretSource::File(path) = &secret.source else { return None };
+        let error = std::fs::File::open(top.join(path)).err()?;
+        Some(disk::failed(&format!("reading the secret {}:", secret.id), &top.join(path), &error))
+    });
+    failure::all("reading --secret", wrong.collect())
 }
 
 /// `--dry-run`: the script, or with `--format json` the plan and its commands.

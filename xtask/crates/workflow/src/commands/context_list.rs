@@ -4,7 +4,7 @@ use super::at_commit::at_commit;
 use super::build::PATIENCE;
 use crate::cli;
 use crate::world::World;
-use image::config::{self, Workflow};
+use image::config::Workflow;
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::state::State;
@@ -20,7 +20,7 @@ pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
     if let Some(path) = &args.path {
         return explain(world, &world.workflow()?, path);
     }
-    let top = config::top_of(&world.folder)?;
+    let top = super::at_commit::top(&world.folder, args.commit.as_deref())?;
     let _lock = args.snapshot.then(|| State::of(&top).lock(PATIENCE)).transpose()?;
     match &args.commit {
         Some(commit) => list(world, &*at_commit(&top, commit)?, args),

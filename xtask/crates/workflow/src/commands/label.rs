@@ -63,7 +63,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
         "revision": identity.revision,
         "merge": identity.merge,
         "created": labels::rfc3339(created)?,
-        "commit_time": labels::rfc3339(checkout.commit_time)?,
+        "commit_time": labels::rfc3339(checkout.commit_time).ok(),
         "branch": checkout.branch,
         "tags": checkout.exact_tags,
         "image_tags": names.tags,
