@@ -186,6 +186,8 @@ fn an_image_named_after_a_release_has_its_git_tag_as_version() {
     // Any git checkout has a version.
     checkout.git(&["rm", "--quiet", "docker/image.toml"]);
     checkout.git(&["commit", "--quiet", "--message", "no workflow"]);
-    ["v1.2.3-rc.1", "v1.2.3"].map(|name| tag(&[name]));
+    for name in ["v1.2.3-rc.1", "v1.2.3"] {
+        tag(&[name]);
+    }
     check("", "v1.2.3", "1.2.3 1.2.3-rc.1 SHA 1.2 1 latest");
 }

@@ -357,7 +357,9 @@ fn damaged_repositories() {
         sandbox.commit("third");
         damage(&sandbox);
         let error = Repository::open(&sandbox.repo(), Some(&sandbox.repo()), None)
-            .and_then(|repository| repository.compare(repository.facts()?, None, &BTreeMap::new()))
+            .and_then(|repository| {
+                repository.compare(repository.facts("")?, None, &BTreeMap::new())
+            })
             .unwrap_err();
         let (exit, _) = process::failure::describe(&error);
         assert_eq!(exit, Exit::Git, "{name}: {error}");
