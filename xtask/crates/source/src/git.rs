@@ -203,12 +203,31 @@ pub fn rules(
         return Ok((Format::Sha1, None));
     }
     let repository = Repository::open(folder, Some(folder), commit)?;
-    let source = &repository.source;
-    let all = source.executable().filter(|_| commit.is_none());
+    let source = repository.source.as_ref();
+    if commit.is_some() {
+        return Ok((source.format()?, None));
+    }
+    let all = executable(source, repository.program.as_deref())?;
     let inside = |(path, executable): (String, bool)| {
         Some((path.strip_prefix(&repository.below)?.to_owned(), executable))
     };
-    Ok((source.format()?, all.map(|all| all.into_iter().filter_map(inside).collect())))
+    Ok((source.format()?, Some(all.into_iter().filter_map(inside).collect())))
+}
+
+/// The permission to execute of the files whose own doesn't count, those of submodules included.
+fn executable(
+    source: &dyn Source,
+    program: Option<&Path>,
+) -> anyhow::Result<HashMap<String, bool>> {
+    let mut all = source.executable().unwrap_or_default();
+    for module in source.submodules() {
+        let folder = source.places().0.join(&module);
+        if folder.join(".git").exists() {
+            let inside = executable(open(&folder, program, None)?.as_ref(), program)?;
+            all.extend(inside.into_iter().map(|(path, is)| (format!("{module}/{path}"), is)));
+        }
+    }
+    Ok(all)
 }
 
 /// An open repository.
@@ -432,8 +451,7 @@ fn open(
 
 /// The repository of `folder` for libgit2; the inner error says why it cannot read it as git does.
 fn native(folder: &Path) -> anyhow::Result<Result<git2::Repository, String>> {
-    let set = |name: &&&str| std::env::var_os(name).is_some();
-    match obstacle::VARIABLES.iter().find(set) {
+    match obstacle::variable() {
         Some(name) => Ok(Err(format!("{name} is set, which only the program reads"))),
         None => native::open(folder),
     }

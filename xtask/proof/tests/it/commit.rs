@@ -1,6 +1,7 @@
 //! `--commit`: a commit is read from git, whatever the working tree holds.
 
 use super::checkout::Checkout;
+use super::ended::Ended;
 use super::fake_engine::with_podman;
 use serde_json::Value;
 use std::fs;
@@ -175,6 +176,121 @@ fn git_configured_by_the_environment_is_asked_itself() {
         assert!(code == Some(3) && err.contains(environment[0].0), "{err}");
         assert!(err.contains("install the `git` program"), "{err}");
     }
+}
+
+/// Git finds this repository by its variables alone; another one's are those of a hook that builds here.
+#[test]
+fn a_repository_that_the_environment_names() {
+    let checkout = with_git();
+    let version = |environment: &[(&str, &str)]| {
+        let mut command = checkout.command(&["label", "--get", "version"]);
+        Ended::from(command.envs(environment.iter().copied()).output().unwrap())
+    };
+    let plain = version(&[]).out;
+    checkout.git(&["init", "--quiet", "--bare", "other.git"]);
+    let other = checkout.path("other.git").display().to_string();
+    for environment in [
+        &[("GIT_DIR", other.as_str())][..],
+        &[("GIT_DIR", ".git"), ("GIT_INDEX_FILE", ".git/none")],
+        &[("GIT_DIR", &other), ("GIT_WORK_TREE", "/")],
+        &[("GIT_CEILING_DIRECTORIES", "/")],
+    ] {
+        let ended = version(environment);
+        assert_eq!((ended.code, ended.out), (Some(0), plain.clone()), "{}", ended.err);
+    }
+    let objects = checkout.path("objects").display().to_string();
+    fs::rename(checkout.path(".git/objects"), &objects).unwrap();
+    fs::create_dir(checkout.path(".git/objects")).unwrap();
+    for name in ["GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES"] {
+        let ended = version(&[(name, &objects)]);
+        assert_eq!((ended.code, ended.out), (Some(0), plain.clone()), "{name} {}", ended.err);
+    }
+    fs::remove_dir(checkout.path(".git/objects")).unwrap();
+    fs::rename(&objects, checkout.path(".git/objects")).unwrap();
+    fs::rename(checkout.path(".git"), checkout.path("bin/own.git")).unwrap();
+    assert_eq!(version(&[]).code, Some(3));
+    let own = checkout.path("bin/own.git").display().to_string();
+    for environment in [&[("GIT_DIR", own.as_str())][..], &[("GIT_DIR", "bin/own.git")]] {
+        let ended = version(environment);
+        assert_eq!((ended.code, ended.out), (Some(0), plain.clone()), "{}", ended.err);
+        fs::rename(checkout.path("bin/git"), checkout.path("git")).unwrap();
+        let ended = version(environment);
+        fs::rename(checkout.path("git"), checkout.path("bin/git")).unwrap();
+        assert_eq!(ended.code, Some(3), "{}", ended.err);
+        assert!(
+            ended.err.contains("GIT_DIR is set, which only the program reads"),
+            "{}",
+            ended.err
+        );
+        assert!(ended.err.contains("install the `git` program"), "{}", ended.err);
+    }
+    fs::rename(checkout.path("bin/own.git"), checkout.path(".git")).unwrap();
+}
+
+/// Trust, line ends and names to ignore can be configured by the environment as well.
+#[test]
+fn what_git_is_told_by_the_environment_counts() {
+    let checkout = with_git();
+    let label = |pairs: &[(&str, &str)]| {
+        let mut command = checkout.command(&["label", "--format", "json"]);
+        command.env("GIT_CONFIG_COUNT", pairs.len().to_string());
+        for (index, (key, value)) in pairs.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{index}"), key);
+            command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        Ended::from(command.output().unwrap())
+    };
+    let json = |pairs: &[(&str, &str)]| -> Value {
+        let ended = label(pairs);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        serde_json::from_str(&ended.out).unwrap()
+    };
+    checkout.write("app/new.xyz", "");
+    checkout.write("ignored", "*.xyz\n");
+    let file = checkout.path("ignored").display().to_string();
+    let kind = |json: Value| json["context_changes"][0]["kind"].as_str().unwrap().to_owned();
+    assert_eq!(kind(json(&[])), "untracked");
+    assert_eq!(kind(json(&[("core.excludesFile", &file)])), "ignored");
+    fs::remove_file(checkout.path("app/new.xyz")).unwrap();
+    // Git calls such a file the same; the image would get other bytes than the commit has.
+    checkout.write("app/manage.py", "one = 1\r\n");
+    let found = json(&[("core.autocrlf", "true")]);
+    assert_eq!(found["dirty"], serde_json::json!([]));
+    assert_eq!(found["context_changes"][0]["path"], "app/manage.py");
+    checkout.write("app/manage.py", "one = 1\n");
+    for path in ["", ".git"] {
+        std::os::unix::fs::chown(checkout.path(path), Some(4321), None).expect("root");
+    }
+    let top = checkout.path("").display().to_string();
+    let top = top.trim_end_matches('/');
+    for (value, code) in [("/elsewhere", 3), ("*", 0), (top, 0)] {
+        let ended = label(&[("safe.directory", value)]);
+        assert_eq!(ended.code, Some(code), "{value} {}", ended.err);
+        assert_eq!(ended.err.contains("it belongs to another user"), code == 3, "{}", ended.err);
+    }
+    let mut broken = checkout.command(&["label"]);
+    let ended = Ended::from(broken.env("GIT_CONFIG_COUNT", "x").output().unwrap());
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("bogus count in GIT_CONFIG_COUNT"), "{}", ended.err);
+}
+
+/// A commit is written as a checkout of it is: with the objects that replace others.
+#[test]
+fn objects_that_are_replaced_are_in_a_commit_that_is_written() {
+    let checkout = with_git();
+    checkout.write("app/manage.py", "two = 2\n");
+    checkout.write("app/new.py", "");
+    fs::remove_file(checkout.path("app/senex_trader/asgi.py")).unwrap();
+    checkout.write("app/senex_trader/asgi.py", "STATIC_ROOT = \"/other\"\n");
+    checkout.git(&["add", "--all"]);
+    checkout.git(&["commit", "--quiet", "--message", "second"]);
+    let second = checkout.git(&["rev-parse", "HEAD"]);
+    checkout.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    checkout.git(&["replace", "HEAD", &second]);
+    checkout.git(&["reset", "--quiet", "--hard"]);
+    let clean = context(&checkout, &[]);
+    assert!(clean["files"].as_array().unwrap().iter().any(|file| file["path"] == "app/new.py"));
+    assert_eq!(context(&checkout, &["--commit", "HEAD"]), clean);
 }
 
 /// Whatever a user has configured, and wherever: a commit is the same, and a clone says what differs.

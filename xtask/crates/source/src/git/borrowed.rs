@@ -107,6 +107,11 @@ impl<'a> Borrowed<'a> {
         let objects = top.join(objects.trim_end_matches('\n'));
         let objects =
             objects.canonicalize().with_context(|| format!("reading {}", objects.display()))?;
+        // What replaces an object in the repository replaces it here: each line as `packed-refs` has it.
+        let replaced = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/replace/"];
+        let replaced = program::ask(program, top, &replaced)?;
+        fs::write(borrowed.scratch.0.join("packed-refs"), replaced)
+            .context("borrowing the replaced objects of the repository")?;
         let line = format!("{}\n", objects.display());
         fs::write(borrowed.scratch.0.join("objects/info/alternates"), line)
             .context("borrowing the objects of the repository")?;
@@ -117,7 +122,8 @@ impl<'a> Borrowed<'a> {
     /// What git prints there.
     fn ask(&self, words: &[&str], input: &[u8]) -> anyhow::Result<Vec<u8>> {
         let folder = &self.scratch.0;
-        let own: [(&str, OsString); 9] = [
+        let own: [(&str, OsString); 10] = [
+            ("GIT_DIR", folder.into()),
             // It replaces the file in HOME.
             ("GIT_CONFIG_GLOBAL", "/dev/null".into()),
             ("GIT_CONFIG_SYSTEM", "/dev/null".into()),

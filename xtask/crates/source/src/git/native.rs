@@ -99,8 +99,16 @@ impl Native {
     }
 }
 
-/// Whether the permission of a file to execute counts.
+/// Whether the permission of every file to execute counts, that of submodules included.
 pub(super) fn looks_at_modes(repo: &Repository) -> bool {
+    let modules = || repo.submodules().unwrap_or_default();
+    let inside =
+        |module: git2::Submodule<'_>| module.open().map_or(true, |repo| looks_at_modes(&repo));
+    counts(repo) && modules().into_iter().all(inside)
+}
+
+/// Whether the permission of the repository's own files to execute counts.
+fn counts(repo: &Repository) -> bool {
     let config = repo.config();
     config.and_then(|config| config.get_bool("core.fileMode")).unwrap_or(true)
 }
@@ -257,7 +265,7 @@ impl Source for Native {
     }
 
     fn executable(&self) -> Option<HashMap<String, bool>> {
-        if looks_at_modes(&self.repo) {
+        if counts(&self.repo) {
             return None;
         }
         let entries = self.index.iter();

@@ -9,14 +9,34 @@ use process::regular;
 
 use git2::{Config, Index, Repository, SubmoduleIgnore, SubmoduleStatus};
 
-/// Variables with which git is configured (git-config(1), "ENVIRONMENT"), and which libgit2 doesn't know.
-pub(super) const VARIABLES: [&str; 5] = [
+/// Variables that git is configured by or finds a repository with (git(1), "ENVIRONMENT VARIABLES", and
+/// git-config(1)), and which libgit2 doesn't know.
+const VARIABLES: [&str; 19] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_GLOBAL",
+    "GIT_ATTR_NOSYSTEM",
+    "GIT_ATTR_SYSTEM",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_COMMON_DIR",
     "GIT_CONFIG_COUNT",
     "GIT_CONFIG_GLOBAL",
     "GIT_CONFIG_NOSYSTEM",
     "GIT_CONFIG_PARAMETERS",
     "GIT_CONFIG_SYSTEM",
+    "GIT_DIR",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_WORK_TREE",
 ];
+
+/// The first of the variables that only the program reads.
+pub(super) fn variable() -> Option<&'static str> {
+    VARIABLES.into_iter().find(|name| std::env::var_os(name).is_some())
+}
 
 /// What stands in the way of reading `repo` with libgit2.
 ///
@@ -62,7 +82,18 @@ fn unread(repo: &Repository) -> Option<String> {
     if config.get_bool("core.sparseCheckout").unwrap_or(false) {
         return Some("it is a sparse checkout (core.sparseCheckout)".to_owned());
     }
+    if !sorted(&regular::read(repo.commondir().join("packed-refs")).unwrap_or_default()) {
+        return Some("its packed-refs are not sorted".to_owned());
+    }
     attributes(repo, &index, &config).or_else(|| submodules(repo, &index, &config))
+}
+
+/// Whether each name in a packed-refs file comes after the one before it. Git writes it so; whoever searches
+/// another one finds this tag or that.
+fn sorted(text: &[u8]) -> bool {
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(b"#"));
+    let names = lines.filter_map(|line| line.splitn(2, |&byte| byte == b' ').nth(1));
+    names.is_sorted_by(|one, next| one < next)
 }
 
 /// Why libgit2 could not open a repository or its index, in the words of git's manual.

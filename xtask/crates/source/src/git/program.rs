@@ -1,6 +1,6 @@
 //! Asks the `git` program, for repositories that libgit2 does not read correctly.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,8 +35,22 @@ pub(super) struct Program {
     modes: bool,
 }
 
-/// Runs git in `folder`. Its output must not depend on the user's language, it must not write,
-/// and it must look at the repository of the folder, whatever the environment says.
+/// Variables that say where a repository is. A hook has some of them set, for its own repository.
+const PLACES: [&str; 5] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
+/// Variables that only change how git looks at it.
+const VIEWS: [&str; 6] = [
+    "GIT_ATTR_SOURCE",
+    "GIT_CONFIG",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+];
+/// More folders of objects.
+const OBJECTS: &str = "GIT_ALTERNATE_OBJECT_DIRECTORIES";
+
+/// Runs git in `folder`. Its output must not depend on the user's language, and it must not write.
 fn run(program: &Path, folder: &Path, arguments: &[&str], input: &[u8]) -> anyhow::Result<Output> {
     run_with(program, folder, arguments, input, &[])
 }
@@ -53,20 +67,27 @@ pub(super) fn run_with(
     command.args(["--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false"]);
     command.args(arguments).current_dir(folder);
     command.env("LC_ALL", "C").env("GIT_OPTIONAL_LOCKS", "0").env_remove("LANGUAGE");
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_NAMESPACE",
-        "GIT_PREFIX",
-        "GIT_SHALLOW_FILE",
-        "GIT_LITERAL_PATHSPECS",
-        "GIT_ATTR_SOURCE",
-    ] {
+    for name in VIEWS {
         command.env_remove(name);
+    }
+    let set = |name: &'static str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let own = folder.ancestors().any(|folder| folder.join(".git").exists());
+    if own || variables.iter().any(|(name, _)| *name == "GIT_DIR") {
+        // The folder's own repository counts, whatever the environment says.
+        for name in PLACES {
+            command.env_remove(name);
+        }
+        // An object is known by its content: another place to look for it changes nothing else.
+        let all: Vec<OsString> = [PLACES[4], OBJECTS].into_iter().filter_map(set).collect();
+        if !all.is_empty() {
+            command.env(OBJECTS, all.join(OsStr::new(":")));
+        }
+    } else {
+        // Relative to our folder, which needn't be git's.
+        let places = PLACES.into_iter().filter_map(|name| Some((name, set(name)?)));
+        for (name, value) in places {
+            command.env(name, std::path::absolute(value).context("reading the current folder")?);
+        }
     }
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -97,19 +118,18 @@ pub(super) fn ask(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::
     Err(failure(Exit::Git, format!("running git {}: {line}", arguments.join(" "))))
 }
 
-/// The tags at `revision`, from `show-ref --tags -d`: a tag object has a second line, with `^{}`
-/// after its name and the object that it leads to in the end.
-fn tags_at(answer: &str, revision: &str) -> Vec<String> {
-    let lines = answer.lines().filter_map(|line| line.split_once(" refs/tags/"));
-    let names = lines.filter(|(id, _)| *id == revision);
-    names.map(|(_, name)| name.strip_suffix("^{}").unwrap_or(name).to_owned()).collect()
-}
-
-/// All tags of the same answer.
-fn all_tags(answer: &str) -> Vec<String> {
-    let names = answer.lines().filter_map(|line| line.split_once(" refs/tags/"));
-    let names = names.filter(|(_, name)| !name.ends_with("^{}"));
-    names.map(|(_, name)| name.to_owned()).collect()
+/// The tags in the answer of `show-ref --tags -d`, sorted: all of them, and those at `revision`. A tag
+/// object has a second line, with `^{}` after its name and the object that it leads to in the end.
+fn tags(answer: &str, revision: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut all, mut exact) = (BTreeSet::new(), BTreeSet::new());
+    for (id, name) in answer.lines().filter_map(|line| line.split_once(" refs/tags/")) {
+        let short = name.strip_suffix("^{}").unwrap_or(name);
+        all.insert(short.to_owned());
+        if id == revision {
+            exact.insert(short.to_owned());
+        }
+    }
+    (all, exact)
 }
 
 /// The items of an answer to `-z`.
@@ -191,7 +211,7 @@ impl Source for Program {
         // `for-each-ref --points-at` peels a tag of a tag since git 2.45 only (2.39 measured).
         // Without any tag the exit code is 1 and the answer empty.
         let shown = run(&self.program, &self.top, &["show-ref", "--tags", "-d"], b"")?;
-        let shown = String::from_utf8_lossy(&shown.stdout);
+        let (all, exact) = tags(&String::from_utf8_lossy(&shown.stdout), &revision);
         // No git tag's name has a letter with a meaning in a pattern.
         let matching = format!("--match={prefix}*");
         let describe = ["describe", "--tags", "--always", "--abbrev=12", &matching, &self.commit];
@@ -206,8 +226,8 @@ impl Source for Program {
                 .then_some(branch)
                 .filter(|_| !self.fixed || self.now().is_ok_and(|now| now == revision))
                 .map(|branch| branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
-            exact_tags: tags_at(&shown, &revision),
-            all_tags: all_tags(&shown),
+            exact_tags: exact.into_iter().collect(),
+            all_tags: all.into_iter().collect(),
             remote_url: self.config("remote.origin.url", "--no-type")?,
             shallow: self.line(&["rev-parse", "--is-shallow-repository"])? == "true",
             tagged: !revision.starts_with(&describe),

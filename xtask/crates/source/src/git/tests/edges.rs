@@ -397,3 +397,66 @@ fn damaged_repositories() {
     let lost: Damage = |sandbox| fs::remove_dir_all(sandbox.repo().join(".git/refs")).unwrap();
     check("no refs", &lost, "it has no refs", "clone the project again");
 }
+
+/// On a file system without modes git doesn't look at them, neither outside nor inside of a submodule.
+#[test]
+fn modes_that_do_not_count_inside_of_a_submodule() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = sandbox();
+    let url = sandbox.repo().display().to_string();
+    sandbox.git(&["init", "-q", "-b", "main", "../outer"]);
+    let outer = sandbox.repo().with_file_name("outer");
+    let add = ["-c", "protocol.file.allow=always", "submodule", "add", "-q", &url, "mod"];
+    sandbox.git_in(&outer, &add);
+    sandbox.git_in(&outer, &["commit", "-q", "-m", "first"]);
+    fs::set_permissions(outer.join("mod/a"), fs::Permissions::from_mode(0o755)).unwrap();
+    let all = ["mod", "mod/a"];
+    for (inside, outside, expected) in [
+        ("true", "true", &all[..]),
+        ("false", "true", &[]),
+        ("false", "false", &[]),
+        // Git asks the submodule's own configuration.
+        ("true", "false", &all),
+    ] {
+        sandbox.git_in(&outer.join("mod"), &["config", "core.fileMode", inside]);
+        sandbox.git_in(&outer, &["config", "core.fileMode", outside]);
+        let checkout = read(&sandbox, &outer);
+        let changes: Vec<&str> = checkout.context_changes.iter().map(|c| c.path.as_str()).collect();
+        assert_eq!(changes, expected, "{inside} {outside}");
+    }
+}
+
+/// 20,000 tags in files and as many in one file, which claims to be sorted and isn't, or says nothing.
+#[test]
+fn more_tags_than_anybody_has_in_files_that_are_badly_sorted() {
+    let sandbox = sandbox();
+    let [first, second] = ["HEAD~1", "HEAD"].map(|name| sandbox.git(&["rev-parse", name]));
+    let refs = sandbox.repo().join(".git/refs/tags");
+    for number in 0..20_000 {
+        fs::write(refs.join(format!("l{number}")), format!("{first}\n")).unwrap();
+    }
+    let mut names: Vec<String> = (0..20_000).map(|number| format!("refs/tags/p{number}")).collect();
+    names.sort();
+    let lines: Vec<String> = names.iter().map(|name| format!("{first} {name}\n")).collect();
+    // One that a search in a sorted file misses, and one that a file of its own overrules.
+    let odd = format!("{second} refs/tags/a\n{second} refs/tags/l7\n");
+    let backwards = lines.iter().rev().map(String::as_str).collect::<String>() + &odd;
+    let tags = |checkout: &Checkout| {
+        let listed = |words: &[&str]| sandbox.git(words).lines().map(str::to_owned).collect();
+        let all: Vec<String> =
+            listed(&["for-each-ref", "--format=%(refname:strip=2)", "refs/tags"]);
+        let exact: Vec<String> = listed(&["tag", "--points-at", "HEAD"]);
+        assert_eq!(checkout.exact_tags, exact);
+        assert!(checkout.all_tags == all);
+        all.len()
+    };
+    for header in ["", "# pack-refs with: peeled fully-peeled sorted \n"] {
+        let packed = |text: &str| {
+            fs::write(sandbox.repo().join(".git/packed-refs"), format!("{header}{text}")).unwrap();
+        };
+        packed(&lines.concat());
+        assert_eq!(tags(&read(&sandbox, &sandbox.repo())), 40_000);
+        packed(&backwards);
+        tags(&only_program(&sandbox, "its packed-refs are not sorted"));
+    }
+}
