@@ -12,6 +12,7 @@ pub use legal::version as registered;
 use serde::Serialize;
 use source::ci::{self, Ci, Identity, Pipeline};
 use source::git::Checkout;
+use std::collections::{HashMap, HashSet};
 pub use version::{Version, Versions, line};
 
 /// `[tags]` of the configuration: which names are given.
@@ -248,6 +249,7 @@ fn of_tags(
         not_from_tags(exact, "the image can differ from the commit that has this git tag", names);
         return Ok(());
     }
+    let (others, mut given) = (names_of_others(rules, facts, facts.exact_tags)?, HashSet::new());
     for git_tag in exact {
         let mut leave = |why: String| names.left_out.push(LeftOut { name: git_tag.clone(), why });
         let Some(own) = git_tag.strip_prefix(&rules.prefix) else {
@@ -260,11 +262,11 @@ fn of_tags(
             continue;
         }
         let name = name_of(rules, git_tag)?.context("naming the image after a git tag")?;
-        if let Some(other) = same_name(rules, facts, facts.exact_tags, &name)? {
+        if let Some(other) = others.get(&name) {
             leave(format!("the git tag {other} of another commit names {name}, too"));
             continue;
         }
-        if names.tags.iter().all(|tag| tag.name != name) {
+        if given.insert(name.clone()) {
             let why = format!("git tag {git_tag}");
             names.tags.push(Tag { name, kind: Kind::Immutable, shared: true, why });
         }
@@ -292,19 +294,20 @@ fn name_of(rules: &Rules, git_tag: &str) -> anyhow::Result<Option<String>> {
     .map(Some)
 }
 
-/// A git tag of another commit that gives the same name.
-fn same_name<'a>(
+/// The names that the git tags of other commits give, each with the first tag that does.
+fn names_of_others<'a>(
     rules: &Rules,
     facts: &Facts<'a>,
     exact: &[String],
-    name: &str,
-) -> anyhow::Result<Option<&'a String>> {
+) -> anyhow::Result<HashMap<String, &'a String>> {
+    let exact: HashSet<&String> = exact.iter().collect();
+    let mut names = HashMap::new();
     for other in facts.all_tags.iter().filter(|tag| !exact.contains(tag)) {
-        if name_of(rules, other)?.as_deref() == Some(name) {
-            return Ok(Some(other));
+        if let Some(name) = name_of(rules, other)? {
+            names.entry(name).or_insert(other);
         }
     }
-    Ok(None)
+    Ok(names)
 }
 
 /// The name of a branch, changed where another rule or a known git tag gives it.
@@ -324,7 +327,7 @@ fn of_branch(
     }
     let text = format!("{branch}{}", dirty(facts));
     let ours = legal::is_ours(branch, rules.versions);
-    let taken = ours || same_name(rules, facts, &[], &text)?.is_some();
+    let taken = ours || names_of_others(rules, facts, &[])?.contains_key(&text);
     let name = legal::tag(&text, &format!("refs/heads/{text}"), taken)?;
     let changed = if facts.changed { ", with changes" } else { "" };
     names.tags.push(moving(name, format!("branch {branch}{changed}")));

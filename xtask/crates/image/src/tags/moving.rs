@@ -2,6 +2,7 @@
 
 use super::{Facts, Kind, LeftOut, Names, Release, Rules, Tag, Version, legal};
 use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
 
 /// A release that is known, and who knows it.
 struct Known<'a> {
@@ -21,7 +22,8 @@ struct Wish {
 /// Adds the moving tags of the releases in `names`.
 pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
     let known = known(rules, facts);
-    let others = facts.all_tags.iter().any(|tag| !facts.exact_tags.contains(tag));
+    let exact: HashSet<&String> = facts.exact_tags.iter().collect();
+    let others = facts.all_tags.iter().any(|tag| !exact.contains(tag));
     // A shallow clone has the tags that it was told to fetch: at best the one that is built.
     let blind = facts.shallow && !others;
     if blind && !names.releases.is_empty() {
@@ -30,26 +32,34 @@ pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
             None => "this is a shallow clone without other git tags, and no registry was asked: nothing says which release is the highest".to_owned(),
         });
     }
-    for release in names.releases.clone() {
+    let git_tags =
+        known.iter().rev().filter_map(|known| Some((known.version.to_string(), known.git_tag?)));
+    let git_tags: HashMap<String, &str> = git_tags.collect();
+    let mut highest: HashMap<String, Option<&Known<'_>>> = HashMap::new();
+    let mut given: HashSet<String> = names.tags.iter().map(|tag| tag.name.clone()).collect();
+    let mut refused: HashSet<String> = names.left_out.iter().map(|tag| tag.name.clone()).collect();
+    for release in &names.releases {
         for wish in wishes(rules, &release.version) {
             let blind = blind && facts.registry.is_none();
             let unknown = || blind.then(|| "nothing says whether it is the highest".to_owned());
-            let refusal = refusal(&wish, &release, &known).or_else(unknown);
-            let given = names.tags.iter().any(|tag| tag.name == wish.name);
-            let refused = names.left_out.iter().any(|tag| tag.name == wish.name);
-            match refusal {
-                None if !given => {
+            let highest = highest
+                .entry(wish.name.clone())
+                .or_insert_with(|| known.iter().find(|other| other.version.is_of(&wish.name)));
+            let git_tag = git_tags.get(&wish.name).copied();
+            match refusal(&wish, release, git_tag, *highest).or_else(unknown) {
+                None if given.insert(wish.name.clone()) => {
                     let why = format!("{} is the highest {}", release.version, wish.among);
                     names.tags.push(Tag { name: wish.name, kind: wish.kind, shared: false, why });
                 }
-                Some(why) if !refused => names.left_out.push(LeftOut { name: wish.name, why }),
+                Some(why) if refused.insert(wish.name.clone()) => {
+                    names.left_out.push(LeftOut { name: wish.name, why });
+                }
                 _ => {}
             }
         }
     }
     // What one release of the commit doesn't move, another one may.
-    let tags = &names.tags;
-    names.left_out.retain(|left| tags.iter().all(|tag| tag.name != left.name));
+    names.left_out.retain(|left| !given.contains(&left.name));
 }
 
 /// The tags that the rules let `version` move.
@@ -67,8 +77,13 @@ fn wishes(rules: &Rules, version: &Version) -> Vec<Wish> {
     wishes
 }
 
-/// Why a release doesn't move a tag.
-fn refusal(wish: &Wish, release: &Release, known: &[Known<'_>]) -> Option<String> {
+/// Why a release doesn't move a tag that `git_tag` gives a release, and whose `highest` release is known.
+fn refusal(
+    wish: &Wish,
+    release: &Release,
+    git_tag: Option<&str>,
+    highest: Option<&Known<'_>>,
+) -> Option<String> {
     let version = &release.version;
     if !version.is_final() {
         return Some(format!("{version} is a pre-release"));
@@ -76,20 +91,16 @@ fn refusal(wish: &Wish, release: &Release, known: &[Known<'_>]) -> Option<String
     if wish.name == "0" {
         return Some("a 0.y.z promises nothing to who follows 0 (semver.org, 4)".to_owned());
     }
-    let own = |known: &&Known<'_>| known.version.to_string() == wish.name;
-    if let Some(tag) = known.iter().filter(own).find_map(|known| known.git_tag) {
+    if let Some(tag) = git_tag {
         return Some(format!("it is the release of the git tag {tag}"));
     }
-    let higher = known
-        .iter()
-        .filter(|other| other.version.is_of(&wish.name))
-        .filter(|other| other.version.cmp_precedence(version) == Ordering::Greater)
-        .max_by(|a, b| a.version.cmp_precedence(&b.version))?;
-    let by = higher.git_tag.map_or("in the registry".to_owned(), |tag| format!("git tag {tag}"));
-    Some(format!("{} is higher than {version} ({by})", higher.version))
+    let highest =
+        highest.filter(|other| other.version.cmp_precedence(version) == Ordering::Greater)?;
+    let by = highest.git_tag.map_or("in the registry".to_owned(), |tag| format!("git tag {tag}"));
+    Some(format!("{} is higher than {version} ({by})", highest.version))
 }
 
-/// All releases that the git tags and the registry know; pre-releases are none.
+/// All releases that the git tags and the registry know, the highest first; pre-releases are none.
 fn known<'a>(rules: &Rules, facts: &Facts<'a>) -> Vec<Known<'a>> {
     let git = facts
         .all_tags
@@ -98,5 +109,8 @@ fn known<'a>(rules: &Rules, facts: &Facts<'a>) -> Vec<Known<'a>> {
     let registry = facts.registry.into_iter().flatten().filter_map(|tag| {
         Some(Known { version: legal::version(tag, rules.versions)?, git_tag: None })
     });
-    git.chain(registry).filter(|known| known.version.is_final()).collect()
+    let all = git.chain(registry).filter(|known| known.version.is_final());
+    let mut all: Vec<Known<'_>> = all.collect();
+    all.sort_by(|a, b| b.version.cmp_precedence(&a.version));
+    all
 }

@@ -412,3 +412,17 @@ fn the_examples_of_the_documentation_are_true() {
     }
     assert!(count > 10, "{count}");
 }
+
+/// Each of the tags is looked at a few times, and not once for every other one: that would take minutes.
+#[test]
+fn twenty_thousand_git_tags_of_one_commit_or_of_others() {
+    let all: Vec<String> = (0..20_000).map(|n| format!("v1.{}.{}", n % 20, n / 20)).collect();
+    let all = all.join(" ");
+    let names = decide(&format!("here {all}"));
+    // A version each, `1.N` of each of the twenty, `1`, `latest` and that of the commit.
+    assert_eq!((names.tags.len(), names.releases.len()), (20_000 + 20 + 3, 20_000));
+    assert_eq!(names.tags.last().unwrap().why, "1.19.999 is the highest release");
+    let names = decide(&format!("here v1.20.0, there {all}"));
+    let names: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
+    assert_eq!(names, ["1.20.0", "sha-0123456789ab", "1.20", "1", "latest"]);
+}
