@@ -10,6 +10,7 @@ mod build;
 mod clean;
 mod compose;
 mod context;
+mod crafted;
 mod dependencies;
 mod design;
 mod dev;

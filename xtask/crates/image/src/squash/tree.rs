@@ -1,7 +1,7 @@
 //! Whether two images show a container the same files: content, mode, owner, times, links,
 //! capabilities and the other extended attributes.
 
-use engine::archive::{Archive, Entry, First, Merged, Placed};
+use engine::archive::{Archive, Entry, EntryKind, First, Merged, Placed, split};
 use std::collections::BTreeMap;
 
 /// What an engine mounts over: what an image has there, nobody sees.
@@ -12,6 +12,10 @@ pub fn differing(before: &Archive, after: &Archive) -> (Vec<String>, usize) {
     let (one, two) = (Tree::of(before), Tree::of(after));
     let mut found = Vec::new();
     let missing = |path: &str, what| format!("{path}: {what}");
+    let mut touched: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, layer) in before.layers.iter().enumerate() {
+        touched.extend(layer.files.keys().map(|path| (split(path).0, index)));
+    }
     for (path, placed) in &one.merged.files {
         if MOUNTED.iter().any(|folder| path.starts_with(folder)) {
             continue;
@@ -19,16 +23,25 @@ pub fn differing(before: &Archive, after: &Archive) -> (Vec<String>, usize) {
         match two.merged.get(path) {
             None => found.push(missing(path, "is missing")),
             Some(other) => {
-                let what = one.file(path, *placed).differing(&two.file(path, other));
+                let mut what = one.file(path, *placed).differing(&two.file(path, other));
+                // The engine sets it as it unpacks a later layer that has a file there, not the folder.
+                if touched.get(path).is_some_and(|layer| *layer > placed.layer) {
+                    what.retain(|what| *what != "time");
+                }
                 if !what.is_empty() {
                     found.push(format!("{path}: another {}", what.join(", ")));
                 }
             }
         }
     }
-    let new = two.merged.files.keys().filter(|path| one.merged.get(path).is_none());
-    let new = new.filter(|path| MOUNTED.iter().all(|folder| !path.starts_with(folder)));
-    found.extend(new.map(|path| missing(path, "is new")));
+    // A layer needn't list a folder whose files it has.
+    let implied = |path: &str| one.merged.starting(&format!("{path}/")).next().is_some();
+    let new = two.merged.files.iter().filter(|(path, placed)| {
+        one.merged.get(path).is_none()
+            && MOUNTED.iter().all(|folder| !path.starts_with(folder))
+            && !(placed.entry.kind == EntryKind::Folder && implied(path))
+    });
+    found.extend(new.map(|(path, _)| missing(path, "is new")));
     (found, one.merged.files.len())
 }
 
@@ -69,7 +82,8 @@ impl File<'_> {
             ("kind", a.kind == b.kind),
             ("size", a.size == b.size),
             ("content", a.content == b.content),
-            ("mode", a.mode == b.mode),
+            // That of a symbolic link means nothing, and whoever unpacks it makes another one.
+            ("mode", a.mode == b.mode || a.kind == EntryKind::Link),
             ("owner", (a.uid, a.gid) == (b.uid, b.gid)),
             ("time", a.mtime == b.mtime),
             ("target", a.target == b.target),
@@ -83,7 +97,7 @@ impl File<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::archive::{EntryKind, Layer};
+    use engine::archive::Layer;
 
     fn file() -> Entry {
         Entry { size: 3, mode: 0o644, content: Some("7".into()), mtime: 100, ..Entry::default() }
@@ -115,6 +129,25 @@ mod tests {
         check(&[&[("a", file()), ("b", link("a"))]], &[("a", link("b")), ("b", file())], &[]);
         // What an engine mounts over is not compared.
         check(&[&[("dev/null", file()), ("a", file())]], &[("a", file()), ("sys/x", file())], &[]);
+    }
+
+    /// As tools other than the engines write layers.
+    #[test]
+    fn what_an_engine_adds_as_it_unpacks_is_no_difference() {
+        let folder = || Entry { kind: EntryKind::Folder, mode: 0o755, ..Entry::default() };
+        let deep = [("a", folder()), ("a/b", folder()), ("a/b/c", file())];
+        check(&[&[("a/b/c", file())]], &deep, &[]);
+        check(
+            &[&[("a/b/c", file())]],
+            &[&deep[..], &[("a/d", folder())]].concat(),
+            &["a/d: is new"],
+        );
+        let later = |mtime| Entry { mtime, ..folder() };
+        let [one, other] = [&[("a", later(1)), ("a/b", file())][..], &[("a", later(9))]];
+        check(&[one, &[("a/.wh.b", file())]], other, &[]);
+        check(&[one, &[("a", later(2)), ("a/.wh.b", file())]], other, &["a: another time"]);
+        let link = |mode| Entry { kind: EntryKind::Link, mode, ..Entry::default() };
+        check(&[&[("l", link(0o644))]], &[("l", link(0o777))], &[]);
     }
 
     #[test]
