@@ -54,6 +54,41 @@ pub fn record(state: &State, id: u32) -> anyhow::Result<()> {
     state.remember("running.json", &running(id))
 }
 
+/// The record that a process of this checkout is at something whose parts stay when it is killed:
+/// containers, networks, files. Gone with this value.
+pub struct Begun(PathBuf);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// How the name of such a record begins.
+const BEGUN: &str = "begun-";
+
+/// Records that this process begins.
+///
+/// # Errors
+/// When the record can't be written.
+pub fn begin(state: &State) -> anyhow::Result<Begun> {
+    let name = format!("{BEGUN}{}", std::process::id());
+    state.remember(&name, &running(std::process::id()))?;
+    Ok(Begun(state.folder.join(name)))
+}
+
+/// The ids of processes that began something here and were killed, with their records.
+pub fn killed(state: &State) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(&state.folder).into_iter().flatten().flatten();
+    let records = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let id = name.strip_prefix(BEGUN)?.to_owned();
+        let over = !state.remembered::<Running>(&name).is_some_and(|process| process.alive());
+        over.then(|| (id, entry.path()))
+    });
+    records.collect()
+}
+
 /// A process and when it started, so that another one with its id is never taken for it.
 pub fn running(id: u32) -> Running {
     let boot = regular::read_text("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -371,6 +406,25 @@ mod tests {
         }
         end(&ours, Duration::from_secs(5));
         assert!(!child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn what_was_begun_is_over_with_its_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::of(folder.path());
+        let begun = begin(&state).unwrap();
+        assert_eq!(killed(&state), []);
+        let mut child = sleeping("a");
+        let record = format!("{BEGUN}{}", child.id());
+        state.remember(&record, &running(child.id())).unwrap();
+        assert_eq!(killed(&state), []);
+        process::run::terminate(child.id());
+        child.wait().unwrap();
+        assert_eq!(killed(&state), [(child.id().to_string(), state.folder.join(record))]);
+        let own = begun.0.clone();
+        assert!(own.exists());
+        drop(begun);
+        assert!(!own.exists());
     }
 
     #[test]

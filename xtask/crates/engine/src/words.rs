@@ -214,6 +214,11 @@ pub fn images_with(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["images", "--all", "--format", "json", "--filter", filter.as_str()])
 }
 
+/// All images, those in between included (Podman).
+pub fn images(engine: &Engine) -> Invocation {
+    call(engine, ["images", "--all", "--format", "json"])
+}
+
 /// The image IDs of all images that have the label `name`, one a line.
 pub fn ids_with(engine: &Engine, name: &str) -> Invocation {
     let filter = format!("label={name}");

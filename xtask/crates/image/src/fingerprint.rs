@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const BUILT: &str = "built.json";
 
 /// What the last build of a name made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The fingerprint of what it read.
     pub fingerprint: String,
@@ -90,6 +90,12 @@ pub fn hash(parts: &[&[u8]]) -> String {
 /// The record of the build that made `reference` last.
 pub fn recorded(state: &State, reference: &str) -> Option<Record> {
     state.remembered::<BTreeMap<String, Record>>(BUILT)?.remove(reference)
+}
+
+/// The logs of the builds that made what is current.
+pub fn logs(state: &State) -> Vec<PathBuf> {
+    let all = state.remembered::<BTreeMap<String, Record>>(BUILT).unwrap_or_default();
+    all.into_values().map(|record| record.log).collect()
 }
 
 /// Records what was made for the name `reference`.

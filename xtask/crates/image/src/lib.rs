@@ -15,6 +15,7 @@ pub mod report;
 pub mod squash;
 pub mod standin;
 pub mod startable;
+pub mod steps;
 pub mod stored;
 pub mod tags;
 pub mod verify;

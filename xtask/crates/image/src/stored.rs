@@ -1,7 +1,7 @@
 //! What an engine stores of ours, whether something uses it, and what `clean` may remove: decided
 //! from plain data. An image is ours by its label and its name, or because it was made here.
 
-use crate::standin;
+use crate::{standin, steps};
 use anyhow::Context as _;
 use engine::label::OURS;
 use engine::reference;
@@ -44,6 +44,8 @@ pub struct Facts<'a> {
     pub containers: &'a [Container],
     /// Image IDs that were made in this checkout.
     pub made: &'a [String],
+    /// Steps of the builds that made what is current ([`crate::steps`]).
+    pub cached: &'a [String],
     /// The image of the last release, and the file that says so.
     pub release: Option<(&'a str, &'a str)>,
     /// `--all`: also what is current, named by hand or made elsewhere.
@@ -146,6 +148,9 @@ fn kept(image: &Stored, facts: &Facts<'_>) -> Option<String> {
     if facts.all {
         return None;
     }
+    if tags.is_empty() && steps::is_one(&image.id, facts.cached) {
+        return Some("the layer cache of the last build".to_owned());
+    }
     if let Some(tag) = tags.iter().find(|tag| !is_of_commit(tag)) {
         return Some(match *tag {
             "prod" | "dev" | "prod-squashed" => "the current one".to_owned(),
@@ -200,6 +205,9 @@ mod tests {
         check(&["app:sha-0123456789ab"], |_| {}, "-");
         check(&["app:sha-0123456789ab-dirty", "app:sha-0123456789ab-dirty-squashed"], |_| {}, "-");
         check(&[], |_| {}, "-");
+        let cached: &'static [String] = Box::leak(Box::new(["1".to_owned()]));
+        check(&[], |facts| facts.cached = cached, "the layer cache of the last build");
+        check(&[], |facts| (facts.cached, facts.all) = (cached, true), "-");
         // What one builds and runs.
         check(&[commit, "localhost/app:prod"], |_| {}, "the current one");
         check(&["app:dev"], |_| {}, "the current one");

@@ -2,15 +2,20 @@
 
 use crate::world::World;
 use engine::lint::{self, Finding};
+use engine::{Engine, leftovers};
 use image::config::{self, Variant, Workflow};
 use image::project::{self, Lack};
 use image::tags;
 use process::disk;
 use process::failure::{Exit, failure_help};
+use process::run::Runner;
+use process::state::State;
+use smoke::stage;
 use source::content;
 use source::context::{ContextFile, IGNORE_FILE};
 use source::git::Checkout;
 use source::snapshot::{self, Snapshot};
+use std::time::Duration;
 
 mod at_commit;
 pub mod build;
@@ -24,6 +29,32 @@ pub mod release;
 pub mod setup;
 pub mod smoke_test;
 pub mod squash;
+
+/// Removes what killed commands of this checkout left. The caller holds its lock.
+///
+/// # Errors
+/// When the engine can't be asked; 130 or 143 after a signal.
+fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    let killed = leftovers::killed(state);
+    leftovers::clean(state, engine, runner)?;
+    if !killed.is_empty() {
+        squash::clear(engine, runner)?;
+        stage::clear(engine, runner, None)?;
+    }
+    for (id, record) in killed {
+        let _ = std::fs::remove_file(push::digest_file(state, &id));
+        let _ = std::fs::remove_file(record);
+    }
+    Ok(())
+}
+
+/// As [`tidy`], unless another command is at work here.
+fn tidy_alone(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    match state.lock(Duration::ZERO) {
+        Ok(_lock) => tidy(state, engine, runner),
+        Err(_) => Ok(()),
+    }
+}
 
 /// What an image is made of, and the commit it belongs to, both as they are at one moment; with `copy`
 /// in the folder that the engine is given, for which the caller holds the lock of the checkout.

@@ -86,7 +86,7 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 28] = [
+pub(super) const GROUPS: [Group; 29] = [
     group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
@@ -111,7 +111,7 @@ pub(super) const GROUPS: [Group; 28] = [
     // Needs no image of ours: first, while those are built.
     group("registry", All, Second, Some(277), |b| {
         let lab = b.empty_podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[&["release::"]])))
+        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[IMAGES])))
     }),
     group("adopt", All, Second, Some(698), |b| {
         let lab = b.podman()?;
@@ -123,14 +123,14 @@ pub(super) const GROUPS: [Group; 28] = [
     }),
     group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &["release::"]))
+        b.in_lab(lab, |b, lab| b.registry(lab, IMAGES))
     }),
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, OUR_CODE]))?;
             b.proofs(lab)?;
-            b.registry(lab, &skip(&[&["release::"]]))?;
+            b.registry(lab, &skip(&[IMAGES]))?;
             // What differs on an engine; the rest is the same code.
             b.registry(lab, &["release::what_is"])
         })
@@ -151,6 +151,11 @@ pub(super) const GROUPS: [Group; 28] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["snapshot::saves"]))
     }),
+    group("killed", Nightly, Second, Some(1980), |b| {
+        let mut lab = b.podman()?;
+        lab.env.push(("XTASK_TEST_MINUTES".to_owned(), "30".to_owned()));
+        b.in_lab(lab, |b, lab| b.registry(lab, &["killed::"]))
+    }),
     group("release-each", Nightly, Second, None, |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
@@ -159,7 +164,10 @@ pub(super) const GROUPS: [Group; 28] = [
     group("docker-more", Nightly, Docker, Some(1331), |b| {
         let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
-        b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, OUR_CODE].concat()))
+        b.in_lab(lab, |b, lab| {
+            b.engine(lab, &[NIGHTLY, OUR_CODE].concat())?;
+            b.registry(lab, &["release::latest_ends", "killed::"])
+        })
     }),
     group("docker26", Nightly, Docker, Some(814), docker26),
     group("podman5", Nightly, Podman, Some(3200), podman5::run),
@@ -184,6 +192,9 @@ const NIGHTLY: &[&str] = &["design::"];
 
 /// Tests of the engine that are about our code: on one engine in CI, on the other in `--nightly`.
 const OUR_CODE: &[&str] = &["adopt::", "broken::"];
+
+/// Tests with a registry that need the images of this checkout.
+const IMAGES: &[&str] = &["release::", "killed::"];
 
 /// The words that leave out what each of `lists` names.
 fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {

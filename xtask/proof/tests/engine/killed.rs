@@ -116,3 +116,30 @@ fn an_engine_that_is_killed_is_a_failed_build() {
     assert_eq!(identity(&repository), old);
     check_nothing_left(&repository, &nap);
 }
+
+/// On Podman every step of a build is an image, and those of a failed build have no name. Docker has none.
+#[test]
+fn clean_finds_the_steps_of_a_failed_build_and_leaves_those_that_are_needed() {
+    let repository = Repository::new();
+    repository.build(&[]);
+    let nameless = || {
+        let words = ["images", "--quiet", "--no-trunc", "--filter", "dangling=true"];
+        let listed = repository.engine(&words).good();
+        listed.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = nameless();
+    let steps = "RUN head -c 1000000 /dev/zero >/zeros\nRUN false\nEXPOSE 8000\n";
+    repository.edit("docker/Dockerfile", "EXPOSE 8000\n", steps);
+    assert_eq!(repository.xtask(&["build"]).code, Some(5));
+    let left = usize::from(on_podman());
+    assert_eq!(nameless().difference(&before).count(), left);
+    repository.git(&["checkout", "--quiet", "docker/Dockerfile"]);
+    let result = repository.xtask(&["clean", "--format", "json"]).good();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    let removed = result["removed"].as_array().unwrap();
+    assert_eq!(removed.len(), left, "{result:#}");
+    assert!(removed.iter().all(|image| image["bytes"].as_u64() >= Some(1_000_000)), "{result:#}");
+    assert_eq!(nameless(), before);
+    let report = repository.build(&["--force"]);
+    assert!(report["cached_steps"].as_u64() > Some(5), "{report:#}");
+}

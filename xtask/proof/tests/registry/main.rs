@@ -10,6 +10,7 @@ mod cases;
 mod ended;
 mod faults;
 mod interleaved;
+mod killed;
 mod layers;
 mod logins;
 mod place;

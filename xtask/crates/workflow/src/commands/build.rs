@@ -141,7 +141,7 @@ pub fn prepare(
     let warnings = checkout.warnings.iter().chain(&identity.warnings);
     warnings.for_each(|warning| notice(&format!("warning: {warning}")));
     if !dry_run {
-        leftovers::clean(&workflow.state, &engine, runner)?;
+        super::tidy(&workflow.state, &engine, runner)?;
     }
     if let Some(platform) = &args.platform
         && let Some(warning) = platform::warning(platform, &engine, &machine)

@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use engine::label::OURS;
 use engine::leftovers;
 use engine::machine;
-use engine::{Engine, containers, words};
+use engine::{Engine, Kind, containers, words};
 use image::config::Workflow;
 use image::report::megabytes;
+use image::steps;
 use image::stored::{self, Container, Facts, Judged};
 use process::failure::{Exit, failure};
 use process::invocation::Invocation;
@@ -49,7 +50,7 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let engine = engine(world, &workflow, &runner)?;
     if !dry_run {
-        leftovers::clean(&workflow.state, &engine, &runner)?;
+        super::tidy(&workflow.state, &engine, &runner)?;
         super::squash::clear(&engine, &runner)?;
         stage::clear(&engine, &runner, None)?;
     }
@@ -129,11 +130,23 @@ fn look(
     let mut ids = lines(&ask(runner, &words::ids_with(engine, OURS))?);
     ids.sort();
     ids.dedup();
-    if ids.is_empty() {
+    let found: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut images = match found.as_slice() {
+        [] => Vec::new(),
+        found => stored::read(&ask(runner, &words::inspect_all(engine, found))?)?,
+    };
+    let logged = steps::logged(&workflow.state);
+    let mut made = workflow.state.made();
+    if engine.kind == Kind::Podman && !logged.all.is_empty() {
+        // BuildKit keeps steps in a cache of its own, not as images.
+        let ends = steps::ends(&ask(runner, &words::images(engine))?, &logged);
+        made.extend(ends.iter().map(|end| end.id.clone()));
+        images.retain(|image| ends.iter().all(|end| end.id != image.id));
+        images.extend(ends);
+    }
+    if images.is_empty() {
         return Ok(Vec::new());
     }
-    let found: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let images = stored::read(&ask(runner, &words::inspect_all(engine, &found))?)?;
     let containers = all_containers(engine, runner)?;
     let release = workflow.state.last_release()?;
     let release = release.map(|(id, record)| {
@@ -143,7 +156,8 @@ fn look(
     let facts = Facts {
         name: &workflow.config.image.name,
         containers: &containers,
-        made: &workflow.state.made(),
+        made: &made,
+        cached: &logged.current,
         release: release.as_ref().map(|(id, record)| (id.as_str(), record.as_str())),
         all,
     };

@@ -4,15 +4,17 @@ use crate::cli;
 use crate::world::World;
 use engine::machine::{self, Machine};
 use engine::reference::Reference;
-use engine::{self, Engine};
+use engine::{self, Engine, leftovers};
 use image::config::Workflow;
 use image::plan::push::{self as planned, Identity};
 use image::push::{self, Job, Subject, subject};
 use image::report::push::Push as Report;
 use image::tags::{Kind, Tag};
 use process::run::Runner;
+use process::state::State;
 use registry::{Client, Surroundings};
 use source::git::ancestry::ancestry;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest that one request of ours may take.
@@ -33,6 +35,9 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
     let engine = world.search(&workflow, &machine, &runner).said()?;
+    if !world.common.dry_run {
+        super::tidy_alone(&workflow.state, &engine, &runner)?;
+    }
     let reference = match &args.image {
         Some(image) => image.clone(),
         None => image::plan::local(engine.kind, &config.image.name, "prod"),
@@ -57,6 +62,11 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     let (report, outcome) = sending.send(&image, &tags, clients)?;
     world.output.result(&report.to_string(), &serde_json::to_value(&report)?)?;
     outcome
+}
+
+/// Where Podman writes the digest of what the process `id` pushes.
+pub fn digest_file(state: &State, id: &str) -> PathBuf {
+    state.folder.join(format!("digest-{id}"))
 }
 
 /// What a push needs beside the image, its tags and the registries.
@@ -150,6 +160,7 @@ impl Sending<'_> {
     ) -> anyhow::Result<T> {
         let state = &self.workflow.state;
         let (log, top) = (state.new_log("push")?, &self.workflow.top);
+        let _begun = leftovers::begin(state)?;
         work(&Job {
             engine: self.engine,
             runner: self.runner,
@@ -160,7 +171,7 @@ impl Sending<'_> {
             force: self.force,
             limit: self.limit(image.size_bytes),
             env: &environment(self.world, self.engine),
-            digest_file: &state.folder.join(format!("digest-{}", std::process::id())),
+            digest_file: &digest_file(state, &std::process::id().to_string()),
             ancestry: &|ours, theirs| ancestry(top, ours, theirs),
         })
     }

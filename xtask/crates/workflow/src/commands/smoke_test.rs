@@ -6,7 +6,7 @@ use crate::world::World;
 use engine::dockerfile;
 use engine::label;
 use engine::machine;
-use engine::{Engine, containers, inspect, words};
+use engine::{Engine, containers, inspect, leftovers, words};
 use image::base::Source;
 use image::config::smoke::Smoke;
 use image::config::{Config, Workflow};
@@ -58,6 +58,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     if world.common.dry_run {
         return show(world, &engine, &subject, &chosen);
     }
+    super::tidy_alone(&workflow.state, &engine, &runner)?;
     let outcomes = testing.run(&subject, args, &chosen)?;
     if let Some(path) = &args.junit {
         write_whole(path, &report::junit(&reference, &outcomes))?;
@@ -105,6 +106,7 @@ impl Testing<'_> {
     ) -> anyhow::Result<Vec<Outcome>> {
         let (engine, runner) = (self.engine, self.runner);
         stage::clear(engine, runner, None)?;
+        let _begun = leftovers::begin(&self.workflow.state)?;
         let stage = Stage::new(engine, runner, subject);
         let outcomes = run_checks(runner, &stage, args, chosen);
         // Also after a signal: what was started is removed.

@@ -52,8 +52,7 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
         let (_, plan) = decide(&engine, &runner, state, &image, references)?;
         return show(world, &engine, &plan, &workflow.top);
     }
-    leftovers::clean(state, &engine, &runner)?;
-    clear(&engine, &runner)?;
+    super::tidy(state, &engine, &runner)?;
     let log = state.new_log("squash")?;
     let report = squash(&workflow, &engine, &runner, &log, &image, references)?;
     let report = report::Squash { seconds: world.start.elapsed().as_secs_f64(), ..report };
@@ -75,6 +74,7 @@ pub fn squash(
 ) -> anyhow::Result<report::Squash> {
     let state = &workflow.state;
     let (source, plan) = decide(engine, runner, state, image, references)?;
+    let _begun = leftovers::begin(state)?;
     let steps = one_layer::steps(engine, &plan);
     let made = make(state, engine, runner, &plan, &steps, log);
     // Also after a signal: intermediate names are taken away.
