@@ -1,7 +1,7 @@
 //! `docker/compose.yaml` and `docker/compose.dev.yaml`, written from the same values as `dev` and the
 //! image: a test keeps the files in step. Only the tests write them; no command reads them.
 
-use engine::containers::Container;
+use engine::containers::{Container, Mount};
 use expect_test::expect_file;
 use image::config::Config;
 use image::plan::dev::{self, Facts, User};
@@ -237,7 +237,11 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
     if ours {
         yaml.push_str("      ALLOW_ROOT: \"${ALLOW_ROOT:-}\"\n");
     }
-    let volumes: Vec<String> = container.volumes.iter().map(|volume| short(volume)).collect();
+    let mounts = container.mounts.iter().map(|Mount { from, to, read_only, .. }| {
+        format!("{from}:{to}{}", if *read_only { ":ro" } else { "" })
+    });
+    let volumes: Vec<String> =
+        container.volumes.iter().map(|volume| short(volume)).chain(mounts).collect();
     if !volumes.is_empty() {
         let volumes: Vec<&str> = volumes.iter().map(String::as_str).collect();
         let _ = writeln!(yaml, "    volumes: {}", list(&volumes));
