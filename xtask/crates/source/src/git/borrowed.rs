@@ -3,6 +3,8 @@
 
 use super::{Exit, failure_help, program};
 use anyhow::Context as _;
+use process::disk::{self, failed};
+use process::state::make_folder;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
@@ -23,9 +25,7 @@ impl Scratch {
                 Ok(()) => return Ok(Scratch(folder)),
                 // Of a process that had this number before.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("making {}", folder.display()));
-                }
+                Err(error) => return Err(failed("making", &folder, &error)),
             }
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn write(
     paths: &[&str],
     tree: &Path,
 ) -> anyhow::Result<()> {
-    fs::create_dir_all(tree).with_context(|| format!("making {}", tree.display()))?;
+    make_folder(tree)?;
     let work = format!("--work-tree={}", tree.display());
     let words = [&work, "checkout-index", "--quiet", "--force", "-z", "--stdin"];
     Borrowed::of(program, top, revision)?.ask(&words, &separated(paths)).map(|_| ())
@@ -113,8 +113,8 @@ impl<'a> Borrowed<'a> {
         fs::write(borrowed.scratch.0.join("packed-refs"), replaced)
             .context("borrowing the replaced objects of the repository")?;
         let line = format!("{}\n", objects.display());
-        fs::write(borrowed.scratch.0.join("objects/info/alternates"), line)
-            .context("borrowing the objects of the repository")?;
+        let place = borrowed.scratch.0.join("objects/info/alternates");
+        fs::write(&place, line).map_err(|error| failed("writing", &place, &error))?;
         borrowed.ask(&["read-tree", revision], b"")?;
         Ok(borrowed)
     }
@@ -141,9 +141,15 @@ impl<'a> Borrowed<'a> {
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         let line = stderr.lines().next().unwrap_or("git failed without a word").to_owned();
+        let message = format!("writing the files of the commit {}: {line}", self.revision);
+        if disk::is_full(&[stderr.into_owned()]) {
+            let tree = words.first().and_then(|word| word.strip_prefix("--work-tree="));
+            let places: Vec<&Path> = tree.map(Path::new).into_iter().chain([&**folder]).collect();
+            return Err(failure_help(Exit::Unexpected, message, disk::make_room(&places)));
+        }
         Err(failure_help(
             Exit::Git,
-            format!("writing the files of the commit {}: {line}", self.revision),
+            message,
             "is all of it in this clone? `git fsck` tells; a partial clone gets it with \
              `git checkout`",
         ))

@@ -3,7 +3,7 @@
 use super::borrowed::{Scratch, write};
 use super::{GITLINK, Source, lfs};
 use crate::content::sha256_of;
-use anyhow::Context as _;
+use process::disk::failed;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,7 +60,7 @@ pub(super) fn commit(
         fs::remove_file(&place)
             .and_then(|()| fs::copy(&object, &place))
             .and_then(|_| fs::set_permissions(&place, fs::Permissions::from_mode(mode)))
-            .with_context(|| format!("writing {}", place.display()))?;
+            .map_err(|error| failed("writing", &place, &error))?;
     }
     Ok(exported)
 }

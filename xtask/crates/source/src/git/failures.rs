@@ -7,6 +7,11 @@ use std::path::Path;
 const RESTORE: &str = "restore it from a backup, or clone the project again and copy your \
                        changes over";
 
+/// The longest path that Linux takes, with its NUL.
+const PATH_MAX: usize = 4096;
+/// The bytes of `/.git/objects/00/…` for SHA-1, with a NUL.
+const OBJECT: usize = 56;
+
 /// Words of git and libgit2 with what is damaged if they say them, and what to do; the first counts.
 const DAMAGES: [(&[&str], &str); 5] = [
     (
@@ -45,7 +50,8 @@ pub(super) fn told(folder: &Path, error: anyhow::Error) -> anyhow::Error {
         words.iter().any(|word| lower.contains(&word.to_lowercase()))
     };
     let message = format!("reading the repository of {}: {text}", folder.display());
-    if lower.contains("too long") {
+    // libgit2 takes an object whose path is too long for one that is missing.
+    if lower.contains("too long") || folder.as_os_str().len() + OBJECT > PATH_MAX {
         return failure_help(Exit::Usage, message, "move the checkout to a shorter path");
     }
     let help = DAMAGES.iter().find(says).map_or("`git status` may say more", |(_, help)| help);
