@@ -41,8 +41,9 @@ pub fn run(world: &World, args: &cli::dev::Dev) -> anyhow::Result<()> {
             let stopped = site.stop(*volumes)?;
             world.output.result(&(stopped.text + "\n"), &stopped.json)
         }
-        None if world.common.dry_run => site.show(args),
+        None if world.common.dry_run => site.can_be_mounted().and_then(|()| site.show(args)),
         None => {
+            site.can_be_mounted()?;
             notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
             match &args.test {
                 Some(words) => site.test(words),
@@ -73,9 +74,25 @@ struct Known {
     state: String,
 }
 
+/// Whether SELinux is on.
+fn selinux() -> bool {
+    Path::new("/sys/fs/selinux/enforce").exists()
+}
+
 impl Site<'_> {
     fn top(&self) -> &Path {
         &self.workflow.top
+    }
+
+    /// Refuses a path that Docker can't mount for SELinux: `--volume` takes no colon in it, and
+    /// `--mount` no label.
+    fn can_be_mounted(&self) -> anyhow::Result<()> {
+        let top = self.top().display().to_string();
+        if self.engine.kind != Kind::Docker || !top.contains(':') || !selinux() {
+            return Ok(());
+        }
+        let message = format!("mounting {top}: with SELinux, Docker takes no path with a colon");
+        Err(failure_help(Exit::Usage, message, "move it, or take Podman: --engine podman"))
     }
 
     fn name(&self, what: &str) -> String {
@@ -132,7 +149,7 @@ impl Site<'_> {
             image,
             services,
             user,
-            selinux: Path::new("/sys/fs/selinux/enforce").exists(),
+            selinux: selinux(),
             port: self.workflow.config.dev_site.port,
             hosts: Vec::new(),
         })
