@@ -77,7 +77,7 @@ fn a_failing_step_of_the_dockerfile_is_annotated_at_its_line() {
     assert!(ended.err.contains(&expected), "{}", ended.err);
     assert_eq!(ended.err.matches("::error").count(), 1, "{}", ended.err);
     let ended = step(&checkout, &["build", "--tag", "no tag"], &[]);
-    assert!(ended.err.contains("\n::error::reading the reference \"no tag\": "), "{}", ended.err);
+    assert!(ended.err.contains("::error::reading the reference \"no tag\": "), "{}", ended.err);
     let plain = step(&checkout, &["build", "--ci", "none"], &[]);
     assert!(!plain.err.contains("::"), "{}", plain.err);
 }

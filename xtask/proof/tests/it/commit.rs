@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 
 /// A checkout whose PATH has git.
-fn with_git() -> Checkout {
+pub fn with_git() -> Checkout {
     let checkout = with_podman();
     checkout.link_git();
     checkout
@@ -337,4 +337,19 @@ fn hidden_files_beside_the_context_count() {
         "{}",
         ended.err
     );
+}
+
+/// The work tree has no configuration; the commit has it.
+#[test]
+fn a_commit_is_built_by_its_own_configuration() {
+    let checkout = with_git();
+    std::fs::remove_file(checkout.path("docker/image.toml")).unwrap();
+    for folder in ["", "app"] {
+        let mut command = checkout.command(&["build", "--commit", "HEAD"]);
+        let ended = command.current_dir(checkout.path(folder)).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    let ended = checkout.run(&["build"]);
+    assert_eq!(ended.code, Some(2), "{}", ended.err);
+    assert!(ended.err.starts_with("error: looking for docker/image.toml in "), "{}", ended.err);
 }

@@ -1,10 +1,9 @@
 //! A commit instead of the work tree: its files are written to a folder of their own, and everything
 //! that a build reads is read there.
 
-use anyhow::Context as _;
 use image::config::{self, Workflow};
 use process::failure::{Exit, Failure};
-use process::state::State;
+use process::state::{State, make_folder};
 use source::context;
 use source::git::{self, Repository};
 use std::fs;
@@ -62,7 +61,7 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     let folder = State::of(top).folder.join(format!("{NAME}{}", std::process::id()));
     let written = Written(folder.clone());
     let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    make_folder(&folder)?;
     let exported = repository.export(&folder)?;
     let ignore = context::read_ignore(&exported.root)?;
     let included = |path: &&String| ignore.verdict(path).included;

@@ -125,11 +125,6 @@ pub fn prepare(
     let dockerfile = text_of(workflow, &snapshot, &variant.dockerfile)?;
     plan::end(&dockerfile, wishes.target.as_deref(), &variant.dockerfile)?;
     let created = created(world, &snapshot.checkout)?;
-    if !dry_run {
-        state::make_folder(&mount_cache(world)?).map_err(|error| {
-            failure::and_help(&error, "XDG_CACHE_HOME names another folder for caches")
-        })?;
-    }
     let machine = machine::read(&world.environment);
     if args.setup {
         let setup = cli::Setup { yes: true, ..cli::Setup::default() };
@@ -141,6 +136,9 @@ pub fn prepare(
     let warnings = checkout.warnings.iter().chain(&identity.warnings);
     warnings.for_each(|warning| notice(&format!("warning: {warning}")));
     if !dry_run {
+        state::make_folder(&mount_cache(world)?).map_err(|error| {
+            failure::and_help(&error, "XDG_CACHE_HOME names another folder for caches")
+        })?;
         super::tidy(&workflow.state, &engine, runner)?;
     }
     if let Some(platform) = &args.platform
@@ -367,7 +365,9 @@ fn secret_files(top: &Path, args: &cli::Build) -> anyhow::Result<()> {
     let wrong = args.secret.iter().filter_map(|secret| {
         let SecretSource::File(path) = &secret.source else { return None };
         let error = std::fs::File::open(top.join(path)).err()?;
-        Some(disk::failed(&format!("reading the secret {}:", secret.id), &top.join(path), &error))
+        let doing = format!("reading the secret {}:", secret.id);
+        let failed = disk::failed(&doing, &top.join(path), &error);
+        Some(failure::and_help(&failed, "a path there is relative to the top folder"))
     });
     failure::all("reading --secret", wrong.collect())
 }
