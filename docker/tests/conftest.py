@@ -64,7 +64,7 @@ def enter(image, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
         )
 
     return run

@@ -466,6 +466,8 @@ def test_a_signal_ends_the_shell_with_its_code(image, tmp_path):
             env=image,
             stderr=subprocess.PIPE,
             text=True,
+            # A shell's background job has SIGINT ignored, and so has all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         with process:
             assert process.stderr.readline() == "asked\n"

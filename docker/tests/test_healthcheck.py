@@ -49,7 +49,7 @@ def check(tmp_path):
             env={"CONTAINER_RUN": f"/no/such {tmp_path}", **environment},
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=60,
         )
 
     return run
@@ -132,7 +132,7 @@ def process(tmp_path):
 
 
 def wait_until(condition):
-    for _ in range(200):
+    for _ in range(2400):
         if condition():
             return True
         time.sleep(0.02)

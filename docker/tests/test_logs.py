@@ -74,12 +74,14 @@ def test_a_server(start, tmp_path, port, server):
         LOG_FORMAT="json",
         GUNICORN_CMD_ARGS=arguments,
     )
-    for _ in range(400):
+    for _ in range(2400):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/a?b=c", timeout=10).read()
             break
         except OSError:
             time.sleep(0.05)
+    else:
+        raise AssertionError("it doesn't answer")
     container.process.terminate()
     lines = lines_of(container)
     access = [line for line in lines if line["logger"] == "access"]

@@ -37,7 +37,7 @@ def web(start, tmp_path):
             port = free.getsockname()[1]
         words = ["daphne", "-b", "127.0.0.1", "-p", str(port), "site_of_tests:application"]
         container = start(SQLITE, "web", *words, MIGRATE="0", **environment)
-        for _ in range(400):
+        for _ in range(2400):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
                 return container, port

@@ -61,7 +61,7 @@ def send(folder, name, seconds):
 
 
 def wait_for(path):
-    for _ in range(400):
+    for _ in range(2400):
         if path.exists():
             return
         time.sleep(0.05)
