@@ -457,4 +457,27 @@ mod tests {
         process::run::terminate(other.id());
         other.wait().unwrap();
     }
+
+    /// Podman's records tell which working container is of a build of this checkout.
+    #[test]
+    fn a_working_container_of_another_checkout_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, other) = (folder.path().join("top"), folder.path().join("other"));
+        let state = State::of(&top);
+        for (id, top) in [("a1", &top), ("b2", &other)] {
+            let record = folder.path().join(format!("overlay-containers/{id}/userdata"));
+            fs::create_dir_all(&record).unwrap();
+            let secret = format!("id=checkout,src={}", State::of(top).marker().display());
+            fs::write(record.join("buildah.json"), secret).unwrap();
+        }
+        // `podman info` and `podman ps` as `sh info` and `sh ps`.
+        fs::write(folder.path().join("info"), format!("echo {} overlay", folder.path().display()))
+            .unwrap();
+        let all = r#"[{"Id":"a1"},{"Id":"b2"},{"Id":"without-a-record"}]"#;
+        fs::write(folder.path().join("ps"), format!("echo '{all}'")).unwrap();
+        let engine = Engine { program: "sh".into(), ..Engine::assumed(Kind::Podman) };
+        let found = find(&state, &engine, &runner(folder.path())).unwrap();
+        let remove = words::remove_container(&engine, "a1");
+        assert_eq!(found, [Leftover::Container(remove, "a1".into())]);
+    }
 }

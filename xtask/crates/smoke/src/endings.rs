@@ -32,9 +32,9 @@ fn own(stage: &Stage<'_>, role: Role) -> anyhow::Result<String> {
     Ok(container.name)
 }
 
-fn ended_well(stage: &Stage<'_>, ended: &Ended) -> Vec<String> {
+fn ended_well(limit: Duration, ended: &Ended) -> Vec<String> {
     let seconds = ended.time.as_secs_f64();
-    if GOOD.contains(&ended.code) && ended.time < stage.subject.smoke.stop {
+    if GOOD.contains(&ended.code) && ended.time < limit {
         Vec::new()
     } else {
         vec![format!("ended with exit status {} after {seconds:.1} s", ended.code)]
@@ -80,7 +80,7 @@ fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
             continue;
         };
         let ended = ended?;
-        let mut evidence = ended_well(stage, &ended);
+        let mut evidence = ended_well(stage.subject.smoke.stop, &ended);
         match answer {
             Ok(answer) if answer.status == 200 => {}
             Ok(answer) => evidence.push(format!("the request in flight: {}", answer.shown())),
@@ -151,7 +151,7 @@ fn stop_busy_worker(stage: &Stage<'_>, slow: &Slow, name: &str) -> Found {
     }
     let id = sent.stdout.trim();
     let ended = stage.stop(name)?;
-    let mut evidence = ended_well(stage, &ended);
+    let mut evidence = ended_well(stage.subject.smoke.stop, &ended);
     let other = stage.role(stage.first_role()?)?;
     let state = stage.exec(&other, &["python", "-c", STATE, id])?;
     if state.stdout.trim() != "SUCCESS" {
@@ -172,7 +172,7 @@ fn end_idle(stage: &Stage<'_>, name: &str) -> Found {
     let ended = stage.stop(name)?;
     stage.remove(name)?;
     let fact = format!("{:.1} s, idle", ended.time.as_secs_f64());
-    Ok(Verdict::from_evidence(ended_well(stage, &ended), fact))
+    Ok(Verdict::from_evidence(ended_well(stage.subject.smoke.stop, &ended), fact))
 }
 
 pub(super) fn stop_beat(stage: &Stage<'_>) -> Found {
@@ -290,4 +290,23 @@ pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
         evidence.push("the health check passes without a database".into());
     }
     Ok(Verdict::from_evidence(evidence, "503, and unhealthy"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_good_by_its_status_and_within_the_limit() {
+        let check = |code, seconds, expected: bool| {
+            let ended = Ended { code, time: Duration::from_secs(seconds) };
+            assert_eq!(ended_well(Duration::from_secs(10), &ended).is_empty(), expected, "{code}");
+        };
+        check(0, 9, true);
+        check(143, 9, true);
+        check(0, 10, false);
+        check(143, 11, false);
+        check(137, 1, false);
+        check(1, 1, false);
+    }
 }

@@ -17,7 +17,8 @@ case "$1 $2" in
     "version "*) echo '{"Client":{"Version":"4.3.1","OsArch":"linux/amd64"}}' ;;
     "image inspect") cat "$HOME/../image.json" ;;
     "history "*) echo '[{"size":5000000},{"size":0}]' ;;
-    "push "*) echo DIGEST >"$3" ;;
+    "push "*) echo DIGEST >"$3"; echo "$SSL_CERT_FILE" >"$HOME/trusted" ;;
+    "build "*) echo boom >&2; exit 125 ;;
     *) ;;
 esac
 "##;
@@ -168,6 +169,8 @@ fn the_engine_pushes_once_and_looks_at_certificates() {
         let plain = if tls { "" } else { "--tls-verify=false " };
         let expected = format!("push --digestfile FILE {plain}{IMAGE} docker://{target}:1.0.0");
         assert_eq!(pushes(&checkout), [expected], "{}", ended.err);
+        let trusted = std::fs::read_to_string(checkout.path("home/trusted")).unwrap();
+        assert_eq!(trusted.trim_end(), checkout.path("bundle.crt").display().to_string());
         assert_eq!(registry.written(), ["PUT /v2/team/app/manifests/latest"]);
     }
 }
@@ -183,6 +186,30 @@ fn a_registry_that_is_not_trusted_gets_nothing() {
     assert!(ended.err.contains("it isn't trusted"), "{}", ended.err);
     assert_eq!(pushes(&checkout), [""; 0]);
     assert_eq!(*registry.asked.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn an_image_on_a_stand_in_is_not_pushed() {
+    let checkout = with_image();
+    let image = std::fs::read_to_string(checkout.path("image.json")).unwrap();
+    checkout.write("image.json", &image.replace("slim-bookworm", "slim-bookworm-standin"));
+    let registry = Registry::start(false, checkout.path("calls"));
+    let target = format!("{}/team/app", registry.address);
+    let ended = checkout.run(&["push", "--registry", &target, "--tag", "1.0.0"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.err);
+    assert!(ended.err.contains("the base of the image is a stand-in"), "{}", ended.err);
+    assert_eq!(*registry.asked.lock().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_squash_that_fails_gives_no_name() {
+    let checkout = with_image();
+    let ended = checkout.run(&["squash"]);
+    assert_eq!(ended.code, Some(5), "{}", ended.err);
+    assert!(ended.err.contains("error: squashing sha256:aaaa"), "{}", ended.err);
+    assert!(!ended.err.contains("ended well"), "{}", ended.err);
+    let calls = std::fs::read_to_string(checkout.path("calls")).unwrap();
+    assert!(!calls.lines().any(|line| line.starts_with("tag ")), "{calls}");
 }
 
 /// The script of a release: what is built is squashed if asked, tested, and only then pushed.

@@ -48,17 +48,16 @@ pub(super) fn deliver(
         }
     }
     let sent = send(job, client, name, push);
-    if job.engine.kind == Kind::Docker && keeps_other_name(job, name) {
+    if job.engine.kind == Kind::Docker && keeps_other_name(&job.image.image.references, name) {
         let calm = run::Runner { signal: std::sync::Arc::default(), ..job.runner.clone() };
         calm.ask(&words::remove_image(job.engine, name), QUESTION)?;
     }
     sent
 }
 
-/// Whether the image has a name beside the one that it got for the push: else it would be removed
-/// with it. A name that it had before stays.
-fn keeps_other_name(job: &Job<'_>, name: &str) -> bool {
-    let names = &job.image.image.references;
+/// Whether an image with `names` has one beside that of the push: else it would be removed with it. A
+/// name that it had before stays.
+fn keeps_other_name(names: &[String], name: &str) -> bool {
     !names.is_empty() && !names.iter().any(|known| known == name)
 }
 
@@ -135,6 +134,18 @@ fn failed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_push_goes_if_the_image_has_another() {
+        let check = |names: &[&str], expected| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            assert_eq!(keeps_other_name(&names, "r.example/a:1"), expected, "{names:?}");
+        };
+        check(&["a:prod"], true);
+        check(&["a:prod", "r.example/a:1"], false);
+        check(&["r.example/a:1"], false);
+        check(&[], false);
+    }
 
     #[test]
     fn docker_says_the_digest_at_the_end() {

@@ -399,6 +399,36 @@ fn an_upload_is_begun_and_given_up_to_know_whether_we_may_push() {
     assert_eq!(server.asked(), expected);
 }
 
+/// Only where the upload was begun is it given up: a login goes nowhere else.
+#[test]
+fn an_upload_at_another_place_is_left_there() {
+    let other = Server::new(|_, _| answer(204, &[], ""));
+    let place = format!("http://{}/v2/team/app/blobs/uploads/id", other.registry);
+    let server = Server::new(move |_, _| answer(202, &[("Location", &place)], ""));
+    client(&server).may_push().unwrap();
+    assert_eq!(server.asked(), ["POST /v2/team/app/blobs/uploads/"]);
+    assert_eq!(other.asked(), [""; 0]);
+}
+
+#[test]
+fn after_a_failed_push_the_registry_says_how_long_to_wait() {
+    let check = |wait: &'static str, expected: Result<Option<u64>, &str>| {
+        let server = Server::new(move |_, _| answer(429, &[("Retry-After", wait)], ""));
+        let found = client(&server).after_failure();
+        match expected {
+            Ok(seconds) => assert_eq!(found.unwrap(), seconds.map(Duration::from_secs), "{wait}"),
+            Err(help) => {
+                let (exit, lines) = process::failure::describe(&found.unwrap_err());
+                assert_eq!((exit, lines), (Exit::RegistryFailed, vec![help.to_owned()]), "{wait}");
+            }
+        }
+    };
+    check("3", Ok(Some(3)));
+    check("120", Ok(Some(120)));
+    check("121", Err("rate limited: retry after 121 s"));
+    check("soon", Ok(None));
+}
+
 #[test]
 fn the_next_page_is_that_of_the_right_link() {
     let check = |header: &str, expected: Option<&str>| {
