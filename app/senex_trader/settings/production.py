@@ -53,31 +53,3 @@ if os.environ.get("SENTRY_DSN"):
         sentry_sdk.init(dsn=os.environ.get("SENTRY_DSN"), include_local_variables=False)
     except ValueError:
         raise ImproperlyConfigured("SENTRY_DSN is no DSN") from None
-
-# Only the console: the container's engine keeps the logs, and the file system may be read-only.
-# An object a line, with what the caller has put into `extra`, and a traceback in one field.
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"belonging": {"()": "senex_trader.logs.Belonging"}},
-    "formatters": {
-        "json": {
-            "()": "pythonjsonlogger.json.JsonFormatter",
-            "fmt": ["levelname", "name", "message"],
-            "timestamp": "time",
-            "rename_fields": {"levelname": "level", "name": "logger", "exc_info": "exception"},
-            "json_ensure_ascii": False,
-        },
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-    },
-    "handlers": {
-        "console": {
-            "class": "logging.StreamHandler",
-            "formatter": "text" if os.environ.get("LOG_FORMAT") == "text" else "json",
-            "filters": ["belonging"],
-        }
-    },
-    "root": {"handlers": ["console"], "level": "INFO"},
-    # Django's own handlers would write everything a second time.
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
-}
