@@ -55,7 +55,7 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.smoke, explicit.smoke);
     let own = include_str!("../../../../../app/tests/smoke.toml");
     let smoke = smoke::add(written.smoke.clone(), own).unwrap();
-    assert_eq!((smoke.http.len(), smoke.hashed_static), (3, true));
+    assert_eq!((smoke.http.len(), smoke.hashed_static), (2, true));
     assert_eq!(smoke.roles, written.smoke.roles);
     assert_eq!(written.tags, explicit.tags);
     assert_eq!(written.dev_site, explicit.dev_site);
