@@ -52,7 +52,11 @@ pub(super) fn told(folder: &Path, error: anyhow::Error) -> anyhow::Error {
     let message = format!("reading the repository of {}: {text}", folder.display());
     // libgit2 takes an object whose path is too long for one that is missing.
     if lower.contains("too long") || folder.as_os_str().len() + OBJECT > PATH_MAX {
-        return failure_help(Exit::Usage, message, "move the checkout to a shorter path");
+        return failure_help(
+            Exit::Usage,
+            message,
+            "its path is too long: move the checkout to a shorter path",
+        );
     }
     let help = DAMAGES.iter().find(says).map_or("`git status` may say more", |(_, help)| help);
     failure_help(Exit::Git, message, help)
