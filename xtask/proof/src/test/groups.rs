@@ -123,7 +123,7 @@ pub(super) const GROUPS: [Group; 29] = [
     }),
     group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, IMAGES))
+        b.in_lab(lab, |b, lab| b.registry(lab, &["release::"]))
     }),
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
@@ -151,7 +151,7 @@ pub(super) const GROUPS: [Group; 29] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| b.engine(lab, &["snapshot::saves"]))
     }),
-    group("killed", Nightly, Second, Some(1980), |b| {
+    group("killed", Nightly, Second, None, |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_MINUTES".to_owned(), "30".to_owned()));
         b.in_lab(lab, |b, lab| b.registry(lab, &["killed::"]))

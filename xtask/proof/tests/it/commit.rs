@@ -253,11 +253,16 @@ fn what_git_is_told_by_the_environment_counts() {
     assert_eq!(kind(json(&[("core.excludesFile", &file)])), "ignored");
     fs::remove_file(checkout.path("app/new.xyz")).unwrap();
     // Git calls such a file the same; the image would get other bytes than the commit has.
-    checkout.write("app/manage.py", "one = 1\r\n");
+    let again = |words: &[&str]| {
+        fs::remove_file(checkout.path("app/manage.py")).unwrap();
+        checkout.git(&[words, &["checkout", "--quiet", "app/manage.py"]].concat());
+    };
+    again(&["-c", "core.autocrlf=true"]);
+    assert!(fs::read_to_string(checkout.path("app/manage.py")).unwrap().ends_with("\r\n"));
     let found = json(&[("core.autocrlf", "true")]);
     assert_eq!(found["dirty"], serde_json::json!([]));
     assert_eq!(found["context_changes"][0]["path"], "app/manage.py");
-    checkout.write("app/manage.py", "one = 1\n");
+    again(&[]);
     for path in ["", ".git"] {
         std::os::unix::fs::chown(checkout.path(path), Some(4321), None).expect("root");
     }

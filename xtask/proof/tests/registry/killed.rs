@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How many rounds CI runs; `XTASK_TEST_MINUTES` is the time that `--nightly` gives.
+/// How many rounds there are unless `XTASK_TEST_MINUTES` gives a time.
 const ROUNDS: usize = 2;
 /// How long processes that were told to end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -175,7 +175,7 @@ fn the_next_command_leaves_nothing_of_a_killed_one() {
     let field = if on_podman() { "{{.Store.GraphRoot}}" } else { "{{.DockerRootDir}}" };
     let graph = scene.repository.engine(&["info", "--format", field]).good();
     let before = scene.things();
-    // In CI, the two that leave most.
+    // In a few rounds, the two that leave most.
     let count = if minutes.is_some() { COMMANDS.len() } else { 2 };
     let (start, mut rounds, mut killed) = (Instant::now(), 0, 0);
     let mut times = [Duration::from_secs(8); COMMANDS.len()];
