@@ -1,5 +1,6 @@
 import importlib
 import logging
+import os
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -251,3 +252,15 @@ def test_a_folder_in_its_place_is_moved_aside(scheduler, tmp_path):
     (tmp_path / "schedule").mkdir()
     scheduler().tick()
     assert (tmp_path / "schedule").is_file() and (tmp_path / "schedule.corrupt").is_dir()
+
+
+def test_the_schedule_is_written_beside_and_then_put_in_its_place(tmp_path):
+    """A crash while it is written leaves the old one: the old file itself is not written to."""
+    from entrypoint import schedule_file
+
+    path, old = tmp_path / "schedule", tmp_path / "old"
+    schedule_file.write(path, {"entries": {"a": 1}})
+    os.link(path, old)
+    schedule_file.write(path, {"entries": {"b": 2}})
+    assert schedule_file.read(old) == {"entries": {"a": 1}}
+    assert schedule_file.read(path) == {"entries": {"b": 2}}

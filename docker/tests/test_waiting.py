@@ -143,8 +143,10 @@ def test_postgresql_refuses(serve, message, hopeless):
 def test_a_host_that_drops_packets_does_not_stretch_the_wait(serve, silent_port, settings):
     result = serve(settings(silent_port), "web", *COMMAND, WAIT_ATTEMPTS="10")
     assert result.returncode == 1
-    # The imports of a driver come before the attempt, and take some of it.
-    assert re.search(r" after 1 s: no answer in (1|0\.\d) s\n", result.stderr), result.stderr
+    # The imports of a driver come before the attempt, and take some of it. On a busy machine the
+    # driver's own limit may have passed, too.
+    reason = r"(no answer in (1|0\.\d) s|Timeout connecting to server|.*timeout expired)"
+    assert re.search(rf" after 1 s: {reason}\n", result.stderr), result.stderr
 
 
 def test_all_services_share_one_budget(serve, silent_port):
