@@ -27,7 +27,7 @@ class StatementForm(forms.ModelForm):
     class Meta:
         model = Statement
         fields = ["credential", "file"]
-        # Without a link to the old file, which has no address of its own.
+        # The default widget links to the old file by MEDIA_URL, which serves nothing.
         widgets = {"file": forms.FileInput}
 
     def __init__(self, *arguments, user, **options):

@@ -17,7 +17,7 @@ STATEMENT_MEGABYTES = 2
 
 
 class User(AbstractUser):
-    """Django's as it is. Only a model of the project's own can be changed later."""
+    """Like Django's for now, but a model of the project can be changed later."""
 
 
 class BrokerCredential(models.Model):
@@ -74,5 +74,5 @@ class Statement(models.Model):
 
 @receiver(post_delete, sender=Statement)
 def delete_file(instance, **_):
-    """Also with its account or its user, which calls no `delete` of a statement."""
+    """A signal, because deleting an account or a user calls no `Statement.delete`."""
     on_commit(lambda: instance.file.delete(save=False))

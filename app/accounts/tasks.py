@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 def refresh_balance(credential_id):
     """Asks the broker what the account holds. Whoever deleted it meanwhile needs no answer.
 
-    It returns nothing: what a task returns is in the log and in Redis.
+    Returns nothing, because the log and Redis would keep the balance.
     """
     credential = BrokerCredential.objects.filter(pk=credential_id).first()
     if credential is None:

@@ -2,7 +2,7 @@ from ipaddress import ip_address
 
 
 def client_address(request):
-    """Whom the proxy heard: the last of its list. What stands before is the client's own claim."""
+    """The proxy appends the address that it saw; the client can invent those before it."""
     try:
         return str(
             ip_address(request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip())

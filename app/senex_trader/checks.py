@@ -34,7 +34,7 @@ def check_database_is_named(app_configs, **options):
 
 @register("service", deploy=True)
 def check_development_settings_are_at_home(app_configs, **options):
-    """They show code and take known keys: only for the image, or the machine, of a developer."""
+    """They show code to visitors and have known keys; pytest is in the development image only."""
     if settings.DEVELOPMENT and not find_spec("pytest"):
         hint = "Leave ENVIRONMENT unset, or use the development image."
         message = "The development settings are not for a production image."

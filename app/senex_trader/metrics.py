@@ -4,12 +4,12 @@ from django.conf import settings
 from django.http import HttpResponseNotFound
 from django_prometheus.exports import ExportToDjangoView
 
-# A proxy sets them: who asks through it is somebody from outside.
+# Set by a proxy: the request comes from outside.
 FORWARDED = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto"]
 
 
 def middleware(get_response):
-    """Answers /metrics before the checks of host and scheme, to who asks from METRICS_NETWORKS."""
+    """Answers /metrics for METRICS_NETWORKS, before the checks of host and scheme."""
 
     def answer(request):
         if request.path_info != "/metrics":

@@ -1,9 +1,9 @@
 from celery import Task
 from django.core.cache import cache
 
-# Each is the end of a worker, or of its connection, while the task ran.
+# After each a worker, or its connection to the broker, died while the task ran.
 REDELIVERIES = 3
-# Seconds: longer than all of them take.
+# In seconds; longer than all redeliveries take.
 REMEMBERED = 86_400
 
 
@@ -12,9 +12,9 @@ class GivenUp(Exception):
 
 
 class BoundedTask(Task):
-    """Given up with an error when it keeps coming back: it may be what kills its worker.
+    """Fails once it has been redelivered too often: it may be what kills its worker.
 
-    The first delivery isn't counted, so that other tasks ask nobody.
+    The first delivery isn't counted, so that a task usually costs no request to Redis.
     """
 
     def before_start(self, task_id, args, kwargs):

@@ -1,4 +1,4 @@
-"""What the smoke test has in flight while a container ends; settings/smoke.py alone loads it."""
+"""A slow page and a slow task, which the smoke test has in flight while a container ends."""
 
 import asyncio
 import time

@@ -3,11 +3,13 @@ import os
 import re
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+from django.test import Client
 
 from senex_trader.environment import number, text, words
 
@@ -133,8 +135,17 @@ WITHOUT = (
 )
 
 
-@pytest.mark.parametrize("environment", ["dev", "development"])
-def test_a_service_of_the_production_image_refuses_development_settings(environment):
+def python(program, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=APPLICATION,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_service_of_the_production_image_refuses_development_settings():
     program = "; ".join(
         [
             "import django, manage; manage.choose_settings(); django.setup()",
@@ -142,52 +153,61 @@ def test_a_service_of_the_production_image_refuses_development_settings(environm
             "print([e.id for e in run_checks(tags=['service'], include_deployment_checks=True)])",
         ]
     )
-    program = WITHOUT.format("pytest") + program
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=APPLICATION,
-        env={"PATH": os.environ["PATH"], "ENVIRONMENT": environment},
-        capture_output=True,
-        text=True,
-    )
+    result = python(WITHOUT.format("pytest") + program, ENVIRONMENT="dev")
     assert result.stdout == "['senex_trader.E003']\n", result.stderr
 
 
 SLOW = """
-from django.urls import Resolver404, resolve
+from django.urls import resolve
 from senex_trader.celery import application
 application.loader.import_default_modules()
-try:
-    print(resolve("/slow/").func.__name__, "senex_trader.smoke.slow_task" in application.tasks)
-except Resolver404:
-    print(None, "senex_trader.smoke.slow_task" in application.tasks)
+print(resolve("/slow/").func.__name__, "senex_trader.smoke.slow_task" in application.tasks)
 """
+
+
+def test_only_the_smoke_test_finds_what_is_slow(client):
+    assert run("smoke", SLOW).stdout == "slow True\n"
+    assert client.get("/slow/").status_code == 404
 
 
 @pytest.mark.parametrize(
-    ("settings", "found"), [("production", "None False\n"), ("smoke", "slow True\n")]
+    ("address", "headers", "status"),
+    [
+        ("10.1.2.3", {}, 200),
+        ("fd00::1", {}, 200),
+        ("192.168.1.1", {}, 404),
+        ("10.1.2.3", {"X-Forwarded-For": "10.9.9.9"}, 404),
+        ("10.1.2.3", {"X-Forwarded-Proto": "https"}, 404),
+    ],
 )
-def test_only_the_smoke_test_finds_what_is_slow(settings, found):
-    assert run(settings, SLOW).stdout == found
+def test_metrics_are_for_their_networks_and_not_through_the_proxy(
+    client, settings, address, headers, status
+):
+    assert Client().get("/metrics", REMOTE_ADDR=address).status_code == 404
+    settings.METRICS_NETWORKS = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+    settings.MIDDLEWARE = ["senex_trader.metrics.middleware", *settings.MIDDLEWARE]
+    # Asked by its address, over plain HTTP.
+    settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["trader.example"], True
+    response = client.get("/metrics", REMOTE_ADDR=address, headers=headers)
+    assert response.status_code == status
+    assert (b"python_info" in response.content) == (status == 200)
 
 
-ASK = """
-from django.test import Client
-for path, options in [("/metrics", {}), ("/metrics", {"HTTP_X_FORWARDED_FOR": "9.9.9.9"})]:
-    response = Client().get(path, REMOTE_ADDR="10.1.2.3", **options)
-    print(response.status_code, b"django_http_requests_total" in response.content)
-print(Client().get("/metrics", REMOTE_ADDR="192.168.1.1").status_code)
-"""
+EXTRAS = [
+    ("METRICS_NETWORKS", "10.0.0.0/8", "django_prometheus", "metrics"),
+    ("SENTRY_DSN", "https://key@sentry.example/1", "sentry_sdk", "sentry"),
+]
 
 
-def test_metrics_are_for_their_networks_and_not_through_the_proxy():
-    result = run("production", ASK, METRICS_NETWORKS="10.0.0.0/8, fd00::/8")
-    assert result.stdout == "200 True\n404 False\n404\n", result.stderr
-
-
-def test_without_networks_there_are_no_metrics():
-    result = run("production", ASK, HTTPS_ONLY="0", ALLOWED_HOSTS="testserver")
-    assert result.stdout == "404 False\n404 False\n404\n", result.stderr
+def test_extras_are_on_when_they_are_named():
+    found = (
+        "from django.conf import settings; import sentry_sdk; print(sentry_sdk.is_initialized())"
+    )
+    code = f"{found}; print(settings.MIDDLEWARE[0], settings.MIDDLEWARE[-1])"
+    result = run("production", code, **{name: value for name, value, _, _ in EXTRAS})
+    first, last = "senex_trader.metrics.middleware", "django_prometheus.middleware.Prometheus"
+    assert result.stdout == f"True\n{first} {last}AfterMiddleware\n", result.stderr
+    assert run("production", found).stdout == "False\n"
 
 
 @pytest.mark.parametrize(
@@ -198,33 +218,16 @@ def test_without_networks_there_are_no_metrics():
     ],
 )
 def test_wrong_values_of_extras_are_told_in_one_line(name, value, message):
-    result = manage(["check"], "production", **KEYS, **{name: value})
+    result = python("import senex_trader.settings.production", **KEYS, **{name: value})
     last = result.stderr.strip().splitlines()[-1]
     assert last.endswith(f"ImproperlyConfigured: {message}") and "word-1234" not in last
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "package", "extra"),
-    [
-        ("METRICS_NETWORKS", "10.0.0.0/8", "django_prometheus", "metrics"),
-        ("SENTRY_DSN", "https://key@sentry.example/1", "sentry_sdk", "sentry"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value", "package", "extra"), EXTRAS)
 def test_an_extra_that_is_not_installed_is_named(name, value, package, extra):
-    result = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(package) + "import senex_trader.settings.production"],
-        cwd=APPLICATION,
-        env={"PATH": os.environ["PATH"], **KEYS, name: value},
-        capture_output=True,
-        text=True,
-    )
+    program = WITHOUT.format(package) + "import senex_trader.settings.production"
+    result = python(program, **KEYS, **{name: value})
     assert result.stderr.endswith(f"{name} needs the extra `{extra}` of pyproject.toml\n")
-
-
-@pytest.mark.parametrize(("dsn", "active"), [("", "False"), ("https://k@sentry.example/1", "True")])
-def test_sentry_hears_of_errors_when_it_is_named(dsn, active):
-    code = "import sentry_sdk; print(sentry_sdk.is_initialized())"
-    assert run("production", code, SENTRY_DSN=dsn).stdout == f"{active}\n"
 
 
 def test_no_migration_is_missing():

@@ -14,7 +14,7 @@ WAVES = ((47.0, 0.0015), (660.0, 0.004), (21_600.0, 0.015), (2_592_000.0, 0.05))
 
 
 class Unavailable(Exception):
-    """No answer, which may be another one in a moment. A broker behind a network raises it."""
+    """No answer for now: worth a retry. This broker never raises it, one behind a network does."""
 
 
 def _seed(text, count):

@@ -7,7 +7,7 @@ from django.conf import settings
 
 # Everybody who looks at positions.
 ALL_GROUP = "positions"
-# One of the codes that are free: the page asks for itself again, which leads to the login.
+# From the private range (RFC 6455, 7.4.2): the page reloads, which leads to the login.
 SESSION_ENDED = 4401
 
 
@@ -16,7 +16,7 @@ def group_of(user_id):
 
 
 def digest(session_key):
-    """Names a session and opens none: messages pass through Redis."""
+    """Names a session without giving its key away: events pass through Redis."""
     return hashlib.sha256((session_key or "").encode()).hexdigest()
 
 
@@ -48,7 +48,7 @@ class PositionConsumer(AsyncJsonWebsocketConsumer):
             await self.close(SESSION_ENDED)
 
     async def logged_in(self):
-        """As the session is now: it expires, and not each end of one is told."""
+        """Reads the session again: it may have expired, or its end may not have been told."""
         store = import_module(settings.SESSION_ENGINE).SessionStore
         session = store(self.scope["session"].session_key)
         return await get_user({"session": session}) == self.scope["user"]

@@ -1,4 +1,4 @@
-"""The end of a session is told to the pages that it opened."""
+"""Tell open pages when their session ends."""
 
 import logging
 
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 def end_sessions(user_id, session=None):
-    """One session of the user, or all: a page whose session goes on connects again."""
+    """One session of the user, or all of them: a page that is still logged in reconnects."""
     try:
         send(group_of(user_id), {"type": "session.ended", "session": session})
     except (OSError, RedisError):
-        # The consumer asks for itself before it passes anything on.
-        logger.exception("The pages of user %s don't hear of the end of a session", user_id)
+        # The consumer checks the session anyway before it sends anything.
+        logger.exception("Pages of user %s aren't told that their session ended", user_id)
 
 
 @receiver(user_logged_out)
@@ -33,7 +33,7 @@ def logged_out(request, user, **_):
 @receiver(post_delete, sender=settings.AUTH_USER_MODEL)
 @receiver(post_save, sender=settings.AUTH_USER_MODEL)
 def user_changed(instance, created=False, update_fields=None, **_):
-    """A new password ends sessions, and so does a blocked user. A login is no such change."""
+    """A new password or a blocked user ends sessions; a login, which saves its time, doesn't."""
     if not created and update_fields != frozenset(["last_login"]):
         user_id = instance.pk
         on_commit(lambda: end_sessions(user_id))

@@ -38,7 +38,7 @@ def mark_to_market():
     marked, unavailable, incomplete = [], [], set()
     for underlying, own in groupby(positions, key=lambda position: position.underlying):
         own = list(own)
-        # One that fails is no reason to leave out the others.
+        # A failing symbol must not leave out the others.
         try:
             marked += mark(underlying, own, tick)
             continue
@@ -88,7 +88,7 @@ def settle(position, tick):
 
 
 def update(tick, marked, whole):
-    """What a page needs to show one owner's positions as of that time; a sum only of all."""
+    """What a page needs to show one owner's positions at that time; `net` only if all are there."""
     found = {
         "time": tick.isoformat(),
         "positions": {

@@ -124,8 +124,8 @@ CELERY_BEAT_SCHEDULE = {
     },
 }
 # No task is lost. A message leaves the queue when its task is done, and goes back when the worker
-# dies under it; so every task may run twice, and must not mind (redelivery.py gives up one that
-# its worker dies of each time). A worker holds no messages but
+# dies under it; so every task may run twice, and must not mind (redelivery.py gives up a task
+# that kills its worker each time). A worker holds no messages but
 # those it works on. At SIGTERM it finishes them, within STOP_GRACE_PERIOD if that is set;
 # started otherwise, SIGQUIT gives it this many seconds. What is left goes back.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 1
@@ -143,7 +143,7 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# Who guesses is stopped by user and address: by the user alone, a stranger could shut him out.
+# Guesses are counted by user and address: by user alone, a stranger could lock a user out.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

@@ -30,7 +30,7 @@ def _require(variable, package, extra):
         raise ImproperlyConfigured(f"{variable} needs the extra `{extra}` of pyproject.toml")
 
 
-# Who may ask for /metrics, such as 10.0.0.0/8: Prometheus itself, and nobody through the proxy.
+# Where Prometheus may ask for /metrics from, such as 10.0.0.0/8; never through the proxy.
 try:
     METRICS_NETWORKS = [ip_network(text) for text in words("METRICS_NETWORKS")]
 except ValueError as error:
@@ -49,7 +49,7 @@ if os.environ.get("SENTRY_DSN"):
     import sentry_sdk
 
     try:
-        # Variables of frames may be secrets.
+        # Variables of a frame may hold secrets.
         sentry_sdk.init(dsn=os.environ.get("SENTRY_DSN"), include_local_variables=False)
     except ValueError:
         raise ImproperlyConfigured("SENTRY_DSN is no DSN") from None
