@@ -3,7 +3,6 @@
 //! of the builds tell whose they are.
 
 use crate::fingerprint;
-use crate::stored::Stored;
 use process::regular;
 use process::state::State;
 use serde_json::Value;
@@ -54,8 +53,9 @@ pub fn is_one(id: &str, steps: &[String]) -> bool {
 }
 
 /// Of what `podman images --all --format json` printed, the images of `steps` that have no name and that
-/// no other image is made from, with the bytes that their removal frees; those of current builds last.
-pub fn ends(images: &str, steps: &Steps) -> Vec<Stored> {
+/// no other image is made from: their IDs, with the bytes that their removal frees; those of current
+/// builds last.
+pub fn ends(images: &str, steps: &Steps) -> Vec<(String, u64)> {
     let all: Value = serde_json::from_str(images).unwrap_or_default();
     let all: Vec<&Value> = all.as_array().into_iter().flatten().collect();
     let text = |image: &Value, key: &str| image[key].as_str().unwrap_or_default().to_owned();
@@ -88,8 +88,7 @@ pub fn ends(images: &str, steps: &Steps) -> Vec<Stored> {
                 _ => break,
             }
         }
-        let id = engine::inspect::with_algorithm(&text(end, "Id"));
-        found.push(Stored { id, bytes, ..Stored::default() });
+        found.push((engine::inspect::with_algorithm(&text(end, "Id")), bytes));
     }
     found
 }
@@ -131,7 +130,7 @@ mod tests {
         let ends = ends(&images.to_string(), &steps);
         let ends: Vec<(&str, u64, bool)> = ends
             .iter()
-            .map(|end| (&end.id[7..8], end.bytes, is_one(&end.id, &steps.current)))
+            .map(|(id, bytes)| (&id[7..8], *bytes, is_one(id, &steps.current)))
             .collect();
         assert_eq!(ends, [("2", 20, false), ("3", 40, false), ("6", 8, true)]);
         assert_eq!(super::ends("", &steps), []);

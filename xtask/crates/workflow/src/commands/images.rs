@@ -11,7 +11,7 @@ use engine::{Engine, Kind, containers, words};
 use image::config::Workflow;
 use image::report::megabytes;
 use image::steps;
-use image::stored::{self, Container, Facts, Judged};
+use image::stored::{self, Container, Facts, Judged, Stored};
 use process::failure::{Exit, failure};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -140,9 +140,10 @@ fn look(
     if engine.kind == Kind::Podman && !logged.all.is_empty() {
         // BuildKit keeps steps in a cache of its own, not as images.
         let ends = steps::ends(&ask(runner, &words::images(engine))?, &logged);
-        made.extend(ends.iter().map(|end| end.id.clone()));
-        images.retain(|image| ends.iter().all(|end| end.id != image.id));
-        images.extend(ends);
+        made.extend(ends.iter().map(|(id, _)| id.clone()));
+        images.retain(|image| ends.iter().all(|(id, _)| *id != image.id));
+        let unnamed = |(id, bytes)| Stored { id, bytes, ..Stored::default() };
+        images.extend(ends.into_iter().map(unnamed));
     }
     if images.is_empty() {
         return Ok(Vec::new());
