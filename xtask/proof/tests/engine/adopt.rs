@@ -199,9 +199,10 @@ fn a_stock_project_adopts_the_workflow() {
             "websocket: app/tests/smoke.toml asks for no [smoke.websocket]",
             "exec: app/tests/smoke.toml asks for no [[smoke.exec]]",
             "two-beats: the project has no beat schedule",
+            "logs: the project's LOGGING writes no JSON",
         ]
     );
-    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 5);
+    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 6);
 }
 
 /// On Podman alone: what is asked is the same on both engines.
@@ -240,6 +241,7 @@ fn what_a_smaller_project_has_not_is_not_asked() {
         "corrupt-schedule: [smoke] roles has no beat".into(),
         "stop-web: [smoke] roles has no web".into(),
         "stop-beat: [smoke] roles has no beat".into(),
+        "logs: the project's LOGGING writes no JSON".into(),
         format!("database-gone: {database}"),
     ];
     assert_eq!(reasons(&result), expected);
