@@ -53,6 +53,8 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
         return show(world, &engine, &plan, &workflow.top);
     }
     super::tidy(state, &engine, &runner)?;
+    // Also what a squash of another checkout, or of a version without records, left in the store.
+    clear(&engine, &runner)?;
     let log = state.new_log("squash")?;
     let report = squash(&workflow, &engine, &runner, &log, &image, references)?;
     let report = report::Squash { seconds: world.start.elapsed().as_secs_f64(), ..report };
