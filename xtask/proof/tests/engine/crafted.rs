@@ -67,8 +67,10 @@ fn image(layers: &[Vec<u8>], name: &str) -> Vec<u8> {
     let ids: Vec<String> = layers.iter().map(|layer| sha256(layer)).collect();
     let digests: Vec<String> = ids.iter().map(|id| format!("sha256:{id}")).collect();
     let (created, step) = ("2024-01-01T00:00:00Z", serde_json::json!({ "created_by": "x" }));
+    // Podman's builder adds a PATH where there is none.
+    let own = serde_json::json!({ "Cmd": ["/x"], "Env": ["PATH=/bin"] });
     let config = serde_json::json!({
-        "architecture": "amd64", "os": "linux", "created": created, "config": { "Cmd": ["/x"] },
+        "architecture": "amd64", "os": "linux", "created": created, "config": own,
         "rootfs": { "type": "layers", "diff_ids": digests }, "history": vec![step; layers.len()],
     });
     let config = config.to_string().into_bytes();
