@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @shared_task(autoretry_for=(broker.Unavailable,), retry_backoff=True, max_retries=5)
 def refresh_balance(credential_id):
-    """Asks the broker what the account holds. Whoever deleted it meanwhile needs no answer.
+    """Saves what the broker says the account holds; nothing if the credential is gone.
 
     Returns nothing, because the log and Redis would keep the balance.
     """

@@ -1,4 +1,4 @@
-"""With LOG_FORMAT=json each line of each role is an object, whoever writes it."""
+"""With LOG_FORMAT=json each line of each role is a JSON object."""
 
 import json
 import socket

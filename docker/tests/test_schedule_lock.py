@@ -135,7 +135,7 @@ def test_a_pooler_that_keeps_no_sessions_is_told(server, pooled):
     lock = ScheduleLock(server.connect)
     assert lock.hold()
     assert lock.impossible == (pooled == "transaction")
-    # It would stay with whoever has that server process next.
+    # Otherwise the next client of that server process would hold it.
     assert (server.holder is None) == lock.impossible
 
 

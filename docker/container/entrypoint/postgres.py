@@ -62,7 +62,7 @@ def keeps_sessions(session, connect):
     """Whether each statement of a session reaches the same server process, as a lock needs. Through
     PgBouncer in transaction mode it reaches any that is free.
     """
-    # A pooler has given the session a number of its own.
+    # Behind a pooler the session has another process ID.
     if run(session, "SELECT pg_backend_pid()") == session.info.backend_pid:
         return True
     run(session, "SELECT set_config('container.mark', 'here', false)")
