@@ -49,7 +49,9 @@ fn layer(members: &[Member], outside: &str) -> Vec<u8> {
         header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
         header.set_entry_type(*kind);
         header.set_mode(if *kind == EntryType::Directory { 0o755 } else { 0o644 });
-        let content = if *kind == FILE { path.as_bytes() } else { &[] };
+        // One that removes is empty: Podman couldn't write another out again.
+        let plain = *kind == FILE && !path.contains(".wh.");
+        let content = if plain { path.as_bytes() } else { &[] };
         header.set_size(content.len() as u64);
         header.set_uid(0);
         header.set_gid(0);
@@ -95,6 +97,7 @@ fn crafted_layers_are_squashed_or_refused_and_write_nothing_outside() {
     let repository = Repository::new();
     let outside = tempfile::tempdir().unwrap();
     let place = outside.path().display().to_string();
+    let mut wrong = Vec::new();
     for (name, members, expected) in CASES {
         let reference = format!("localhost/crafted:{name}");
         let archive = image(&[layer(BELOW, &place), layer(members, &place)], &reference);
@@ -103,6 +106,7 @@ fn crafted_layers_are_squashed_or_refused_and_write_nothing_outside() {
         std::fs::write(&file, archive).unwrap();
         let loaded =
             repository.engine(&["load", "--input", file.to_str().unwrap()]).code == Some(0);
+        let mut said = String::new();
         let code = loaded.then(|| {
             let ended = repository.xtask(&["squash", &reference]);
             let errors = ended.err.lines().filter(|line| line.starts_with("error: ")).count();
@@ -114,16 +118,18 @@ fn crafted_layers_are_squashed_or_refused_and_write_nothing_outside() {
             if made {
                 repository.engine(&["image", "rm", &squashed]).good();
             }
+            said = ended.err;
             code
         });
         if loaded {
             repository.engine(&["image", "rm", &reference]).good();
         }
-        match on_podman() {
-            true => assert_eq!(code, expected, "{name}"),
-            // Docker refuses others; none is a surprise (1).
-            false => assert!([None, Some(0), Some(4), Some(5), Some(10)].contains(&code), "{name}"),
+        // Docker refuses others; none is a surprise (1).
+        let known = [None, Some(0), Some(4), Some(5), Some(10)];
+        if if on_podman() { code != expected } else { !known.contains(&code) } {
+            wrong.push(format!("{name}: {code:?}\n{said}"));
         }
         assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0, "{name}");
     }
+    assert_eq!(wrong, [""; 0]);
 }
