@@ -1,190 +1,158 @@
-import importlib
-import logging
+"""Beat: its lock, its schedule and its heartbeat, with a PostgreSQL that is a few lines of Python."""
+
 import os
-from datetime import datetime, timedelta, timezone
+import shelve
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import celery
 import pytest
-from celery.signals import beat_init
+from celery.signals import beat_init, before_task_publish
 from entrypoint import beat, heartbeat
-from entrypoint.beat import Scheduler
+from settings_of_tests import SQLITE
 
 
-class Lock:
-    """The lock as `hold` finds it, one answer a turn; then it stays."""
+class Session:
+    """What psycopg 3 and psycopg2 have alike."""
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
-        self.held = False
-        self.announced = []
-        self.sent = None
-        self.fails = False
-        self.closed = self.impossible = False
+    info = SimpleNamespace(backend_pid=1)
 
-    def hold(self):
-        if self.answers:
-            self.held = self.answers.pop(0)
-        return self.held
+    def __init__(self, *answers, pooled=None):
+        self.answers, self.pooled = list(answers), pooled
+        self.statements = []
 
-    def announce(self, name, at):
-        if self.fails:
-            raise OSError("the session is gone")
-        self.announced.append((name, datetime.fromisoformat(at)))
-
-    def catch_up(self):
-        sent, self.sent = self.sent, None
-        return sent
-
-    def lose(self, error):
-        self.held, self.lost = False, error
+    @contextmanager
+    def cursor(self):
+        yield SimpleNamespace(execute=self.execute, description=True, fetchone=lambda: [self.last])
 
     def close(self):
-        self.closed, self.held = True, False
+        pass
+
+    def execute(self, statement, values=()):
+        self.statements.append(statement)
+        self.last = 1
+        if "pg_backend_pid" in statement:
+            # A pooler's own number is another.
+            self.last = 2 if self.pooled else 1
+        elif "current_setting" in statement:
+            self.last = "" if self.pooled == "transaction" else "here"
+        elif "pg_try_advisory_lock" in statement or statement == "SELECT 1":
+            self.last = self.answers.pop(0)
+            if isinstance(self.last, Exception):
+                raise self.last
+
+
+class Again(BaseException):
+    """In place of a process that replaces itself."""
 
 
 @pytest.fixture
-def scheduler(tmp_path, monkeypatch):
-    """Makes a scheduler on the test's file, as beat does, with one entry that is due each hour."""
+def postgres(tmp_path, monkeypatch):
+    """A function that lets `take_turn` connect to the session."""
     monkeypatch.setenv("CONTAINER_HEARTBEAT", str(tmp_path / "heartbeat"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    application = celery.Celery("shop", broker="memory://", set_as_current=False)
-    application.conf.beat_schedule = {"count": {"task": "shop.count", "schedule": 3600}}
-    sent = []
-    monkeypatch.setattr(Scheduler, "apply_async", lambda self, entry, **_: sent.append(entry.name))
+    monkeypatch.setenv("WAIT_INTERVAL", "0.1")
 
-    def make(lock=None, file=tmp_path / "schedule"):
-        monkeypatch.setattr(beat, "schedule_lock", lambda: lock)
-        made = Scheduler(application, schedule_filename=str(file))
-        made.sent_names = sent
-        return made
+    def begin_again(why):
+        raise Again(why)
 
-    return make
+    monkeypatch.setattr(beat, "begin_again", begin_again)
 
+    def serve(session):
+        monkeypatch.setattr("entrypoint.postgres.vendor", lambda: "postgresql")
+        monkeypatch.setattr("entrypoint.postgres.connect", lambda seconds: session)
+        return session
 
-def set_last_run(scheduler, hours_ago):
-    scheduler.schedule["count"].last_run_at = datetime.now(timezone.utc) - timedelta(
-        hours=hours_ago
-    )
-    scheduler._heap = None
+    return serve
 
 
-def test_each_tick_of_any_scheduler_is_a_heartbeat_and_none_is_far(tmp_path, monkeypatch):
-    monkeypatch.setenv("CONTAINER_HEARTBEAT", str(tmp_path / "heartbeat"))
+@pytest.fixture
+def undo_signals():
+    before = [(signal, list(signal.receivers)) for signal in (beat_init, before_task_publish)]
+    yield
+    for signal_of_celery, receivers in before:
+        signal_of_celery.receivers = receivers
 
-    class Service:
-        scheduler = SimpleNamespace(tick=lambda: 300)
 
-    service = Service()
-    beat_init.send(sender=service)
-    assert service.scheduler.tick() == 20
+def test_it_stands_by_until_the_lock_is_its_own(postgres, tmp_path, capsys):
+    session = postgres(Session(False, False, True))
+    assert beat.take_turn() is session
+    assert capsys.readouterr().err.count("it sends the schedule; standing by") == 1
     assert (tmp_path / "heartbeat").exists()
+    assert any("tcp_keepalives_idle" in statement for statement in session.statements)
+
+
+@pytest.mark.parametrize("pooled", ["session", "transaction"])
+def test_a_pooler_that_keeps_no_sessions_is_told(postgres, pooled, capsys):
+    session = postgres(Session(*[True] * 2, pooled=pooled))
+    assert beat.take_turn() is (None if pooled == "transaction" else session)
+    told = "a pooler in transaction mode holds no lock: nothing keeps a second beat"
+    assert (told in capsys.readouterr().err) == (pooled == "transaction")
+
+
+def test_without_postgresql_it_is_said_that_nothing_is_locked(monkeypatch, capsys):
+    monkeypatch.setattr("entrypoint.postgres.vendor", lambda: "sqlite")
+    assert beat.take_turn() is None
+    assert "nothing keeps a second beat" in capsys.readouterr().err
+
+
+def test_a_session_that_is_lost_while_it_stands_by_begins_again(postgres):
+    postgres(Session(False, OSError("the server is gone")))
+    with pytest.raises(Again, match="can't be had: the server is gone"):
+        beat.take_turn()
+
+
+def test_each_turn_of_any_scheduler_looks_at_the_lock_and_is_a_heartbeat(postgres, tmp_path):
+    turns = []
+    scheduler = SimpleNamespace(tick=lambda: turns.append(1) or 300)
+    beat.watch(scheduler, Session(1, OSError("the connection is lost")))
+    assert scheduler.tick() == 20
+    assert (tmp_path / "heartbeat").exists()
+    with pytest.raises(Again, match="is lost, nothing is sent: the connection is lost"):
+        scheduler.tick()
+    assert turns == [1]
+
+
+def test_a_lock_that_is_lost_right_before_the_sending_stops_it(
+    postgres, tmp_path, monkeypatch, undo_signals
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "publisher.py").write_text(
+        "import celery\napp = celery.Celery(broker='memory://')\n"
+        "@app.task\ndef count():\n    pass\n"
+    )
+    postgres(Session(True, 1, OSError("gone")))
+    beat.prepare(["-A", "publisher", "beat"])
+    from publisher import count
+
+    count.delay()
+    with pytest.raises(Again):
+        count.delay()
 
 
 @pytest.mark.parametrize(
-    ("named", "chosen"),
+    ("line", "checked", "every"),
     [
-        ("", "entrypoint.beat:Scheduler"),
-        ("app.conf.beat_scheduler = 'django'", "django"),
-        ("app.conf.beat_scheduler = 'shop:Own'", "shop:Own"),
+        ("", True, 1),
+        ("app.conf.beat_sync_every = 5", True, 5),
+        ("app.conf.beat_scheduler = 'django'", False, 1),
     ],
 )
-def test_the_scheduler_that_a_project_names_is_used(tmp_path, monkeypatch, named, chosen):
-    name = f"project{abs(hash(named))}"
-    (tmp_path / f"{name}.py").write_text(f"import celery\napp = celery.Celery()\n{named}\n")
+def test_a_project_may_name_another_scheduler(
+    tmp_path, monkeypatch, undo_signals, line, checked, every
+):
+    name = f"project{abs(hash(line))}"
+    (tmp_path / f"{name}.py").write_text(f"import celery\napp = celery.Celery()\n{line}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    beat.choose_scheduler(name)
-    assert importlib.import_module(name).app.conf.beat_scheduler == chosen
-
-
-def test_the_schedule_survives_a_restart(scheduler):
-    first = scheduler()
-    first.tick()
-    first.schedule["count"].total_run_count = 7
-    first.close()
-    second = scheduler()
-    second.tick()
-    assert second.schedule["count"].total_run_count == 7
-
-
-def test_what_was_sent_survives_a_crash(scheduler):
-    first = scheduler()
-    first.tick()
-    set_last_run(first, hours_ago=2)
-    first.tick()
-    assert first.sent_names == ["count"]
-    # It isn't closed.
-    second = scheduler()
-    second.tick()
-    assert second.sent_names == ["count"]
-
-
-def test_without_the_lock_nothing_is_read_written_or_sent(scheduler, tmp_path):
-    (tmp_path / "schedule").write_bytes(b"another beat writes here")
-    lock = Lock(False, False)
-    standing_by = scheduler(lock)
-    assert standing_by.tick() == standing_by.tick() == 2
-    assert standing_by.schedule == {}
-    standing_by.close()
-    assert (tmp_path / "schedule").read_bytes() == b"another beat writes here"
-    assert (lock.announced, standing_by.sent_names, lock.closed) == ([], [], True)
-
-
-def test_where_no_lock_can_be_held_it_sends_all_the_same(scheduler, caplog):
-    lock = Lock(True)
-    lock.impossible = True
-    alone = scheduler(lock)
-    alone.tick()
-    set_last_run(alone, hours_ago=2)
-    alone.tick()
-    assert (alone.sent_names, lock.announced, lock.closed) == (["count"], [], True)
-    assert caplog.text.count("A pooler in transaction mode holds no lock: nothing keeps") == 1
-
-
-def test_it_goes_on_where_the_other_has_ended(scheduler):
-    minutes_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
-    lock = Lock(False, True)
-    lock.sent = lambda name: minutes_ago
-    follower = scheduler(lock)
-    follower.tick()
-    follower.tick()
-    assert follower.schedule["count"].last_run_at == minutes_ago
-    assert follower.sent_names == []
-    # An hour after the other has sent it, not after this one has started.
-    due = follower.schedule["count"].is_due()
-    assert 49 * 60 < due.next < 51 * 60
-
-
-def test_what_is_sent_is_announced_before(scheduler):
-    lock = Lock(True)
-    leader = scheduler(lock)
-    leader.tick()
-    set_last_run(leader, hours_ago=2)
-    leader.tick()
-    assert leader.sent_names == ["count"]
-    name, at = lock.announced[0]
-    assert name == "count" and abs(at - datetime.now(timezone.utc)) < timedelta(seconds=10)
-
-
-def test_a_lock_that_is_lost_before_the_sending_stops_it(scheduler):
-    lock = Lock(True)
-    leader = scheduler(lock)
-    leader.tick()
-    set_last_run(leader, hours_ago=2)
-    lock.fails = True
-    assert leader.tick() == 2
-    assert leader.sent_names == [] and str(lock.lost) == "the session is gone"
-    # Its turn is still to come.
-    lock.fails, lock.answers = False, [True]
-    leader.tick()
-    assert leader.sent_names == ["count"]
-
-
-def test_without_postgresql_it_is_said_that_nothing_is_locked(monkeypatch, caplog):
-    monkeypatch.setattr("entrypoint.postgres.vendor", lambda: "sqlite")
-    assert beat.schedule_lock() is None
-    assert "nothing keeps a second beat" in caplog.text
+    monkeypatch.setattr(beat, "take_turn", lambda: None)
+    words = ["-A", name, "beat", "--schedule=/other", f"--schedule={tmp_path}/schedule"]
+    added = [f"--schedule={tmp_path}/schedule"] if checked else []
+    assert beat.prepare(words) == [*words, *added]
+    assert celery.app.utils.find_app(name).conf.beat_sync_every == every
 
 
 def test_a_heartbeat_that_can_not_be_written_stops_nothing(monkeypatch):
@@ -194,73 +162,102 @@ def test_a_heartbeat_that_can_not_be_written_stops_nothing(monkeypatch):
     heartbeat.touch()
 
 
-def broken_pickle(path):
-    # Of a class that is gone.
-    path.write_bytes(b"cno_such_module\nThing\n.")
+def write_pickle_of_a_class_that_is_gone(path):
+    with shelve.open(str(path.with_name("schedule"))) as file:
+        file.dict[b"entries"] = b"cno_such_module\nThing\n."
 
 
 @pytest.mark.parametrize(
     "damage",
     [
         lambda path: path.write_bytes(b"\0broken\xff" * 100),
-        lambda path: path.write_bytes(path.read_bytes()[:100]),
-        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:5]),
         lambda path: path.write_bytes(b"N."),
-        broken_pickle,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.unlink() or path.mkdir(),
+        write_pickle_of_a_class_that_is_gone,
     ],
 )
-def test_a_corrupt_file_is_moved_aside(scheduler, tmp_path, damage):
+def test_a_damaged_file_is_set_aside(tmp_path, capsys, damage):
     path = tmp_path / "schedule"
-    first = scheduler()
-    first.tick()
-    first.close()
-    damage(path)
-    damaged = path.read_bytes()
-    second = scheduler()
-    second.tick()
-    assert "count" in second.schedule
-    assert (tmp_path / "schedule.corrupt").read_bytes() == damaged
-    second.close()
-    assert len(path.read_bytes()) > 100
+    with shelve.open(str(path)) as file:
+        file["entries"] = {"count": 1}
+    # Some kinds of `dbm` add to the name.
+    found = next(each for each in tmp_path.iterdir() if not each.name.endswith((".dir", ".bak")))
+    damage(found)
+    assert beat.usable(path) == path
+    assert f"the schedule {path} can't be read, and is set aside" in capsys.readouterr().err
+    assert (tmp_path / found.name.replace("schedule", "schedule.corrupt")).exists()
+    with shelve.open(str(path)) as file:
+        assert not list(file)
+
+
+def test_a_good_file_is_kept(tmp_path, capsys):
+    path = tmp_path / "schedule"
+    for _ in range(2):
+        assert beat.usable(path) == path
+    with shelve.open(str(path)) as file:
+        file["entries"] = {"count": 1}
+    assert beat.usable(path) == path
+    with shelve.open(str(path)) as file:
+        assert file["entries"] == {"count": 1}
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("file", ["/proc/schedule", "/no/such/folder/schedule"])
-def test_a_file_that_can_not_be_written_is_replaced(scheduler, tmp_path, caplog, file):
-    first = scheduler(file=file)
-    first.tick()
-    first.schedule["count"].total_run_count = 7
-    first.sync()
-    first.close()
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-    assert f"The schedule {file} can't be written" in caplog.text
-    second = scheduler(file=file)
-    second.tick()
-    assert second.schedule["count"].total_run_count == 7
+def test_a_file_that_can_not_be_written_is_replaced(tmp_path, monkeypatch, capsys, file):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert beat.usable(beat.Path(file)) == tmp_path / "schedule"
+    assert f": the schedule is kept in {tmp_path}/schedule" in capsys.readouterr().err
 
 
-def test_without_any_folder_it_goes_on(scheduler, tmp_path, caplog):
-    (tmp_path / "temporary").rmdir()
-    alone = scheduler(file="/proc/schedule")
-    alone.tick()
-    set_last_run(alone, hours_ago=2)
-    alone.tick()
-    alone.close()
-    assert alone.sent_names == ["count"]
+BEAT = ("celery", "-A", "shop", "beat", "--pidfile=", "--schedule=schedule", "--loglevel=info")
+SHOP = """
+import celery
+app = celery.Celery("shop", broker="filesystem://")
+app.conf.broker_transport_options = {
+    "data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "control",
+}
+app.conf.beat_schedule = {"often": {"task": "a", "schedule": 3}, "hourly": {"task": "b", "schedule": 3600}}
+"""
 
 
-def test_a_folder_in_its_place_is_moved_aside(scheduler, tmp_path):
-    (tmp_path / "schedule").mkdir()
-    scheduler().tick()
-    assert (tmp_path / "schedule").is_file() and (tmp_path / "schedule.corrupt").is_dir()
+def test_what_was_sent_is_kept_over_a_crash_and_a_stop(start, tmp_path):
+    """Celery's beat for real, with a broker that is a folder."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "control").mkdir()
+    container = start(SQLITE, "beat", *BEAT)
+    container.read_until("Sending due task often")
+    # Not while it writes.
+    time.sleep(1)
+    container.process.kill()
+    container.process.wait()
+    with shelve.open(str(tmp_path / "schedule")) as file:
+        assert file["entries"]["often"].total_run_count >= 1
+    container = start(SQLITE, "beat", *BEAT)
+    container.read_until("Sending due task often")
+    assert container.stop() == 0
+    with shelve.open(str(tmp_path / "schedule")) as file:
+        assert file["entries"]["often"].total_run_count >= 2
 
 
-def test_the_schedule_is_written_beside_and_then_put_in_its_place(tmp_path):
-    """A crash while it is written leaves the old one: the old file itself is not written to."""
-    from entrypoint import schedule_file
-
-    path, old = tmp_path / "schedule", tmp_path / "old"
-    schedule_file.write(path, {"entries": {"a": 1}})
-    os.link(path, old)
-    schedule_file.write(path, {"entries": {"b": 2}})
-    assert schedule_file.read(old) == {"entries": {"a": 1}}
-    assert schedule_file.read(path) == {"entries": {"b": 2}}
+def test_it_begins_again_as_it_was_started(tmp_path):
+    """With its words, and signals kept back until they are handled; what was done counts no more."""
+    script = tmp_path / "again.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        f"sys.path.insert(0, {str(os.path.dirname(os.path.dirname(beat.__file__)))!r})\n"
+        "if 'again' in os.environ:\n"
+        "    print(sys.argv[1:], len(signal.pthread_sigmask(signal.SIG_BLOCK, [])))\n"
+        "    sys.exit()\n"
+        "os.environ['again'] = '1'\n"
+        "from entrypoint import beat\n"
+        "beat.begin_again('the lock is lost')\n"
+    )
+    start = time.monotonic()
+    words = [sys.executable, str(script), "--prepared", "beat", "a b"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "['beat', 'a b'] 2\n"
+    assert done.stderr == "entrypoint: the lock is lost\n"
+    assert time.monotonic() - start > 1

@@ -1,125 +1,124 @@
-"""Celery's own scheduler with two habits more: it outlives its file, and it leaves the schedule
-alone while another beat sends it. A project may name another; any shows that it lives.
+"""Beat, one at a time: the others stand by. Celery's scheduler sends, or the one that the project
+names (django-celery-beat, redbeat).
+
+The lock belongs to a session of PostgreSQL, which every service waits for anyway. It ends with the
+process that holds it, or 25 seconds after its host has vanished; a process that is only stopped
+keeps it. A lock in Redis would expire under a slow process, which would then send twice.
 """
 
-import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 from celery.app.utils import find_app
-from celery.beat import PersistentScheduler
-from celery.signals import beat_init
+from celery.signals import beat_init, before_task_publish
 
-from entrypoint import postgres, schedule_file
+from entrypoint import postgres
 from entrypoint.heartbeat import touch
-from entrypoint.schedule_lock import ScheduleLock
+from entrypoint.messages import reason_of, say
+from entrypoint.patience import ATTEMPT_SECONDS, InProgress, Patience, within
 
-logger = logging.getLogger(__name__)
-
-# `healthcheck` allows 60 seconds; beat would sleep up to five minutes where little is due.
+# `healthcheck` allows 60 seconds; beat would sleep for up to five minutes.
 LONGEST_SLEEP_SECONDS = 20
-# How soon another beat is followed.
-STANDBY_SECONDS = 2
+
+UNLOCKED = "nothing keeps a second beat from sending as well"
+
+# Celery's own, which has a file. It is a `dbm` of the kind that the base image's Python has; some
+# kinds end the process that opens a damaged one, so another process looks at it first.
+WITH_FILE = "celery.beat:PersistentScheduler"
+LOOK = """import shelve, sys
+with shelve.open(sys.argv[1]) as file:
+    {**dict(file).get("entries", {})}
+"""
+OPTION = "--schedule="
 
 
-UNLOCKED = "%s: nothing keeps a second beat from sending, too"
+def prepare(words):
+    """Waits for the lock; then the words of a command line on which beat can start."""
+    session = take_turn()
+    if session is not None:
+        before_task_publish.connect(lambda **_: check(session), weak=False)
+    beat_init.connect(lambda sender, **_: watch(sender.scheduler, session), weak=False)
+    conf = find_app(words[words.index("-A") + 1]).conf
+    # What was sent is written at once, so that a crash doesn't send it again.
+    conf.beat_sync_every = conf.beat_sync_every or 1
+    paths = [word.removeprefix(OPTION) for word in words if word.startswith(OPTION)]
+    if conf.beat_scheduler == WITH_FILE and paths:
+        words = [*words, f"{OPTION}{usable(Path(paths[-1]))}"]
+    return words
 
-# The name of Celery's own, where a project names none.
-DEFAULT = "celery.beat:PersistentScheduler"
+
+def take_turn():
+    """The session that holds the lock; None if there can be no lock."""
+    if postgres.vendor() != "postgresql":
+        say(f"the database isn't PostgreSQL: {UNLOCKED}", "WARNING")
+        return None
+
+    def lock():
+        touch()
+        if not postgres.locks(session, "beat"):
+            raise InProgress("it sends the schedule; standing by")
+
+    try:
+        session = within(ATTEMPT_SECONDS, lambda: postgres.connect(ATTEMPT_SECONDS))
+        if not postgres.keeps_sessions(session, postgres.connect):
+            say(f"a pooler in transaction mode holds no lock: {UNLOCKED}", "WARNING")
+            return None
+        postgres.keep_alive(session)
+        Patience().wait_for("another beat", lock, lambda _: False, (InProgress,))
+    except Exception as error:
+        begin_again(f"the lock of the schedule can't be had: {reason_of(error)}")
+    return session
 
 
-def choose_scheduler(application):
-    """Ours, unless the project names one, such as that of django-celery-beat or redbeat."""
-    conf = find_app(application).conf
-    if conf.beat_scheduler == DEFAULT:
-        conf.beat_scheduler = f"{__name__}:Scheduler"
-
-
-def show_life(sender, **_):
-    """Each turn of any scheduler is a heartbeat, and none is far from the next."""
-    scheduler = sender.scheduler
+def watch(scheduler, session):
+    """Each turn of the loop is a heartbeat, looks at the lock, and isn't far from the next."""
     own = scheduler.tick
-    scheduler.tick = lambda: touch() or min(own(), LONGEST_SLEEP_SECONDS)
+
+    def tick(*arguments, **options):
+        touch()
+        check(session)
+        return min(own(*arguments, **options), LONGEST_SLEEP_SECONDS)
+
+    scheduler.tick = tick
 
 
-# Not weakly: nothing else holds on to the function.
-beat_init.connect(show_life, weak=False)
+def check(session):
+    """Also right before a task is sent: connecting to the broker may have taken long."""
+    try:
+        if session is not None:
+            within(ATTEMPT_SECONDS, lambda: postgres.run(session, "SELECT 1"))
+    except Exception as error:
+        begin_again(f"the lock of the schedule is lost, nothing is sent: {reason_of(error)}")
 
 
-class LockLost(Exception):
-    """Between the look at the lock and the sending."""
+def begin_again(why):
+    """As a container that has just started: it waits for PostgreSQL, and for its turn."""
+    say(why, "ERROR")
+    time.sleep(1)
+    # Blocked until `start.main` handles them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    words = [word for word in sys.orig_argv[1:] if word != "--prepared"]
+    os.execv(sys.executable, [sys.executable, *words])
 
 
-def schedule_lock():
-    """None where the database has no such lock."""
-    if postgres.vendor() == "postgresql":
-        return ScheduleLock()
-    logger.warning(UNLOCKED, "The database isn't PostgreSQL")
-    return None
-
-
-class Scheduler(PersistentScheduler):
-    persistence = schedule_file
-
-    def __init__(self, *arguments, lazy=False, **options):
-        # Celery makes a lazy one to show its name.
-        self.lock = None if lazy else schedule_lock()
-        super().__init__(*arguments, lazy=lazy, **options)
-        # What was sent is written down at once, so that a crash doesn't send it again.
-        self.sync_every_tasks = self.sync_every_tasks or 1
-
-    def setup_schedule(self):
-        """Not yet: only with the lock the file, too, is nobody else's."""
-
-    def tick(self, *arguments, **options):
-        if self.lock and not self.lock.hold():
-            return STANDBY_SECONDS
-        if self.lock and self.lock.impossible:
-            logger.warning(UNLOCKED, "A pooler in transaction mode holds no lock")
-            self.lock.close()
-            self.lock = None
-        if self._store is None:
-            super().setup_schedule()
-        if self.lock:
-            self.follow()
-        try:
-            return super().tick(*arguments, **options)
-        except LockLost as lost:
-            self.lock.lose(lost.__cause__)
-            return STANDBY_SECONDS
-
-    def follow(self):
-        """Goes on where another beat has ended."""
-        sent = self.lock.catch_up()
-        if sent is None:
-            return
-        logger.info("The other beat has ended; sending the schedule from here on")
-        for name, entry in self.schedule.items():
-            entry.last_run_at = sent(name).astimezone(entry.last_run_at.tzinfo)
-        # Celery orders the entries anew.
-        self._heap = None
-
-    def apply_entry(self, entry, producer=None):
-        """The last moment: connecting to the broker may have taken long."""
-        if self.lock:
-            try:
-                self.lock.announce(entry.name, entry.default_now().isoformat())
-            except Exception as error:
-                # As if its turn hadn't come.
-                self.schedule[entry.name] = entry
-                self._heap = None
-                raise LockLost from error
-        super().apply_entry(entry, producer=producer)
-
-    def get_schedule(self):
-        return {} if self._store is None else super().get_schedule()
-
-    schedule = property(get_schedule, PersistentScheduler.set_schedule)
-
-    def sync(self):
-        # Another beat may have the same file.
-        if self.lock is None or self.lock.held:
-            super().sync()
-
-    def close(self):
-        super().close()
-        if self.lock:
-            self.lock.close()
+def usable(path):
+    """This path, if a schedule can be kept there. A damaged file is set aside."""
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason, path = error.strerror, Path(tempfile.gettempdir()) / path.name
+        say(f"{reason}: the schedule is kept in {path}, no longer than this container lives", "ERROR")
+    looked = subprocess.run([sys.executable, "-c", LOOK, path], capture_output=True, text=True)
+    if looked.returncode:
+        reason = reason_of(looked.stderr) if looked.stderr else f"exit {looked.returncode}"
+        say(f"the schedule {path} can't be read, and is set aside: {reason}", "ERROR")
+        for suffix in ("", ".db", ".dat", ".dir", ".bak"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                os.replace(part, path.with_name(f"{path.name}.corrupt{suffix}"))
+    return path

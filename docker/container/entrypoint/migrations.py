@@ -72,8 +72,7 @@ def take_turn(patience):
     postgres.keep_alive(session)
 
     def lock():
-        key = postgres.lock_key("migrate")
-        if not postgres.run(session, "SELECT pg_try_advisory_lock(%s)", [key]):
+        if not postgres.locks(session, "migrate"):
             raise InProgress("it migrates the database")
 
     patience.wait_for("another container", lock, lambda _: False, (InProgress,))

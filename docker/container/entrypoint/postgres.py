@@ -76,22 +76,6 @@ def keeps_sessions(session, connect):
         other.close()
 
 
-class Ear:
-    """What psycopg2 appends its notifications to."""
-
-    def __init__(self, hear):
-        self.append = lambda notification: hear(notification.payload)
-
-
-def listen(session, channel, hear):
-    """Calls `hear` with the text of each notification that comes with a later answer."""
-    if hasattr(session, "add_notify_handler"):
-        session.add_notify_handler(Ear(hear).append)
-    else:
-        session.notifies = Ear(hear)
-    run(session, f"LISTEN {channel}")
-
-
 def keep_alive(session):
     """Lets the server end the session, and with it its locks, when our host has vanished."""
     for name, value in KEEPALIVES.items():
@@ -101,6 +85,11 @@ def keep_alive(session):
 def lock_key(name):
     """The key of an advisory lock: its name. Locks are apart for each database."""
     return int.from_bytes(name.encode("ascii"), "big")
+
+
+def locks(session, name):
+    """Whether the session could take the lock."""
+    return run(session, "SELECT pg_try_advisory_lock(%s)", [lock_key(name)])
 
 
 def is_locked(name):
