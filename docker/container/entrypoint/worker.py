@@ -16,9 +16,6 @@ from celery.worker import state
 from entrypoint.heartbeat import touch
 from entrypoint.messages import finishing_seconds, is_json, say
 
-# A byte through this pipe wakes the main loop.
-pipe = []
-
 # To end its processes takes Celery up to two seconds.
 PUTTING_BACK_SECONDS = 1
 
@@ -31,26 +28,10 @@ def end_in_time(how, **_):
     """
     if how != "Warm":
         return
-    wake()
     if os.environ.get("STOP_GRACE_PERIOD"):
         handler = signal.getsignal(signal.SIGQUIT)
         signal.signal(signal.SIGALRM, lambda *_: give_up(handler))
         signal.setitimer(signal.ITIMER_REAL, max(finishing_seconds() - PUTTING_BACK_SECONDS, 0.1))
-
-
-def wake():
-    """The main loop sees that it is to end when it turns next, and a signal doesn't turn it: Python
-    goes on waiting for messages (PEP 475), for up to two seconds."""
-    if pipe:
-        os.write(pipe[1], b"\0")
-
-
-def listen(sender, **_):
-    """Lets the main loop hear `wake`; again after a lost broker, for the loop forgets its readers."""
-    hub = getattr(sender, "hub", None)
-    if hub is not None:
-        pipe[:] = pipe or os.pipe()
-        hub.add_reader(pipe[0], os.read, pipe[0], 1)
 
 
 def give_up(handler):
@@ -74,6 +55,5 @@ if is_json():
 
 # Not weakly: nothing else holds on to the functions by itself.
 worker_ready.connect(touch, weak=False)
-worker_ready.connect(listen, weak=False)
 heartbeat_sent.connect(touch, weak=False)
 worker_shutting_down.connect(end_in_time, weak=False)
