@@ -1,7 +1,7 @@
 #!/bin/sh
 # The first process of every container: prepares the environment, then becomes what was asked for.
 #
-#   web | daphne                                HTTP and WebSockets
+#   web | daphne | uvicorn                      HTTP and WebSockets; web is what WEB_SERVER names
 #   gunicorn                                    HTTP
 #   celery-worker | celery_worker | worker      tasks
 #   celery-beat | celery_beat | beat            the schedule of tasks
@@ -247,26 +247,39 @@ run_service() {
     exec env --block-signal=INT,TERM python "$LIBRARY/service.py" "$role" "$@"
 }
 
-run_web() {
-    host=${WEB_BIND:-0.0.0.0}
-    host=${host#[}
-    require_numbers 65535 PORT
-    run_service web daphne -b "${host%]}" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@"
-}
-
-# Its own patience with requests (30 s) is longer than the engine's with it. It takes an IPv6
-# address in brackets alone, Daphne without alone.
-run_gunicorn() {
-    require_numbers 9999999999 GUNICORN_WORKERS GUNICORN_TIMEOUT \
-        GUNICORN_MAX_REQUESTS GUNICORN_MAX_REQUESTS_JITTER
+# Sets `host`, without the brackets of an IPv6 address, and `finishing`: a server's own patience with
+# requests is longer than the engine's with it.
+prepare_web() {
     require_numbers 65535 PORT
     require_numbers 999999 STOP_GRACE_PERIOD
     host=${WEB_BIND:-0.0.0.0}
-    case $host in
-        \[*) ;;
-        *:*) host="[$host]" ;;
-    esac
+    host=${host#[}
+    host=${host%]}
     grace=${STOP_GRACE_PERIOD:-10}
+    finishing=$((grace > 3 ? grace - 3 : 1))
+}
+
+run_web() {
+    prepare_web
+    case ${1:-} in
+        daphne | uvicorn) server=$1 && shift ;;
+        *) server=${WEB_SERVER:-daphne} ;;
+    esac
+    case $server in
+        daphne) run_service web daphne -b "$host" -p "${PORT:-8000}" "$ASGI_APPLICATION" "$@" ;;
+        uvicorn)
+            run_service web uvicorn --host "$host" --port "${PORT:-8000}" \
+                --timeout-graceful-shutdown "$finishing" "$ASGI_APPLICATION" "$@"
+            ;;
+        *) refuse "unknown WEB_SERVER '$server'; known: daphne, uvicorn" ;;
+    esac
+}
+
+run_gunicorn() {
+    prepare_web
+    require_numbers 9999999999 GUNICORN_WORKERS GUNICORN_TIMEOUT \
+        GUNICORN_MAX_REQUESTS GUNICORN_MAX_REQUESTS_JITTER
+    case $host in *:*) host="[$host]" ;; esac
     [ "${LOG_FORMAT:-}" != json ] || export \
         GUNICORN_CMD_ARGS="--logger-class=entrypoint.access.AccessLogger ${GUNICORN_CMD_ARGS:-}"
     run_service gunicorn gunicorn "$WSGI_APPLICATION" \
@@ -276,7 +289,7 @@ run_gunicorn() {
         --max-requests "${GUNICORN_MAX_REQUESTS:-1000}" \
         --max-requests-jitter "${GUNICORN_MAX_REQUESTS_JITTER:-50}" \
         --access-logfile - --error-logfile - \
-        --graceful-timeout "$((grace > 3 ? grace - 3 : 1))" "$@"
+        --graceful-timeout "$finishing" "$@"
 }
 
 run_worker() {
@@ -302,7 +315,7 @@ run_migrate() {
     run_service migrate
 }
 
-ROLES='web (daphne), gunicorn, worker (celery-worker), beat (celery-beat), migrate'
+ROLES='web (daphne, uvicorn), gunicorn, worker (celery-worker), beat (celery-beat), migrate'
 
 is_program() {
     case $1 in
@@ -336,7 +349,8 @@ main() {
     choose_home
     choose_settings
     case $1 in
-        web | daphne) shift && run_web "$@" ;;
+        web) shift && run_web "$@" ;;
+        daphne | uvicorn) run_web "$@" ;;
         gunicorn) shift && run_gunicorn "$@" ;;
         celery-worker | celery_worker | worker) shift && run_worker "$@" ;;
         celery-beat | celery_beat | beat) shift && run_beat "$@" ;;

@@ -30,7 +30,7 @@ def image(tmp_path):
     """What the image bakes into the environment, with programs that only tell how they ran."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("daphne", "gunicorn", "celery", "python"):
+    for name in ("daphne", "uvicorn", "gunicorn", "celery", "python"):
         program = programs / name
         program.write_text(FAKE_PYTHON if name == "python" else FAKE_SERVICE)
         program.chmod(0o755)

@@ -21,6 +21,9 @@ BEAT = (
     "<--schedule=/var/lib/shop/celerybeat-schedule>"
 )
 WEB = "<daphne><-b><0.0.0.0><-p><8000><shop.asgi:application>"
+UVICORN = (
+    "<uvicorn><--host><0.0.0.0><--port><8000><--timeout-graceful-shutdown><7><shop.asgi:application>"
+)
 GUNICORN = (
     "<gunicorn><shop.wsgi:application><--bind><0.0.0.0:8000><--workers><4><--timeout><120>"
     "<--max-requests><1000><--max-requests-jitter><50><--access-logfile><-><--error-logfile><->"
@@ -29,6 +32,7 @@ GUNICORN = (
 ROLES = {
     "web": ("web", WEB),
     "daphne": ("web", WEB),
+    "uvicorn": ("web", UVICORN),
     "gunicorn": ("gunicorn", GUNICORN),
     "celery-worker": ("worker", WORKER),
     "celery_worker": ("worker", WORKER),
@@ -37,6 +41,14 @@ ROLES = {
     "celery_beat": ("beat", BEAT),
     "beat": ("beat", BEAT),
 }
+
+
+def test_web_is_what_web_server_names(enter):
+    assert UVICORN in enter("web", WEB_SERVER="uvicorn").stdout
+    assert WEB in enter("daphne", WEB_SERVER="uvicorn").stdout
+    result = enter("web", WEB_SERVER="hypercorn")
+    assert result.returncode == 64
+    assert result.stderr == "entrypoint: unknown WEB_SERVER 'hypercorn'; known: daphne, uvicorn\n"
 
 
 @pytest.mark.parametrize("word", ROLES)
@@ -142,7 +154,7 @@ def test_neither_role_nor_program_lists_the_roles(enter, word):
     result = enter(word, "--extra")
     assert (result.returncode, result.stdout) == (127, "")
     assert result.stderr == (
-        f"entrypoint: '{word}' is no role and no program; roles: web (daphne), gunicorn, "
+        f"entrypoint: '{word}' is no role and no program; roles: web (daphne, uvicorn), gunicorn, "
         "worker (celery-worker), beat (celery-beat), migrate\n"
     )
 

@@ -58,17 +58,18 @@ def port():
         return free.getsockname()[1]
 
 
-@pytest.mark.parametrize("server", ["daphne", "gunicorn"])
+@pytest.mark.parametrize("server", ["daphne", "uvicorn", "gunicorn"])
 def test_a_server(start, tmp_path, port, server):
-    (tmp_path / "site_of_tests.py").write_text(ASGI if server == "daphne" else WSGI)
+    (tmp_path / "site_of_tests.py").write_text(WSGI if server == "gunicorn" else ASGI)
     words = {
         "daphne": ["-b", "127.0.0.1", "-p", str(port), "site_of_tests:application"],
+        "uvicorn": ["--port", str(port), "--lifespan=off", "site_of_tests:application"],
         "gunicorn": ["site_of_tests:application", "--bind", f"127.0.0.1:{port}"],
     }[server]
     arguments = "--logger-class=entrypoint.access.AccessLogger --access-logfile=-"
     container = start(
         SQLITE + LOGGING,
-        "web" if server == "daphne" else server,
+        "gunicorn" if server == "gunicorn" else "web",
         server,
         *words,
         LOG_FORMAT="json",
@@ -84,10 +85,13 @@ def test_a_server(start, tmp_path, port, server):
         raise AssertionError("it doesn't answer")
     container.process.terminate()
     lines = lines_of(container)
+    loggers = {line["logger"] for line in lines}
+    if server == "uvicorn":
+        assert {"uvicorn.access", "uvicorn.error"} <= loggers
+        return
     access = [line for line in lines if line["logger"] == "access"]
     assert [line["status"] for line in access] == [201]
     assert access[0]["message"].startswith("GET /a") and access[0]["seconds"] >= 0
-    loggers = {line["logger"] for line in lines}
     assert ("gunicorn.error" if server == "gunicorn" else "daphne.cli") in loggers
 
 

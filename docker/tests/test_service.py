@@ -46,9 +46,9 @@ def test_when_a_fresh_process_is_needed(command, fresh):
 
 
 def test_an_unknown_service(serve):
-    result = serve(SQLITE, "worker", "uvicorn")
+    result = serve(SQLITE, "worker", "hypercorn")
     assert result.returncode == 64
-    assert result.stderr.startswith("entrypoint: 'uvicorn' is no service; known: daphne, ")
+    assert result.stderr.startswith("entrypoint: 'hypercorn' is no service; known: daphne, ")
 
 
 @pytest.mark.parametrize(

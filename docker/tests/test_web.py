@@ -1,4 +1,4 @@
-"""The web role for real: daphne on a port of its own."""
+"""The web role for real: a server on a free port."""
 
 import http.client
 import socket
@@ -28,15 +28,22 @@ async def application(scope, receive, send):
 """
 
 
+def words_of(server, port):
+    address = {
+        "daphne": ["-b", "127.0.0.1", "-p", str(port)],
+        "uvicorn": ["--host=127.0.0.1", "--port", str(port), "--timeout-graceful-shutdown=4"],
+    }[server]
+    return [server, *address, "site_of_tests:application"]
+
+
 @pytest.fixture
 def web(start, tmp_path):
     (tmp_path / "site_of_tests.py").write_text(APPLICATION)
 
-    def run(**environment):
+    def run(server="daphne", **environment):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        words = ["daphne", "-b", "127.0.0.1", "-p", str(port), "site_of_tests:application"]
-        container = start(SQLITE, "web", *words, MIGRATE="0", **environment)
+        container = start(SQLITE, "web", *words_of(server, port), MIGRATE="0", **environment)
         for _ in range(2400):
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
@@ -56,8 +63,9 @@ def ask(port, path):
     return connection
 
 
-def test_requests_in_flight_are_answered(web):
-    container, port = web()
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_requests_in_flight_are_answered(web, server):
+    container, port = web(server)
     connections = [ask(port, "/loop/1"), ask(port, "/thread/1")]
     container.process.terminate()
     time.sleep(0.2)
@@ -67,7 +75,8 @@ def test_requests_in_flight_are_answered(web):
         assert connection.getresponse().read() == b"done"
         # Kept alive before, it takes no further request.
         assert connection.sock is None or connection.sock.recv(1) == b""
-    assert container.process.wait(timeout=40) == 0
+    # Uvicorn ends by the signal that it got.
+    assert container.process.wait(timeout=40) == (0 if server == "daphne" else 143)
 
 
 @pytest.mark.parametrize("kind", ["loop", "thread"])
@@ -104,6 +113,5 @@ def test_a_websocket_is_closed_so_that_its_client_comes_again(web):
 
 def test_a_port_that_is_taken_is_no_success(web, start):
     _, port = web()
-    words = ["daphne", "-b", "127.0.0.1", "-p", str(port), "site_of_tests:application"]
-    container = start(SQLITE, "web", *words, MIGRATE="0")
+    container = start(SQLITE, "web", *words_of("daphne", port), MIGRATE="0")
     assert container.process.wait(timeout=40) == 1

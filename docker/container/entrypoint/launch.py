@@ -14,9 +14,10 @@ import threading
 
 from entrypoint.messages import Refusal, is_json
 
-# What the console script of each command calls; our own `web` calls daphne's.
+# What the console script of each command calls; ours call those of daphne and uvicorn.
 MAINS = {
     "daphne": "entrypoint.web:main",
+    "uvicorn": "entrypoint.launch:run_uvicorn",
     "gunicorn": "gunicorn.app.wsgiapp:run",
     "celery": "celery.__main__:main",
 }
@@ -42,6 +43,15 @@ def gunicorn_settings():
     return text, os.environ.get("GUNICORN_CMD_ARGS") or ""
 
 
+def run_uvicorn():
+    import uvicorn
+
+    if is_json():
+        # Its lines are the root logger's, as Django's LOGGING sets it.
+        uvicorn.config.LOGGING_CONFIG.update(handlers={}, loggers={})
+    return uvicorn.main()
+
+
 def become(role, command):
     from django.db import connections
 
@@ -65,7 +75,7 @@ def serve(command):
     if name == "celery" and "beat" in words:
         from entrypoint import beat
 
-        beat.choose_scheduler(words[words.index("-A") + 1])
+        words = beat.prepare(words)
     if is_json():
         # Neither Python's warnings nor Celery's banner are lines of such a log.
         logging.captureWarnings(True)

@@ -81,6 +81,8 @@ pub struct App {
     pub queues: String,
     /// `ASGI_APPLICATION`.
     pub asgi: Option<String>,
+    /// `WEB_SERVER`: the package that serves it.
+    pub web_server: Option<String>,
     /// `WSGI_APPLICATION`.
     pub wsgi: Option<String>,
     /// `APP_USER`.
@@ -242,7 +244,10 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         "image",
         &["name", "title", "description", "authors", "vendor", "url", "source", "licenses"],
     );
-    file.only_keys("app", &["module", "queues", "asgi", "wsgi", "user", "required_environment"]);
+    file.only_keys(
+        "app",
+        &["module", "queues", "asgi", "web_server", "wsgi", "user", "required_environment"],
+    );
     file.only_keys("engine", &["name"]);
     file.only_keys("variant", &["prod", "dev"]);
     file.only_keys("variant.prod", &["dockerfile", "target", "base", "python", "size_budget"]);
@@ -274,6 +279,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         module: file.required_as("app", "module", names::module),
         queues: file.required_as("app", "queues", names::queues),
         asgi: file.checked("app", "asgi", names::application),
+        web_server: file.checked("app", "web_server", names::web_server),
         wsgi: file.checked("app", "wsgi", names::application),
         user: file.checked("app", "user", names::user),
         required_environment: file.strings("app", "required_environment", names::variable),

@@ -232,6 +232,7 @@ fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, Strin
         ("APP_MODULE", Some(app.module.clone())),
         ("CELERY_QUEUES", Some(app.queues.clone())),
         ("ASGI_APPLICATION", app.asgi.clone()),
+        ("WEB_SERVER", app.web_server.clone()),
         ("WSGI_APPLICATION", app.wsgi.clone()),
         ("APP_USER", app.user.clone()),
         ("REQUIRED_ENVIRONMENT", app.required_environment.as_ref().map(|names| names.join(" "))),

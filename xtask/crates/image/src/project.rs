@@ -83,8 +83,9 @@ pub fn lacks(project: &Project, config: &Config, dockerfile: &str) -> Vec<Lack> 
         format!("neither {} nor {} is there", inside(settings[0]), inside(settings[1])),
         "give each container a DJANGO_SETTINGS_MODULE".to_owned(),
     );
+    let server = config.app.web_server.as_deref().unwrap_or("daphne");
     for (role, package, file, set) in [
-        (Role::Web, "daphne", "asgi.py", config.app.asgi.as_ref()),
+        (Role::Web, server, "asgi.py", config.app.asgi.as_ref()),
         (Role::Gunicorn, "gunicorn", "wsgi.py", config.app.wsgi.as_ref()),
         (Role::Worker, "celery", "celery.py", None),
         (Role::Beat, "celery", "celery.py", None),

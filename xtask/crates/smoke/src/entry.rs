@@ -66,10 +66,11 @@ pub(super) fn pass_through(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, "words, output and exit status are its own"))
 }
 
-/// The design's nine words for roles.
-const WORDS: [&str; 9] = [
+/// All words for roles.
+const WORDS: [&str; 10] = [
     "web",
     "daphne",
+    "uvicorn",
     "gunicorn",
     "celery-worker",
     "celery_worker",

@@ -90,6 +90,9 @@ fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
         (false, port) => format!("{bind}:{port}"),
     };
     let mut words: Vec<String> = match role {
+        Role::Web if value("WEB_SERVER") == "uvicorn" => {
+            vec!["uvicorn".into(), "--host".into(), bind, "--port".into(), port]
+        }
         Role::Web => vec!["daphne".into(), "-b".into(), bind, "-p".into(), port],
         Role::Gunicorn => vec![
             "gunicorn".into(),
@@ -378,13 +381,14 @@ mod tests {
             ("WEB_BIND", "::"),
             ("CELERY_CONCURRENCY", "2"),
             ("CELERY_LOGLEVEL", ""),
+            ("WEB_SERVER", "uvicorn"),
         ] {
             subject.smoke.environment.insert(name.into(), value.into());
         }
         subject.image.environment.push("CELERY_LOGLEVEL=".into());
         assert_eq!(subject.port(), 9000);
         expect![[r#"
-            daphne -b :: -p 9000
+            uvicorn --host :: --port 9000
             gunicorn [::]:9000 --workers 4 --timeout 120 --max-requests 1000 --max-requests-jitter 50 --access-logfile --error-logfile
             worker --loglevel=info --queues=a,b --concurrency=2 --max-tasks-per-child=100 celery shop
             beat --loglevel=info celery shop

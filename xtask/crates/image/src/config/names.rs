@@ -42,6 +42,12 @@ pub(super) fn application(text: &str) -> Option<String> {
     (!named).then(|| format!("`{text}` is no application: write it as `package.asgi:application`"))
 }
 
+/// A server that `docker/entrypoint.sh` knows for the role `web`.
+pub(super) fn web_server(text: &str) -> Option<String> {
+    (!["daphne", "uvicorn"].contains(&text))
+        .then(|| format!("unknown server `{text}`: daphne or uvicorn"))
+}
+
 fn identifier(text: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.chars().all(part) && text.starts_with(|c: char| c.is_alphabetic() || c == '_')

@@ -263,8 +263,8 @@ fn a_key_in_another_table_is_told_its_own() {
     check(
         "prefix = \"v\"\nbase = \"a/b:c\"\n",
         expect![[r#"
-            14: [app]: unknown key `prefix`: known are module, queues, asgi, wsgi, user, required_environment; it is a key of [tags]
-            15: [app]: unknown key `base`: known are module, queues, asgi, wsgi, user, required_environment; it is a key of [variant.prod], [variant.dev]
+            14: [app]: unknown key `prefix`: known are module, queues, asgi, web_server, wsgi, user, required_environment; it is a key of [tags]
+            15: [app]: unknown key `base`: known are module, queues, asgi, web_server, wsgi, user, required_environment; it is a key of [variant.prod], [variant.dev]
         "#]],
     );
     // Another table has the same key: it would be taken for that one's.
@@ -312,6 +312,10 @@ fn names_that_others_would_refuse_are_mistakes_on_their_lines() {
         let expected = start.replace(": ", ": app.required_environment: ") + " can't be a variable";
         assert!(line.starts_with(&expected), "{found}");
     }
+    check(
+        "web_server = \"hypercorn\"",
+        "14: app.web_server: unknown server `hypercorn`: daphne or ",
+    );
     check("asgi = \"shop.asgi\"", "14: app.asgi: `shop.asgi` is no application: write it as ");
     check("wsgi = \"a b:c\"", "14: app.wsgi: `a b:c` is no application");
     check(
