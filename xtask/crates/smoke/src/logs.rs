@@ -6,8 +6,6 @@ use serde_json::Value;
 
 /// So many lines are shown of each role.
 const SHOWN: usize = 3;
-/// What the entrypoint says where the roles before have migrated.
-const MIGRATED: &str = "nothing to migrate";
 /// What a line must have, as text.
 const FIELDS: [&str; 4] = ["time", "level", "logger", "message"];
 
@@ -24,7 +22,7 @@ pub(super) fn logs(stage: &Stage<'_>) -> Found {
     // Its log, and not what `run` prints: the engine itself writes there, too.
     let migrate = stage.container("migrate", &["migrate"]);
     stage.start(&migrate)?;
-    logs.push(("migrate", stage.wait_log(&migrate.name, MIGRATED)?));
+    logs.push(("migrate", stage.wait_end(&migrate.name)?));
     stage.remove(&migrate.name)?;
     let (mut evidence, mut lines, mut own) = (Vec::new(), 0, 0);
     for (role, log) in &logs {

@@ -436,6 +436,21 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Waits until a container ends by itself; gives its log.
+    ///
+    /// # Errors
+    /// [`Evidence`], the end of the log, when it doesn't within the limit.
+    pub fn wait_end(&self, name: &str) -> anyhow::Result<String> {
+        let start = Instant::now();
+        while self.state(name)?.0 != "exited" {
+            if start.elapsed() > self.subject.smoke.start {
+                return Err(Evidence::of(&format!("{name} doesn't end:\n{}", self.log_end(name)?)));
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.logs(name)
+    }
+
     /// Ends a container with SIGTERM.
     ///
     /// # Errors
