@@ -5,6 +5,7 @@ import shelve
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -107,7 +108,7 @@ def test_a_session_that_is_lost_while_it_stands_by_begins_again(postgres):
 
 def test_each_turn_of_any_scheduler_looks_at_the_lock_and_is_a_heartbeat(postgres, tmp_path):
     turns = []
-    scheduler = SimpleNamespace(tick=lambda: turns.append(1) or 300)
+    scheduler = SimpleNamespace(tick=lambda: turns.append(1) or 300, sync=None, close=None)
     beat.watch(scheduler, Session(1, OSError("the connection is lost")))
     assert scheduler.tick() == 20
     assert (tmp_path / "heartbeat").exists()
@@ -240,6 +241,35 @@ def test_what_was_sent_is_kept_over_a_crash_and_a_stop(start, tmp_path):
     assert container.stop() == 0
     with shelve.open(str(tmp_path / "schedule")) as file:
         assert file["entries"]["often"].total_run_count >= 2
+
+
+def test_a_volume_that_is_full_stops_nothing(start, tmp_path):
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    (tmp_path / "shop.py").write_text(
+        f"import resource, celery.signals\n{SHOP}\n"
+        'app.conf.broker_url = "memory://"\n'
+        f"celery.signals.beat_init.connect(lambda **_: {limit}, weak=False)\n"
+    )
+    container = start(SQLITE, "beat", *BEAT)
+    container.read_until("Sending due task often")
+    container.read_until("the schedule isn't kept: ")
+    container.read_until("Sending due task often")
+    assert container.stop() == 0
+
+
+def test_without_room_it_is_kept_elsewhere(tmp_path):
+    """Each process has its limit, and pytest's is for good."""
+    (tmp_path / "volume").mkdir()
+    script = (
+        "import resource, sys, tempfile\n"
+        f"sys.path.insert(0, {str(os.path.dirname(os.path.dirname(beat.__file__)))!r})\n"
+        "from entrypoint import beat\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        f"print(beat.usable(beat.Path({str(tmp_path / 'volume/schedule')!r})).parent)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == f"{tempfile.gettempdir()}\n"
+    assert done.stderr.startswith("entrypoint: File too large: the schedule is kept in ")
 
 
 def test_it_begins_again_as_it_was_started(tmp_path):

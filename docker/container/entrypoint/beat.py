@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from celery.app.utils import find_app
@@ -35,6 +36,8 @@ with shelve.open(sys.argv[1]) as file:
     {**dict(file).get("entries", {})}
 """
 OPTION = "--schedule="
+# What an empty one takes, several times over.
+ROOM = 2**18
 
 
 def prepare(words):
@@ -76,15 +79,23 @@ def take_turn():
 
 
 def watch(scheduler, session):
-    """Each turn of the loop is a heartbeat, looks at the lock, and isn't far from the next."""
-    own = scheduler.tick
+    """Each turn of the loop is a heartbeat, looks at the lock, and isn't far from the next. A volume
+    that is full by now doesn't stop it."""
+    own_tick = scheduler.tick
 
     def tick(*arguments, **options):
         touch()
         check(session)
-        return min(own(*arguments, **options), LONGEST_SLEEP_SECONDS)
+        return min(own_tick(*arguments, **options), LONGEST_SLEEP_SECONDS)
+
+    def said(keep):
+        try:
+            keep()
+        except OSError as error:
+            say(f"the schedule isn't kept: {reason_of(error)}", "ERROR")
 
     scheduler.tick = tick
+    scheduler.sync, scheduler.close = partial(said, scheduler.sync), partial(said, scheduler.close)
 
 
 def check(session):
@@ -109,7 +120,8 @@ def begin_again(why):
 def usable(path):
     """This path, if a schedule can be kept there. A damaged file is set aside."""
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(ROOM))
     except OSError as error:
         reason, path = error.strerror, Path(tempfile.gettempdir()) / path.name
         say(f"{reason}: the schedule is kept in {path}, no longer than this container lives", "ERROR")

@@ -86,7 +86,7 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 29] = [
+pub(super) const GROUPS: [Group; 30] = [
     group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
@@ -156,6 +156,10 @@ pub(super) const GROUPS: [Group; 29] = [
         lab.env.push(("XTASK_TEST_MINUTES".to_owned(), "30".to_owned()));
         b.in_lab(lab, |b, lab| b.registry(lab, &["killed::"]))
     }),
+    group("large", Nightly, Second, None, |b| {
+        let lab = b.empty_podman()?;
+        b.in_lab(lab, |b, lab| b.registry(lab, &["large_image"]))
+    }),
     group("release-each", Nightly, Second, None, |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
@@ -166,7 +170,7 @@ pub(super) const GROUPS: [Group; 29] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &[NIGHTLY, OUR_CODE].concat())?;
-            b.registry(lab, &["release::latest_ends", "killed::"])
+            b.registry(lab, &["release::latest_ends", "killed::", "large_image"])
         })
     }),
     group("docker26", Nightly, Docker, Some(814), docker26),
@@ -193,8 +197,8 @@ const NIGHTLY: &[&str] = &["design::"];
 /// Tests of the engine that are about our code: on one engine in CI, on the other in `--nightly`.
 const OUR_CODE: &[&str] = &["adopt::", "broken::"];
 
-/// Tests with a registry that need the images of this checkout.
-const IMAGES: &[&str] = &["release::", "killed::"];
+/// Tests with a registry that need the images of this checkout, or minutes.
+const IMAGES: &[&str] = &["release::", "killed::", "large_image"];
 
 /// The words that leave out what each of `lists` names.
 fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {

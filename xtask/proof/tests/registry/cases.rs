@@ -154,8 +154,8 @@ pub fn pulls(workshop: &Workshop, home: &Path, target: &str, tag: &str) -> bool 
     workshop.engine(&["pull", "--quiet", &format!("{target}:{tag}")], Some(home)).code == Some(0)
 }
 
-/// Runs the cases some at a time, prints the table, and fails with what is wrong.
-pub fn check(stage: &Stage, cases: Vec<Case>) {
+/// Runs the cases `side_by_side` at a time, prints the table, and fails with what is wrong.
+pub fn check(stage: &Stage, cases: Vec<Case>, side_by_side: usize) {
     let count = cases.len();
     let queue = std::sync::Mutex::new(cases.into_iter().enumerate());
     let next = || queue.lock().unwrap().next();
@@ -167,8 +167,7 @@ pub fn check(stage: &Stage, cases: Vec<Case>) {
             }
             done
         };
-        // They mostly wait.
-        let workers: Vec<_> = (0..6).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..side_by_side).map(|_| scope.spawn(work)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
     outcomes.sort_by_key(|(number, _)| *number);

@@ -4,6 +4,7 @@ use super::bench::on_podman;
 use super::cases::{ALWAYS, Case, Stage, check, rule};
 use super::proxy::{Fault, Kind, Rule, Who};
 use super::workshop::{Watch, holds_secret};
+use std::time::Duration;
 
 fn status(status: u16) -> Fault {
     Fault::Status(status, None)
@@ -225,10 +226,33 @@ fn every_fault_ends_in_success_or_in_its_exit_code_and_a_rerun_completes() {
         }));
     }
     let watch = Watch::start();
-    check(&stage, cases);
+    // They mostly wait.
+    check(&stage, cases, 6);
     let (rounds, found) = watch.end();
     assert!(rounds > 20, "{rounds}");
     assert!(found.is_empty(), "{found:#?}");
     let records = stage.workshop.records();
     assert!(records.contains(" push ") && !holds_secret(&records));
+}
+
+/// In the nightly tests: each push moves 400 MB.
+#[test]
+fn large_image_survives_what_a_small_one_does() {
+    let mut stage = Stage::new();
+    stage.workshop.enlarge(400_000_000);
+    let data = |times, fault| vec![rule(Who::Engine, Kind::UploadData, times, fault)];
+    let case = |name, rules, timeout, exit| Case {
+        timeout,
+        within: 900,
+        ..Case::new(name, rules, &[exit])
+    };
+    // 13,000 pieces; the default of `--timeout` for this image.
+    let (slow, patient) = (Fault::Slow(Duration::from_millis(4)), 460);
+    let cases = vec![
+        case("400 MB, 503 twice", data(2, status(503)), patient, 0),
+        case("400 MB, reset", data(1, Fault::Reset), patient, 0),
+        case("400 MB, slow", data(ALWAYS, slow.clone()), patient, 0),
+        case("400 MB, slower than its timeout", data(ALWAYS, slow), 20, 6),
+    ];
+    check(&stage, cases, 1);
 }

@@ -76,6 +76,8 @@ pub enum Fault {
     WrongDigest,
     /// This is done first, and the connection then closed.
     Before(Arc<dyn Fn() + Send + Sync>),
+    /// Each piece of the request, some 32 KiB, takes so long.
+    Slow(Duration),
     /// The request waits until it is told to go on.
     Hold(Arc<Gate>),
 }
@@ -215,9 +217,9 @@ impl Shared {
         self.requests.lock().unwrap().push(format!("{who:?} {method} {path}"));
         let fault = self.fault(who, kind, &path);
         match &fault {
-            None | Some(Fault::WrongDigest) => {}
+            None | Some(Fault::WrongDigest | Fault::Slow(_)) => {}
             Some(Fault::Status(status, wait)) => {
-                body(&mut client, &head)?;
+                body(&mut client, &head, Duration::ZERO)?;
                 let wait = wait.map_or(String::new(), |wait| format!("Retry-After: {wait}\r\n"));
                 return answer(&mut client, *status, &wait, "");
             }
@@ -234,7 +236,7 @@ impl Shared {
                 None => return Some(()),
             },
         };
-        self.forward(&mut client, &head, matches!(fault, Some(Fault::WrongDigest)))
+        self.forward(&mut client, &head, fault)
     }
 
     /// Ends a connection as a broken network does.
@@ -278,7 +280,7 @@ impl Shared {
     ) -> Option<Option<String>> {
         let given = header(head, "authorization");
         if kind == Kind::Token {
-            body(client, head)?;
+            body(client, head, Duration::ZERO)?;
             if given == basic {
                 let token = token();
                 answer(client, 200, "", &format!(r#"{{"token":"{token}","expires_in":300}}"#))?;
@@ -288,7 +290,7 @@ impl Shared {
             return Some(None);
         }
         if given != format!("Bearer {}", token()) {
-            body(client, head)?;
+            body(client, head, Duration::ZERO)?;
             let realm = format!("https://{}/token", self.address);
             let wants = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"test\"\r\n");
             answer(client, 401, &wants, "")?;
@@ -300,17 +302,18 @@ impl Shared {
         ))
     }
 
-    fn forward(&self, client: &mut BufReader<Tls>, head: &str, lie: bool) -> Option<()> {
+    fn forward(&self, client: &mut BufReader<Tls>, head: &str, fault: Option<Fault>) -> Option<()> {
         let mut upstream = TcpStream::connect(&self.upstream).ok()?;
         let head = without(head, "connection");
         // The registry builds locations from these.
         let head =
             head.replace("\r\n\r\n", "\r\nConnection: close\r\nX-Forwarded-Proto: https\r\n\r\n");
         upstream.write_all(head.as_bytes()).ok()?;
-        upstream.write_all(&body(client, &head)?).ok()?;
+        let pause = if let Some(Fault::Slow(pause)) = fault { pause } else { Duration::ZERO };
+        upstream.write_all(&body(client, &head, pause)?).ok()?;
         let mut upstream = BufReader::new(upstream);
         let mut answer = crate::proxy::head(&mut upstream)?;
-        if lie {
+        if let Some(Fault::WrongDigest) = fault {
             let wrong = format!("\r\nDocker-Content-Digest: sha256:{}\r\n\r\n", "0".repeat(64));
             answer = without(&answer, "docker-content-digest").replace("\r\n\r\n", &wrong);
         }
@@ -345,8 +348,8 @@ fn without(head: &str, name: &str) -> String {
     head.split_inclusive("\r\n").filter(other).collect()
 }
 
-/// The body as it came, chunks and all.
-fn body(client: &mut BufReader<Tls>, head: &str) -> Option<Vec<u8>> {
+/// The body as it came, chunks and all, with a pause after each.
+fn body(client: &mut BufReader<Tls>, head: &str, pause: Duration) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     if header(head, "transfer-encoding") != "chunked" {
         let length = header(head, "content-length").parse().unwrap_or(0);
@@ -357,6 +360,7 @@ fn body(client: &mut BufReader<Tls>, head: &str) -> Option<Vec<u8>> {
         let mut line = String::new();
         client.read_line(&mut line).ok()?;
         let size = u64::from_str_radix(line.trim(), 16).ok()?;
+        std::thread::sleep(pause);
         all.extend_from_slice(line.as_bytes());
         client.take(size + 2).read_to_end(&mut all).ok()?;
         if size == 0 {

@@ -46,6 +46,11 @@ impl Workshop {
         workshop
     }
 
+    /// Makes the second image one of so many bytes.
+    pub fn enlarge(&mut self, bytes: usize) {
+        self.images[1] = self.image(&self.git(&["rev-parse", "HEAD"]), "2.0.0", bytes);
+    }
+
     /// Another checkout of the same commits, with the same images.
     pub fn clone_of(other: &Workshop) -> Workshop {
         let folder = tempfile::tempdir().unwrap();
