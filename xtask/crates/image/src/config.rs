@@ -113,7 +113,7 @@ pub struct Services {
     pub redis: String,
 }
 
-/// Reference of the official slim Python image of a version, Debian 12 (requirement A2).
+/// Reference of the official slim Python image of a version, Debian 12.
 pub fn python_base(version: &str) -> String {
     format!("docker.io/library/python:{version}-slim-bookworm")
 }

@@ -39,7 +39,7 @@ pub fn rfc3339(seconds: i64) -> anyhow::Result<String> {
 }
 
 /// When the image was made, as its label says: `SOURCE_DATE_EPOCH` (seconds) where it is set, else
-/// what git and the files tell (requirement C3).
+/// what git and the files tell.
 ///
 /// # Errors
 /// [`Exit::Usage`] for a time before 1970 or after 9999, and for a `SOURCE_DATE_EPOCH` that is no

@@ -2,21 +2,18 @@
 
 use super::needs::{self, Need};
 use super::stage::Stage;
+use super::static_checks::{Expected, config, content, labels, rights, secrets, sizes, tools};
 use super::verdict::{Found, Lane, Verdict};
-use super::{endings, entry, logs, roles, settings, static_checks};
-use crate::static_checks::Expected;
+use super::{endings, entry, logs, roles, settings};
 use engine::archive::Archive;
 use image::config::smoke::{Role, Smoke};
-use std::sync::LazyLock;
 
 /// One check.
 #[derive(Debug)]
 pub struct Check {
-    /// Its name.
+    /// What `--only`, `[smoke.skip]` and reports call it.
     pub name: &'static str,
-    /// The requirement that it proves.
-    pub requirement: &'static str,
-    /// What must hold, and why that matters.
+    /// What must hold, or why it matters.
     pub reason: &'static str,
     /// What it runs after.
     pub lane: Lane,
@@ -65,40 +62,12 @@ fn skipped(check: &Check, smoke: &Smoke) -> Option<Verdict> {
 
 /// All checks, in the order of the report.
 pub fn all() -> &'static [Check] {
-    static ALL: LazyLock<Vec<Check>> = LazyLock::new(|| {
-        let of_image = static_checks::CHECKS.iter().map(|check| Check {
-            name: check.name,
-            requirement: check.requirement,
-            reason: check.reason,
-            lane: Lane::Image,
-            core: true,
-            needs: &[],
-            run: Run::Image(check.run),
-        });
-        let at_work = AT_WORK.iter().map(|check| Check { ..*check });
-        of_image.chain(at_work).collect()
-    });
-    &ALL
+    CHECKS
 }
 
-const fn check(
-    lane: Lane,
-    name: &'static str,
-    requirement: &'static str,
-    run: fn(&Stage<'_>) -> Found,
-    reason: &'static str,
-) -> Check {
-    Check { name, requirement, reason, lane, core: false, needs: &[], run: Run::Stage(run) }
-}
-
-const fn needs(needs: &'static [Need], check: Check) -> Check {
-    Check { needs, ..check }
-}
-
-const fn core(check: Check) -> Check {
-    Check { core: true, ..check }
-}
-
+const CORE: bool = true;
+const FULL: bool = false;
+const NONE: &[Need] = &[];
 const POSTGRES: &[Need] = &[Need::Postgres];
 const SERVER: &[Need] = &[Need::Server];
 const BOTH: &[Need] = &[Need::Server, Need::Postgres];
@@ -107,286 +76,130 @@ const BEAT: &[Need] = &[Need::Role(Role::Beat)];
 // Without PostgreSQL's lock nothing keeps a second one from sending.
 const BEATS: &[Need] = &[Need::Role(Role::Beat), Need::Postgres];
 
-/// The checks of the image at work.
-const AT_WORK: &[Check] = &[
-    core(check(
-        Lane::Image,
-        "lock",
-        "A13",
-        roles::lock,
-        "what isn't in the lock was tested by nobody, and what is missing fails at run time",
-    )),
-    core(check(
-        Lane::Entry,
-        "run-test",
-        "B3",
-        entry::run_test,
-        "`manage.py check` needs no service: the design's own run test",
-    )),
-    core(check(
-        Lane::Entry,
-        "pass-through",
-        "B1",
-        entry::pass_through,
-        "a command that is no role is run untouched, with nothing before its output",
-    )),
-    check(
-        Lane::Entry,
-        "role-words",
-        "B1",
-        entry::role_words,
-        "each of the design's nine words starts a service, which names the keys that it lacks",
-    ),
-    check(
-        Lane::Entry,
-        "role-typo",
-        "B1",
-        entry::role_typo,
-        "a mistyped role is refused with the list of roles, not run as a program",
-    ),
-    check(
-        Lane::Entry,
-        "environment",
-        "B10",
-        entry::environment,
-        "ENVIRONMENT picks the settings; an unknown value is refused and is never code",
-    ),
-    check(
-        Lane::Entry,
-        "secret-files",
-        "B12",
-        entry::secret_files,
-        "a secret can come from a file, so that no environment shows it",
-    ),
-    check(
-        Lane::Entry,
-        "root-start",
-        "B9",
-        entry::root_start,
-        "a container started as root drops privileges permanently",
-    ),
-    needs(
-        POSTGRES,
-        check(
-            Lane::Entry,
-            "bounded-wait",
-            "B2",
-            entry::bounded_wait,
-            "a service that never comes is waited for as long as configured, and named",
-        ),
-    ),
-    needs(
-        POSTGRES,
-        check(
-            Lane::Entry,
-            "stop-waiting",
-            "B7",
-            entry::stop_waiting,
-            "SIGTERM ends a container that still waits",
-        ),
-    ),
-    needs(
-        POSTGRES,
-        check(
-            Lane::Entry,
-            "wrong-password",
-            "B2",
-            entry::wrong_password,
-            "what waiting can't mend fails at once, and no message shows the password",
-        ),
-    ),
-    check(
-        Lane::Entry,
-        "migrate-role",
-        "B4",
-        entry::migrate_role,
-        "migrations can be a job of their own",
-    ),
-    needs(
-        POSTGRES,
-        check(
-            Lane::Entry,
-            "waits-for-migrations",
-            "B4",
-            entry::waits_for_migrations,
-            "a worker never works on a database that isn't migrated",
-        ),
-    ),
-    core(check(
-        Lane::Web,
-        "web",
-        "A6",
-        roles::web,
-        "web turns healthy, with a read-only root file system and no capability",
-    )),
-    core(check(
-        Lane::Web,
-        "engine-health",
-        "A12",
-        roles::engine_health,
-        "the engine itself calls the container healthy",
-    )),
-    core(check(
-        Lane::Web,
-        "settings",
-        "B10",
-        settings::settings,
-        "DEBUG shows strangers the code, and with a key that others know they log in as anybody",
-    )),
-    needs(
-        SERVER,
-        core(check(
-            Lane::Web,
-            "health-pages",
-            "B11",
-            roles::health_pages,
-            "the health pages answer 200: a redirect is no answer",
-        )),
-    ),
-    needs(
-        SERVER,
-        core(check(
-            Lane::Web,
-            "http",
-            "C7",
-            roles::http,
-            "the project's own pages answer: [[smoke.http]]",
-        )),
-    ),
-    check(
-        Lane::Web,
-        "gunicorn",
-        "A6",
-        roles::gunicorn,
-        "gunicorn turns healthy, hardened as web is",
-    ),
-    needs(
-        BOTH,
-        check(
-            Lane::Web,
-            "migrate-once",
-            "B4",
-            roles::migrate_once,
-            "replicas that start at once migrate once",
-        ),
-    ),
-    check(
-        Lane::Web,
-        "arbitrary-uid",
-        "A5",
-        roles::arbitrary_uid,
-        "any user with group 0 can run it, as OpenShift does",
-    ),
-    core(check(
-        Lane::Celery,
-        "worker",
-        "A6",
-        roles::worker,
-        "worker turns healthy, hardened as web is",
-    )),
-    core(check(Lane::Celery, "beat", "A6", roles::beat, "beat turns healthy, hardened as web is")),
-    needs(
-        WORKER,
-        core(check(
-            Lane::Celery,
-            "queues",
-            "C7",
-            roles::queues,
-            "the worker role does the tasks of every queue",
-        )),
-    ),
-    needs(
-        BEAT,
-        core(check(Lane::Celery, "beat-tick", "C7", roles::beat_tick, "beat sends what is due")),
-    ),
-    needs(
-        SERVER,
-        check(
-            Lane::Celery,
-            "websocket",
-            "C7",
-            roles::websocket,
-            "a message comes through the WebSocket: [smoke.websocket]",
-        ),
-    ),
-    check(
-        Lane::Celery,
-        "exec",
-        "C7",
-        roles::exec,
-        "the project's own commands work: [[smoke.exec]]",
-    ),
-    check(
-        Lane::Celery,
-        "command-lines",
-        "B6",
-        roles::command_lines,
-        "the services have the flags that the documented variables say",
-    ),
-    needs(
-        BEATS,
-        check(
-            Lane::Celery,
-            "two-beats",
-            "B8",
-            endings::two_beats,
-            "two beats never send one schedule twice, and one takes over from the other",
-        ),
-    ),
-    check(
-        Lane::Celery,
-        "corrupt-schedule",
-        "B8",
-        endings::corrupt_schedule,
-        "a schedule that can't be read doesn't stop beat",
-    ),
-    check(
-        Lane::Endings,
-        "stop-web",
-        "B7",
-        endings::stop_web,
-        "SIGTERM ends web in time, and the request in flight is answered",
-    ),
-    check(
-        Lane::Endings,
-        "stop-gunicorn",
-        "B7",
-        endings::stop_gunicorn,
-        "SIGTERM ends gunicorn in time, and the request in flight is answered",
-    ),
-    check(
-        Lane::Endings,
-        "stop-worker",
-        "B7",
-        endings::stop_worker,
-        "SIGTERM ends the worker in time, and the task in flight is done",
-    ),
-    check(Lane::Endings, "stop-beat", "B7", endings::stop_beat, "SIGTERM ends beat in time"),
-    check(
-        Lane::Endings,
-        "stopped-loops",
-        "A12",
-        endings::stopped_loops,
-        "the health check fails for a role whose loop stands still",
-    ),
-    check(
-        Lane::Last,
-        "logs",
-        "C7",
-        logs::logs,
-        "a collector reads each line of each role as an object",
-    ),
-    needs(
-        BOTH,
-        check(
-            Lane::Last,
-            "database-gone",
-            "B11",
-            endings::database_gone,
-            "without the database web is unhealthy, and says no more than that",
-        ),
-    ),
-];
+/// A row: lane, whether it is in `--core`, needs, name, function, reason.
+macro_rules! table {
+    ($($lane:ident $core:ident $needs:ident $name:literal $kind:ident($run:path) $reason:literal;)*) => {
+        &[$(Check {
+            name: $name,
+            reason: $reason,
+            lane: Lane::$lane,
+            core: $core,
+            needs: $needs,
+            run: Run::$kind($run),
+        }),*]
+    };
+}
+
+const CHECKS: &[Check] = table! {
+    Image CORE NONE "labels" Image(labels::labels)
+        "registries, scanners and people find out from labels what an image is.";
+    Image CORE NONE "identity" Image(labels::identity)
+        "an image that names another commit sends whoever looks for a fault to the wrong code.";
+    Image CORE NONE "user" Image(config::user)
+        "root in a container is one fault away from root on the host, and Kubernetes can't check a name.";
+    Image CORE NONE "structure" Image(config::structure)
+        "compose files and manifests count on the same command, port and folders in every version.";
+    Image CORE NONE "health-check" Image(config::health_check)
+        "without one an engine calls a container healthy that answers nothing.";
+    Image CORE NONE "platform" Image(config::platform)
+        "an image for another platform starts with an error, or slowly in an emulator.";
+    Image CORE NONE "size" Image(sizes::size)
+        "every host fetches every byte, on every update.";
+    Image CORE NONE "layers" Image(sizes::layers)
+        "each layer is fetched, unpacked and mounted by itself.";
+    Image CORE NONE "wasted" Image(sizes::wasted)
+        "bytes that a later layer hides are fetched and stored by every host, and seen by nobody.";
+    Image CORE NONE "no-secrets" Image(secrets::no_secrets)
+        "whoever can fetch an image can read all its layers, those hidden by others too.";
+    Image CORE NONE "no-build-tools" Image(tools::no_build_tools)
+        "tools that build and install are what an intruder needs next.";
+    Image CORE NONE "no-setuid" Image(rights::no_setuid)
+        "a file that gives its caller more rights undoes the non-root user.";
+    Image CORE NONE "read-only-code" Image(rights::read_only_code)
+        "an application that can change its own code keeps what an intruder writes.";
+    Image CORE NONE "static-files" Image(content::static_files)
+        "a page without its style sheet is broken, and a read-only container can't collect it.";
+    Image CORE NONE "bytecode" Image(content::bytecode)
+        "without it every start compiles everything again, which takes six times as long.";
+    Image CORE NONE "application-files" Image(content::application_files)
+        "code that no commit has was reviewed by nobody, and can't be found again.";
+    Image CORE NONE "no-development-files" Image(content::no_development_files)
+        "tests, notes and history are of no use in production, and tell an intruder a lot.";
+    Image CORE NONE "lock" Stage(roles::lock)
+        "what isn't in the lock was tested by nobody, and what is missing fails at run time";
+    Entry CORE NONE "run-test" Stage(entry::run_test)
+        "`manage.py check` needs no service";
+    Entry CORE NONE "pass-through" Stage(entry::pass_through)
+        "a command that is no role is run untouched, with nothing before its output";
+    Entry FULL NONE "role-words" Stage(entry::role_words)
+        "each word for a role starts a service, which names the keys that it lacks";
+    Entry FULL NONE "role-typo" Stage(entry::role_typo)
+        "a mistyped role is refused with the list of roles, not run as a program";
+    Entry FULL NONE "environment" Stage(entry::environment)
+        "ENVIRONMENT picks the settings; an unknown value is refused and is never code";
+    Entry FULL NONE "secret-files" Stage(entry::secret_files)
+        "a secret can come from a file, so that no environment shows it";
+    Entry FULL NONE "root-start" Stage(entry::root_start)
+        "a container started as root drops privileges permanently";
+    Entry FULL POSTGRES "bounded-wait" Stage(entry::bounded_wait)
+        "a service that never comes is waited for as long as configured, and named";
+    Entry FULL POSTGRES "stop-waiting" Stage(entry::stop_waiting)
+        "SIGTERM ends a container that still waits";
+    Entry FULL POSTGRES "wrong-password" Stage(entry::wrong_password)
+        "what waiting can't mend fails at once, and no message shows the password";
+    Entry FULL NONE "migrate-role" Stage(entry::migrate_role)
+        "migrations can be a job of their own";
+    Entry FULL POSTGRES "waits-for-migrations" Stage(entry::waits_for_migrations)
+        "a worker never works on a database that isn't migrated";
+    Web CORE NONE "web" Stage(roles::web)
+        "web turns healthy, with a read-only root file system and no capability";
+    Web CORE NONE "engine-health" Stage(roles::engine_health)
+        "the engine itself calls the container healthy";
+    Web CORE NONE "settings" Stage(settings::settings)
+        "DEBUG shows strangers the code, and with a key that others know they log in as anybody";
+    Web CORE SERVER "health-pages" Stage(roles::health_pages)
+        "the health pages answer 200: a redirect is no answer";
+    Web CORE SERVER "http" Stage(roles::http)
+        "the project's own pages answer: [[smoke.http]]";
+    Web FULL NONE "gunicorn" Stage(roles::gunicorn)
+        "gunicorn turns healthy, hardened as web is";
+    Web FULL BOTH "migrate-once" Stage(roles::migrate_once)
+        "replicas that start at once migrate once";
+    Web FULL NONE "arbitrary-uid" Stage(roles::arbitrary_uid)
+        "any user with group 0 can run it, as OpenShift does";
+    Celery CORE NONE "worker" Stage(roles::worker)
+        "worker turns healthy, hardened as web is";
+    Celery CORE NONE "beat" Stage(roles::beat)
+        "beat turns healthy, hardened as web is";
+    Celery CORE WORKER "queues" Stage(roles::queues)
+        "the worker role does the tasks of every queue";
+    Celery CORE BEAT "beat-tick" Stage(roles::beat_tick)
+        "beat sends what is due";
+    Celery FULL SERVER "websocket" Stage(roles::websocket)
+        "a message comes through the WebSocket: [smoke.websocket]";
+    Celery FULL NONE "exec" Stage(roles::exec)
+        "the project's own commands work: [[smoke.exec]]";
+    Celery FULL NONE "command-lines" Stage(roles::command_lines)
+        "the services have the flags that the documented variables say";
+    Celery FULL BEATS "two-beats" Stage(endings::two_beats)
+        "two beats never send one schedule twice, and one takes over from the other";
+    Celery FULL NONE "corrupt-schedule" Stage(endings::corrupt_schedule)
+        "a schedule that can't be read doesn't stop beat";
+    Endings FULL NONE "stop-web" Stage(endings::stop_web)
+        "SIGTERM ends web in time, and the request in flight is answered";
+    Endings FULL NONE "stop-gunicorn" Stage(endings::stop_gunicorn)
+        "SIGTERM ends gunicorn in time, and the request in flight is answered";
+    Endings FULL NONE "stop-worker" Stage(endings::stop_worker)
+        "SIGTERM ends the worker in time, and the task in flight is done";
+    Endings FULL NONE "stop-beat" Stage(endings::stop_beat)
+        "SIGTERM ends beat in time";
+    Endings FULL NONE "stopped-loops" Stage(endings::stopped_loops)
+        "the health check fails for a role whose loop stands still";
+    Last FULL NONE "logs" Stage(logs::logs)
+        "a collector reads each line of each role as an object";
+    Last FULL BOTH "database-gone" Stage(endings::database_gone)
+        "without the database web is unhealthy, and says no more than that";
+};
 
 #[cfg(test)]
 mod tests {
@@ -400,17 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_each_has_a_requirement() {
+    fn names_are_unique_and_configurable() {
         let mut names: Vec<&str> = all().iter().map(|check| check.name).collect();
         // The configuration refuses other names in [smoke.skip].
         assert_eq!(names, image::config::smoke::CHECKS);
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all().len());
-        for check in all() {
-            let id = check.requirement;
-            let (area, number) = id.split_at(1);
-            assert!("ABC".contains(area) && number.parse::<u8>().is_ok(), "{id}");
-        }
     }
 }

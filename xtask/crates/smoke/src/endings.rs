@@ -8,7 +8,7 @@ use engine::containers::Container;
 use image::config::smoke::{Role, Slow};
 use std::time::{Duration, Instant};
 
-/// Exit statuses of a process that SIGTERM ended well (B7).
+/// Exit statuses of a process that SIGTERM ended well.
 const GOOD: [i64; 2] = [0, 143];
 
 /// A container of a role, with what makes work slow.
@@ -52,7 +52,7 @@ fn none(role: Role) -> Found {
 /// How often a request is tried that was answered before its server could be stopped.
 const TRIES: u32 = 4;
 
-/// The web role ends in time, and answers the request that it has accepted before (B7).
+/// The web role ends in time, and answers the request that it has accepted before.
 fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
     if !has(stage, role) {
         return none(role);
@@ -126,7 +126,7 @@ from celery.app.utils import find_app
 print(find_app(os.environ['APP_MODULE']).AsyncResult(sys.argv[1]).state)
 ";
 
-/// The worker ends in time, and finishes the task that it has begun (B7).
+/// The worker ends in time, and finishes the task that it has begun.
 pub(super) fn stop_worker(stage: &Stage<'_>) -> Found {
     if !has(stage, Role::Worker) {
         return none(Role::Worker);
@@ -179,7 +179,7 @@ pub(super) fn stop_beat(stage: &Stage<'_>) -> Found {
     stop_idle(stage, Role::Beat)
 }
 
-/// The health check fails for a role whose loop stands still (A12).
+/// The health check fails for a role whose loop stands still.
 pub(super) fn stopped_loops(stage: &Stage<'_>) -> Found {
     let mut names = Vec::new();
     for role in &stage.subject.smoke.roles {
@@ -246,7 +246,7 @@ pub(super) fn two_beats(stage: &Stage<'_>) -> Found {
     Ok(Verdict::Passed("one sends; the second takes over".into()))
 }
 
-/// A schedule that can't be read doesn't stop beat (B8).
+/// A schedule that can't be read doesn't stop beat.
 pub(super) fn corrupt_schedule(stage: &Stage<'_>) -> Found {
     if !has(stage, Role::Beat) {
         return none(Role::Beat);
@@ -264,7 +264,7 @@ pub(super) fn corrupt_schedule(stage: &Stage<'_>) -> Found {
     Ok(Verdict::Passed(format!("healthy after {:.1} s", time.as_secs_f64())))
 }
 
-/// With the database gone the health page answers 503, and the health check fails (B11). The last of
+/// With the database gone the health page answers 503, and the health check fails. The last of
 /// all checks: nobody else can work after it.
 pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
     let name = server(stage)?;

@@ -33,7 +33,7 @@ fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> V
     evidence
 }
 
-/// The design's own run test: `manage.py check` with no network and no valid key (B3).
+/// The design's own run test: `manage.py check` with no network and no valid key.
 pub(super) fn run_test(stage: &Stage<'_>) -> Found {
     let mut container = stage.alone("run-test", &["python", "manage.py", "check"]);
     // The design's values; `check` needs no key that could be used.
@@ -80,7 +80,7 @@ const WORDS: [&str; 10] = [
     "beat",
 ];
 
-/// Each word starts a service: without its keys it is refused in one line that names them (B1, B10).
+/// Each word starts a service: without its keys it is refused in one line that names them.
 pub(super) fn role_words(stage: &Stage<'_>) -> Found {
     let names: Vec<&str> = stage.subject.required_environment.iter().map(String::as_str).collect();
     if names.is_empty() {
@@ -101,7 +101,7 @@ pub(super) fn role_typo(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(refusal("wbe", &answer, None, &says), "the roles are listed"))
 }
 
-/// `ENVIRONMENT` picks the settings, and its value is never code (B10).
+/// `ENVIRONMENT` picks the settings, and its value is never code.
 pub(super) fn environment(stage: &Stage<'_>) -> Found {
     let keys: Vec<(String, String)> = stage
         .subject
@@ -144,7 +144,7 @@ pub(super) fn environment(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, fact))
 }
 
-/// `NAME_FILE` gives a secret, for every command (B12).
+/// `NAME_FILE` gives a secret, for every command.
 pub(super) fn secret_files(stage: &Stage<'_>) -> Found {
     let script = "printf %s \"$1\" >/tmp/secret; export SECRET_KEY_FILE=/tmp/secret; \
                   exec \"$2\" sh -c 'printf %s \"$SECRET_KEY\"'";
@@ -166,7 +166,7 @@ pub(super) fn secret_files(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, "the value is the file's"))
 }
 
-/// A container that is started as root gives that up (B9).
+/// A container that is started as root gives that up.
 pub(super) fn root_start(stage: &Stage<'_>) -> Found {
     let print = ["sh", "-c", "id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"];
     let mut evidence = Vec::new();
@@ -204,7 +204,7 @@ pub(super) fn root_start(stage: &Stage<'_>) -> Found {
     ))
 }
 
-/// A wrong password fails at once, and isn't shown (B2).
+/// A wrong password fails at once, and isn't shown.
 pub(super) fn wrong_password(stage: &Stage<'_>) -> Found {
     // PostgreSQL must be up: before that, waiting is right.
     stage.role(stage.first_role()?)?;
@@ -220,7 +220,7 @@ pub(super) fn wrong_password(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("refused after {:.1} s", time.as_secs_f64())))
 }
 
-/// A service that never comes is waited for as long as it says, and named (B2).
+/// A service that never comes is waited for as long as it says, and named.
 pub(super) fn bounded_wait(stage: &Stage<'_>) -> Found {
     stage.network()?;
     let mut container = stage.container("never", &["worker"]);
@@ -232,7 +232,7 @@ pub(super) fn bounded_wait(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("gave up after {:.1} s", time.as_secs_f64())))
 }
 
-/// SIGTERM ends a container that still waits (B7).
+/// SIGTERM ends a container that still waits.
 pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
     stage.network()?;
     let mut container = stage.container("waiting", &["web"]);
@@ -253,7 +253,7 @@ pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("after {:.1} s", ended.time.as_secs_f64())))
 }
 
-/// Workers start only once the migrations are applied; waiting for that has an end, too (B4).
+/// Workers start only once the migrations are applied; waiting for that has an end, too.
 pub(super) fn waits_for_migrations(stage: &Stage<'_>) -> Found {
     stage.role(stage.first_role()?)?;
     let mut container = stage.container("unmigrated", &["worker"]);
@@ -266,7 +266,7 @@ pub(super) fn waits_for_migrations(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, "refused, saying why"))
 }
 
-/// The role `migrate` does its work and ends with 0, once more where nothing is to be done (B4).
+/// The role `migrate` does its work and ends with 0, once more where nothing is to be done.
 pub(super) fn migrate_role(stage: &Stage<'_>) -> Found {
     stage.services()?;
     let mut evidence = Vec::new();

@@ -39,12 +39,7 @@ pub fn progress(outcome: &Outcome, number: usize, all: usize) -> String {
 /// The lines of one check.
 fn line(outcome: &Outcome) -> String {
     let (check, seconds) = (outcome.check, outcome.time.as_secs_f64());
-    let mut text = format!(
-        "{:<10}{:<22}{:<5}{seconds:>6.1} s  ",
-        word(outcome),
-        check.name,
-        check.requirement
-    );
+    let mut text = format!("{:<10}{:<22}{seconds:>6.1} s  ", word(outcome), check.name);
     match &outcome.found {
         Ok(Verdict::Passed(fact) | Verdict::NotAsked(fact)) => {
             let _ = writeln!(text, "{fact}");
@@ -108,7 +103,6 @@ pub fn json(image: &str, outcomes: &[Outcome]) -> serde_json::Value {
             };
             serde_json::json!({
                 "name": outcome.check.name,
-                "requirement": outcome.check.requirement,
                 "reason": outcome.check.reason,
                 "outcome": word(outcome).to_lowercase(),
                 "fact": fact,
@@ -138,8 +132,7 @@ pub fn junit(image: &str, outcomes: &[Outcome]) -> String {
         let check = outcome.check;
         let _ = write!(
             text,
-            "  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\">",
-            check.requirement,
+            "  <testcase classname=\"smoke-test\" name=\"{}\" time=\"{:.3}\">",
             check.name,
             outcome.time.as_secs_f64()
         );
@@ -215,7 +208,7 @@ mod tests {
         expect![[r#"
             <?xml version="1.0" encoding="UTF-8"?>
             <testsuite name="a&amp;b" tests="5" failures="1" errors="1" skipped="2" time="7.500">
-              <testcase classname="B3" name="run-test" time="1.500"><system-out>in 1 s</system-out></testcase>
+              <testcase classname="smoke-test" name="run-test" time="1.500"><system-out>in 1 s</system-out></testcase>
         "#]]
         .assert_eq(&short);
         assert!(text.contains("a &lt;b&gt; &amp; &quot;c&quot; \u{fffd}[0m"), "{text}");

@@ -62,7 +62,7 @@ pub(super) fn engine_health(stage: &Stage<'_>) -> Found {
     }
 }
 
-/// The flags of the first process of each container, as the documented variables have them (B6).
+/// The flags of the first process of each container, as the documented variables have them.
 pub(super) fn command_lines(stage: &Stage<'_>) -> Found {
     let mut evidence = Vec::new();
     for role in &stage.subject.smoke.roles {
@@ -135,7 +135,7 @@ pub(super) fn health_path(stage: &Stage<'_>) -> String {
     stage.subject.variable("HEALTHCHECK_PATH").unwrap_or_else(|| "/health/".to_owned())
 }
 
-/// The health pages answer 200 (B11).
+/// The health pages answer 200.
 pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
     let health = &stage.subject.smoke.health;
     let name = server(stage)?;
@@ -299,7 +299,7 @@ pub(super) fn beat_tick(stage: &Stage<'_>) -> Found {
 /// What Django prints for each migration that it applies.
 const APPLYING: &str = "Applying ";
 
-/// Several web containers that start at once migrate once, and all of them turn healthy (B4).
+/// Several web containers that start at once migrate once, and all of them turn healthy.
 pub(super) fn migrate_once(stage: &Stage<'_>) -> Found {
     stage.services()?;
     let mut names = Vec::new();
@@ -327,7 +327,7 @@ pub(super) fn migrate_once(stage: &Stage<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, "one of three replicas migrated"))
 }
 
-/// The health check passes for a user that the image has never heard of, with group 0 (A5).
+/// The health check passes for a user that the image has never heard of, with group 0.
 pub(super) fn arbitrary_uid(stage: &Stage<'_>) -> Found {
     stage.services()?;
     let Some(role) = stage.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
@@ -339,7 +339,7 @@ pub(super) fn arbitrary_uid(stage: &Stage<'_>) -> Found {
     Ok(Verdict::Passed(format!("23456:0, healthy after {:.1} s", time.as_secs_f64())))
 }
 
-/// What is installed is what the lock says (A13).
+/// What is installed is what the lock says.
 pub(super) fn lock(stage: &Stage<'_>) -> Found {
     let [python, words @ ..] = static_checks::LISTING;
     let mut container = stage.alone("installed", &words);

@@ -236,7 +236,7 @@ impl<'a> Stage<'a> {
     }
 
     /// PostgreSQL and Redis, started on the first call. They aren't waited for: the image does
-    /// that itself (B2).
+    /// that itself.
     ///
     /// # Errors
     /// When the engine can't start one.

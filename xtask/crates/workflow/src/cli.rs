@@ -292,7 +292,7 @@ pub struct SmokeTest {
     /// File of strings, one per line, that must not occur in the image
     #[arg(long, value_name = "FILE")]
     pub absent: Option<PathBuf>,
-    /// List the checks, each with its requirement and its reason
+    /// List the checks, each with its reason
     #[arg(long)]
     pub list: bool,
     /// Leave everything running to look at; the next smoke test removes it

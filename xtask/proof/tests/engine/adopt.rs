@@ -1,4 +1,4 @@
-//! Another project takes the workflow over by the lines of `docs/adopting.md`, and by no others (C14).
+//! Another project takes the workflow over by the lines of `docs/adopting.md`, and by no others.
 
 use super::bench::{Repository, label, on_podman};
 use super::dev::{answer, detached, wait};

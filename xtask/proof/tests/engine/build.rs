@@ -43,7 +43,7 @@ fn the_image_is_what_the_design_asks_for_on_every_engine() {
     let image = Repository::local("prod");
     assert_eq!(report["reference"], json!(image));
     // Nothing that builds or installs, nothing that the run user could change, bytecode that
-    // serves (A4, A5, A10).
+    // serves.
     let tools =
         "for tool in uv gcc cc make; do command -v $tool && exit 1; done; [ ! -e /root/.cache/uv ]";
     repository.run(&image, &["sh", "-c", tools]).good();
@@ -128,7 +128,7 @@ fn a_commit_that_changes_no_file_of_the_image_costs_no_layer() {
     let steps = steps.filter(|line| !line.contains(": FROM ")).count().max(8);
     let cached = usize::try_from(second["cached_steps"].as_u64().unwrap()).unwrap();
     assert!(cached >= steps, "{cached} of {steps} steps were cached\n{log}");
-    // One line of the application: every layer but the last stays (A8).
+    // One line of the application: every layer but the last stays.
     repository.edit("app/manage.py", "#!/usr/bin/env python", "#!/usr/bin/env python3");
     let third = repository.build(&[]);
     let (before, after) = (layers(&second), layers(&third));

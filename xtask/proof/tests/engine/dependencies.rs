@@ -57,7 +57,7 @@ fn an_altered_archive_is_not_installed() {
     assert!(ended.err.contains("sqlparse"), "{}", ended.err);
 }
 
-/// No line of the Dockerfile knows a Python version (A2). One engine is enough for that.
+/// No line of the Dockerfile knows a Python version. One engine is enough for that.
 #[test]
 fn the_same_dockerfile_builds_on_another_python() {
     let repository = Repository::new();

@@ -1,4 +1,4 @@
-//! What the stages and the locked production dependencies are good for (A3), and that a size is
+//! What the stages and the locked production dependencies are good for, and that a size is
 //! what it says it is.
 
 use super::bench::{Repository, on_podman};

@@ -18,7 +18,7 @@ fn instructions(file: &str) -> Vec<String> {
 }
 
 /// The development image has production's base, user, folders and packages; only the group of the
-/// dependencies, the settings and the server differ (C15).
+/// dependencies, the settings and the server differ.
 #[test]
 fn the_development_image_is_in_step_with_production() {
     let mut prod = instructions("docker/Dockerfile");
@@ -74,7 +74,7 @@ fn the_dockerfiles_keep_to_what_every_engine_can() {
     }
 }
 
-/// The table in the documentation is the truth about the environment (B12).
+/// The table in the documentation is the truth about the environment.
 #[test]
 fn every_variable_of_a_container_is_documented() {
     let mut used = BTreeSet::new();
@@ -139,7 +139,7 @@ fn lines_taken_over(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What other projects copy knows nothing of this one (C14): not its module, not its applications.
+/// What other projects copy knows nothing of this one: not its module, not its applications.
 #[test]
 fn no_word_of_the_payload_is_in_what_other_projects_copy() {
     let mut words = vec!["senex".to_owned(), "trader".to_owned()];

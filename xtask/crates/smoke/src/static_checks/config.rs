@@ -11,7 +11,7 @@ const VENV: &str = "/opt/venv/bin";
 const STATIC: &str = "app/staticfiles";
 
 /// A number and not a name, and not root's.
-pub fn user(archive: &Archive, _: &Expected) -> Verdict {
+pub(crate) fn user(archive: &Archive, _: &Expected) -> Verdict {
     let user = archive.config["config"]["User"].as_str().unwrap_or_default();
     let number = |text: &str| text.parse::<u32>().is_ok_and(|id| id != 0);
     let good = user.split_once(':').is_some_and(|(uid, gid)| number(uid) && number(gid));
@@ -20,7 +20,7 @@ pub fn user(archive: &Archive, _: &Expected) -> Verdict {
 }
 
 /// What the image starts, where, and what it finds there.
-pub fn structure(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn structure(archive: &Archive, expected: &Expected) -> Verdict {
     let config = &archive.config["config"];
     let merged = archive.merged();
     let mut evidence = Vec::new();
@@ -100,7 +100,7 @@ fn entrypoint(words: &[String], merged: &Merged<'_>, ask: &mut dyn FnMut(bool, S
 }
 
 /// The health check that the Dockerfile has, run without a shell.
-pub fn health_check(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn health_check(archive: &Archive, expected: &Expected) -> Verdict {
     let check = &archive.config["config"]["Healthcheck"];
     let test = strings(&check["Test"]);
     let Some(kind) = test.first().filter(|kind| *kind != "NONE") else {
@@ -191,7 +191,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// What the image is for.
-pub fn platform(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn platform(archive: &Archive, expected: &Expected) -> Verdict {
     let part = |key: &str| archive.config[key].as_str().unwrap_or_default();
     let found = format!("{}/{}", part("os"), part("architecture"));
     let Some(wanted) = &expected.platform else {

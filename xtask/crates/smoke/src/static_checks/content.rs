@@ -21,7 +21,7 @@ const COMPILED: [&str; 2] = [APP, "opt/venv"];
 const COMPILED_OF_1000: usize = 990;
 
 /// The list of hashed files, and each of them; files at all where the project asks for no hashes.
-pub fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
     let merged = archive.merged();
     if !expected.hashed_static {
         let files = merged.below(MADE).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
@@ -52,7 +52,7 @@ pub fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
 }
 
 /// Bytecode for the application and its packages.
-pub fn bytecode(archive: &Archive, _: &Expected) -> Verdict {
+pub(crate) fn bytecode(archive: &Archive, _: &Expected) -> Verdict {
     let merged = archive.merged();
     let (mut all, mut without) = (0, Vec::new());
     for (path, placed) in COMPILED.iter().flat_map(|folder| merged.below(folder)) {
@@ -90,7 +90,7 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
 const TAKEN_OUT: [&str; 2] = ["app/pyproject.toml", "app/uv.lock"];
 
 /// The application's files are those of the build context, byte by byte.
-pub fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
     let built_from = match &expected.built_from {
         Some(Ok(files)) => files,
         Some(Err(why)) => return Verdict::NotAsked(format!("not compared: {why}")),
@@ -150,7 +150,7 @@ fn is_made(path: &str) -> bool {
 }
 
 /// Files of the application that `.dockerignore` keeps out of the build context.
-pub fn no_development_files(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn no_development_files(archive: &Archive, expected: &Expected) -> Verdict {
     let ignore = match Ignore::parse(&expected.ignore) {
         Ok(ignore) => ignore,
         Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),

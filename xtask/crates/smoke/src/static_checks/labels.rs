@@ -29,7 +29,7 @@ struct Rule {
 }
 
 /// All labels, each what its name promises, and those of `image.toml` as they are there.
-pub fn labels(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn labels(archive: &Archive, expected: &Expected) -> Verdict {
     let found = of(archive);
     let mut evidence = Vec::new();
     let mut ask = |name: &str, rule: &Rule| match found.get(&format!("{OCI}{name}")) {
@@ -54,7 +54,7 @@ pub fn labels(archive: &Archive, expected: &Expected) -> Verdict {
 }
 
 /// The labels that tell which commit the image was made from, and when.
-pub fn identity(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn identity(archive: &Archive, expected: &Expected) -> Verdict {
     let names = ["version", "revision", "created"].map(|name| format!("{OCI}{name}"));
     let wanted: BTreeMap<String, String> = names
         .iter()

@@ -4,7 +4,7 @@ use super::{Expected, ours, place, verdict};
 use crate::verdict::Verdict;
 use engine::archive::{Archive, Entry, EntryKind};
 
-/// The user that runs the application; its group, and the group of any other user (A5).
+/// The user that runs the application; its group, and the group of any other user.
 const UID: u64 = 1000;
 const GIDS: [u64; 2] = [0, 1000];
 
@@ -12,7 +12,7 @@ const GIDS: [u64; 2] = [0, 1000];
 const CODE: [&str; 3] = ["app", "opt/venv", "usr/local/lib/container"];
 
 /// Files of our layers that give whoever runs them more rights.
-pub fn no_setuid(archive: &Archive, _: &Expected) -> Verdict {
+pub(crate) fn no_setuid(archive: &Archive, _: &Expected) -> Verdict {
     let gives = |entry: &Entry| {
         let file = matches!(entry.kind, EntryKind::File | EntryKind::HardLink);
         match entry.mode & 0o6000 {
@@ -36,7 +36,7 @@ pub fn no_setuid(archive: &Archive, _: &Expected) -> Verdict {
 }
 
 /// The application, its packages and what starts it, and the folders that they are in.
-pub fn read_only_code(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn read_only_code(archive: &Archive, expected: &Expected) -> Verdict {
     let merged = archive.merged();
     let mut evidence = Vec::new();
     let mut files = 0;

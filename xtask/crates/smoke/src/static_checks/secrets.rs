@@ -9,7 +9,7 @@ use source::secrets::{allowed, has_login, holds, secret_name};
 use std::collections::HashSet;
 
 /// Nothing secret in any layer, the environment, the history or a label.
-pub fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
     let allow = match allowed(&expected.allow_secrets) {
         Ok(allow) => allow,
         Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),

@@ -18,7 +18,7 @@ const DATABASES: [&str; 4] =
     ["var/lib/dpkg/", "var/lib/apt/", "var/cache/apt/", "var/cache/debconf/"];
 
 /// The layers' bytes against the budget.
-pub fn size(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn size(archive: &Archive, expected: &Expected) -> Verdict {
     let bytes: u64 = archive.layers.iter().map(|layer| layer.bytes).sum();
     let Some(budget) = expected.size_budget else {
         return Verdict::NotAsked(format!("no size_budget; the layers are {}", megabytes(bytes)));
@@ -36,7 +36,7 @@ pub fn size(archive: &Archive, expected: &Expected) -> Verdict {
 }
 
 /// The number of layers against the most.
-pub fn layers(archive: &Archive, expected: &Expected) -> Verdict {
+pub(crate) fn layers(archive: &Archive, expected: &Expected) -> Verdict {
     let count = archive.layers.iter().filter(|layer| !layer.part).count();
     let ours = archive.layers.iter().filter(|layer| layer.ours).count();
     let fact = format!("{count} layers, {ours} of them ours");
@@ -49,7 +49,7 @@ pub fn layers(archive: &Archive, expected: &Expected) -> Verdict {
 
 /// Files that our layers hide, those of the base and their own: stored and fetched, and seen by
 /// nobody.
-pub fn wasted(archive: &Archive, _: &Expected) -> Verdict {
+pub(crate) fn wasted(archive: &Archive, _: &Expected) -> Verdict {
     let merged = archive.merged();
     let database = |path: &str| DATABASES.iter().any(|folder| path.starts_with(folder));
     let mut hidden: Vec<_> = merged

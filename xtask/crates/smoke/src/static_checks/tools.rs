@@ -82,7 +82,7 @@ const PACKAGES: [&str; 14] = [
 ];
 
 /// Nothing of the kind in our layers, hidden or not.
-pub fn no_build_tools(archive: &Archive, _: &Expected) -> Verdict {
+pub(crate) fn no_build_tools(archive: &Archive, _: &Expected) -> Verdict {
     let mut evidence = BTreeSet::new();
     for (index, layer) in ours(archive) {
         for (path, entry) in &layer.files {

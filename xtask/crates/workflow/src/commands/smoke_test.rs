@@ -173,9 +173,9 @@ fn list(world: &World) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut rows = Vec::new();
     for check in checks::all() {
-        text += &format!("{:<22}{:<5}{}\n", check.name, check.requirement, check.reason);
+        text += &format!("{:<22}{}\n", check.name, check.reason);
         rows.push(serde_json::json!({
-            "name": check.name, "requirement": check.requirement, "reason": check.reason,
+            "name": check.name, "reason": check.reason,
             "core": check.core, "lane": check.lane.word(),
         }));
     }
