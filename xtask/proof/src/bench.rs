@@ -20,15 +20,12 @@ mod containers;
 mod context;
 mod design;
 mod develop;
-mod goals;
 mod images;
-mod pipeline;
 mod programs;
 mod ready;
 mod report;
 mod roles;
 mod rows;
-mod shapes;
 mod sides;
 mod table;
 
@@ -68,7 +65,7 @@ const QUICK: Rounds = Rounds {
 };
 
 /// The sections that are written by themselves.
-const SECTIONS: [&str; 4] = [shapes::HEAD, pipeline::HEAD, develop::HEAD, context::HEAD];
+const SECTIONS: [&str; 2] = [develop::HEAD, context::HEAD];
 
 /// Small packages without dependencies of their own, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -123,13 +120,6 @@ impl Bench<'_> {
             notice("compiling xtask");
             report.compile = Some(programs::compile(self)?);
         }
-        if self.wants(Row::Shapes) {
-            return self.all_shapes(args.quick);
-        }
-        if self.wants(Row::Pipeline) {
-            let section = self.pipeline(args.quick)?;
-            return self.write_section(pipeline::HEAD, section);
-        }
         if self.wants(Row::Context) {
             let section = self.snapshot(args.quick)?;
             return self.write_section(context::HEAD, section);
@@ -175,24 +165,11 @@ impl Bench<'_> {
         Ok(engines)
     }
 
-    /// The shapes of the Dockerfile, whose section is the only one that they write.
-    fn all_shapes(&self, quick: bool) -> anyhow::Result<String> {
-        let (mut tables, mut edits) = (String::new(), String::new());
-        for kind in self.engines()? {
-            let [table, same] = self.in_lab(kind, |lab| self.shapes(lab, kind))?;
-            tables += &table;
-            edits = same;
-        }
-        let (warm, cold) = (self.rounds.warm, self.rounds.cold);
-        let section = shapes::section(quick, warm, cold, &tables, &edits);
-        self.write_section(shapes::HEAD, section)
-    }
-
     /// Writes a section in the place of the one with the same first line.
     fn write_section(&self, head: &str, section: String) -> anyhow::Result<String> {
         let (file, old) = self.written();
-        let kept = shapes::kept(&old, head);
-        let others = if kept.is_empty() { old.clone() } else { old.replace(kept, "") };
+        let before = kept(&old, head);
+        let others = if before.is_empty() { old.clone() } else { old.replace(before, "") };
         write_whole(&file, &(others + &section))?;
         notice(&format!("wrote {}", file.display()));
         Ok(section)
@@ -209,10 +186,7 @@ impl Bench<'_> {
     fn keep(&self, report: &report::Report) -> anyhow::Result<()> {
         if self.only.is_empty() {
             let (file, old) = self.written();
-            write_whole(
-                &file,
-                &(report.text() + &SECTIONS.map(|head| shapes::kept(&old, head)).concat()),
-            )?;
+            write_whole(&file, &(report.text() + &SECTIONS.map(|head| kept(&old, head)).concat()))?;
             notice(&format!("wrote {}", file.display()));
         }
         Ok(())
@@ -221,7 +195,7 @@ impl Bench<'_> {
     fn wants(&self, row: Row) -> bool {
         // These take as long as all other rows: they are measured by themselves.
         if self.only.is_empty() {
-            !matches!(row, Row::Shapes | Row::Pipeline | Row::Dev | Row::Context)
+            !matches!(row, Row::Dev | Row::Context)
         } else {
             self.only.contains(&row)
         }
@@ -267,6 +241,14 @@ impl Bench<'_> {
     }
 }
 
+/// The section with this first line that an older report has, which other rows leave as it was.
+fn kept<'o>(old: &'o str, head: &str) -> &'o str {
+    let Some(start) = old.find(&format!("\n{head}\n")) else { return "" };
+    let after = start + 1 + head.len();
+    let end = old[after..].find("\n## ").map_or(old.len(), |end| after + end);
+    &old[start..end]
+}
+
 /// The failure of a step, with what it printed last.
 fn failed(invocation: &Invocation, answer: &Answer) -> anyhow::Error {
     let lines: Vec<String> =
@@ -279,3 +261,17 @@ fn failed(invocation: &Invocation, answer: &Answer) -> anyhow::Error {
 }
 
 const _: () = assert!(FULL.warm <= PACKAGES.len());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_section_of_an_older_report_is_kept() {
+        let section = "\n## b\n\nRows.\n";
+        let old = format!("# a\n{section}\n## c\n");
+        assert_eq!(kept(&old, "## b"), section);
+        assert_eq!(kept(&format!("# a\n{section}"), "## b"), section);
+        assert_eq!(kept("# a\n", "## b"), "");
+    }
+}

@@ -87,11 +87,7 @@ pub enum Row {
     Git,
     /// The compilation of xtask itself
     Compile,
-    /// Other shapes of our own Dockerfile, only when named: its section of docs/benchmarks.md
-    Shapes,
-    /// From one line to the tested image in a registry, only when named: its section, too
-    Pipeline,
-    /// The snapshot of a large build context, only when named: its section, too
+    /// The snapshot of a large build context, only when named: its section of docs/benchmarks.md
     Context,
     /// `dev` until the site answers, and a saved file until its answer; only when named: its section
     Dev,

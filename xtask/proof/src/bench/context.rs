@@ -86,7 +86,7 @@ impl Bench<'_> {
                 pair.ours.push(time(&[], || run(ours).map(drop))?);
                 pair.other.push(time(&[], || run(&theirs).map(drop))?);
             }
-            rows.extend(table::seconds(what, None, &pair, true));
+            rows.extend(table::seconds(what, &pair, true));
             anyhow::Ok(())
         };
         let state = folder.join("target/xtask");

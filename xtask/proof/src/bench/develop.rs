@@ -135,7 +135,7 @@ impl Bench<'_> {
             ("images present → the site", present),
             ("saved file → its answer", saved),
         ];
-        let lines = lines.iter().flat_map(|(what, pair)| table::seconds(what, None, pair, false));
+        let lines = lines.iter().flat_map(|(what, pair)| table::seconds(what, pair, false));
         Ok(Measured { version: sides.version.clone(), edits, lines: lines.collect() })
     }
 }

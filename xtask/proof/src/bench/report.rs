@@ -1,6 +1,5 @@
 //! `docs/benchmarks.md`: the tables, how they were made, and what differs between the two sides.
 
-use super::goals;
 use super::programs::Size;
 use super::table::{self, Line};
 use crate::measure::{Pair, Sample, summary};
@@ -85,11 +84,7 @@ impl Report {
                  --abbrev=12` and `git rev-parse HEAD`, in a repository of {commits} commits, {tags} \
                  tags and {files} files.\n\n"
             );
-            let mut lines = table::seconds("labels", None, pair, true);
-            if let Some(line) = lines.last_mut() {
-                line.goal = Some(goals::GIT);
-            }
-            text += &table::table("xtask label", "git", &lines);
+            text += &table::table("xtask label", "git", &table::seconds("labels", pair, true));
         }
         if let Some((Sample { wall, cpu }, crates)) = &self.compile {
             text += &format!(
@@ -118,11 +113,10 @@ impl EngineReport {
             };
             text += &format!(
                 "`xtask build --force` over the command that it runs, with nothing changed, checks of the \
-                 image included: {} s, {} CPU s (goal: at most {:.1} s). On a machine that does other \
+                 image included: {} s, {} CPU s. On a machine that does other \
                  work, too, the seconds are mostly that work's; the CPU seconds aren't.\n\n",
                 difference(|sample| sample.wall),
                 difference(|sample| sample.cpu),
-                goals::OVERHEAD
             );
         }
         text += &format!("Base {}, load averages at the end {}.\n", self.base, self.load);

@@ -3,10 +3,8 @@
 use super::containers;
 use super::sides::{BOTH, Side, Sides};
 use super::table::{self, Line};
-use crate::cli::Row;
 use crate::measure::{memory, summary};
 use anyhow::Context as _;
-use engine::Kind;
 use std::time::{Duration, Instant};
 
 /// The roles, each with what its log says once it works; the web role is asked.
@@ -31,7 +29,7 @@ struct Cost {
 ///
 /// # Errors
 /// When a container can't be started, or doesn't begin to work.
-pub fn lines(sides: &Sides<'_>, kind: Kind, rounds: usize) -> anyhow::Result<Vec<Line>> {
+pub fn lines(sides: &Sides<'_>, rounds: usize) -> anyhow::Result<Vec<Line>> {
     let (mut ours, mut other) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         for side in BOTH {
@@ -40,7 +38,6 @@ pub fn lines(sides: &Sides<'_>, kind: Kind, rounds: usize) -> anyhow::Result<Vec
             if side == Side::Ours { &mut ours } else { &mut other }.push(costs);
         }
     }
-    let goal = super::goals::goal(Row::Roles, kind);
     let mut lines = Vec::new();
     for (index, (role, _)) in ROLES.iter().enumerate() {
         let middle = |all: &[[Cost; 3]]| {
@@ -49,7 +46,7 @@ pub fn lines(sides: &Sides<'_>, kind: Kind, rounds: usize) -> anyhow::Result<Vec
             sorted[sorted.len() / 2]
         };
         let what = format!("memory, {role}");
-        lines.push(table::bytes(&what, goal, middle(&ours), middle(&other)));
+        lines.push(table::bytes(&what, middle(&ours), middle(&other)));
     }
     for (index, (role, _)) in ROLES.iter().enumerate() {
         let stop = |all: &[[Cost; 3]]| {
@@ -59,7 +56,7 @@ pub fn lines(sides: &Sides<'_>, kind: Kind, rounds: usize) -> anyhow::Result<Vec
         };
         let ((our_time, ours), (other_time, other)) = (stop(&ours), stop(&other));
         let what = format!("stop, {role}, s");
-        lines.push(Line { what, ours, other, ratio: our_time / other_time, goal });
+        lines.push(Line { what, ours, other, ratio: our_time / other_time });
     }
     Ok(lines)
 }

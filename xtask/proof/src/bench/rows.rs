@@ -1,6 +1,5 @@
 //! The rows of one engine, in the order in which each finds what it needs.
 
-use super::goals::goal;
 use super::images::{self, Layer, Which};
 use super::sides::{BOTH, Side, Sides};
 use super::{Bench, PACKAGES, ready, report, roles, table};
@@ -22,26 +21,26 @@ impl Bench<'_> {
                 sides.forget()?;
                 time(&sides.daemons(), || sides.force(side))
             })?;
-            lines.extend(table::seconds("cold", goal(Row::Cold, kind), &pair, true));
+            lines.extend(table::seconds("cold", &pair, true));
         }
         // The last cold build forgot the other side.
         BOTH.into_iter().try_for_each(|side| sides.force(side))?;
         let timed = |side, _| time(&sides.daemons(), || sides.build(side));
         if self.wants(Row::Nothing) {
             let pair = self.pair(&sides, "nothing changed", warm, timed)?;
-            lines.extend(table::seconds("nothing changed", goal(Row::Nothing, kind), &pair, true));
+            lines.extend(table::seconds("nothing changed", &pair, true));
             let forced = |side, _| time(&sides.daemons(), || sides.force(side));
             let pair = self.pair(&sides, "nothing changed, --force", warm, forced)?;
-            lines.extend(table::seconds("nothing changed, `--force`", None, &pair, true));
+            lines.extend(table::seconds("nothing changed, `--force`", &pair, true));
         }
         let overhead = if self.wants(Row::Overhead) { Some(self.overhead(&sides)?) } else { None };
         if self.wants(Row::Ready) {
             let pair =
                 self.pair(&sides, "run to ready", warm, |side, _| ready::once(&sides, side))?;
-            lines.extend(table::seconds("run → ready", goal(Row::Ready, kind), &pair, false));
+            lines.extend(table::seconds("run → ready", &pair, false));
         }
         if self.wants(Row::Roles) {
-            lines.extend(roles::lines(&sides, kind, self.rounds.cold)?);
+            lines.extend(roles::lines(&sides, self.rounds.cold)?);
         }
         let mut before = Vec::new();
         if self.wants(Row::Size) || self.wants(Row::Push) {
@@ -53,13 +52,8 @@ impl Bench<'_> {
             }
         }
         if let ([ours, other], true) = (&before[..], self.wants(Row::Size)) {
-            let line = |what, of: fn(&[Layer]) -> u64| {
-                table::bytes(what, goal(Row::Size, kind), of(ours), of(other))
-            };
-            let mut size = line("size, all layers", images::size);
-            // What the base brings is the same on both sides: the goal is about the rest.
-            size.goal = size.goal.filter(|_| kind == Kind::Docker);
-            lines.push(size);
+            let line = |what, of: fn(&[Layer]) -> u64| table::bytes(what, of(ours), of(other));
+            lines.push(line("size, all layers", images::size));
             lines.push(line("layers above the base, compressed", images::above_base));
         }
         if self.wants(Row::Line) || self.wants(Row::Push) {
@@ -69,7 +63,7 @@ impl Bench<'_> {
                 }
                 timed(side, round)
             })?;
-            lines.extend(table::seconds("one line of Python", goal(Row::Line, kind), &pair, true));
+            lines.extend(table::seconds("one line of Python", &pair, true));
         }
         if let ([ours, other], true) = (&before[..], self.wants(Row::Push)) {
             let push = |side, before: &[Layer]| {
@@ -79,7 +73,7 @@ impl Bench<'_> {
             };
             let (ours, other) = (push(Side::Ours, ours)?, push(Side::Design, other)?);
             let what = "to push after one line";
-            lines.push(table::bytes(what, goal(Row::Push, kind), ours, other));
+            lines.push(table::bytes(what, ours, other));
         }
         if self.wants(Row::Dependency) {
             let rounds = warm.min(PACKAGES.len());
@@ -89,8 +83,7 @@ impl Bench<'_> {
                 }
                 timed(side, round)
             })?;
-            let goal = goal(Row::Dependency, kind);
-            lines.extend(table::seconds("one dependency added", goal, &pair, true));
+            lines.extend(table::seconds("one dependency added", &pair, true));
         }
         let Sides { version, base, patch, .. } = &sides;
         Ok(report::EngineReport {

@@ -1,6 +1,5 @@
 //! The report as Markdown.
 
-use super::goals::Goal;
 use crate::measure::{Pair, Sample, Summary, summary};
 
 /// One line of a table: what, this workflow, the other side, and the ratio of the two.
@@ -14,13 +13,11 @@ pub struct Line {
     pub other: String,
     /// Ours divided by theirs.
     pub ratio: f64,
-    /// What the ratio is meant to be at most, where something is asked for.
-    pub goal: Option<Goal>,
 }
 
 /// Seconds of both sides: the clock's line, and the processors' where they can be told.
-pub fn seconds(what: &str, goal: Option<Goal>, pair: &Pair, with_cpu: bool) -> Vec<Line> {
-    let line = |unit: &str, goal, number: fn(&Sample) -> f64| {
+pub fn seconds(what: &str, pair: &Pair, with_cpu: bool) -> Vec<Line> {
+    let line = |unit: &str, number: fn(&Sample) -> f64| {
         let ours = summary(pair.ours.iter().map(number));
         let other = summary(pair.other.iter().map(number));
         Line {
@@ -28,38 +25,30 @@ pub fn seconds(what: &str, goal: Option<Goal>, pair: &Pair, with_cpu: bool) -> V
             ours: range(ours),
             other: range(other),
             ratio: ours.median / other.median,
-            goal,
         }
     };
-    let mut lines = vec![line("s", goal, |sample| sample.wall)];
+    let mut lines = vec![line("s", |sample| sample.wall)];
     if with_cpu {
-        lines.push(line("CPU s", None, |sample| sample.cpu));
+        lines.push(line("CPU s", |sample| sample.cpu));
     }
     lines
 }
 
 /// Bytes of both sides.
-pub fn bytes(what: &str, goal: Option<Goal>, ours: u64, other: u64) -> Line {
+pub fn bytes(what: &str, ours: u64, other: u64) -> Line {
     // Bytes below 2^53 are exact.
     #[allow(clippy::cast_precision_loss)]
     let ratio = ours as f64 / other as f64;
-    Line {
-        what: format!("{what}, MB"),
-        ours: megabytes(ours),
-        other: megabytes(other),
-        ratio,
-        goal,
-    }
+    Line { what: format!("{what}, MB"), ours: megabytes(ours), other: megabytes(other), ratio }
 }
 
 /// A table with `ours` and `other` as the names of the two sides.
 pub fn table(ours: &str, other: &str, lines: &[Line]) -> String {
-    let mut text = format!("| | {ours} | {other} | ratio | goal |\n|---|---:|---:|---:|---:|\n");
+    let mut text = format!("| | {ours} | {other} | ratio |\n|---|---:|---:|---:|\n");
     for line in lines {
-        let Line { what, ours, other, ratio, goal } = line;
-        let goal = goal.map(|goal| goal.cell(*ratio)).unwrap_or_default();
+        let Line { what, ours, other, ratio } = line;
         let ratio = if ratio.is_finite() { format!("{ratio:.2}") } else { "–".to_owned() };
-        text += &format!("| {what} | {ours} | {other} | {ratio} | {goal} |\n");
+        text += &format!("| {what} | {ours} | {other} | {ratio} |\n");
     }
     text
 }
@@ -71,15 +60,6 @@ pub fn range(summary: Summary) -> String {
         return format!("{median:.2}");
     }
     format!("{median:.2} ({least:.2}–{most:.2})")
-}
-
-/// A table of one side only, with a column for each variant of it.
-pub fn variants(names: &[&str], rows: &[(&str, Vec<String>)]) -> String {
-    let mut text = format!("| | {} |\n|---|{}\n", names.join(" | "), "---:|".repeat(names.len()));
-    for (what, cells) in rows {
-        text += &format!("| {what} | {} |\n", cells.join(" | "));
-    }
-    text
 }
 
 /// Bytes as megabytes (10^6).
@@ -94,32 +74,20 @@ mod tests {
     use expect_test::expect;
 
     #[test]
-    fn a_table_has_ranges_ratios_and_goals() {
+    fn a_table_has_ranges_and_ratios() {
         let sample = |wall, cpu| Sample { wall, cpu };
         let pair =
             Pair { ours: vec![sample(1.0, 0.5), sample(2.0, 0.7)], other: vec![sample(6.0, 0.0)] };
-        let goal = |most| Some(Goal { text: "2/5", most });
-        let mut lines = seconds("cold", goal(0.4), &pair, true);
-        lines.push(bytes("size", goal(0.5), 1_234_567, 2_000_000));
+        let mut lines = seconds("cold", &pair, true);
+        lines.push(bytes("size", 1_234_567, 2_000_000));
         expect![[r#"
-            | | ours | design | ratio | goal |
-            |---|---:|---:|---:|---:|
-            | cold, s | 1.50 (1.00–2.00) | 6.00 | 0.25 | ≤ 2/5 |
-            | cold, CPU s | 0.60 (0.50–0.70) | 0.00 | – |  |
-            | size, MB | 1.234 | 2.000 | 0.62 | ≤ 2/5, missed |
+            | | ours | design | ratio |
+            |---|---:|---:|---:|
+            | cold, s | 1.50 (1.00–2.00) | 6.00 | 0.25 |
+            | cold, CPU s | 0.60 (0.50–0.70) | 0.00 | – |
+            | size, MB | 1.234 | 2.000 | 0.62 |
         "#]]
         .assert_eq(&table("ours", "design", &lines));
-        assert_eq!(seconds("x", None, &pair, false).len(), 1);
-    }
-
-    #[test]
-    fn variants_stand_side_by_side() {
-        let rows = [("cold, s", vec!["1.00".to_owned(), "2.00".to_owned()])];
-        expect![[r#"
-            | | a | b |
-            |---|---:|---:|
-            | cold, s | 1.00 | 2.00 |
-        "#]]
-        .assert_eq(&variants(&["a", "b"], &rows));
+        assert_eq!(seconds("x", &pair, false).len(), 1);
     }
 }
