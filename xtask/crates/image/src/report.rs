@@ -80,55 +80,57 @@ impl Build {
 
     /// For the page of a pipeline.
     pub fn markdown(&self) -> String {
-        let text = self.to_string();
-        let mut lines = text.lines();
-        let mut page = format!("### `{}`\n\n| | |\n|---|---|\n", lines.next().unwrap_or_default());
-        let mut after = String::new();
-        for line in lines {
-            // A row is two blanks, a name of ten characters and a value.
-            match line.strip_prefix("  ").and_then(|row| row.split_at_checked(10)) {
-                Some((name, value)) => {
-                    let value = value.replace('|', "\\|");
-                    page += &format!("| {} | {value} |\n", name.trim());
-                }
-                None => after += &format!("\n{line}\n"),
-            }
+        let mut page = format!("### `{}`\n\n| | |\n|---|---|\n", self.reference);
+        for (name, value) in self.rows() {
+            page += &format!("| {name} | {} |\n", value.replace('|', "\\|"));
         }
-        page + &after + "\n"
+        if self.standin {
+            page += &format!("\n{STANDIN}\n");
+        }
+        page + "\n"
     }
-}
 
-impl fmt::Display for Build {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.reference)?;
-        let mut row = |name: &str, value: &str| writeln!(f, "  {name:<10}{value}");
-        for reference in self.references.iter().skip(1) {
-            row("also", reference)?;
-        }
-        row("image ID", &self.image_id)?;
-        row("version", &self.version)?;
-        row("revision", &self.revision)?;
-        row("created", &self.created)?;
+    fn rows(&self) -> Rows {
+        let also = self.references.iter().skip(1).map(|reference| ("also", reference.clone()));
         let digest = self.base_digest.as_deref().map(|digest| format!("@{digest}"));
-        row("base", &format!("{}{}", self.base, digest.unwrap_or_default()))?;
         let budget =
             self.size_budget.map_or(String::new(), |limit| format!(" of {}", megabytes(limit)));
         let layers = if self.layers == 1 { "layer" } else { "layers" };
         let about = if self.size_exact { "" } else { "about " };
         let size = megabytes(self.size_bytes);
-        row("size", &format!("{about}{size}{budget}, {} {layers}", self.layers))?;
-        row("labels", &format!("{}, verified", self.labels.len()))?;
         let how = match self.built {
             true => format!("{} steps from the cache", self.cached_steps),
             false => "nothing to build".to_owned(),
         };
-        row("time", &format!("{:.1} s, {how}", self.seconds))?;
-        row("engine", &format!("{} {}", self.engine, self.engine_version))?;
-        changes(f, &self.dirty, &self.context_changes)?;
-        if self.standin {
-            writeln!(f, "{STANDIN}")?;
-        }
-        Ok(())
+        let mut rows: Rows = also.collect();
+        rows.extend([
+            ("image ID", self.image_id.clone()),
+            ("version", self.version.clone()),
+            ("revision", self.revision.clone()),
+            ("created", self.created.clone()),
+            ("base", format!("{}{}", self.base, digest.unwrap_or_default())),
+            ("size", format!("{about}{size}{budget}, {} {layers}", self.layers)),
+            ("labels", format!("{}, verified", self.labels.len())),
+            ("time", format!("{:.1} s, {how}", self.seconds)),
+            ("engine", format!("{} {}", self.engine, self.engine_version)),
+        ]);
+        rows.extend(changes(&self.dirty, &self.context_changes));
+        rows
+    }
+}
+
+/// Names and values, a line each.
+type Rows = Vec<(&'static str, String)>;
+
+fn write_rows(f: &mut fmt::Formatter<'_>, rows: &Rows) -> fmt::Result {
+    rows.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<10}{value}"))
+}
+
+impl fmt::Display for Build {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.reference)?;
+        write_rows(f, &self.rows())?;
+        if self.standin { writeln!(f, "{STANDIN}") } else { Ok(()) }
     }
 }
 
@@ -169,28 +171,29 @@ pub struct Squash {
 
 impl fmt::Display for Squash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.reference)?;
-        let mut row = |name: &str, value: &str| writeln!(f, "  {name:<10}{value}");
-        for reference in self.references.iter().skip(1) {
-            row("also", reference)?;
-        }
-        row("image ID", &self.image_id)?;
-        row("from", &format!("{} ({}), which stays", self.source, self.source_image_id))?;
-        row("layers", &format!("{} before, {} now", self.layers_before, self.layers_after))?;
+        let also = self.references.iter().skip(1).map(|reference| ("also", reference.clone()));
         let (before, after) = (megabytes(self.bytes_before), megabytes(self.bytes_after));
-        row("size", &format!("{before} before, {after} now, uncompressed"))?;
-        row("a pull", &format!("by who has nothing of it: {before} before, {after} now"))?;
         let shared = match self.bytes_above_base {
             Some(bytes) => format!("{} before, {after} now", megabytes(bytes)),
             None => "not known, its base isn't here".to_owned(),
         };
-        row("", &format!("by who has its base: {shared}; no layer is shared any more"))?;
-        row(
-            "checked",
-            &format!("{} files, config, labels and health check are the same", self.files),
-        )?;
-        row("time", &format!("{:.1} s", self.seconds))?;
-        row("engine", &format!("{} {}", self.engine, self.engine_version))
+        let mut rows: Rows = also.collect();
+        rows.extend([
+            ("image ID", self.image_id.clone()),
+            ("from", format!("{} ({}), which stays", self.source, self.source_image_id)),
+            ("layers", format!("{} before, {} now", self.layers_before, self.layers_after)),
+            ("size", format!("{before} before, {after} now, uncompressed")),
+            ("a pull", format!("by who has nothing of it: {before} before, {after} now")),
+            ("", format!("by who has its base: {shared}; no layer is shared any more")),
+            (
+                "checked",
+                format!("{} files, config, labels and health check are the same", self.files),
+            ),
+            ("time", format!("{:.1} s", self.seconds)),
+            ("engine", format!("{} {}", self.engine, self.engine_version)),
+        ]);
+        writeln!(f, "{}", self.reference)?;
+        write_rows(f, &rows)
     }
 }
 
@@ -202,26 +205,21 @@ pub const STANDIN: &str = "The base is a stand-in made from Debian packages, bec
 const NAMED: usize = 10;
 
 /// The files that make the checkout differ from the commit, in the image or not.
-fn changes(f: &mut fmt::Formatter<'_>, dirty: &[Change], context: &[Change]) -> fmt::Result {
+fn changes(dirty: &[Change], context: &[Change]) -> Rows {
     let inside = context.iter().map(|change| ("in the image", change));
     let outside = dirty.iter().filter(|change| !context.iter().any(|c| c.path == change.path));
     let all: Vec<_> = inside.chain(outside.map(|change| ("not in the image", change))).collect();
     if all.is_empty() {
-        return writeln!(f, "  {:<10}none: every file of the image is the commit's", "changes");
+        return vec![("changes", "none: every file of the image is the commit's".to_owned())];
     }
-    for (index, (place, change)) in all.iter().take(NAMED).enumerate() {
+    let shown = all.iter().take(NAMED).enumerate().map(|(index, (place, change))| {
         let name = if index == 0 { "changes" } else { "" };
-        writeln!(f, "  {name:<10}{} {} ({place})", change.kind, change.path)?;
-    }
-    if all.len() > NAMED {
-        writeln!(
-            f,
-            "  {:<10}and {} more: `cargo xtask label --format json`",
-            "",
-            all.len() - NAMED
-        )?;
-    }
-    Ok(())
+        (name, format!("{} {} ({place})", change.kind, change.path))
+    });
+    let more = all.len().saturating_sub(NAMED);
+    let rest =
+        (more > 0).then(|| ("", format!("and {more} more: `cargo xtask label --format json`")));
+    shown.chain(rest).collect()
 }
 
 /// A result as `KEY=VALUE` lines: the way to a value through the JSON, in capitals, with `_` between

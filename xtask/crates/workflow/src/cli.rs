@@ -55,6 +55,9 @@ pub struct Common {
     /// Use this engine only [default: a working Podman, else a working Docker]
     #[arg(long, value_name = "ENGINE", env = "XTASK_ENGINE", global = true)]
     pub engine: Option<Kind>,
+    /// Whether `--engine` named it, and not `XTASK_ENGINE`.
+    #[arg(skip)]
+    pub engine_flag: bool,
     /// Wait this long for a busy engine
     #[arg(
         long,

@@ -9,6 +9,7 @@
 //!     ─► gather ─► plan (pure) ─► engine words ─► run ─► report
 //! ```
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use cli::{Cli, Command, Common, Format};
 use process::failure::{self, Exit, failure_help};
@@ -28,7 +29,11 @@ pub mod world;
 /// `--help` prints.
 pub fn main() -> ExitCode {
     let matches = external::without_missing(Cli::command()).try_get_matches();
-    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = matches.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        cli.common.engine_flag = matches.value_source("engine") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    });
     ended(cli, |cli: Cli| run_in_world(cli.common, |world| command(world, &cli.command)))
 }
 

@@ -23,8 +23,6 @@ pub struct World {
     pub start: Instant,
     /// The options of every command.
     pub common: Common,
-    /// Whether `--engine` itself was given, and not `XTASK_ENGINE`.
-    pub engine_on_command_line: bool,
     /// The environment.
     pub environment: Environment,
     /// The folder asked for: `-C`, else the current one; absolute.
@@ -54,12 +52,7 @@ impl World {
         let provider = ci.as_ref().map(|ci| ci.provider);
         let form = Form::of(provider, environment.variable("GITHUB_WORKSPACE"));
         let output = Output::new(&common, &environment, form);
-        let option = |word: &std::ffi::OsStr| {
-            let word = word.to_string_lossy();
-            word == "--engine" || word.starts_with("--engine=")
-        };
-        let engine_on_command_line = std::env::args_os().any(|word| option(&word));
-        Ok(World { start, common, engine_on_command_line, environment, folder, ci, output, signal })
+        Ok(World { start, common, environment, folder, ci, output, signal })
     }
 
     /// The workflow that the folder belongs to.
@@ -96,7 +89,7 @@ impl World {
 
     /// Who asks for which engine: the command line, else the environment, else the file.
     fn engine_asked(&self, configured: Option<Kind>) -> Option<(Kind, &'static str)> {
-        let who = if self.engine_on_command_line { "--engine" } else { "XTASK_ENGINE" };
+        let who = if self.common.engine_flag { "--engine" } else { "XTASK_ENGINE" };
         let file = configured.map(|kind| (kind, "docker/image.toml"));
         self.common.engine.map(|kind| (kind, who)).or(file)
     }

@@ -392,6 +392,20 @@ fn check(set_up: &SetUp, commands: &[&str]) {
     }
 }
 
+#[test]
+fn who_asks_for_an_engine_is_named() {
+    let checkout = Checkout::new();
+    let check = |words: &[&str], who: &str| {
+        let ended = checkout.command(words).env("XTASK_ENGINE", "docker").output().unwrap();
+        let err = String::from_utf8(ended.stderr).unwrap();
+        assert!(err.contains(&format!("no Docker on PATH ({who} asks for it)")), "{words:?}: {err}");
+    };
+    check(&["build", "--engine=docker"], "--engine");
+    check(&["--engine", "docker", "build"], "--engine");
+    // A word of another program.
+    check(&["dev", "--dry-run", "--", "echo", "--engine=x", "--engine"], "XTASK_ENGINE");
+}
+
 /// Nothing but questions, and the container that proves that a process can run.
 fn asked_only(checkout: &Checkout) {
     let calls = std::fs::read_to_string(checkout.path("calls")).unwrap_or_default();
