@@ -23,7 +23,6 @@ pub struct Archive {
     pub found: Vec<String>,
 }
 
-/// One layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer {
     /// Digest of the uncompressed archive.
@@ -43,7 +42,6 @@ pub struct Layer {
 /// One entry of a layer's archive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
     pub kind: EntryKind,
     /// Bytes of a regular file.
     pub size: u64,
@@ -85,7 +83,6 @@ pub enum EntryKind {
     /// A regular file.
     #[default]
     File,
-    /// A folder.
     Folder,
     /// A symbolic link.
     Link,

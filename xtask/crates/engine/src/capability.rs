@@ -45,15 +45,10 @@ pub enum Capability {
     BindMountApart,
     /// `LABEL` with an `ARG` in it that follows the argument.
     LabelFollowsArgument,
-    /// `COPY --link`.
     CopyLink,
-    /// `COPY --exclude`.
     CopyExclude,
-    /// `COPY --parents`.
     CopyParents,
-    /// `ADD --checksum`.
     AddChecksum,
-    /// `RUN --network`.
     RunNetwork,
     /// `HEALTHCHECK --start-interval`.
     StartInterval,

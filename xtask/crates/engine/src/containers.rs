@@ -22,7 +22,6 @@ pub struct Mount {
 /// One container, decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// Its name.
     pub name: String,
     /// The image that it runs.
     pub image: String,
@@ -52,7 +51,6 @@ pub struct Container {
     pub terminal: bool,
     /// How the user's numbers are mapped (`--userns`).
     pub user_namespace: Option<String>,
-    /// Its labels.
     pub labels: Vec<(String, String)>,
 }
 
@@ -199,7 +197,6 @@ pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -
     call(engine, words.chain([name.to_owned()]))
 }
 
-/// Removes a volume.
 pub fn volume_remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["volume", "rm", name])
 }
@@ -226,7 +223,6 @@ pub fn made_from(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["container", "inspect", "--format", form, name])
 }
 
-/// Removes a network.
 pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["network", "rm", name])
 }
@@ -247,7 +243,6 @@ pub fn images(engine: &Engine, ids: &[String]) -> Invocation {
 pub enum Thing {
     /// A container, running or not.
     Container,
-    /// A network.
     Network,
     /// A volume with a name.
     Volume,

@@ -88,9 +88,6 @@ pub fn look(
 type Outcome = Result<Engine, Trouble>;
 
 /// What an engine answers; one that can't be started, or hangs, is an answer without a status.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
     match runner.ask_aloud(question, limit) {
         Err(error) if process::failure::describe(&error).0 == Exit::Engine => {

@@ -16,9 +16,7 @@ pub struct Image {
     pub labels: BTreeMap<String, String>,
     /// `ENV`, as `NAME=value`.
     pub environment: Vec<String>,
-    /// `USER`.
     pub user: String,
-    /// `ENTRYPOINT`.
     pub entrypoint: Vec<String>,
     /// `CMD`.
     pub command: Vec<String>,

@@ -24,11 +24,9 @@ pub struct Archive<T> {
     pub layers: Vec<Layer<T>>,
     /// The image's config, as the OCI image specification defines it.
     pub config: Value,
-    /// Digest of the config.
     pub config_digest: Option<String>,
 }
 
-/// One layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layer<T> {
     /// Bytes of its archive, uncompressed.

@@ -39,17 +39,11 @@ impl Running {
 }
 
 /// Records that a build is about to start here: killed before [`record`], it has left something, too.
-///
-/// # Errors
-/// When the record can't be written.
 pub fn announce(state: &State) -> anyhow::Result<()> {
     state.remember("running.json", &Running::default())
 }
 
 /// Records that the process `id` builds here.
-///
-/// # Errors
-/// When the record can't be written.
 pub fn record(state: &State, id: u32) -> anyhow::Result<()> {
     state.remember("running.json", &running(id))
 }
@@ -68,9 +62,6 @@ impl Drop for Begun {
 const BEGUN: &str = "begun-";
 
 /// Records that this process begins.
-///
-/// # Errors
-/// When the record can't be written.
 pub fn begin(state: &State) -> anyhow::Result<Begun> {
     let name = format!("{BEGUN}{}", std::process::id());
     state.remember(&name, &running(std::process::id()))?;

@@ -18,9 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What the search needs to know.
 pub struct Search<'a> {
-    /// The environment.
     pub environment: &'a Environment,
-    /// The machine.
     pub machine: &'a Machine,
     /// Starts the programs.
     pub runner: &'a Runner,
@@ -149,9 +147,6 @@ impl Search<'_> {
     }
 
     /// Every program that could be the engine `kind`, asked and proved, each question in `limit`.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub fn candidates(&self, kind: Kind, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = find::look(kind, self.environment, self.runner, limit)?;
         for candidate in &mut candidates {

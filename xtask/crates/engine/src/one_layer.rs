@@ -62,7 +62,6 @@ pub struct Steps {
     pub tidy: Vec<Invocation>,
 }
 
-/// The steps of a squash.
 pub fn steps(engine: &Engine, plan: &Squash) -> Steps {
     let path = |file: &str| plan.folder.join(file).display().to_string();
     let context = path("context");

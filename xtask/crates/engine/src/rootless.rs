@@ -126,9 +126,6 @@ fn has_ids(text: &str, user: &str, uid: u32) -> bool {
 }
 
 /// Whether the engine stores images with the vfs driver (0.5 s: ask once).
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn stores_by_copying(engine: &Engine, runner: &Runner) -> anyhow::Result<bool> {
     let answer = runner.ask(&words::store(engine), QUESTION)?;
     Ok(answer.stdout.trim().ends_with(" vfs"))

@@ -108,9 +108,6 @@ impl Source<'_> {
 
     /// Fetches `text` where it isn't here, or is asked for anew: an image that a Dockerfile names
     /// itself, which nothing stands in for. With `dry_run` the command comes back instead.
-    ///
-    /// # Errors
-    /// As [`Source::resolve`].
     pub fn fetch(
         &self,
         text: &str,

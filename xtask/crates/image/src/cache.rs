@@ -71,9 +71,6 @@ pub fn find(
 }
 
 /// Sends an image that carries the cache to the registry. What fails is said: the image is made.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn keep(
     cache: &Cache,
     engine: &Engine,

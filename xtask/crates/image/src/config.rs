@@ -87,7 +87,6 @@ pub struct App {
     pub wsgi: Option<String>,
     /// `APP_USER`.
     pub user: Option<String>,
-    /// `REQUIRED_ENVIRONMENT`.
     pub required_environment: Option<Vec<String>>,
 }
 
@@ -109,7 +108,6 @@ pub struct Variant {
 pub struct Services {
     /// PostgreSQL.
     pub postgres: String,
-    /// Redis.
     pub redis: String,
 }
 

@@ -20,7 +20,6 @@ const BUILT: &str = "built.json";
 pub struct Record {
     /// The fingerprint of what it read.
     pub fingerprint: String,
-    /// The image.
     pub image_id: String,
     /// How large it is.
     pub size: Size,
@@ -44,7 +43,6 @@ pub const VARIABLES: [&str; 8] = [
 pub struct Inputs<'a> {
     /// The engine that builds.
     pub engine: &'a Engine,
-    /// The build.
     pub plan: &'a Build,
     /// The values of [`Build::passed`], then of [`VARIABLES`].
     pub values: Vec<Option<String>>,
@@ -99,9 +97,6 @@ pub fn logs(state: &State) -> Vec<PathBuf> {
 }
 
 /// Records what was made for the name `reference`.
-///
-/// # Errors
-/// When the file can't be written.
 pub fn record(state: &State, reference: &str, record: Record) -> anyhow::Result<()> {
     let mut all: BTreeMap<String, Record> = state.remembered(BUILT).unwrap_or_default();
     all.insert(reference.to_owned(), record);

@@ -31,7 +31,6 @@ pub struct Job<'a> {
     pub runner: &'a Runner,
     /// Where the engine's output goes.
     pub log: &'a Path,
-    /// The image.
     pub image: &'a Subject,
     /// What a version is.
     pub rules: &'a Rules,
@@ -84,9 +83,6 @@ pub fn open(
 }
 
 /// Reads what every tag of the job names in every repository.
-///
-/// # Errors
-/// Those of [`Client::digest`] and [`Client::manifest`].
 pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<Site>> {
     let read = |client: Client| {
         let mut site = Site { client, there: Vec::new(), ours: None, seen: BTreeMap::new() };

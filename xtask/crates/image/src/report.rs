@@ -42,11 +42,9 @@ pub struct Build {
     pub size_budget: Option<u64>,
     /// Number of layers.
     pub layers: usize,
-    /// All labels.
     pub labels: BTreeMap<String, String>,
     /// `podman` or `docker`.
     pub engine: String,
-    /// Version of the engine.
     pub engine_version: String,
     /// Reference of the base image.
     pub base: String,
@@ -141,7 +139,6 @@ pub struct Squash {
     pub reference: String,
     /// All local names that it was given.
     pub references: Vec<String>,
-    /// Its image ID.
     pub image_id: String,
     /// What was squashed, as it was named.
     pub source: String,
@@ -161,7 +158,6 @@ pub struct Squash {
     pub files: usize,
     /// `podman` or `docker`.
     pub engine: String,
-    /// Version of the engine.
     pub engine_version: String,
     /// Seconds from start to end.
     pub seconds: f64,

@@ -27,7 +27,6 @@ pub struct Stored {
 /// A container of any image, running or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// Its name.
     pub name: String,
     /// The engine's word: `running`, `exited`.
     pub state: String,
@@ -40,7 +39,6 @@ pub struct Container {
 pub struct Facts<'a> {
     /// Repository of the project's local names.
     pub name: &'a str,
-    /// All containers.
     pub containers: &'a [Container],
     /// Image IDs that were made in this checkout.
     pub made: &'a [String],
@@ -55,7 +53,6 @@ pub struct Facts<'a> {
 /// What becomes of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Judged {
-    /// The image.
     #[serde(flatten)]
     pub image: Stored,
     /// Whether something uses it: a container or the last release.

@@ -20,7 +20,6 @@ pub use version::{Version, Versions, line};
 pub struct Rules {
     /// What stands before the version in a git tag: `api/` for `api/v1.2.3`.
     pub prefix: String,
-    /// What a version is.
     pub versions: Versions,
     /// 1.2.3 moves 1.2.
     pub minor: bool,
@@ -52,7 +51,6 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// The version that a git tag is.
     pub fn version(&self, git_tag: &str) -> Option<Version> {
         self.versions.version(git_tag.strip_prefix(&self.prefix)?)
     }
@@ -137,7 +135,6 @@ pub struct LeftOut {
 /// A release that the commit is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Release {
-    /// Its version.
     pub version: Version,
     /// The git tag that says so.
     pub git_tag: String,
@@ -202,9 +199,6 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
 }
 
 /// Makes the git tag of the release that an image of this checkout is named after its version.
-///
-/// # Errors
-/// As [`names`].
 pub fn name_version(rules: &Rules, ci: Option<&Ci>, checkout: &mut Checkout) -> anyhow::Result<()> {
     let names = names(rules, &Facts::of(checkout, &ci::identity(ci, checkout), None))?;
     if let Some(release) = names.releases.into_iter().next() {

@@ -38,7 +38,6 @@ pub enum Step {
     },
     /// A file holds these lines.
     Lines {
-        /// The lines.
         lines: Vec<String>,
         /// The file that is written.
         file: PathBuf,

@@ -21,9 +21,7 @@ pub enum Provider {
     Gitea,
     /// GitLab CI.
     GitLab,
-    /// Woodpecker.
     Woodpecker,
-    /// Jenkins.
     Jenkins,
     /// Azure Pipelines.
     Azure,
@@ -31,7 +29,6 @@ pub enum Provider {
     Bitbucket,
     /// CircleCI.
     CircleCi,
-    /// Buildkite.
     Buildkite,
 }
 
@@ -147,9 +144,6 @@ fn token() -> String {
 
 /// Appends `values` to the file of a step's outputs: `NAME=VALUE`, or for several lines the form
 /// with a delimiter.
-///
-/// # Errors
-/// When the file can't be written.
 pub fn outputs(file: &Path, values: &[(&str, String)]) -> anyhow::Result<()> {
     let mut text = String::new();
     for (name, value) in values {
@@ -164,9 +158,6 @@ pub fn outputs(file: &Path, values: &[(&str, String)]) -> anyhow::Result<()> {
 }
 
 /// Appends `text` to a file that others have written to.
-///
-/// # Errors
-/// When the file can't be written.
 pub fn append(file: &Path, text: &str) -> anyhow::Result<()> {
     let doing = || format!("appending to {}", file.display());
     let mut open = regular::append(file).with_context(doing)?;

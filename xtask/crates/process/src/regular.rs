@@ -31,25 +31,16 @@ fn endless(found: &Metadata) -> Option<&'static str> {
 }
 
 /// Opens a file for reading.
-///
-/// # Errors
-/// Those of [`open_with`].
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
     open_with(File::options().read(true), path.as_ref())
 }
 
 /// Opens a file to append to, and makes it if it isn't there.
-///
-/// # Errors
-/// Those of [`open_with`].
 pub fn append(path: impl AsRef<Path>) -> Result<File> {
     open_with(File::options().create(true).append(true), path.as_ref())
 }
 
 /// All bytes of a file.
-///
-/// # Errors
-/// Those of [`open_with`].
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;

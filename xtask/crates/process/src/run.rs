@@ -135,9 +135,6 @@ impl Runner {
     }
 
     /// Waits, unless a signal asks us to end.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub fn sleep(&self, time: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         while let Some(left) = time.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) {
@@ -157,9 +154,6 @@ impl Runner {
     }
 
     /// As [`Runner::ask`]; after a second it is said what is waited for.
-    ///
-    /// # Errors
-    /// Those of [`Runner::ask`].
     pub fn ask_aloud(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
         let (done, over) = channel::<()>();
         std::thread::scope(|scope| {
@@ -175,9 +169,6 @@ impl Runner {
     }
 
     /// As [`Runner::ask`], with `input` on the command's standard input.
-    ///
-    /// # Errors
-    /// Those of [`Runner::ask`].
     pub fn ask_with(
         &self,
         invocation: &Invocation,
@@ -279,9 +270,6 @@ impl Runner {
     /// As [`Runner::stream`], for a command that is ended after `limit`; whether it was comes
     /// beside how it ended. Where util-linux is installed, the kernel ends it when we are killed: a push
     /// that went on alone could move a tag later.
-    ///
-    /// # Errors
-    /// Those of [`Runner::stream`].
     pub fn stream_within(
         &self,
         invocation: &Invocation,

@@ -54,9 +54,6 @@ impl State {
     }
 
     /// The path of a log that is new, `2026-11-23T20-41-05Z-NAME.log`; older ones are removed.
-    ///
-    /// # Errors
-    /// When the folder can't be made.
     pub fn new_log(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = self.folder.join("logs");
         make_folder(&folder)?;
@@ -78,9 +75,6 @@ impl State {
     }
 
     /// Remembers `value` as `name`, whole or not at all.
-    ///
-    /// # Errors
-    /// When the file can't be written.
     pub fn remember<T: Serialize>(&self, name: &str, value: &T) -> anyhow::Result<()> {
         make_folder(&self.folder)?;
         let text = serde_json::to_string_pretty(value).context("writing JSON")?;
@@ -93,9 +87,6 @@ impl State {
     }
 
     /// Notes that an image was made in this checkout.
-    ///
-    /// # Errors
-    /// When the file can't be written.
     pub fn note_made(&self, id: &str) -> anyhow::Result<()> {
         let mut all = self.made();
         all.retain(|other| other != id);

@@ -142,9 +142,6 @@ impl Wire {
 
     /// Sends `request` once and follows redirections of what only asks; a login goes to no other
     /// host.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub(super) fn once(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
         let mut request = request.clone();
         for _ in 0..HOPS {

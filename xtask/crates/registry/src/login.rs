@@ -38,7 +38,6 @@ enum Entry {
     Helper(String),
 }
 
-/// Docker's own file.
 fn docker_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     let value = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let home = || value("HOME").map(|home| PathBuf::from(home).join(".docker"));

@@ -29,9 +29,6 @@ struct Unreachable {
 /// Whether any of the hosts that would serve `reference` takes a connection; else why none does.
 ///
 /// Asked are its mirrors and its registry, as the engine knows them, or the proxy before them.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn reachable(
     reference: &Reference,
     engine: &Engine,
@@ -49,9 +46,6 @@ pub fn reachable(
 }
 
 /// Why nobody answered for `reference` a short while ago; asks nothing unless that is remembered.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn known_unreachable(
     reference: &Reference,
     engine: &Engine,

@@ -17,9 +17,6 @@ fn folders(registry: &str, home: Option<&str>) -> Vec<PathBuf> {
 }
 
 /// The settings for TLS with `registry`. `insecure`: the engine was told not to look.
-///
-/// # Errors
-/// When a file of certificates can't be read.
 pub(super) fn tls(
     registry: &str,
     environment: &Environment,

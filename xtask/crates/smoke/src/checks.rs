@@ -8,7 +8,6 @@ use super::{endings, entry, logs, roles, settings};
 use engine::archive::Archive;
 use image::config::smoke::{Role, Smoke};
 
-/// One check.
 #[derive(Debug)]
 pub struct Check {
     /// What `--only`, `[smoke.skip]` and reports call it.

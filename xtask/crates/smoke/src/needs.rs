@@ -11,7 +11,6 @@ pub enum Need {
     Postgres,
     /// A role that answers HTTP.
     Server,
-    /// This role.
     Role(Role),
 }
 
@@ -22,9 +21,6 @@ pub fn server(stage: &Stage<'_>) -> Option<Role> {
 }
 
 /// Why a check can't be asked: the first of its needs that isn't met.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn unmet(stage: &Stage<'_>, needs: &[Need]) -> anyhow::Result<Option<String>> {
     for need in needs {
         let why = match need {

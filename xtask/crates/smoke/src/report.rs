@@ -10,7 +10,6 @@ use std::time::Duration;
 /// What one check gave.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The check.
     pub check: &'static Check,
     /// What it found; an error is a failure of the test, not of the image.
     pub found: Found,
@@ -91,7 +90,6 @@ pub fn text(image: &str, outcomes: &[Outcome]) -> String {
     text + "\n"
 }
 
-/// As JSON.
 pub fn json(image: &str, outcomes: &[Outcome]) -> serde_json::Value {
     let checks: Vec<serde_json::Value> = outcomes
         .iter()

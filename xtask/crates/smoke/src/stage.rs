@@ -186,9 +186,6 @@ impl<'a> Stage<'a> {
     }
 
     /// Asks the engine.
-    ///
-    /// # Errors
-    /// As [`Runner::ask`].
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
         self.runner.ask(invocation, limit)
     }
@@ -291,9 +288,6 @@ impl<'a> Stage<'a> {
     }
 
     /// Runs a container to its end; an answer without exit status says that it took too long.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub fn run(&self, container: &Container) -> anyhow::Result<(Answer, Duration)> {
         let start = Instant::now();
         let invocation = containers::run(self.engine, container, false);
@@ -400,18 +394,12 @@ impl<'a> Stage<'a> {
     }
 
     /// All that a container printed, both streams.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub fn logs(&self, name: &str) -> anyhow::Result<String> {
         let answer = self.ask(&containers::logs(self.engine, name), QUESTION)?;
         Ok(answer.stdout + &answer.stderr)
     }
 
     /// The last lines of a container's log.
-    ///
-    /// # Errors
-    /// As [`Stage::logs`].
     pub fn log_end(&self, name: &str) -> anyhow::Result<String> {
         let lines: Vec<String> = self.logs(name)?.lines().map(str::to_owned).collect();
         Ok(process::run::tail(&lines, 8).join("\n"))
@@ -452,9 +440,6 @@ impl<'a> Stage<'a> {
     }
 
     /// Ends a container with SIGTERM.
-    ///
-    /// # Errors
-    /// When the engine can't.
     pub fn stop(&self, name: &str) -> anyhow::Result<Ended> {
         let limit = self.subject.smoke.stop.as_secs();
         let start = Instant::now();
@@ -465,17 +450,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Sends a signal to a container's first process.
-    ///
-    /// # Errors
-    /// When the engine can't.
     pub fn kill(&self, name: &str, signal: &str) -> anyhow::Result<()> {
         self.must(&containers::kill(self.engine, name, signal)).map(|_| ())
     }
 
     /// Removes a container before the end of the run.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal.
     pub fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
     }

@@ -48,7 +48,6 @@ pub enum Pipeline {
 }
 
 impl Pipeline {
-    /// That of a branch.
     fn branch(name: &str) -> Pipeline {
         match is_queue(name) {
             true => Pipeline::Trial(format!("the merge queue's branch {name}")),

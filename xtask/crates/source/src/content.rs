@@ -182,9 +182,6 @@ impl Sha256 {
 }
 
 /// SHA-256 of a file, or of the target of a symbolic link, in hexadecimal.
-///
-/// # Errors
-/// When it can't be read.
 pub fn sha256_of(path: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::default();
     if path.symlink_metadata()?.is_symlink() {

@@ -27,7 +27,6 @@ pub struct ContextFile {
     pub path: String,
     /// Length in bytes; of a symbolic link, the length of its target's name.
     pub bytes: u64,
-    /// What it is.
     pub kind: Kind,
 }
 
@@ -122,9 +121,6 @@ pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
 }
 
 /// As [`files`], each with what the file system said of it.
-///
-/// # Errors
-/// As [`files`].
 pub(crate) fn files_with_stats(
     root: &Path,
     ignore: &Ignore,
@@ -144,9 +140,6 @@ pub(crate) fn files_with_stats(
 }
 
 /// The paths that an engine which follows `rule` copies from `root`.
-///
-/// # Errors
-/// When a folder can't be read.
 pub fn copied_by(rule: Rule, root: &Path, ignore: &Ignore) -> anyhow::Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
     let mut visit = |entry: Option<(ContextFile, Stat)>, _: &str, _: &Folder| {

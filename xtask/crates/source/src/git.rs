@@ -161,18 +161,12 @@ trait Source {
 }
 
 /// Reads the checkout that `folder` is in, without a build context.
-///
-/// # Errors
-/// As [`Repository::open`].
 pub fn read(folder: &Path) -> anyhow::Result<Checkout> {
     let repository = Repository::open(folder, None, None)?;
     repository.compare(repository.facts("")?, None, &BTreeMap::new())
 }
 
 /// The nearest of `folder` and those above it that holds the file `path` in `commit`.
-///
-/// # Errors
-/// As [`Repository::open`].
 pub fn nearest(folder: &Path, commit: &str, path: &str) -> anyhow::Result<Option<PathBuf>> {
     let repository = Repository::open(folder, None, Some(commit))?;
     let mut source = repository.source;
@@ -190,9 +184,6 @@ pub fn nearest(folder: &Path, commit: &str, path: &str) -> anyhow::Result<Option
 /// How the repository that `folder` is in names objects, and the permission to execute of the files
 /// below `folder` where git doesn't look at that of the files (`core.fileMode`); not for a `commit`
 /// that is read without the work tree, which has been written with the right ones.
-///
-/// # Errors
-/// As [`Repository::open`].
 pub fn rules(
     folder: &Path,
     commit: Option<&str>,

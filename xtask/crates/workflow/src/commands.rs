@@ -31,9 +31,6 @@ pub mod smoke_test;
 pub mod squash;
 
 /// Removes what killed commands of this checkout left. The caller holds its lock.
-///
-/// # Errors
-/// When the engine can't be asked; 130 or 143 after a signal.
 fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     let killed = leftovers::killed(state);
     leftovers::clean(state, engine, runner)?;
@@ -95,9 +92,6 @@ pub fn snapshot(
 }
 
 /// The state of the checkout, as git and the files of the build context tell it, and those files.
-///
-/// # Errors
-/// As [`snapshot`].
 pub fn checkout(
     world: &World,
     workflow: &Workflow,

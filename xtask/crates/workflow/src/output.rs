@@ -39,9 +39,6 @@ impl Output {
 
     /// Hands results to the steps of a pipeline that follow, and `summary` (Markdown) to its page,
     /// where the CI system takes them.
-    ///
-    /// # Errors
-    /// When a file that the system gave can't be written.
     pub fn hand_over(&self, outputs: &[(&str, String)], summary: &str) -> anyhow::Result<()> {
         if let Some(file) = &self.outputs {
             form::outputs(file, outputs)?;
@@ -61,9 +58,6 @@ impl Output {
     }
 
     /// Writes `json` to `--metadata-file`, if one is asked for.
-    ///
-    /// # Errors
-    /// When it can't be written.
     pub fn metadata(&self, json: &serde_json::Value) -> anyhow::Result<()> {
         let Some(path) = &self.metadata_file else { return Ok(()) };
         let text = match path.to_string_lossy().ends_with(".env") {
@@ -74,9 +68,6 @@ impl Output {
     }
 
     /// Writes a result: `json` to `--metadata-file`, and `json` or `text` to stdout.
-    ///
-    /// # Errors
-    /// When a file or stdout can't be written.
     pub fn result(&self, text: &str, json: &serde_json::Value) -> anyhow::Result<()> {
         self.metadata(json)?;
         let text = match self.format {

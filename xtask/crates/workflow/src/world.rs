@@ -23,7 +23,6 @@ pub struct World {
     pub start: Instant,
     /// The options of every command.
     pub common: Common,
-    /// The environment.
     pub environment: Environment,
     /// The folder asked for: `-C`, else the current one; absolute.
     pub folder: PathBuf,

@@ -77,18 +77,12 @@ impl Stage<'_> {
     }
 
     /// Starts a role.
-    ///
-    /// # Errors
-    /// When the engine can't.
     pub fn role(&mut self, role: &str) -> anyhow::Result<String> {
         let (network, image) = (self.network.clone(), self.sides.image(self.side));
         self.start(&[&[network.as_str()], &ENVIRONMENT[..], &[&image, role]].concat())
     }
 
     /// Starts a container that asks for the site's health until it is good.
-    ///
-    /// # Errors
-    /// When the engine can't.
     pub fn asking(&mut self) -> anyhow::Result<String> {
         let (network, image) = (self.network.clone(), self.sides.image(self.side));
         self.start(&[&network, "--entrypoint=python3", &image, "-c", ASK])

@@ -28,14 +28,10 @@ pub enum Which<'a> {
     AboveBase(&'a str),
     /// Those that weren't there before.
     NewTo(&'a [Layer]),
-    /// None.
     None,
 }
 
 /// The layers of an image, from the bottom.
-///
-/// # Errors
-/// When the image can't be saved or read.
 pub fn layers(
     bench: &Bench<'_>,
     sides: &Sides<'_>,

@@ -25,9 +25,6 @@ pub struct Size {
 
 /// Writes the repository as `git fast-import` reads it: all files with the first commit, then one
 /// changed file in each. The last tag is some commits back, so that there is something to count.
-///
-/// # Errors
-/// When it can't be written.
 pub fn write_history(out: &mut impl Write, size: Size) -> std::io::Result<()> {
     let path = |file: u32| format!("d{:03}/f{file:06}.txt", file % 250);
     for commit in 1..=size.commits {

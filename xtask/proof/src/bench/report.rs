@@ -12,7 +12,6 @@ pub struct Report {
     cold: usize,
     started: String,
     load: String,
-    /// One for each engine.
     pub engines: Vec<EngineReport>,
     /// The large repository, and git identity on it.
     pub git: Option<(Size, Pair)>,

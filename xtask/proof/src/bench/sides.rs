@@ -47,7 +47,6 @@ pub struct Sides<'a> {
 pub enum Side {
     /// This workflow.
     Ours,
-    /// The design.
     Design,
 }
 
@@ -56,9 +55,6 @@ pub const BOTH: [Side; 2] = [Side::Ours, Side::Design];
 
 impl<'a> Sides<'a> {
     /// Makes both folders, the bases and the services.
-    ///
-    /// # Errors
-    /// When the engine doesn't work or a base can't be made.
     pub fn new(bench: &'a Bench<'a>, lab: &'a Lab, kind: Kind) -> anyhow::Result<Sides<'a>> {
         let mut sides = Sides {
             bench,
@@ -159,9 +155,6 @@ impl<'a> Sides<'a> {
     }
 
     /// Changes one line of Python in both.
-    ///
-    /// # Errors
-    /// When the file can't be written.
     pub fn change_line(&self, round: usize) -> anyhow::Result<()> {
         for file in [self.payload(Side::Ours), self.payload(Side::Design)] {
             let file = file.join(MODULE);

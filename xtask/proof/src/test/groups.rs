@@ -13,7 +13,6 @@ pub(super) enum Part {
     Quick,
     /// `--all`: CI.
     All,
-    /// `--browser`.
     Browser,
     /// `--nightly`: what takes too long for CI.
     Nightly,

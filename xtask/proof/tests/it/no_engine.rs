@@ -398,7 +398,10 @@ fn who_asks_for_an_engine_is_named() {
     let check = |words: &[&str], who: &str| {
         let ended = checkout.command(words).env("XTASK_ENGINE", "docker").output().unwrap();
         let err = String::from_utf8(ended.stderr).unwrap();
-        assert!(err.contains(&format!("no Docker on PATH ({who} asks for it)")), "{words:?}: {err}");
+        assert!(
+            err.contains(&format!("no Docker on PATH ({who} asks for it)")),
+            "{words:?}: {err}"
+        );
     };
     check(&["build", "--engine=docker"], "--engine");
     check(&["--engine", "docker", "build"], "--engine");

@@ -19,7 +19,6 @@ pub struct Placed<'p> {
 pub struct Hidden<'p> {
     /// Where it was.
     pub path: &'p str,
-    /// Its bytes.
     pub bytes: u64,
     /// Index of the layer that stores it.
     pub layer: usize,

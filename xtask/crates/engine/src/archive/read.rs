@@ -41,9 +41,6 @@ pub fn read(
 }
 
 /// As [`read`], with a hash of each file, to compare two images.
-///
-/// # Errors
-/// As [`read`].
 pub fn read_content(stream: impl Read, base_layers: &[String]) -> anyhow::Result<Archive> {
     read_with(stream, base_layers, &[], |_| true)
 }

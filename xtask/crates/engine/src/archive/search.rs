@@ -36,9 +36,6 @@ impl<'t> Texts<'t> {
 
     /// The names of the texts that are in `stream`, which is read to its end; its first `keep`
     /// bytes are stored in `start`. `buffer` is only for reuse.
-    ///
-    /// # Errors
-    /// Those of `stream`.
     pub fn in_stream(
         &self,
         stream: &mut dyn Read,

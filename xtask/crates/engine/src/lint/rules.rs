@@ -3,7 +3,6 @@
 use super::step::{Step, variables};
 use crate::capability::Capability;
 
-/// One rule.
 pub(super) struct Rule {
     /// Its name, as `# lint: allow` takes it.
     pub(super) name: &'static str,

@@ -24,7 +24,6 @@ pub(super) struct Step {
     pub(super) images: Vec<(String, String)>,
 }
 
-/// One `--mount=`.
 pub(super) struct Mount {
     /// As written.
     pub(super) flag: String,

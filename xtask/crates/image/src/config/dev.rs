@@ -3,7 +3,6 @@
 use super::raw::File;
 use std::collections::BTreeMap;
 
-/// `[dev]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dev {
     /// The port of the site on this machine; where it is taken, the next free one.

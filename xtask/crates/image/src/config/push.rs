@@ -2,7 +2,6 @@
 
 use super::raw::File;
 
-/// `[push]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Push {
     /// Repositories, or registries that get one called as the image.

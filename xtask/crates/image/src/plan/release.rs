@@ -121,9 +121,6 @@ pub fn refused(reasons: &[String]) -> Option<Failure> {
 }
 
 /// The names: those of the rules, or for a snapshot only those that no release can have.
-///
-/// # Errors
-/// As [`tags::names`].
 pub fn names(rules: &Rules, facts: &tags::Facts<'_>, snapshot: bool) -> anyhow::Result<Names> {
     if !snapshot {
         return tags::names(rules, facts);

@@ -13,21 +13,13 @@ use process::failure::{self, Exit, failure, failure_help};
 pub struct Wishes {
     /// `--dev` instead of `--prod`.
     pub dev: bool,
-    /// `--target`.
     pub target: Option<String>,
-    /// `--tag`.
     pub tags: Vec<String>,
-    /// `--build-arg`.
     pub build_args: Vec<(String, String)>,
-    /// `--secret`.
     pub secrets: Vec<SecretMount>,
-    /// `--label`.
     pub labels: Vec<(String, String)>,
-    /// `--no-cache`.
     pub no_cache: bool,
-    /// `--squash`.
     pub squash: bool,
-    /// `--platform`.
     pub platform: Option<String>,
 }
 

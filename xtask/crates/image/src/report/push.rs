@@ -10,7 +10,6 @@ use std::path::PathBuf;
 pub struct Push {
     /// The engine's image ID.
     pub image_id: String,
-    /// Digest of the config.
     pub config_digest: Option<String>,
     /// `org.opencontainers.image.version`.
     pub version: String,
@@ -20,7 +19,6 @@ pub struct Push {
     pub size_bytes: u64,
     /// `podman` or `docker`.
     pub engine: String,
-    /// Version of the engine.
     pub engine_version: String,
     /// Every repository.
     pub registries: Vec<Repository>,
@@ -48,7 +46,6 @@ pub struct Repository {
 pub struct TagReport {
     /// Registry, repository and tag.
     pub reference: String,
-    /// The tag.
     pub tag: String,
     /// Whether it moves.
     pub kind: Kind,
@@ -60,7 +57,6 @@ pub struct TagReport {
     pub from: Option<String>,
     /// The digest that it names now, or will, where that is known.
     pub digest: Option<String>,
-    /// Why.
     pub why: String,
 }
 

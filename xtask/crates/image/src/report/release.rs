@@ -32,7 +32,6 @@ pub struct Record {
     pub build_args: BTreeMap<String, String>,
     /// `podman` or `docker`.
     pub engine: String,
-    /// Version of the engine.
     pub engine_version: String,
     /// The platform of the image.
     pub platform: String,
@@ -50,13 +49,11 @@ pub struct Record {
     pub image_id: String,
     /// The image that it was squashed from.
     pub squashed_from: Option<String>,
-    /// Digest of the config.
     pub config_digest: Option<String>,
     /// Sum of the uncompressed layer bytes.
     pub size_bytes: u64,
     /// Number of layers.
     pub layers: usize,
-    /// All labels.
     pub labels: BTreeMap<String, String>,
     /// Whether every check of the smoke test passed.
     pub tested: bool,
@@ -77,7 +74,6 @@ pub struct Record {
     pub steps: Vec<Step>,
 }
 
-/// One step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// `build`, `squash`, `smoke-test` or `push`.

@@ -16,7 +16,6 @@ pub(super) struct System {
     tag: &'static str,
     /// The branch, or a whole reference.
     branch: &'static str,
-    /// The commit.
     commit: &'static str,
     /// The last commit of a pull request, if `commit` is one that merges it for trying.
     head: &'static str,

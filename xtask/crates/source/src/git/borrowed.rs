@@ -56,9 +56,6 @@ pub(super) fn write(
 }
 
 /// Those of `paths` whose attribute `filter` is `value` in the commit `revision`.
-///
-/// # Errors
-/// As [`write`].
 pub(super) fn filtered<'a>(
     program: Option<&Path>,
     top: &Path,

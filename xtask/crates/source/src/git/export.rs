@@ -66,9 +66,6 @@ pub(super) fn commit(
 }
 
 /// SHA-256 of those of `paths` that a checkout of the commit `revision` writes, by path.
-///
-/// # Errors
-/// As [`write`].
 pub(super) fn hashes(
     program: Option<&Path>,
     top: &Path,

@@ -16,7 +16,6 @@ enum Of {
     Word,
     /// The same, and `.` between parts.
     Parts,
-    /// Base64, with `/` and `+`.
     Base64,
 }
 use Of::{Alnum, Base64, Capital, Hex, Parts, Word};

@@ -87,7 +87,6 @@ pub struct Ready {
     pub checkout: Checkout,
     /// What the pipeline says of it.
     pub identity: Identity,
-    /// The build.
     pub plan: Build,
     /// What a dry run would do before it.
     first: Vec<Invocation>,
@@ -100,9 +99,6 @@ pub struct Ready {
 
 /// Reads the world and decides, on the engine that was `found` already or the one there is; finds,
 /// pulls or makes the base. The caller holds the lock of the checkout, but for a dry run.
-///
-/// # Errors
-/// As [`run`].
 pub fn prepare(
     world: &World,
     workflow: &Workflow,
@@ -238,9 +234,6 @@ fn snapshot_command(snapshot: &Snapshot, args: &cli::Build) -> Invocation {
 }
 
 /// Builds what was decided.
-///
-/// # Errors
-/// As [`run`].
 pub fn make(
     world: &World,
     workflow: &Workflow,

@@ -75,7 +75,6 @@ pub struct Sending<'a> {
     pub world: &'a World,
     /// The checkout.
     pub workflow: &'a Workflow,
-    /// The machine.
     pub machine: &'a Machine,
     /// The engine that has the image.
     pub engine: &'a Engine,
@@ -94,9 +93,6 @@ impl Sending<'_> {
 
     /// The way to each registry. With `writes` it is asked whether we may push there: before any
     /// work, so that `bytes` need not be known yet (0).
-    ///
-    /// # Errors
-    /// As [`push::open`].
     pub fn open(
         &self,
         targets: &[Reference],

@@ -60,9 +60,6 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
 }
 
 /// What is missing here for `setup` to install.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn missing(
     world: &World,
     workflow: &Workflow,
@@ -89,9 +86,6 @@ pub fn missing(
 }
 
 /// Installs what is missing; does nothing, and says nothing, when nothing is.
-///
-/// # Errors
-/// As [`run`].
 pub fn ensure(
     world: &World,
     workflow: &Workflow,

@@ -82,9 +82,6 @@ pub struct Testing<'a> {
 
 impl Testing<'_> {
     /// Tests an image as `args` say, for another command: the outcomes, and what the whole comes to.
-    ///
-    /// # Errors
-    /// When a check can't be chosen or nothing can be started; 130 or 143 after a signal.
     pub fn outcome(
         &self,
         image: &str,
@@ -168,7 +165,6 @@ fn verdict(chosen: &[&'static Check], outcomes: &[Outcome]) -> anyhow::Result<()
     ))
 }
 
-/// `--list`.
 fn list(world: &World) -> anyhow::Result<()> {
     let mut text = String::new();
     let mut rows = Vec::new();

@@ -63,9 +63,6 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
 
 /// Squashes `image` (a reference or an image ID); the result gets `references` once it is verified.
 /// The caller holds the lock of the checkout.
-///
-/// # Errors
-/// As [`run`].
 pub fn squash(
     workflow: &Workflow,
     engine: &Engine,

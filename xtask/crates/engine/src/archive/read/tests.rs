@@ -197,7 +197,6 @@ fn a_config_that_does_not_fit_to_the_layers_is_refused() {
     }
 }
 
-/// What a layer is refused with.
 fn refused(layer: Vec<u8>) -> String {
     let (_, bytes) = images(&[layer], &config(1).to_string()).remove(0);
     format!("{:#}", read(&bytes[..], &[], &[]).unwrap_err())

@@ -29,9 +29,7 @@ impl Identity {
 /// How another image stands to ours, and how that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// It is newer.
     Newer(&'static str),
-    /// It is older.
     Older(&'static str),
     /// Nothing says.
     Unclear,

@@ -36,9 +36,6 @@ pub(super) fn fingerprint(
 }
 
 /// The image that the build would make, where it is here.
-///
-/// # Errors
-/// As [`verify::standing`].
 pub(super) fn standing(
     workflow: &Workflow,
     engine: &Engine,
@@ -55,9 +52,6 @@ pub(super) fn standing(
 }
 
 /// Says that there is nothing to do, and gives the image and its log.
-///
-/// # Errors
-/// When a file can't be written.
 pub(super) fn said(ready: &Ready, standing: &Standing) -> anyhow::Result<(Made, PathBuf)> {
     notice(SAID);
     // As after a build: what the script of a dry run reads.

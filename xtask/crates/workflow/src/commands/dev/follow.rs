@@ -146,7 +146,6 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// `logs`.
     pub(super) fn print_logs(&self, asked: &[String]) -> anyhow::Result<()> {
         let all: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
         if let Some(wrong) = asked.iter().find(|role| !all.contains(&role.as_str())) {

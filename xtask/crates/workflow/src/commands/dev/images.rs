@@ -52,9 +52,6 @@ impl Site<'_> {
     }
 
     /// The hash of what the development image is made from.
-    ///
-    /// # Errors
-    /// When a file can't be read.
     pub(super) fn inputs(&self) -> anyhow::Result<String> {
         let config = &self.workflow.config;
         let settings = format!("{:?} {:?}", config.app, config.dev);
