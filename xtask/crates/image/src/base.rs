@@ -7,7 +7,7 @@ use crate::standin::Making;
 use crate::standin::{self, Recipe};
 use engine::build::Base;
 use engine::inspect::{self, Image};
-use engine::reference;
+use engine::reference::{self, Reference};
 use engine::{Engine, find, words};
 use process::environment::Environment;
 use process::failure::{Exit, Failure, describe, failure_help};
@@ -40,8 +40,62 @@ pub struct Source<'a> {
     pub dry_run: bool,
 }
 
+/// What is known when it is decided where a base comes from.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// The reference has the registry `localhost`, which is none.
+    local: bool,
+    /// A newer image is asked for.
+    pull: bool,
+    /// The platform of the image in the local store.
+    stored: Option<String>,
+    /// The platform that is asked for.
+    platform: Option<String>,
+    /// The platform that the engine has by default; empty if it doesn't say.
+    own: String,
+    /// Whether the registry can be reached, or why not; `None`: not asked yet, which takes time.
+    reachable: Option<Result<(), String>>,
+}
+
+/// Where a base comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    /// It is in the local store.
+    Here,
+    /// First the registry must be asked whether it answers.
+    Ask,
+    /// From its registry, for this platform.
+    Pull(Option<String>),
+    /// A stand-in is made, for this reason.
+    StandIn(String),
+    /// It can't be had: it has no registry, and isn't here or is for this platform.
+    Missing(Option<String>),
+    /// A newer one can't be had, for this reason.
+    Unreachable(String),
+}
+
+fn decide(seen: &Seen) -> Way {
+    let Seen { local, pull, stored, platform, own, reachable } = seen;
+    // Only we name images under localhost/: which platform they are for matters only if it is asked.
+    let own = (!own.is_empty() && !local).then(|| own.clone());
+    let needed = platform.clone().or(own);
+    let serves =
+        |here: &String| needed.as_ref().is_none_or(|wanted| platform::serves(here, wanted));
+    if !pull && stored.as_ref().is_some_and(serves) {
+        return Way::Here;
+    }
+    match reachable {
+        _ if *local => Way::Missing(stored.clone()),
+        None => Way::Ask,
+        // The store has another platform's: this one's must be asked for.
+        Some(Ok(())) => Way::Pull(platform.clone().or(needed.filter(|_| stored.is_some()))),
+        Some(Err(why)) if *pull => Way::Unreachable(why.clone()),
+        Some(Err(why)) => Way::StandIn(why.clone()),
+    }
+}
+
 impl Source<'_> {
-    /// Finds `reference`, fetching or making it where it isn't here. With `dry_run` the commands
+    /// Finds the image `text`, and pulls or makes it if it isn't here. With `dry_run` the commands
     /// that would do that come back instead.
     ///
     /// # Errors
@@ -57,56 +111,62 @@ impl Source<'_> {
         let wanted = reference::parse(text)?;
         if self.assumed {
             notice(&format!("assumed: {text} is in the local store"));
-            return Ok((
-                found(text, &Image::default(), "assumed to be in the local store"),
-                Vec::new(),
-            ));
+            let base = found(text, &Image::default(), "assumed to be in the local store");
+            return Ok((base, Vec::new()));
         }
         let recipe = standin::recipe(&wanted);
         let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
         let (stored, standin) = self.here(text, own.as_ref())?;
-        // Nobody else has a name under localhost/: unless asked, what it is for is its own affair.
-        let local = wanted.registry == "localhost";
-        let own = Some(self.engine.platform.as_str()).filter(|own| !own.is_empty() && !local);
-        let needed = platform.or(own);
-        let here = stored
-            .as_ref()
-            .filter(|image| needed.is_none_or(|needed| platform::serves(&image.platform, needed)));
-        if let Some(image) = here.filter(|_| !pull) {
-            return Ok((found(text, image, "in the local store"), Vec::new()));
-        }
-        if local {
-            let store = format!("the store of {}", self.engine.program);
-            let message = match &stored {
-                Some(image) => {
-                    format!("looking for {text}: in {store} it is for {}", image.platform)
-                }
-                None => format!("looking for {text}: not in {store}"),
-            };
-            let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
-            return Err(failure_help(Exit::Usage, message, help));
-        }
-        let Source { engine, environment, runner, state, .. } = self;
-        // Who asks for a newer one doesn't want to hear what was true a while ago.
-        let known = match pull {
-            true => None,
-            false => registry::known_unreachable(&wanted, engine, environment, runner, state)?,
+        let seen = Seen {
+            local: wanted.registry == "localhost",
+            pull,
+            stored: stored.as_ref().map(|image| image.platform.clone()),
+            platform: platform.map(str::to_owned),
+            own: self.engine.platform.clone(),
+            reachable: None,
         };
-        let reachable = match known {
-            Some(why) => Err(why),
-            None => registry::reachable(&wanted, engine, environment, runner, state)?,
+        let way = match decide(&seen) {
+            Way::Ask => decide(&Seen { reachable: Some(self.reachable(&wanted, pull)?), ..seen }),
+            way => way,
         };
-        match reachable {
-            // Where another platform's is stored, its own must be asked for.
-            Ok(()) => self.pull(text, platform.or(needed.filter(|_| stored.is_some()))),
-            Err(why) if pull => {
+        match way {
+            Way::Here | Way::Ask => {
+                Ok((found(text, &stored.unwrap_or_default(), "in the local store"), Vec::new()))
+            }
+            Way::Pull(platform) => self.pull(text, platform.as_deref()),
+            Way::StandIn(why) => self.stand_in(text, recipe, standin, platform, &why),
+            Way::Missing(stored) => Err(self.missing(text, stored.as_deref())),
+            Way::Unreachable(why) => {
                 Err(unreachable(text, &why, "leave out --pull to use what is here"))
             }
-            Err(why) => self.stand_in(text, recipe, standin, platform, &why),
         }
     }
 
-    /// Fetches `text` where it isn't here, or is asked for anew: an image that a Dockerfile names
+    /// Whether the registry of the image answers. What was true a while ago counts, unless a newer
+    /// image is asked for.
+    fn reachable(&self, wanted: &Reference, pull: bool) -> anyhow::Result<Result<(), String>> {
+        let Source { engine, environment, runner, state, .. } = self;
+        let known = match pull {
+            true => None,
+            false => registry::known_unreachable(wanted, engine, environment, runner, state)?,
+        };
+        match known {
+            Some(why) => Ok(Err(why)),
+            None => registry::reachable(wanted, engine, environment, runner, state),
+        }
+    }
+
+    fn missing(&self, text: &str, stored: Option<&str>) -> anyhow::Error {
+        let store = format!("the store of {}", self.engine.program);
+        let message = match stored {
+            Some(platform) => format!("looking for {text}: in {store} it is for {platform}"),
+            None => format!("looking for {text}: not in {store}"),
+        };
+        let help = "a name under localhost/ has no registry: build or import that image first, or name another with --base";
+        failure_help(Exit::Usage, message, help)
+    }
+
+    /// Pulls `text` if it isn't here or a newer one is asked for: an image that a Dockerfile names
     /// itself, which nothing stands in for. With `dry_run` the command comes back instead.
     pub fn fetch(
         &self,
@@ -115,18 +175,18 @@ impl Source<'_> {
         platform: Option<&str>,
     ) -> anyhow::Result<Vec<Invocation>> {
         let wanted = reference::parse(text)?;
-        let Source { engine, environment, runner, state, .. } = self;
         let local = wanted.registry == "localhost";
         let here = || anyhow::Ok(!self.inspect(&[text])?.is_empty());
         if self.assumed || (local || !pull) && here()? {
             return Ok(Vec::new());
         }
-        let help = format!("the Dockerfile names it: load it into the store of {}", engine.program);
+        let store = format!("the store of {}", self.engine.program);
+        let help = format!("the Dockerfile names it: load it into {store}");
         if local {
-            let message = format!("looking for {text}: not in the store of {}", engine.program);
+            let message = format!("looking for {text}: not in {store}");
             return Err(failure_help(Exit::Usage, message, help));
         }
-        if let Err(why) = registry::reachable(&wanted, engine, environment, runner, state)? {
+        if let Err(why) = self.reachable(&wanted, true)? {
             return Err(unreachable(text, &why, &help));
         }
         Ok(self.pull(text, platform)?.1)
@@ -288,6 +348,39 @@ fn pull_failed(text: &str, ended: &run::Ended, log: &Path) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_is_here_pulled_made_or_missing() {
+        let (amd, arm) = ("linux/amd64", "linux/arm64");
+        let text = |one: &str| (one != "-").then(|| one.to_owned());
+        let check = |words: &str, stored: &str, platform: &str, expected: [Way; 3]| {
+            let seen = Seen {
+                local: words.contains("local"),
+                pull: words.contains("pull"),
+                stored: text(stored),
+                platform: text(platform),
+                own: amd.to_owned(),
+                reachable: None,
+            };
+            let with = |reachable| decide(&Seen { reachable: Some(reachable), ..seen.clone() });
+            let found = [decide(&seen), with(Ok(())), with(Err("down".to_owned()))];
+            assert_eq!(found, expected, "{words}, stored {stored}, asked {platform}");
+        };
+        let same = |way: Way| [way.clone(), way.clone(), way];
+        let pull = |platform: &str| Way::Pull(text(platform));
+        let made = || Way::StandIn("down".to_owned());
+        check("", amd, "-", same(Way::Here));
+        check("", "-", "-", [Way::Ask, pull("-"), made()]);
+        check("", arm, "-", [Way::Ask, pull(amd), made()]);
+        check("", amd, arm, [Way::Ask, pull(arm), made()]);
+        check("", arm, arm, same(Way::Here));
+        check("pull", amd, "-", [Way::Ask, pull(amd), Way::Unreachable("down".to_owned())]);
+        check("local", amd, "-", same(Way::Here));
+        check("local", arm, "-", same(Way::Here));
+        check("local", "-", "-", same(Way::Missing(None)));
+        check("local", amd, arm, same(Way::Missing(text(amd))));
+        check("local pull", amd, "-", same(Way::Missing(text(amd))));
+    }
 
     #[test]
     fn one_answer_for_two_questions_is_known_by_its_name() {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const COMMANDS: [&[&str]; 6] = [
     &["build"],
     &["smoke-test", "--only", "web"],
-    &["push", "--allow-standin", "--tag", "1.0.0"],
+    &["push", "--allow-standin", "--force", "--tag", "1.0.0"],
     &["build", "--force", "--no-cache", "--target", "base"],
     &["squash"],
     &["clean"],
