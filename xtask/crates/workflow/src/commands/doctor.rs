@@ -1,13 +1,13 @@
 //! `doctor`: whether `build` would work here; each finding with its remedy.
 
 use crate::world::World;
-use engine::machine;
-use engine::reference;
-use engine::{Engine, Kind, capability, find, words};
+use engine::find::Candidate;
+use engine::machine::{self, Machine};
+use engine::{Engine, Kind, capability, find, lint, reference, words};
 use image::base::Source;
-use image::network;
-use image::standin;
-use process::failure::{Exit, Failure};
+use image::config::Workflow;
+use image::{network, standin};
+use process::failure::{self, Exit, Failure};
 use process::run::{QUESTION, Runner};
 use serde::Serialize;
 
@@ -24,57 +24,120 @@ struct Finding {
     remedy: Option<String>,
 }
 
+impl Finding {
+    fn told(what: &str, found: impl Into<String>) -> Finding {
+        Finding { what: what.to_owned(), good: None, found: found.into(), remedy: None }
+    }
+
+    fn good(what: &str, found: impl Into<String>) -> Finding {
+        Finding { good: Some(true), ..Finding::told(what, found) }
+    }
+
+    /// An error, with its help as the remedy.
+    fn bad(what: &str, error: &anyhow::Error) -> Finding {
+        let help = failure::describe(error).1.join("; ");
+        let remedy = Some(help).filter(|help| !help.is_empty());
+        Finding { good: Some(false), remedy, ..Finding::told(what, format!("{error:#}")) }
+    }
+
+    fn with_remedy(self, remedy: impl Into<String>) -> Finding {
+        Finding { remedy: Some(remedy.into()), ..self }
+    }
+}
+
+/// What the looks at this machine share.
+struct Look<'a> {
+    world: &'a World,
+    workflow: &'a Workflow,
+    machine: &'a Machine,
+    runner: &'a Runner,
+}
+
 /// The command.
 ///
 /// # Errors
-/// [`Exit::Engine`] when `build` would not work; its help lines are the remedies.
+/// [`Exit::Engine`] if `build` would not work; its help lines are the remedies.
 pub fn run(world: &World) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let machine = machine::read(&world.environment);
     let runner = world.runner(&workflow.top);
-    let mut findings = Vec::new();
-    let mut add = |what: &str, good: Option<bool>, found: String, remedy: Option<String>| {
-        findings.push(Finding { what: what.to_owned(), good, found, remedy });
-    };
-    add("machine", None, machine.release.name.clone(), None);
-    let search = world.search(&workflow, &machine, &runner);
-    let mut all = Vec::new();
-    for kind in [Kind::Podman, Kind::Docker] {
-        let candidates = search.candidates(kind, find::LIMIT)?;
-        all.extend(candidates.iter().cloned());
-        if candidates.is_empty() {
-            add(kind.program(), None, "not on PATH".to_owned(), None);
-        }
-        for candidate in candidates {
-            match candidate.outcome {
-                Ok(engine) => {
-                    for found in about(&engine, &runner)? {
-                        add(&candidate.program, None, found, None);
-                    }
-                }
-                // One engine is enough: what the other lacks is information.
-                Err(trouble) => add(&candidate.program, None, trouble.what, Some(trouble.remedy)),
-            }
-        }
+    let look = Look { world, workflow: &workflow, machine: &machine, runner: &runner };
+    let (candidates, engines) = look.engines()?;
+    let chosen = find::choose(world.search(&workflow, &machine, &runner).asked, &candidates);
+    let engine = chosen.as_ref().ok();
+    let findings = [
+        vec![Finding::told("machine", machine.release.name.clone())],
+        engines,
+        vec![chosen_engine(&chosen)],
+        engine.map(|engine| look.base(engine)).transpose()?.into_iter().collect(),
+        look.surroundings()?,
+        look.dockerfiles(engine),
+        look.checkout()?,
+    ]
+    .concat();
+    let text: String = findings.iter().map(line).collect();
+    world.output.result(&text, &serde_json::json!({ "findings": findings }))?;
+    let bad: Vec<&Finding> = findings.iter().filter(|one| one.good == Some(false)).collect();
+    if bad.is_empty() {
+        return Ok(());
     }
-    let mut ways = Vec::new();
-    let engine = match find::choose(search.asked, &all) {
+    // Each program that could be an engine has its own remedy.
+    let ways = chosen.as_ref().err().map(|error| failure::describe(error).1).unwrap_or_default();
+    let help = bad.iter().flat_map(|finding| match finding.what.as_str() {
+        "engine" => ways.clone(),
+        _ => finding.remedy.iter().cloned().collect(),
+    });
+    let help = help.collect();
+    let names: Vec<&str> = bad.iter().map(|finding| finding.what.as_str()).collect();
+    let message = format!("looking at this machine: build would not work: {}", names.join(", "));
+    Err(Failure { exit: Exit::Engine, message, help }.into())
+}
+
+fn chosen_engine(chosen: &anyhow::Result<Engine>) -> Finding {
+    match chosen {
         Ok(engine) => {
-            let found = format!("{} {}: {}", engine.kind.title(), engine.version, engine.why);
-            add("engine", Some(true), found, None);
-            Some(engine)
+            let Engine { kind, version, why, .. } = engine;
+            Finding::good("engine", format!("{} {version}: {why}", kind.title()))
         }
         Err(error) => {
-            (_, ways) = process::failure::describe(&error);
-            add("engine", Some(false), error.to_string(), ways.last().cloned());
-            None
+            let remedy = failure::describe(error).1.pop();
+            Finding { good: Some(false), remedy, ..Finding::told("engine", error.to_string()) }
         }
-    };
-    if let Some(engine) = &engine {
+    }
+}
+
+impl Look<'_> {
+    /// All programs that could be an engine. One engine is enough: what the other lacks is
+    /// information.
+    fn engines(&self) -> anyhow::Result<(Vec<Candidate>, Vec<Finding>)> {
+        let search = self.world.search(self.workflow, self.machine, self.runner);
+        let (mut all, mut findings) = (Vec::new(), Vec::new());
+        for kind in [Kind::Podman, Kind::Docker] {
+            let candidates = search.candidates(kind, find::LIMIT)?;
+            if candidates.is_empty() {
+                findings.push(Finding::told(kind.program(), "not on PATH"));
+            }
+            for Candidate { program, outcome, .. } in &candidates {
+                match outcome {
+                    Ok(engine) => {
+                        let lines = about(engine, self.runner)?;
+                        findings.extend(lines.into_iter().map(|line| Finding::told(program, line)));
+                    }
+                    Err(trouble) => findings
+                        .push(Finding::told(program, &*trouble.what).with_remedy(&*trouble.remedy)),
+                }
+            }
+            all.extend(candidates);
+        }
+        Ok((all, findings))
+    }
+
+    fn base(&self, engine: &Engine) -> anyhow::Result<Finding> {
+        let Look { world, workflow, runner, .. } = self;
         let base = &workflow.config.prod.base;
         let source = Source {
             environment: &world.environment,
-            runner: &runner,
+            runner,
             state: &workflow.state,
             engine,
             assumed: false,
@@ -83,93 +146,81 @@ pub fn run(world: &World) -> anyhow::Result<()> {
             network: &workflow.config.network,
             dry_run: true,
         };
-        let here = runner.ask(&words::inspect(engine, base), QUESTION)?.good();
-        if here {
-            add("base", Some(true), format!("{base} is in the local store"), None);
-        } else {
-            match source.resolve(base, false, None) {
-                Ok((found, steps)) => {
-                    let when =
-                        if steps.is_empty() { "is in the local store" } else { "will be made" };
-                    let found = match found.standin {
-                        true => format!("{} {when}: {}", found.reference, found.why),
-                        false => format!("{base} will be pulled"),
-                    };
-                    add("base", Some(true), found, None);
-                }
-                Err(error) => {
-                    runner.check_signal()?;
-                    let (_, help) = process::failure::describe(&error);
-                    add("base", Some(false), error.to_string(), Some(help.join("; ")));
-                }
+        if runner.ask(&words::inspect(engine, base), QUESTION)?.good() {
+            return Ok(Finding::good("base", format!("{base} is in the local store")));
+        }
+        match source.resolve(base, false, None) {
+            Ok((found, steps)) if found.standin => {
+                let when = if steps.is_empty() { "is in the local store" } else { "will be made" };
+                Ok(Finding::good("base", format!("{} {when}: {}", found.reference, found.why)))
+            }
+            Ok(_) => Ok(Finding::good("base", format!("{base} will be pulled"))),
+            Err(error) => {
+                runner.check_signal()?;
+                Ok(Finding::bad("base", &error))
             }
         }
     }
-    let missing = find::on_path(world.environment.path(), "mmdebstrap").is_empty();
-    let standins = reference::parse(&workflow.config.prod.base)?;
-    if standin::recipe(&standins).is_some() {
-        let found = if missing { "not installed" } else { "installed" };
-        add("mmdebstrap", None, format!("{found}; only stand-ins need it"), None);
-    }
-    let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
-    let found = bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
-    add("certificates", None, found, None);
-    if let Some(found) = network::summary(&world.environment.variables, &workflow.config.network) {
-        add("network", None, found, None);
-    }
-    let linted = super::lint(&workflow).unwrap_or_else(|error| {
-        add("dockerfile", Some(false), format!("{error:#}"), None);
-        Vec::new()
-    });
-    for (file, found) in linted {
-        let needed = engine.as_ref().zip(found.needs);
-        let breaks = needed.is_some_and(|(engine, needs)| capability::breaks(engine, needs));
-        let place = format!("{file}:{}", found.line);
-        let text = format!("{place}: {}: on {}: {}", found.rule, found.engines, found.why);
-        add(
-            "dockerfile",
-            breaks.then_some(false),
-            text,
-            Some(format!("{place}: {}", found.instead)),
-        );
-    }
-    match super::snapshot(world, &workflow, &workflow.config.prod, false) {
-        Ok(snapshot) => {
-            for warning in snapshot.warnings(&workflow.root) {
-                let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));
-                add("context", None, what.to_owned(), Some(help.to_owned()));
-            }
-            add("git", Some(true), snapshot.checkout.version, None);
-            let lacks = super::lacks(&workflow, &snapshot.files)?;
-            if lacks.is_empty() {
-                let found = format!("app/{}: all that a build needs", workflow.config.app.module);
-                add("project", Some(true), found, None);
-            }
-            for lack in lacks {
-                add("project", lack.certain.then_some(false), lack.what, Some(lack.remedy));
-            }
+
+    /// What a closed network needs.
+    fn surroundings(&self) -> anyhow::Result<Vec<Finding>> {
+        let Look { world, workflow, machine, .. } = self;
+        let mut findings = Vec::new();
+        if standin::recipe(&reference::parse(&workflow.config.prod.base)?).is_some() {
+            let missing = find::on_path(world.environment.path(), "mmdebstrap").is_empty();
+            let found = if missing { "not installed" } else { "installed" };
+            findings.push(Finding::told("mmdebstrap", format!("{found}; only stand-ins need it")));
         }
-        Err(error) => {
-            let (_, help) = process::failure::describe(&error);
-            add("git", Some(false), format!("{error:#}"), Some(help.join("; ")));
+        let bundle = machine.ca_bundle.as_ref().map(|path| path.display().to_string());
+        let bundle =
+            bundle.unwrap_or_else(|| "none found; the base image's own is used".to_owned());
+        findings.push(Finding::told("certificates", bundle));
+        let network = network::summary(&world.environment.variables, &workflow.config.network);
+        findings.extend(network.map(|found| Finding::told("network", found)));
+        Ok(findings)
+    }
+
+    /// What engines build differently; bad if it breaks the one of this machine.
+    fn dockerfiles(&self, engine: Option<&Engine>) -> Vec<Finding> {
+        let linted = match super::lint(self.workflow) {
+            Ok(linted) => linted,
+            Err(error) => return vec![Finding::bad("dockerfile", &error)],
+        };
+        let finding = |(file, found): (String, lint::Finding)| {
+            let needed = engine.zip(found.needs);
+            let breaks = needed.is_some_and(|(engine, needs)| capability::breaks(engine, needs));
+            let place = format!("{file}:{}", found.line);
+            let text = format!("{place}: {}: on {}: {}", found.rule, found.engines, found.why);
+            Finding { good: breaks.then_some(false), ..Finding::told("dockerfile", text) }
+                .with_remedy(format!("{place}: {}", found.instead))
+        };
+        linted.into_iter().map(finding).collect()
+    }
+
+    /// The build context, what git says, and what the project lacks.
+    fn checkout(&self) -> anyhow::Result<Vec<Finding>> {
+        let Look { world, workflow, .. } = self;
+        let snapshot = match super::snapshot(world, workflow, &workflow.config.prod, false) {
+            Ok(snapshot) => snapshot,
+            Err(error) => return Ok(vec![Finding::bad("git", &error)]),
+        };
+        let mut findings = Vec::new();
+        for warning in snapshot.warnings(&workflow.root) {
+            let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));
+            findings.push(Finding::told("context", what).with_remedy(help));
         }
+        let lacks = super::lacks(workflow, &snapshot.files)?;
+        findings.push(Finding::good("git", snapshot.checkout.version));
+        if lacks.is_empty() {
+            let found = format!("app/{}: all that a build needs", workflow.config.app.module);
+            findings.push(Finding::good("project", found));
+        }
+        for lack in lacks {
+            let finding = Finding::told("project", lack.what).with_remedy(lack.remedy);
+            findings.push(Finding { good: lack.certain.then_some(false), ..finding });
+        }
+        Ok(findings)
     }
-    let text: String = findings.iter().map(line).collect();
-    world.output.result(&text, &serde_json::json!({ "findings": findings }))?;
-    let bad: Vec<&Finding> =
-        findings.iter().filter(|finding| finding.good == Some(false)).collect();
-    if bad.is_empty() {
-        return Ok(());
-    }
-    let help = bad.iter().flat_map(|finding| match finding.what.as_str() {
-        // Each program that could be one has its own remedy.
-        "engine" => ways.clone(),
-        _ => finding.remedy.iter().cloned().collect(),
-    });
-    let help = help.collect();
-    let names: Vec<&str> = bad.iter().map(|finding| finding.what.as_str()).collect();
-    let message = format!("looking at this machine: build would not work: {}", names.join(", "));
-    Err(Failure { exit: Exit::Engine, message, help }.into())
 }
 
 /// The lines about an engine that works.
