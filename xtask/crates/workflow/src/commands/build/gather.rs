@@ -1,0 +1,309 @@
+//! What a build depends on: asked for once, and whole when it is decided.
+
+use crate::cli;
+use crate::commands::{lacks, setup, snapshot, tidy};
+use crate::world::World;
+use engine::build::{Base, Build, Cache, SecretSource};
+use engine::machine::{self, Machine};
+use engine::{Engine, Kind, dockerfile};
+use image::base::Source;
+use image::cache;
+use image::config::{self, Variant, Workflow};
+use image::plan::{self, Facts, Wishes};
+use image::project::Lack;
+use image::report::STANDIN;
+use image::{labels, network, platform, startable};
+use process::disk;
+use process::failure::{self, Exit, Failure, failure_help};
+use process::invocation::Invocation;
+use process::notice::notice;
+use process::run::Runner;
+use process::state;
+use source::ci::{self, Identity};
+use source::content;
+use source::context::ContextFile;
+use source::secrets::{self, gate_values};
+use source::snapshot::Snapshot;
+use std::path::{Path, PathBuf};
+
+/// All that a build is decided from.
+pub(super) struct Gathered {
+    /// What the command line asks for.
+    pub wishes: Wishes,
+    /// The files, and what git says of them.
+    pub snapshot: Snapshot,
+    /// The text of the Dockerfile.
+    dockerfile: String,
+    /// What the pipeline says of the commit.
+    pub identity: Identity,
+    /// When the image was made, in seconds since 1970.
+    created: i64,
+    machine: Machine,
+    pub engine: Engine,
+    /// Whether the engine is only assumed, for a dry run without one.
+    pub assumed: bool,
+    base: Base,
+    /// What a dry run would do to have the base.
+    base_steps: Vec<Invocation>,
+    layer_cache: Option<Cache>,
+    pub log: PathBuf,
+}
+
+/// Nothing is asked of an engine or installed for a checkout that can't be built.
+pub(super) fn all(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    args: &cli::Build,
+    found: Option<(Engine, bool)>,
+) -> anyhow::Result<Gathered> {
+    world.output.mask(&secret_values(world, &workflow.top, args));
+    let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
+    let wishes = wishes(workflow, args)?;
+    let (snapshot, dockerfile) = files(world, workflow, variant)?;
+    plan::end(&dockerfile, wishes.target.as_deref(), &variant.dockerfile)?;
+    let epoch = world.environment.variable("SOURCE_DATE_EPOCH");
+    let created = labels::created(&snapshot.checkout, epoch)?;
+    let machine = machine::read(&world.environment);
+    if args.setup {
+        let wish = cli::Setup { yes: true, ..cli::Setup::default() };
+        setup::ensure(world, workflow, &machine, wish)?;
+    }
+    let (engine, assumed) = found.map_or_else(|| engine(world, workflow, &machine, runner), Ok)?;
+    let identity = ci::identity(world.ci.as_ref(), &snapshot.checkout);
+    let warnings = snapshot.checkout.warnings.iter().chain(&identity.warnings);
+    warnings.for_each(|warning| notice(&format!("warning: {warning}")));
+    if !world.common.dry_run {
+        state::make_folder(&mount_cache(world)?).map_err(|error| {
+            failure::and_help(&error, "XDG_CACHE_HOME names another folder for caches")
+        })?;
+        tidy(&workflow.state, &engine, runner)?;
+    }
+    let platform = args.platform.as_deref();
+    if let Some(warning) = platform.and_then(|wanted| platform::warning(wanted, &engine, &machine))
+    {
+        notice(&format!("warning: {warning}"));
+    }
+    let log = workflow.state.new_log("build")?;
+    let asked = args.python.as_deref().map(config::python_base);
+    let reference = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
+    let images = images(world, workflow, runner, (&engine, assumed), &log);
+    let (base, base_steps) = images.resolve(reference, args.pull, platform)?;
+    notice(&format!("base {}: {}", base.reference, base.why));
+    if base.standin {
+        notice(STANDIN);
+    }
+    let layer_cache = cache::find(
+        &world.environment,
+        &workflow.config,
+        &machine,
+        &engine,
+        runner,
+        args.cache.as_deref(),
+        world.common.dry_run,
+    )?;
+    Ok(Gathered {
+        wishes,
+        snapshot,
+        dockerfile,
+        identity,
+        created,
+        machine,
+        engine,
+        assumed,
+        base,
+        base_steps,
+        layer_cache,
+        log,
+    })
+}
+
+impl Gathered {
+    /// What the plan is made of.
+    pub fn facts<'a>(&'a self, world: &World, workflow: &'a Workflow) -> anyhow::Result<Facts<'a>> {
+        let checkout = &self.snapshot.checkout;
+        let mut labels = labels::from_git(checkout, &self.identity, self.created)?;
+        labels.extend(labels::from_config(&workflow.config.image));
+        Ok(Facts {
+            engine: &self.engine,
+            config: &workflow.config,
+            labels: labels.into_iter().collect(),
+            revision: &checkout.revision,
+            dockerfile: self.dockerfile.clone(),
+            changed: checkout.changed(),
+            base: self.base.clone(),
+            ca_bundle: self.machine.ca_bundle.clone(),
+            proxies: network::proxies(&world.environment.variables),
+            index_variable: network::index_variable(&world.environment.variables),
+            layer_cache: self.layer_cache.clone(),
+            state: &workflow.state,
+            cache: (mount_cache(world)?, self.machine.uid),
+        })
+    }
+
+    /// What a dry run would do before the build. Other runs have the images now that the Dockerfile
+    /// names itself.
+    pub fn first(
+        &self,
+        world: &World,
+        workflow: &Workflow,
+        runner: &Runner,
+        args: &cli::Build,
+        plan: &Build,
+    ) -> anyhow::Result<Vec<Invocation>> {
+        let mut first = self.base_steps.clone();
+        first.push(snapshot_command(&self.snapshot, args));
+        if self.engine.kind == Kind::Podman {
+            // It is told to pull nothing; Docker's builder fetches what it lacks.
+            let images = images(world, workflow, runner, (&self.engine, self.assumed), &self.log);
+            for image in dockerfile::images(&plan.text, &plan.build_args) {
+                first.extend(images.fetch(&image, args.pull, args.platform.as_deref())?);
+            }
+        }
+        Ok(first)
+    }
+}
+
+fn images<'a>(
+    world: &'a World,
+    workflow: &'a Workflow,
+    runner: &'a Runner,
+    (engine, assumed): (&'a Engine, bool),
+    log: &Path,
+) -> Source<'a> {
+    Source {
+        environment: &world.environment,
+        runner,
+        state: &workflow.state,
+        engine,
+        assumed,
+        top: &workflow.top,
+        log: log.to_owned(),
+        network: &workflow.config.network,
+        dry_run: world.common.dry_run,
+    }
+}
+
+/// The snapshot, copied for the engine but for a dry run, and the text of the Dockerfile in it. What
+/// can't be built is refused.
+fn files(
+    world: &World,
+    workflow: &Workflow,
+    variant: &Variant,
+) -> anyhow::Result<(Snapshot, String)> {
+    let snapshot = snapshot(world, workflow, variant, !world.common.dry_run)?;
+    let warnings = snapshot.warnings(&workflow.root);
+    warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
+    secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)?;
+    let text = text_of(workflow, &snapshot, &variant.dockerfile)?;
+    startable::check(&snapshot.contents, &dockerfile::instructions(&text))?;
+    look_at_project(workflow, &snapshot.files)?;
+    Ok((snapshot, text))
+}
+
+/// What the command line asks for, if it can be.
+fn wishes(workflow: &Workflow, args: &cli::Build) -> anyhow::Result<Wishes> {
+    let arguments = args.build_arg.iter().map(|(name, value)| ("--build-arg", name, value));
+    let labels = args.label.iter().map(|(name, value)| ("--label", name, value));
+    let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
+    gate_values(given, &workflow.config.allow_secrets)?;
+    let wishes = Wishes {
+        dev: args.dev,
+        target: args.target.clone(),
+        tags: args.tag.clone(),
+        build_args: args.build_arg.clone(),
+        secrets: args.secret.clone(),
+        labels: args.label.clone(),
+        no_cache: args.no_cache,
+        squash: args.squash,
+        platform: args.platform.clone(),
+    };
+    wishes.check(&workflow.config.image.name)?;
+    secret_files(&workflow.top, args)?;
+    Ok(wishes)
+}
+
+/// The text of the Dockerfile as it is in the snapshot.
+fn text_of(workflow: &Workflow, snapshot: &Snapshot, path: &str) -> anyhow::Result<String> {
+    let text = disk::text(&workflow.root.join(path), path)?;
+    let taken = snapshot.beside.get(path).map(|content| content.sha256.as_str());
+    if taken == Some(content::sha256(text.as_bytes()).as_str()) {
+        return Ok(text);
+    }
+    let message = format!("reading {path}: it was changed since this command began");
+    Err(failure_help(Exit::Mismatch, message, "run it again"))
+}
+
+/// What a script for sh starts to make the same snapshot, or to fail.
+fn snapshot_command(snapshot: &Snapshot, args: &cli::Build) -> Invocation {
+    let mut words: Vec<String> = ["xtask", "context", "--snapshot"].map(String::from).to_vec();
+    words.extend(args.dev.then(|| "--dev".to_owned()));
+    if args.commit.is_some() {
+        words.extend(["--commit".to_owned(), snapshot.checkout.revision.clone()]);
+    }
+    words.extend(["--expect".to_owned(), snapshot.sha256()]);
+    Invocation::new("cargo", words)
+}
+
+/// Refuses a project that can't be built; what else it lacks is said.
+fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<()> {
+    let (certain, rest): (Vec<Lack>, _) =
+        lacks(workflow, files)?.into_iter().partition(|lack| lack.certain);
+    for lack in rest {
+        notice(&format!("warning: {}: {}", lack.what, lack.remedy));
+    }
+    if certain.is_empty() {
+        return Ok(());
+    }
+    let plural = if certain.len() == 1 { "thing is" } else { "things are" };
+    let message = format!("looking at the project in app/: {} {plural} missing", certain.len());
+    let help = certain.iter().map(|lack| format!("{}: {}", lack.what, lack.remedy)).collect();
+    Err(Failure { exit: Exit::Usage, message, help }.into())
+}
+
+/// The engine, and whether it was only assumed for a dry run.
+///
+/// # Errors
+/// [`Exit::Engine`] where none works.
+pub fn engine(
+    world: &World,
+    workflow: &Workflow,
+    machine: &Machine,
+    runner: &Runner,
+) -> anyhow::Result<(Engine, bool)> {
+    let search = world.search(workflow, machine, runner);
+    let (engine, assumed) = match world.common.dry_run {
+        true => search.said_or_assumed()?,
+        false => (search.said()?, false),
+    };
+    engine.warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
+    Ok((engine, assumed))
+}
+
+/// What must not be seen in the log of a pipeline: the secrets of the command line, and what the
+/// variables of the network have before an `@`.
+fn secret_values(world: &World, top: &Path, args: &cli::Build) -> Vec<String> {
+    let given = args.secret.iter().filter(|secret| secret.id != "ca");
+    let given = given.filter_map(|secret| match &secret.source {
+        SecretSource::Environment(name) => world.environment.variable(name).map(str::to_owned),
+        SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),
+    });
+    given.chain(network::passwords(&world.environment.variables)).collect()
+}
+
+/// The folder of cache mounts.
+fn mount_cache(world: &World) -> anyhow::Result<PathBuf> {
+    Ok(world.environment.cache()?.join("cache-mounts"))
+}
+
+/// Refuses files of `--secret` that can't be read.
+fn secret_files(top: &Path, args: &cli::Build) -> anyhow::Result<()> {
+    let wrong = args.secret.iter().filter_map(|secret| {
+        let SecretSource::File(path) = &secret.source else { return None };
+        let error = std::fs::File::open(top.join(path)).err()?;
+        let doing = format!("reading the secret {}:", secret.id);
+        let failed = disk::failed(&doing, &top.join(path), &error);
+        Some(failure::and_help(&failed, "a path there is relative to the top folder"))
+    });
+    failure::all("reading --secret", wrong.collect())
+}
