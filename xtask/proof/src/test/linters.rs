@@ -15,8 +15,13 @@ pub(super) fn hadolint(bench: &Bench<'_>) -> anyhow::Result<()> {
 
 /// The scripts.
 pub(super) fn shellcheck(bench: &Bench<'_>) -> anyhow::Result<()> {
-    let scripts =
-        ["docker/entrypoint.sh", "docker/base/slim.sh", "docker/base/postgres-start", ".ci/run"];
+    let scripts = [
+        "docker/entrypoint.sh",
+        "docker/install.sh",
+        "docker/base/slim.sh",
+        "docker/base/postgres-start",
+        ".ci/run",
+    ];
     bench.step(&Invocation::new(bench.tool("shellcheck"), scripts))
 }
 

@@ -40,7 +40,7 @@ fn the_development_image_is_in_step_with_production() {
         let line = line.replace("ENVIRONMENT=development", "ENVIRONMENT=production");
         let line = line.replace("LOG_FORMAT=text", "LOG_FORMAT=json");
         let same = prod.contains(&line)
-            || prod.contains(&line.replace("--frozen --no-", "--frozen --no-dev --no-"));
+            || prod.contains(&line.replace("install.sh", "install.sh --no-dev"));
         assert!(same || own.contains(&line.as_str()), "{line}");
     }
 }
@@ -182,9 +182,13 @@ fn no_word_of_the_payload_is_in_what_other_projects_copy() {
 #[test]
 fn the_files_that_run_in_the_image_are_executable() {
     use std::os::unix::fs::PermissionsExt as _;
-    for file in
-        ["docker/entrypoint.sh", "docker/healthcheck", "docker/base/postgres-start", ".ci/run"]
-    {
+    for file in [
+        "docker/entrypoint.sh",
+        "docker/install.sh",
+        "docker/healthcheck",
+        "docker/base/postgres-start",
+        ".ci/run",
+    ] {
         let mode = source(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o111, 0o111, "{file}");
     }

@@ -13,9 +13,10 @@ pub const CHECKOUT: &str = "dev.senex.xtask.dev";
 /// The label of a development image with the hash of what it was made from.
 pub const INPUTS: &str = "dev.senex.xtask.dev-inputs";
 /// What a development image is made from, beside its base: files and folders.
-pub const MADE_FROM: [&str; 6] = [
+pub const MADE_FROM: [&str; 7] = [
     "app/pyproject.toml",
     "app/uv.lock",
+    "docker/install.sh",
     "docker/installer.txt",
     "docker/entrypoint.sh",
     "docker/healthcheck",
