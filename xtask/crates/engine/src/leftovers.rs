@@ -151,8 +151,46 @@ pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<
     for leftover in find(state, engine, runner)? {
         remove(&leftover, engine, runner)?;
     }
+    if engine.kind == Kind::Podman {
+        remove_broken_images(engine, runner)?;
+    }
     finished(state);
     Ok(())
+}
+
+/// How many images a killed build can break: each `--jobs` commits one at a time.
+const BROKEN: usize = 8;
+
+/// Removes images without a manifest: Podman was killed as it committed them, and now it lists no images
+/// by label any more. Nothing can run such an image.
+fn remove_broken_images(engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
+    for _ in 0..BROKEN {
+        let look = || -> anyhow::Result<Option<String>> {
+            let answer = runner.ask(&words::ids_with(engine, crate::label::OURS), QUESTION)?;
+            Ok(without_manifest(&answer.stderr).map(str::to_owned))
+        };
+        let Some(id) = look()? else { return Ok(()) };
+        // Another checkout's build may be about to write it.
+        runner.sleep(Duration::from_secs(2))?;
+        if look()?.as_ref() != Some(&id) {
+            continue;
+        }
+        let answer = runner.ask(&words::remove_image(engine, &id), QUESTION)?;
+        let short: String = id.chars().take(12).collect();
+        if !answer.good() {
+            notice(&format!("warning: removing the image {short}: {}", answer.last_line()));
+            return Ok(());
+        }
+        notice(&format!("removed the image {short}, which a killed build left without a manifest"));
+    }
+    Ok(())
+}
+
+/// The image ID in Podman's words about an image that has no manifest.
+fn without_manifest(text: &str) -> Option<&str> {
+    let (_, after) = text.split_once("locating item named \"manifest\" for image with ID ")?;
+    let (id, _) = after.strip_prefix('"')?.split_once('"')?;
+    (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
 /// What killed builds of this checkout left, in the order in which it is removed.
@@ -370,6 +408,17 @@ mod tests {
             std::thread::yield_now();
         }
         child
+    }
+
+    #[test]
+    fn an_image_without_a_manifest_is_named() {
+        let id = "f3".repeat(32);
+        let said = "Error: locating item named \"manifest\" for image with ID ";
+        let rest = "(consider removing the image to resolve the issue): file does not exist";
+        assert_eq!(without_manifest(&format!("{said}\"{id}\" {rest}")), Some(&*id));
+        for other in ["", said, &format!("{said}\"../{id}\""), &format!("{said}{id}")] {
+            assert_eq!(without_manifest(other), None, "{other}");
+        }
     }
 
     #[test]
