@@ -122,7 +122,7 @@ impl Cache {
     }
 
     /// What the last line of a failed build says about this cache, where it is about it.
-    pub fn trouble<'l>(&self, lines: &'l [String]) -> Option<&'l str> {
+    pub fn problem<'l>(&self, lines: &'l [String]) -> Option<&'l str> {
         let registry = self.repository.split('/').next().unwrap_or_default();
         let last = lines.iter().map(|line| line.trim()).rfind(|line| !line.is_empty())?;
         (last.contains("cache") && last.contains(registry)).then_some(last)
@@ -147,7 +147,7 @@ mod tests {
         let cache = Cache { repository: "r.example:5000/team/cache".into(), ..Cache::default() };
         let check = |line: &str, expected: bool| {
             let lines = ["--> Pushing cache r.example:5000/team/cache:12", line, ""];
-            assert_eq!(cache.trouble(&lines.map(String::from)).is_some(), expected, "{line}");
+            assert_eq!(cache.problem(&lines.map(String::from)).is_some(), expected, "{line}");
         };
         let podman =
             "Error: failed pushing cache to {{{\"r.example:5000\" \"team/cache\"} \"12\"}}: 503";

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod place;
-mod trouble;
+mod problem;
 pub use place::containerd;
 use process::environment::Environment;
-pub use trouble::{Trouble, is_busy, said};
+pub use problem::{Problem, is_busy, said};
 
 /// How long a program gets to say what it is, when it is asked first: a remote one may have to connect.
 pub const LIMIT: Duration = Duration::from_secs(15);
@@ -25,7 +25,7 @@ pub struct Candidate {
     /// The program: its name, or its path where it isn't the first of its name on PATH.
     pub program: String,
     /// The working engine, or why it doesn't work and what to do.
-    pub outcome: Result<Engine, Trouble>,
+    pub outcome: Result<Engine, Problem>,
 }
 
 /// The environment that an engine's commands always get.
@@ -85,7 +85,7 @@ pub fn look(
     run::all(&files, |(index, file)| candidate(*index, file)).into_iter().collect()
 }
 
-type Outcome = Result<Engine, Trouble>;
+type Outcome = Result<Engine, Problem>;
 
 /// What an engine answers; one that can't be started, or hangs, is an answer without a status.
 pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
@@ -121,7 +121,7 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
     let server = &json["Server"]["Version"];
     let version = server.as_str().or_else(|| json["Client"]["Version"].as_str());
     let Some(version) = version.and_then(Version::parse).filter(|_| answer.good()) else {
-        return Err(trouble::podman(program, answer, environment));
+        return Err(problem::podman(program, answer, environment));
     };
     let side = if json["Server"].is_object() { &json["Server"] } else { &json["Client"] };
     let platform = side["OsArch"].as_str().unwrap_or_default();
@@ -138,10 +138,10 @@ fn docker(
     let version = ask(&["version", "--format", "{{json .}}"])?;
     let json: Value = serde_json::from_str(&version.stdout).unwrap_or_default();
     // Docker alone spells it so: anything else has to say what it is.
-    if json["Client"]["ApiVersion"].is_null() && !trouble::is_busy(&version) {
+    if json["Client"]["ApiVersion"].is_null() && !problem::is_busy(&version) {
         let name = ask(&["--version"])?;
         if name.code.is_none() {
-            return Ok(Err(trouble::silent(said(&name))));
+            return Ok(Err(problem::silent(said(&name))));
         }
         if name.stdout.to_lowercase().contains("podman") {
             let path = environment.path();
@@ -149,7 +149,7 @@ fn docker(
                 false => "use --engine podman, or install Docker",
                 true => "install Podman under its own name, or Docker",
             };
-            return Ok(Err(Trouble::new("it is Podman under Docker's name", remedy)));
+            return Ok(Err(Problem::new("it is Podman under Docker's name", remedy)));
         }
     }
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
@@ -160,7 +160,7 @@ fn docker(
         if answer.stderr.contains("no builder") {
             let what = format!("its builder can't be used: {}", said(&answer));
             let remedy = "docker buildx use default, or unset BUILDX_BUILDER";
-            return Ok(Err(Trouble::new(what, remedy)));
+            return Ok(Err(Problem::new(what, remedy)));
         }
         builder = place::builder(&answer.stdout);
         // What it says without a daemon, or without the plugin, is not told apart.
@@ -178,11 +178,11 @@ fn docker(
     Ok(match read_docker(program, &version, buildx.as_ref(), environment) {
         Ok(engine) => Ok(Engine { place, builder, ..engine }),
         // Where the daemon is looked for is half of the answer to why it isn't there.
-        Err(trouble) if trouble.what.starts_with("its daemon") => Err(Trouble {
-            what: place.map_or(trouble.what.clone(), |place| format!("{} ({place})", trouble.what)),
-            ..trouble
+        Err(problem) if problem.what.starts_with("its daemon") => Err(Problem {
+            what: place.map_or(problem.what.clone(), |place| format!("{} ({place})", problem.what)),
+            ..problem
         }),
-        Err(trouble) => Err(trouble),
+        Err(problem) => Err(problem),
     })
 }
 
@@ -197,7 +197,7 @@ pub fn read_docker(
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let client = json["Client"]["Version"].as_str();
     if buildx.is_some_and(|buildx| !buildx.good()) {
-        return Err(Trouble::new(
+        return Err(Problem::new(
             format!(
                 "its client {} has no buildx plugin, which BuildKit needs",
                 client.unwrap_or_default()
@@ -206,7 +206,7 @@ pub fn read_docker(
         ));
     }
     let Some(server) = json["Server"]["Version"].as_str().and_then(Version::parse) else {
-        return Err(trouble::docker(program, answer, client, environment));
+        return Err(problem::docker(program, answer, client, environment));
     };
     let part = |name: &str| json["Server"][name].as_str().unwrap_or_default();
     let platform = [part("Os"), part("Arch")].join("/");
@@ -216,7 +216,7 @@ pub fn read_docker(
 fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Outcome {
     let (_, oldest, reason) = capability::OLDEST[kind as usize];
     if version < oldest {
-        return Err(Trouble::new(
+        return Err(Problem::new(
             format!("{} {version} is too old: {oldest} brings {reason}", kind.title()),
             format!("install {} {oldest} or newer", kind.title()),
         ));
@@ -234,9 +234,9 @@ fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Ou
     })
 }
 
-/// The trouble of an engine that is busy, when no other one comes before it.
+/// The problem of an engine that is busy, when no other one comes before it.
 pub fn busy(candidates: &[Candidate]) -> Option<&Candidate> {
-    let decides = |one: &&Candidate| !matches!(&one.outcome, Err(trouble) if !trouble.busy);
+    let decides = |one: &&Candidate| !matches!(&one.outcome, Err(problem) if !problem.busy);
     candidates.iter().find(decides).filter(|one| one.outcome.is_err())
 }
 
@@ -251,7 +251,7 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
     let fits = |candidate: &&Candidate| asked.is_none_or(|(kind, _)| kind == candidate.kind);
     let mut troubles = Vec::new();
     for candidate in candidates.iter().filter(fits) {
-        if let Err(Trouble { what, remedy, busy: true }) = &candidate.outcome {
+        if let Err(Problem { what, remedy, busy: true }) = &candidate.outcome {
             let what = format!("looking for an engine: {}: {what}", candidate.program);
             return Err(failure_help(Exit::Engine, what, remedy));
         }
@@ -271,7 +271,7 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
                 let why = more.fold(why, |why, more| format!("{why}; {more}"));
                 return Ok(Engine { why, ..engine.clone() });
             }
-            Err(trouble) => troubles.push(format!("{}: {}", candidate.program, trouble.what)),
+            Err(problem) => troubles.push(format!("{}: {}", candidate.program, problem.what)),
         }
     }
     let what = asked.map_or("Podman or Docker", |(kind, _)| kind.title());
@@ -279,8 +279,8 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
         .iter()
         .filter(fits)
         .filter_map(|candidate| {
-            let trouble = candidate.outcome.as_ref().err()?;
-            Some(format!("{}: {}; {}", candidate.program, trouble.what, trouble.remedy))
+            let problem = candidate.outcome.as_ref().err()?;
+            Some(format!("{}: {}; {}", candidate.program, problem.what, problem.remedy))
         })
         .collect();
     let state = if help.is_empty() { "on PATH" } else { "that works" };

@@ -2,7 +2,7 @@
 //! takes the first that works.
 
 use crate::capability::OLDEST;
-use crate::find::{self, Candidate, Trouble};
+use crate::find::{self, Candidate, Problem};
 use crate::machine::Machine;
 use crate::{Engine, Kind, settings};
 use process::environment::Environment;
@@ -115,11 +115,11 @@ impl Search<'_> {
             match find::busy(&candidates) {
                 Some(busy) if !left.is_zero() => {
                     if limit == find::LIMIT
-                        && let Err(trouble) = &busy.outcome
+                        && let Err(problem) = &busy.outcome
                     {
                         let minutes = self.patience.as_secs().div_ceil(60);
                         let most = format!("waiting up to {minutes} min (--engine-wait)");
-                        notice(&format!("{}: {}; {most}", busy.program, trouble.what));
+                        notice(&format!("{}: {}; {most}", busy.program, problem.what));
                     }
                     self.runner.sleep(PAUSE.min(left))?;
                 }
@@ -161,7 +161,7 @@ impl Search<'_> {
         Ok(candidates)
     }
 
-    fn prove(&self, engine: Engine) -> anyhow::Result<Result<Engine, Trouble>> {
+    fn prove(&self, engine: Engine) -> anyhow::Result<Result<Engine, Problem>> {
         settings::prove(engine, self.machine, self.environment, self.runner, self.state)
     }
 }

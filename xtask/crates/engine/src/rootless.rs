@@ -1,7 +1,7 @@
 //! What an ordinary user's Podman needs from the machine: subordinate ids, a network device, and a
 //! storage driver that doesn't copy every layer.
 
-use super::find::{Trouble, on_path};
+use super::find::{Problem, on_path};
 use super::{Engine, words};
 use crate::machine::Machine;
 use process::environment::Environment;
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 
 /// What keeps rootless Podman from building here; `None` for root, and where nothing does.
-pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Trouble> {
+pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Problem> {
     if machine.uid == 0 || !cfg!(target_os = "linux") {
         return None;
     }
@@ -54,21 +54,21 @@ struct Found {
 }
 
 /// The first thing that is missing, with the command that mends it.
-fn judge(found: &Found) -> Option<Trouble> {
+fn judge(found: &Found) -> Option<Problem> {
     let Found { user, uid, .. } = found;
     if found.namespaces.trim() == "0" || found.clone.trim() == "0" {
         let setting = match found.clone.trim() {
             "0" => "kernel.unprivileged_userns_clone=1",
             _ => "user.max_user_namespaces=15000",
         };
-        return Some(Trouble::new(
+        return Some(Problem::new(
             "the kernel gives ordinary users no user namespaces",
             format!("as root: sysctl --write {setting} (until the next boot)"),
         ));
     }
     if !found.maps {
         let package = if found.debian { "apt-get install uidmap" } else { "install shadow-utils" };
-        return Some(Trouble::new(
+        return Some(Problem::new(
             "newuidmap and newgidmap, which map the user's subordinate ids, are not on PATH",
             format!("as root: {package}"),
         ));
@@ -76,7 +76,7 @@ fn judge(found: &Found) -> Option<Trouble> {
     if !has_ids(&found.uids, user, *uid) || !has_ids(&found.gids, user, *uid) {
         let first = free_ids(&[&found.uids, &found.gids]);
         let range = format!("{first}-{}", first + IDS - 1);
-        return Some(Trouble::new(
+        return Some(Problem::new(
             format!("the user {user} has no subordinate ids (/etc/subuid, /etc/subgid)"),
             format!(
                 "as root: usermod --add-subuids {range} --add-subgids {range} {user}; then: podman system migrate"
@@ -87,7 +87,7 @@ fn judge(found: &Found) -> Option<Trouble> {
         ErrorKind::NotFound => "as root: modprobe tun; chmod 666 /dev/net/tun",
         _ => "as root: chmod 666 /dev/net/tun",
     };
-    Some(Trouble::new(
+    Some(Problem::new(
         "the user's containers get no network: /dev/net/tun can't be opened",
         format!("{remedy} (until the next boot)"),
     ))
@@ -173,7 +173,7 @@ mod tests {
             tun: None,
         };
         let check = |found: Found, expected: &str| {
-            let found = judge(&found).map(|trouble| trouble.remedy).unwrap_or_default();
+            let found = judge(&found).map(|problem| problem.remedy).unwrap_or_default();
             assert_eq!(found, expected);
         };
         check(good.clone(), "");

@@ -1,7 +1,7 @@
 //! Podman's settings for machines where its defaults can't work: proved by running a process, and
 //! merged over the user's own, because `CONTAINERS_CONF` replaces every other file.
 
-use super::find::{Trouble, ask, fingerprint, is_busy, said};
+use super::find::{Problem, ask, fingerprint, is_busy, said};
 use super::{Engine, rootless, words};
 use crate::machine::{Cgroups, Machine};
 use anyhow::Context as _;
@@ -35,7 +35,7 @@ pub fn prove(
     environment: &Environment,
     runner: &Runner,
     state: &State,
-) -> anyhow::Result<Result<Engine, Trouble>> {
+) -> anyhow::Result<Result<Engine, Problem>> {
     let files = config_files(environment, machine);
     let variables = ["CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF"];
     let values = variables.map(|name| environment.variable(name).unwrap_or("-")).join(" ");
@@ -54,8 +54,8 @@ pub fn prove(
     {
         return Ok(Ok(working(proof.ours, proof.warnings)));
     }
-    if let Some(trouble) = rootless::lacking(machine, environment) {
-        return Ok(Err(trouble));
+    if let Some(problem) = rootless::lacking(machine, environment) {
+        return Ok(Err(problem));
     }
     let proved = |ours: bool| {
         let copies =
@@ -70,7 +70,7 @@ pub fn prove(
     let run = |engine: &Engine| ask(runner, &words::call(engine, something.clone()), QUESTION);
     let first = run(&engine)?;
     if is_busy(&first) {
-        return Ok(Err(Trouble::busy(&said(&first))));
+        return Ok(Err(Problem::busy(&said(&first))));
     }
     if first.good() && !builds_need_limits(machine) {
         return proved(false);
@@ -82,7 +82,7 @@ pub fn prove(
             Ok(text) => text,
             Err(error) => {
                 let what = format!("its settings can't be read: {error:#}");
-                return Ok(Err(Trouble::new(what, "mend that file")));
+                return Ok(Err(Problem::new(what, "mend that file")));
             }
         };
         write_whole(&path, &text)?;
@@ -100,7 +100,7 @@ pub fn prove(
     } else {
         format!("repair it until this works: {}", words::call(&engine, something))
     };
-    Ok(Err(Trouble::new(what, remedy)))
+    Ok(Err(Problem::new(what, remedy)))
 }
 
 /// The limit that Buildah sets for root's steps where no settings name another

@@ -14,12 +14,12 @@ use process::state::State;
 use source::snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-pub use wishes::Wishes;
+pub use options::BuildOptions;
 
 pub mod dev;
 pub mod push;
 pub mod release;
-mod wishes;
+mod options;
 
 /// The longest tag (distribution specification).
 const LONGEST_TAG: usize = 128;
@@ -59,29 +59,29 @@ pub struct Facts<'a> {
 ///
 /// # Errors
 /// [`Exit::Usage`] for a tag, label or secret that can't be, and for what the engine can't serve.
-pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
+pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build> {
     let config = facts.config;
-    wishes.check(&config.image.name)?;
+    options.check(&config.image.name)?;
     let (variant, settings) =
-        if wishes.dev { ("dev", &config.dev) } else { ("prod", &config.prod) };
-    if wishes.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
+        if options.dev { ("dev", &config.dev) } else { ("prod", &config.prod) };
+    if options.platform.as_ref().is_some_and(|platform| platform.contains(',')) {
         capability::require(facts.engine, capability::Capability::SeveralPlatforms)?;
     }
-    if wishes.squash {
+    if options.squash {
         capability::require(facts.engine, capability::Capability::SquashOwn)?;
     }
-    let stage = wishes.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
+    let stage = options.target.clone().filter(|stage| settings.target.as_ref() != Some(stage));
     let state = facts.state;
-    let target = wishes.target.clone().or_else(|| settings.target.clone());
+    let target = options.target.clone().or_else(|| settings.target.clone());
     let end = end(&facts.dockerfile, target.as_deref(), &settings.dockerfile)?;
-    let labels = labels(wishes, facts);
+    let labels = labels(options, facts);
     let mut prepare = prepare(facts, state);
     let own = state.folder.join("Dockerfile");
     let labels_in_file = !capability::has(facts.engine, capability::Capability::LabelsAnyStage);
     let last = labels_in_file.then(|| label::instruction(&labels));
     let flat = dockerfile::flattened(&facts.dockerfile, target.as_deref());
     let whole = snapshot::beside(state, &settings.dockerfile).display().to_string();
-    let change = match (flat.filter(|_| wishes.squash), last) {
+    let change = match (flat.filter(|_| options.squash), last) {
         (Some(mut lines), last) => {
             lines.extend(last);
             Some(Step::Lines { lines, file: own.clone() })
@@ -107,17 +107,17 @@ pub fn build(wishes: &Wishes, facts: &Facts<'_>) -> anyhow::Result<Build> {
         labels_in_file,
         target,
         base: facts.base.clone(),
-        references: references(wishes, facts, variant, stage.as_deref())?,
+        references: references(options, facts, variant, stage.as_deref())?,
         labels,
-        build_args: build_args(wishes, &config.app, &facts.base),
+        build_args: build_args(options, &config.app, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().collect(),
-        secrets: secrets(wishes, facts, state),
-        no_cache: wishes.no_cache,
-        squash: wishes.squash,
-        layer_cache: facts.layer_cache.clone().filter(|_| !wishes.no_cache),
-        platform: wishes.platform.clone(),
-        size_budget: budget(wishes, settings, stage.as_deref()),
+        secrets: secrets(options, facts, state),
+        no_cache: options.no_cache,
+        squash: options.squash,
+        layer_cache: facts.layer_cache.clone().filter(|_| !options.no_cache),
+        platform: options.platform.clone(),
+        size_budget: budget(options, settings, stage.as_deref()),
         exact_size: !facts.changed,
         prepare,
         iidfile: state.iidfile(),
@@ -145,28 +145,28 @@ pub fn end(text: &str, target: Option<&str>, dockerfile: &str) -> anyhow::Result
 }
 
 /// The budget is that of the variant's own image, not of one of its stages.
-fn budget(wishes: &Wishes, settings: &Variant, stage: Option<&str>) -> Option<u64> {
-    settings.size_budget.filter(|_| stage.is_none() && wishes.platform.is_none())
+fn budget(options: &BuildOptions, settings: &Variant, stage: Option<&str>) -> Option<u64> {
+    settings.size_budget.filter(|_| stage.is_none() && options.platform.is_none())
 }
 
 /// `NAME:prod`, `NAME:dev` or `NAME:STAGE`, for the prod image also `NAME:sha-<12>` (with `-dirty`
 /// where it can differ from the commit), then those of `--tag`; as the engine spells local names.
 fn references(
-    wishes: &Wishes,
+    options: &BuildOptions,
     facts: &Facts<'_>,
     variant: &str,
     stage: Option<&str>,
 ) -> anyhow::Result<Vec<String>> {
     let name = &facts.config.image.name;
     let mut tags = vec![stage.unwrap_or(variant).to_owned()];
-    if !wishes.dev && stage.is_none() {
+    if !options.dev && stage.is_none() {
         let dirty = if facts.changed { "-dirty" } else { "" };
         let short: String = facts.revision.chars().take(12).collect();
         tags.push(format!("sha-{short}{dirty}"));
     }
     let mut references: Vec<String> =
         tags.iter().map(|tag| local(facts.engine.kind, name, tag)).collect();
-    for tag in &wishes.tags {
+    for tag in &options.tags {
         references.push(asked(facts.engine.kind, name, tag)?);
     }
     let mut unique = Vec::new();
@@ -216,17 +216,17 @@ pub fn local(kind: Kind, name: &str, tag: &str) -> String {
     }
 }
 
-fn labels(wishes: &Wishes, facts: &Facts<'_>) -> BTreeMap<String, String> {
+fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String> {
     let mut labels = facts.labels.clone();
     labels.insert(format!("{OCI}base.name"), facts.base.reference.clone());
     if let Some(digest) = &facts.base.digest {
         labels.insert(format!("{OCI}base.digest"), digest.clone());
     }
-    labels.extend(wishes.labels.iter().cloned());
+    labels.extend(options.labels.iter().cloned());
     labels
 }
 
-fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, String> {
+fn build_args(options: &BuildOptions, app: &App, base: &Base) -> BTreeMap<String, String> {
     let known = [
         (BASE_IMAGE, Some(base.reference.clone())),
         ("APP_MODULE", Some(app.module.clone())),
@@ -239,7 +239,7 @@ fn build_args(wishes: &Wishes, app: &App, base: &Base) -> BTreeMap<String, Strin
     ];
     let mut all: BTreeMap<String, String> =
         known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    all.extend(wishes.build_args.iter().cloned());
+    all.extend(options.build_args.iter().cloned());
     all
 }
 
@@ -257,7 +257,7 @@ fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
     facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
 }
 
-fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> Vec<SecretMount> {
+fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<SecretMount> {
     let mut secrets = Vec::new();
     let file = |id: &str, path: &Path| SecretMount {
         id: id.to_owned(),
@@ -266,7 +266,7 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> Vec<SecretMount
     if facts.engine.kind == Kind::Podman {
         secrets.push(file("checkout", &state.marker()));
     }
-    if !wishes.secrets.iter().any(|secret| secret.id == "ca")
+    if !options.secrets.iter().any(|secret| secret.id == "ca")
         && let Some(bundle) = &facts.ca_bundle
     {
         secrets.push(file("ca", bundle));
@@ -274,12 +274,12 @@ fn secrets(wishes: &Wishes, facts: &Facts<'_>, state: &State) -> Vec<SecretMount
     // A secret and no argument: it can hold a password, and another index is no reason to build
     // a layer anew.
     let of_file = index_of_file(facts).map(|(name, _)| name);
-    if !wishes.secrets.iter().any(|secret| secret.id == "index")
+    if !options.secrets.iter().any(|secret| secret.id == "index")
         && let Some(name) = facts.index_variable.map(str::to_owned).or(of_file)
     {
         secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
     }
-    secrets.extend(wishes.secrets.iter().cloned());
+    secrets.extend(options.secrets.iter().cloned());
     secrets
 }
 

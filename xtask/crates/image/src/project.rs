@@ -24,9 +24,9 @@ pub struct Project {
     pub code: String,
 }
 
-/// Something that the project lacks.
+/// Something that the project missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct Missing {
     /// What, and what needs it.
     pub what: String,
     /// What to do.
@@ -50,12 +50,12 @@ pub fn read(top: &Path, module: &str, files: &[ContextFile]) -> anyhow::Result<P
     Ok(Project { lock: lock.unwrap_or_default(), code, paths })
 }
 
-/// What the project lacks for what `dockerfile` and the roles do with it.
-pub fn lacks(project: &Project, config: &Config, dockerfile: &str) -> Vec<Lack> {
+/// What the project missing for what `dockerfile` and the roles do with it.
+pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Missing> {
     let mut found = Vec::new();
     let mut lack = |missing: bool, certain: bool, what: String, remedy: String| {
         if missing {
-            found.push(Lack { what, remedy, certain });
+            found.push(Missing { what, remedy, certain });
         }
     };
     let has = |path: &str| project.paths.contains(path);
@@ -149,7 +149,7 @@ mod tests {
         let check = |change: fn(&mut Project), more: &str, expected: Expect| {
             let mut project = stock();
             change(&mut project);
-            let lines = lacks(&project, &config(more), DOCKERFILE).into_iter().map(|lack| {
+            let lines = missing(&project, &config(more), DOCKERFILE).into_iter().map(|lack| {
                 let mark = if lack.certain { "BAD" } else { "   " };
                 format!("{mark} {}: {}\n", lack.what, lack.remedy)
             });
@@ -208,6 +208,6 @@ mod tests {
         project.paths.remove(LOCK);
         project.paths.remove(MANAGE);
         project.code = "app = Celery('shop')".into();
-        assert_eq!(lacks(&project, &config(""), "FROM scratch\n"), []);
+        assert_eq!(missing(&project, &config(""), "FROM scratch\n"), []);
     }
 }

@@ -22,7 +22,7 @@ pub use size::{Precision, Size, measure};
 
 /// A verified image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Made {
+pub struct Built {
     /// What the engine says about it.
     pub image: Image,
     /// How large it is.
@@ -44,7 +44,7 @@ pub fn build(
     plan: &Build,
     runner: &Runner,
     log: &Path,
-) -> anyhow::Result<Made> {
+) -> anyhow::Result<Built> {
     let instructions = dockerfile::instructions(&plan.text);
     let made = once(workflow, engine, plan, &instructions, runner, log)?;
     let stale = unexpected_labels(plan, &instructions, &made.0);
@@ -80,7 +80,7 @@ pub fn build(
         if missing.is_empty() { image } else { named(engine, &image.id, &missing, runner)? };
     leftovers::forget(&stale, engine, runner)?;
     leftovers::finished(&workflow.state);
-    Ok(Made { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
+    Ok(Built { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
 }
 
 /// The image `image_id` of an earlier build, if the engine has it under all names of the plan and it
@@ -88,13 +88,13 @@ pub fn build(
 ///
 /// # Errors
 /// When the engine doesn't answer in time; 130 or 143 after a signal.
-pub fn standing(
+pub fn reusable(
     engine: &Engine,
     plan: &Build,
     image_id: &str,
     size: &Size,
     runner: &Runner,
-) -> anyhow::Result<Option<Made>> {
+) -> anyhow::Result<Option<Built>> {
     let answer = runner.ask(&words::inspect(engine, image_id), QUESTION)?;
     if !answer.good() {
         return Ok(None);
@@ -103,7 +103,7 @@ pub fn standing(
     let named = plan.references.iter().all(|name| has_name(&image, name));
     let good = check(plan, &dockerfile::instructions(&plan.text), &image).is_ok()
         && check_budget(plan, size.bytes).is_ok();
-    Ok((named && good).then_some(Made { image, size: size.clone(), built: false, cached_steps: 0 }))
+    Ok((named && good).then_some(Built { image, size: size.clone(), built: false, cached_steps: 0 }))
 }
 
 /// Whether an image has a name, however its engine writes it: Docker leaves out `docker.io/library/`.
@@ -167,7 +167,7 @@ fn once(
     leftovers::announce(&workflow.state)?;
     let ended = runner
         .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
-    if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.trouble(&ended.lines))
+    if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.problem(&ended.lines))
         && ended.code != Some(0)
     {
         // Podman fails a build whose layers can't be sent; what is made stays in its own store.

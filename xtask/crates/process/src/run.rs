@@ -190,9 +190,9 @@ impl Runner {
         let stdout = collect(child.stdout.take(), open.clone());
         let stderr = collect(child.stderr.take(), open);
         let code =
-            self.wait(&mut child, &closed, Some(limit)).map_err(|problem| match problem {
-                Problem::Signal(error) => error,
-                Problem::TooLong => failure_help(
+            self.wait(&mut child, &closed, Some(limit)).map_err(|stopped| match stopped {
+                Stopped::Signal(error) => error,
+                Stopped::TooLong => failure_help(
                     Exit::Engine,
                     format!(
                         "asking {}: no answer in {} s: {invocation}",
@@ -234,8 +234,8 @@ impl Runner {
         let _ = std::io::copy(&mut stdout, &mut std::io::sink());
         let code = match self.wait(&mut child, &closed, None) {
             Ok(code) => code,
-            Err(Problem::Signal(error)) => return Err(error),
-            Err(Problem::TooLong) => None,
+            Err(Stopped::Signal(error)) => return Err(error),
+            Err(Stopped::TooLong) => None,
         };
         if code == Some(0) {
             return outcome;
@@ -341,8 +341,8 @@ impl Runner {
         });
         let (code, late) = match self.wait(&mut child, &closed, limit) {
             Ok(code) => (code, false),
-            Err(Problem::Signal(error)) => return Err(error),
-            Err(Problem::TooLong) => (None, true),
+            Err(Stopped::Signal(error)) => return Err(error),
+            Err(Stopped::TooLong) => (None, true),
         };
         // A killed engine can leave a grandchild that holds the pipe open for ever.
         let mut all = Vec::new();
@@ -387,8 +387,8 @@ impl Runner {
         let (_open, closed) = channel();
         match self.wait(&mut child, &closed, None) {
             Ok(code) => Ok(code),
-            Err(Problem::Signal(error)) => Err(error),
-            Err(Problem::TooLong) => Ok(None),
+            Err(Stopped::Signal(error)) => Err(error),
+            Err(Stopped::TooLong) => Ok(None),
         }
     }
 
@@ -399,23 +399,23 @@ impl Runner {
         child: &mut Child,
         closed: &Receiver<()>,
         limit: Option<Duration>,
-    ) -> Result<Option<i32>, Problem> {
+    ) -> Result<Option<i32>, Stopped> {
         let start = Instant::now();
         let (mut pause, mut ending) = (Duration::from_millis(1), false);
         loop {
             if let Ok(Some(status)) = child.try_wait() {
                 return match self.check_signal() {
                     Ok(()) => Ok(status.code()),
-                    Err(error) => Err(Problem::Signal(error)),
+                    Err(error) => Err(Stopped::Signal(error)),
                 };
             }
             if let Err(error) = self.check_signal() {
                 end(child, GRACE);
-                return Err(Problem::Signal(error));
+                return Err(Stopped::Signal(error));
             }
             if limit.is_some_and(|limit| start.elapsed() > limit) {
                 end(child, GRACE);
-                return Err(Problem::TooLong);
+                return Err(Stopped::TooLong);
             }
             if ending {
                 std::thread::sleep(pause);
@@ -427,7 +427,7 @@ impl Runner {
     }
 }
 
-enum Problem {
+enum Stopped {
     Signal(anyhow::Error),
     TooLong,
 }

@@ -1,6 +1,6 @@
 //! One repository of one registry: what its names point to, and new names for what is there.
 
-use super::http::{Request, Response, Trouble, Wire, origin, refusal, refused, resolved};
+use super::http::{Request, Response, Fault, Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
 use super::places::{Places, loopback};
@@ -106,23 +106,23 @@ impl Client {
         let Surroundings { environment, machine, engine, runner, .. } = surroundings;
         let registry = self.target.registry.as_str();
         let ping = Request { method: "GET", url: self.url("/v2/"), ..Request::default() };
-        let Err(trouble) = self.wire.settled(&ping)? else { return Ok(()) };
+        let Err(fault) = self.wire.settled(&ping)? else { return Ok(()) };
         let insecure = || anyhow::Ok(Places::ask(engine, runner)?.insecure(&self.wire.name));
-        match trouble {
-            Trouble::NoTls(_) if loopback(registry) || insecure()? => {
+        match fault {
+            Fault::NoTls(_) if loopback(registry) || insecure()? => {
                 self.plain = true;
                 self.base = format!("http://{host}");
             }
-            Trouble::NoTls(why) => {
+            Fault::NoTls(why) => {
                 let help = "a registry without TLS must be called insecure in the engine's own \
                             settings (registries.conf, daemon.json)";
                 let message = format!("asking {registry}: {why}");
                 return Err(failure_help(Exit::RegistryRefused, message, help));
             }
-            Trouble::Untrusted(_) if insecure()? => {
+            Fault::Untrusted(_) if insecure()? => {
                 self.wire.agent = agent(registry, environment, machine, true)?;
             }
-            trouble => return Err(refused(&self.wire.name, &trouble)),
+            fault => return Err(refused(&self.wire.name, &fault)),
         }
         Ok(())
     }
@@ -381,8 +381,8 @@ impl Client {
     pub fn after_failure(&self) -> anyhow::Result<Option<Duration>> {
         let response = match self.wire.once(&self.authorized(&self.upload()))? {
             Ok(response) => response,
-            Err(Trouble::Passing(_)) => return Ok(None),
-            Err(trouble) => return Err(refused(&self.wire.name, &trouble)),
+            Err(Fault::Passing(_)) => return Ok(None),
+            Err(fault) => return Err(refused(&self.wire.name, &fault)),
         };
         if passing(response.status) {
             let wait = response.header("retry-after");

@@ -60,7 +60,7 @@ impl Response {
 
 /// Why there was no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum Fault {
     /// The network; it may pass.
     Passing(String),
     /// What listens there speaks no TLS.
@@ -71,13 +71,13 @@ pub(super) enum Trouble {
     Final(String),
 }
 
-impl Trouble {
+impl Fault {
     pub(super) fn why(&self) -> &str {
         match self {
-            Trouble::Passing(why)
-            | Trouble::NoTls(why)
-            | Trouble::Untrusted(why)
-            | Trouble::Final(why) => why,
+            Fault::Passing(why)
+            | Fault::NoTls(why)
+            | Fault::Untrusted(why)
+            | Fault::Final(why) => why,
         }
     }
 }
@@ -102,14 +102,14 @@ impl Wire {
     /// [`Exit::RegistryFailed`] when it fails to the end; [`Exit::RegistryRefused`] for what can't
     /// pass; 130 or 143 after a signal.
     pub(super) fn send(&self, request: &Request) -> anyhow::Result<Response> {
-        self.settled(request)?.map_err(|trouble| refused(&self.name, &trouble))
+        self.settled(request)?.map_err(|fault| refused(&self.name, &fault))
     }
 
     /// As [`Wire::send`]; what can't pass comes back.
     ///
     /// # Errors
     /// [`Exit::RegistryFailed`] when it fails to the end; 130 or 143 after a signal.
-    pub(super) fn settled(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
+    pub(super) fn settled(&self, request: &Request) -> anyhow::Result<Result<Response, Fault>> {
         let mut attempt = 1;
         loop {
             let (why, wait) = match self.once(request)? {
@@ -118,8 +118,8 @@ impl Wire {
                     let wait = response.header("retry-after");
                     (response.reason(), wait.and_then(|text| retry_after(text, chrono::Utc::now())))
                 }
-                Err(Trouble::Passing(why)) => (why, None),
-                Err(trouble) => return Ok(Err(trouble)),
+                Err(Fault::Passing(why)) => (why, None),
+                Err(fault) => return Ok(Err(fault)),
             };
             let doing = format!("asking {} ({} {})", self.name, request.method, path(&request.url));
             if let Some(wait) = wait.filter(|wait| *wait > PATIENCE) {
@@ -142,12 +142,12 @@ impl Wire {
 
     /// Sends `request` once and follows redirections of what only asks; a login goes to no other
     /// host.
-    pub(super) fn once(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
+    pub(super) fn once(&self, request: &Request) -> anyhow::Result<Result<Response, Fault>> {
         let mut request = request.clone();
         for _ in 0..HOPS {
             let response = match self.exchange(&request)? {
                 Ok(response) => response,
-                Err(trouble) => return Ok(Err(trouble)),
+                Err(fault) => return Ok(Err(fault)),
             };
             let follows = matches!(request.method, "GET" | "HEAD")
                 && matches!(response.status, 301 | 302 | 303 | 307 | 308);
@@ -155,17 +155,17 @@ impl Wire {
                 return Ok(Ok(response));
             };
             let Some(next) = resolved(&request.url, place) else {
-                return Ok(Err(Trouble::Final(format!("it redirects to {place:?}"))));
+                return Ok(Err(Fault::Final(format!("it redirects to {place:?}"))));
             };
             if origin(&next) != origin(&request.url) {
                 request.headers.retain(|(name, _)| *name != "authorization");
             }
             request.url = next;
         }
-        Ok(Err(Trouble::Final(format!("it redirects more than {HOPS} times"))))
+        Ok(Err(Fault::Final(format!("it redirects more than {HOPS} times"))))
     }
 
-    fn exchange(&self, request: &Request) -> anyhow::Result<Result<Response, Trouble>> {
+    fn exchange(&self, request: &Request) -> anyhow::Result<Result<Response, Fault>> {
         self.runner.check_signal()?;
         let (tls, authority) = origin(&request.url);
         let proxy = http_proxy(&self.environment, tls, authority)?;
@@ -176,7 +176,7 @@ impl Wire {
         let start = Instant::now();
         loop {
             match answer.recv_timeout(TICK) {
-                Ok(outcome) => return Ok(outcome.map_err(|error| trouble(&error, self.limit))),
+                Ok(outcome) => return Ok(outcome.map_err(|error| fault(&error, self.limit))),
                 Err(RecvTimeoutError::Timeout) if start.elapsed() < self.limit + TICK * 50 => {
                     self.runner.check_signal()?;
                 }
@@ -216,33 +216,33 @@ fn exchange(
     Ok(Response { status, headers, body })
 }
 
-fn no_answer(limit: Duration) -> Trouble {
-    Trouble::Passing(format!("no answer in {} s", limit.as_secs()))
+fn no_answer(limit: Duration) -> Fault {
+    Fault::Passing(format!("no answer in {} s", limit.as_secs()))
 }
 
-fn trouble(error: &ureq::Error, limit: Duration) -> Trouble {
+fn fault(error: &ureq::Error, limit: Duration) -> Fault {
     match error {
         ureq::Error::Timeout(_) => no_answer(limit),
-        ureq::Error::Rustls(error) => tls_trouble(error),
+        ureq::Error::Rustls(error) => tls_fault(error),
         ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(error) => tls_trouble(error),
-            None => Trouble::Passing(io.to_string()),
+            Some(error) => tls_fault(error),
+            None => Fault::Passing(io.to_string()),
         },
         ureq::Error::BadUri(_)
         | ureq::Error::Http(_)
         | ureq::Error::BodyExceedsLimit(_)
-        | ureq::Error::Tls(_) => Trouble::Final(error.to_string()),
-        other => Trouble::Passing(other.to_string()),
+        | ureq::Error::Tls(_) => Fault::Final(error.to_string()),
+        other => Fault::Passing(other.to_string()),
     }
 }
 
-fn tls_trouble(error: &rustls::Error) -> Trouble {
+fn tls_fault(error: &rustls::Error) -> Fault {
     match error {
         rustls::Error::InvalidCertificate(_) => {
-            Trouble::Untrusted(format!("it isn't trusted: {error}"))
+            Fault::Untrusted(format!("it isn't trusted: {error}"))
         }
-        rustls::Error::InvalidMessage(_) => Trouble::NoTls(format!("no TLS: {error}")),
-        _ => Trouble::Passing(error.to_string()),
+        rustls::Error::InvalidMessage(_) => Fault::NoTls(format!("no TLS: {error}")),
+        _ => Fault::Passing(error.to_string()),
     }
 }
 
@@ -273,11 +273,11 @@ pub(super) fn resolved(url: &str, place: &str) -> Option<String> {
 }
 
 /// A failure that will stay, before there is an answer.
-pub(super) fn refused(name: &str, trouble: &Trouble) -> anyhow::Error {
+pub(super) fn refused(name: &str, fault: &Fault) -> anyhow::Error {
     let help = "put the certificate of its authority into certs.d (docs/releases.md), or name a \
                 bundle in XTASK_CA_BUNDLE";
-    let help = matches!(trouble, Trouble::Untrusted(_)).then(|| help.to_owned());
-    refusal(format!("asking {name}: {}", trouble.why()), help.into_iter().collect())
+    let help = matches!(fault, Fault::Untrusted(_)).then(|| help.to_owned());
+    refusal(format!("asking {name}: {}", fault.why()), help.into_iter().collect())
 }
 
 /// A failure that says what to do about a registry's refusal.

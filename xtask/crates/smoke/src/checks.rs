@@ -1,7 +1,7 @@
 //! The table of all checks: their names are a contract, for `--only`, `--skip` and reports.
 
 use super::needs::{self, Need};
-use super::stage::Stage;
+use super::test_bed::TestBed;
 use super::static_checks::{Expected, config, content, labels, rights, secrets, sizes, tools};
 use super::verdict::{Found, Lane, Verdict};
 use super::{endings, entry, logs, roles, settings};
@@ -30,7 +30,7 @@ pub enum Run {
     /// The image alone.
     Image(fn(&Archive, &Expected) -> Verdict),
     /// The image at work.
-    Stage(fn(&Stage<'_>) -> Found),
+    Containers(fn(&TestBed<'_>) -> Found),
 }
 
 /// What the reasons of `[smoke.skip]` begin with in a report.
@@ -40,16 +40,16 @@ pub const SKIPPED: &str = "[smoke.skip]: ";
 ///
 /// # Errors
 /// When the test itself fails, and not the image.
-pub fn run(check: &Check, stage: &Stage<'_>) -> Found {
-    if let Some(verdict) = skipped(check, &stage.subject.smoke) {
+pub fn run(check: &Check, bed: &TestBed<'_>) -> Found {
+    if let Some(verdict) = skipped(check, &bed.subject.smoke) {
         return Ok(verdict);
     }
-    if let Some(why) = needs::unmet(stage, check.needs)? {
+    if let Some(why) = needs::unmet(bed, check.needs)? {
         return Ok(Verdict::NotAsked(why));
     }
     match check.run {
-        Run::Image(look) => Ok(look(stage.archive()?, &stage.subject.expected)),
-        Run::Stage(look) => look(stage),
+        Run::Image(look) => Ok(look(bed.archive()?, &bed.subject.expected)),
+        Run::Containers(look) => look(bed),
     }
 }
 
@@ -124,79 +124,79 @@ const CHECKS: &[Check] = table! {
         "code that no commit has was reviewed by nobody, and can't be found again.";
     Image CORE NONE "no-development-files" Image(content::no_development_files)
         "tests, notes and history are of no use in production, and tell an intruder a lot.";
-    Image CORE NONE "lock" Stage(roles::lock)
+    Image CORE NONE "lock" Containers(roles::lock)
         "what isn't in the lock was tested by nobody, and what is missing fails at run time";
-    Entry CORE NONE "run-test" Stage(entry::run_test)
+    Entry CORE NONE "run-test" Containers(entry::run_test)
         "`manage.py check` needs no service";
-    Entry CORE NONE "pass-through" Stage(entry::pass_through)
+    Entry CORE NONE "pass-through" Containers(entry::pass_through)
         "a command that is no role is run untouched, with nothing before its output";
-    Entry FULL NONE "role-words" Stage(entry::role_words)
+    Entry FULL NONE "role-words" Containers(entry::role_words)
         "each word for a role starts a service, which names the keys that it lacks";
-    Entry FULL NONE "role-typo" Stage(entry::role_typo)
+    Entry FULL NONE "role-typo" Containers(entry::role_typo)
         "a mistyped role is refused with the list of roles, not run as a program";
-    Entry FULL NONE "environment" Stage(entry::environment)
+    Entry FULL NONE "environment" Containers(entry::environment)
         "ENVIRONMENT picks the settings; an unknown value is refused and is never code";
-    Entry FULL NONE "secret-files" Stage(entry::secret_files)
+    Entry FULL NONE "secret-files" Containers(entry::secret_files)
         "a secret can come from a file, so that no environment shows it";
-    Entry FULL NONE "root-start" Stage(entry::root_start)
+    Entry FULL NONE "root-start" Containers(entry::root_start)
         "a container started as root drops privileges permanently";
-    Entry FULL POSTGRES "bounded-wait" Stage(entry::bounded_wait)
+    Entry FULL POSTGRES "bounded-wait" Containers(entry::bounded_wait)
         "a service that never comes is waited for as long as configured, and named";
-    Entry FULL POSTGRES "stop-waiting" Stage(entry::stop_waiting)
+    Entry FULL POSTGRES "stop-waiting" Containers(entry::stop_waiting)
         "SIGTERM ends a container that still waits";
-    Entry FULL POSTGRES "wrong-password" Stage(entry::wrong_password)
+    Entry FULL POSTGRES "wrong-password" Containers(entry::wrong_password)
         "what waiting can't mend fails at once, and no message shows the password";
-    Entry FULL NONE "migrate-role" Stage(entry::migrate_role)
+    Entry FULL NONE "migrate-role" Containers(entry::migrate_role)
         "migrations can be a job of their own";
-    Entry FULL POSTGRES "waits-for-migrations" Stage(entry::waits_for_migrations)
+    Entry FULL POSTGRES "waits-for-migrations" Containers(entry::waits_for_migrations)
         "a worker never works on a database that isn't migrated";
-    Web CORE NONE "web" Stage(roles::web)
+    Web CORE NONE "web" Containers(roles::web)
         "web turns healthy, with a read-only root file system and no capability";
-    Web CORE NONE "engine-health" Stage(roles::engine_health)
+    Web CORE NONE "engine-health" Containers(roles::engine_health)
         "the engine itself calls the container healthy";
-    Web CORE NONE "settings" Stage(settings::settings)
+    Web CORE NONE "settings" Containers(settings::settings)
         "DEBUG shows strangers the code, and with a key that others know they log in as anybody";
-    Web CORE SERVER "health-pages" Stage(roles::health_pages)
+    Web CORE SERVER "health-pages" Containers(roles::health_pages)
         "the health pages answer 200: a redirect is no answer";
-    Web CORE SERVER "http" Stage(roles::http)
+    Web CORE SERVER "http" Containers(roles::http)
         "the project's own pages answer: [[smoke.http]]";
-    Web FULL NONE "gunicorn" Stage(roles::gunicorn)
+    Web FULL NONE "gunicorn" Containers(roles::gunicorn)
         "gunicorn turns healthy, hardened as web is";
-    Web FULL BOTH "migrate-once" Stage(roles::migrate_once)
+    Web FULL BOTH "migrate-once" Containers(roles::migrate_once)
         "replicas that start at once migrate once";
-    Web FULL NONE "arbitrary-uid" Stage(roles::arbitrary_uid)
+    Web FULL NONE "arbitrary-uid" Containers(roles::arbitrary_uid)
         "any user with group 0 can run it, as OpenShift does";
-    Celery CORE NONE "worker" Stage(roles::worker)
+    Celery CORE NONE "worker" Containers(roles::worker)
         "worker turns healthy, hardened as web is";
-    Celery CORE NONE "beat" Stage(roles::beat)
+    Celery CORE NONE "beat" Containers(roles::beat)
         "beat turns healthy, hardened as web is";
-    Celery CORE WORKER "queues" Stage(roles::queues)
+    Celery CORE WORKER "queues" Containers(roles::queues)
         "the worker role does the tasks of every queue";
-    Celery CORE BEAT "beat-tick" Stage(roles::beat_tick)
+    Celery CORE BEAT "beat-tick" Containers(roles::beat_tick)
         "beat sends what is due";
-    Celery FULL SERVER "websocket" Stage(roles::websocket)
+    Celery FULL SERVER "websocket" Containers(roles::websocket)
         "a message comes through the WebSocket: [smoke.websocket]";
-    Celery FULL NONE "exec" Stage(roles::exec)
+    Celery FULL NONE "exec" Containers(roles::exec)
         "the project's own commands work: [[smoke.exec]]";
-    Celery FULL NONE "command-lines" Stage(roles::command_lines)
+    Celery FULL NONE "command-lines" Containers(roles::command_lines)
         "the services have the flags that the documented variables say";
-    Celery FULL BEATS "two-beats" Stage(endings::two_beats)
+    Celery FULL BEATS "two-beats" Containers(endings::two_beats)
         "two beats never send one schedule twice, and one takes over from the other";
-    Celery FULL NONE "corrupt-schedule" Stage(endings::corrupt_schedule)
+    Celery FULL NONE "corrupt-schedule" Containers(endings::corrupt_schedule)
         "a schedule that can't be read doesn't stop beat";
-    Endings FULL NONE "stop-web" Stage(endings::stop_web)
+    Endings FULL NONE "stop-web" Containers(endings::stop_web)
         "SIGTERM ends web in time, and the request in flight is answered";
-    Endings FULL NONE "stop-gunicorn" Stage(endings::stop_gunicorn)
+    Endings FULL NONE "stop-gunicorn" Containers(endings::stop_gunicorn)
         "SIGTERM ends gunicorn in time, and the request in flight is answered";
-    Endings FULL NONE "stop-worker" Stage(endings::stop_worker)
+    Endings FULL NONE "stop-worker" Containers(endings::stop_worker)
         "SIGTERM ends the worker in time, and the task in flight is done";
-    Endings FULL NONE "stop-beat" Stage(endings::stop_beat)
+    Endings FULL NONE "stop-beat" Containers(endings::stop_beat)
         "SIGTERM ends beat in time";
-    Endings FULL NONE "stopped-loops" Stage(endings::stopped_loops)
+    Endings FULL NONE "stopped-loops" Containers(endings::stopped_loops)
         "the health check fails for a role whose loop stands still";
-    Last FULL NONE "logs" Stage(logs::logs)
+    Last FULL NONE "logs" Containers(logs::logs)
         "a collector reads each line of each role as an object";
-    Last FULL BOTH "database-gone" Stage(endings::database_gone)
+    Last FULL BOTH "database-gone" Containers(endings::database_gone)
         "without the database web is unhealthy, and says no more than that";
 };
 

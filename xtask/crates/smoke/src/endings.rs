@@ -2,7 +2,7 @@
 //! their own, because they don't outlive the check.
 
 use super::roles::{DUE, health_path, schedule, server};
-use super::stage::{Ended, Stage, set};
+use super::test_bed::{Ended, TestBed, set};
 use super::verdict::{Found, Verdict};
 use engine::containers::Container;
 use image::config::smoke::{Role, Slow};
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 const GOOD: [i64; 2] = [0, 143];
 
 /// A container of a role, with what makes work slow.
-fn slow_container(stage: &Stage<'_>, role: Role) -> Container {
-    let mut container = stage.container(role.word(), &[role.word()]);
-    if let Some(slow) = &stage.subject.smoke.slow {
+fn slow_container(bed: &TestBed<'_>, role: Role) -> Container {
+    let mut container = bed.container(role.word(), &[role.word()]);
+    if let Some(slow) = &bed.subject.smoke.slow {
         for (name, value) in &slow.environment {
             set(&mut container.env, name, value);
         }
@@ -23,12 +23,12 @@ fn slow_container(stage: &Stage<'_>, role: Role) -> Container {
 }
 
 /// Starts a container of a role that no other check uses, and waits until it is healthy.
-fn own(stage: &Stage<'_>, role: Role) -> anyhow::Result<String> {
-    stage.services()?;
-    stage.migrated(role)?;
-    let container = slow_container(stage, role);
-    stage.start(&container)?;
-    stage.wait_healthy(&container.name)?;
+fn own(bed: &TestBed<'_>, role: Role) -> anyhow::Result<String> {
+    bed.services()?;
+    bed.migrated(role)?;
+    let container = slow_container(bed, role);
+    bed.start(&container)?;
+    bed.wait_healthy(&container.name)?;
     Ok(container.name)
 }
 
@@ -41,8 +41,8 @@ fn ended_well(limit: Duration, ended: &Ended) -> Vec<String> {
     }
 }
 
-fn has(stage: &Stage<'_>, role: Role) -> bool {
-    stage.subject.smoke.roles.contains(&role)
+fn has(bed: &TestBed<'_>, role: Role) -> bool {
+    bed.subject.smoke.roles.contains(&role)
 }
 
 fn none(role: Role) -> Found {
@@ -53,22 +53,22 @@ fn none(role: Role) -> Found {
 const TRIES: u32 = 4;
 
 /// The web role ends in time, and answers the request that it has accepted before.
-fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
-    if !has(stage, role) {
+fn stop_server(bed: &TestBed<'_>, role: Role) -> Found {
+    if !has(bed, role) {
         return none(role);
     }
-    let name = own(stage, role)?;
-    let Some(slow) = &stage.subject.smoke.slow else { return end_idle(stage, &name) };
+    let name = own(bed, role)?;
+    let Some(slow) = &bed.subject.smoke.slow else { return end_idle(bed, &name) };
     // Once before, so that what the first request loads isn't in flight too, and to know how long it
     // takes here: half of that later, a busy machine's server has accepted the next one as well.
     let start = Instant::now();
-    stage.get(&name, &slow.request)?;
+    bed.get(&name, &slow.request)?;
     let mut accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
     for _ in 0..TRIES {
         let (answer, ended) = std::thread::scope(|scope| {
-            let request = scope.spawn(|| stage.get(&name, &slow.request));
+            let request = scope.spawn(|| bed.get(&name, &slow.request));
             std::thread::sleep(accepted);
-            let ended = (!request.is_finished()).then(|| stage.stop(&name));
+            let ended = (!request.is_finished()).then(|| bed.stop(&name));
             (request.join(), ended)
         });
         let Ok(answer) = answer else {
@@ -80,28 +80,28 @@ fn stop_server(stage: &Stage<'_>, role: Role) -> Found {
             continue;
         };
         let ended = ended?;
-        let mut evidence = ended_well(stage.subject.smoke.stop, &ended);
+        let mut evidence = ended_well(bed.subject.smoke.stop, &ended);
         match answer {
             Ok(answer) if answer.status == 200 => {}
             Ok(answer) => evidence.push(format!("the request in flight: {}", answer.shown())),
             Err(error) => evidence.push(format!("the request in flight: {error:#}")),
         }
-        stage.remove(&name)?;
+        bed.remove(&name)?;
         let seconds = ended.time.as_secs_f64();
         let fact = format!("{seconds:.1} s, with a request in flight");
         return Ok(Verdict::from_evidence(evidence, fact));
     }
-    stage.remove(&name)?;
+    bed.remove(&name)?;
     let evidence = vec![format!("{} is answered at once: it is not slow", slow.request)];
     Ok(Verdict::from_evidence(evidence, String::new()))
 }
 
-pub(super) fn stop_web(stage: &Stage<'_>) -> Found {
-    stop_server(stage, Role::Web)
+pub(super) fn stop_web(bed: &TestBed<'_>) -> Found {
+    stop_server(bed, Role::Web)
 }
 
-pub(super) fn stop_gunicorn(stage: &Stage<'_>) -> Found {
-    stop_server(stage, Role::Gunicorn)
+pub(super) fn stop_gunicorn(bed: &TestBed<'_>) -> Found {
+    stop_server(bed, Role::Gunicorn)
 }
 
 /// Sends the slow task to a queue that only this check's worker consumes, waits until it is being
@@ -127,33 +127,33 @@ print(find_app(os.environ['APP_MODULE']).AsyncResult(sys.argv[1]).state)
 ";
 
 /// The worker ends in time, and finishes the task that it has begun.
-pub(super) fn stop_worker(stage: &Stage<'_>) -> Found {
-    if !has(stage, Role::Worker) {
+pub(super) fn stop_worker(bed: &TestBed<'_>) -> Found {
+    if !has(bed, Role::Worker) {
         return none(Role::Worker);
     }
-    let Some(slow) = &stage.subject.smoke.slow else { return stop_idle(stage, Role::Worker) };
-    stage.services()?;
-    stage.migrated(Role::Worker)?;
-    let mut container = slow_container(stage, Role::Worker);
+    let Some(slow) = &bed.subject.smoke.slow else { return stop_idle(bed, Role::Worker) };
+    bed.services()?;
+    bed.migrated(Role::Worker)?;
+    let mut container = slow_container(bed, Role::Worker);
     set(&mut container.env, "CELERY_QUEUES", "smoke-stop");
-    stage.start(&container)?;
-    stage.wait_healthy(&container.name)?;
-    let verdict = stop_busy_worker(stage, slow, &container.name);
-    stage.remove(&container.name)?;
+    bed.start(&container)?;
+    bed.wait_healthy(&container.name)?;
+    let verdict = stop_busy_worker(bed, slow, &container.name);
+    bed.remove(&container.name)?;
     verdict
 }
 
-fn stop_busy_worker(stage: &Stage<'_>, slow: &Slow, name: &str) -> Found {
+fn stop_busy_worker(bed: &TestBed<'_>, slow: &Slow, name: &str) -> Found {
     let arguments = serde_json::to_string(&slow.arguments)?;
-    let sent = stage.exec(name, &["python", "-c", SEND, &slow.task, &arguments])?;
+    let sent = bed.exec(name, &["python", "-c", SEND, &slow.task, &arguments])?;
     if !sent.good() {
         return Ok(Verdict::Failed(vec![format!("the task: {}", sent.last_line())]));
     }
     let id = sent.stdout.trim();
-    let ended = stage.stop(name)?;
-    let mut evidence = ended_well(stage.subject.smoke.stop, &ended);
-    let other = stage.role(stage.first_role()?)?;
-    let state = stage.exec(&other, &["python", "-c", STATE, id])?;
+    let ended = bed.stop(name)?;
+    let mut evidence = ended_well(bed.subject.smoke.stop, &ended);
+    let other = bed.role(bed.first_role()?)?;
+    let state = bed.exec(&other, &["python", "-c", STATE, id])?;
     if state.stdout.trim() != "SUCCESS" {
         evidence.push(format!("the task in flight is {}", state.last_line()));
     }
@@ -161,32 +161,32 @@ fn stop_busy_worker(stage: &Stage<'_>, slow: &Slow, name: &str) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("{seconds:.1} s, with a task in flight")))
 }
 
-fn stop_idle(stage: &Stage<'_>, role: Role) -> Found {
-    if !has(stage, role) {
+fn stop_idle(bed: &TestBed<'_>, role: Role) -> Found {
+    if !has(bed, role) {
         return none(role);
     }
-    end_idle(stage, &own(stage, role)?)
+    end_idle(bed, &own(bed, role)?)
 }
 
-fn end_idle(stage: &Stage<'_>, name: &str) -> Found {
-    let ended = stage.stop(name)?;
-    stage.remove(name)?;
+fn end_idle(bed: &TestBed<'_>, name: &str) -> Found {
+    let ended = bed.stop(name)?;
+    bed.remove(name)?;
     let fact = format!("{:.1} s, idle", ended.time.as_secs_f64());
-    Ok(Verdict::from_evidence(ended_well(stage.subject.smoke.stop, &ended), fact))
+    Ok(Verdict::from_evidence(ended_well(bed.subject.smoke.stop, &ended), fact))
 }
 
-pub(super) fn stop_beat(stage: &Stage<'_>) -> Found {
-    stop_idle(stage, Role::Beat)
+pub(super) fn stop_beat(bed: &TestBed<'_>) -> Found {
+    stop_idle(bed, Role::Beat)
 }
 
 /// The health check fails for a role whose loop stands still.
-pub(super) fn stopped_loops(stage: &Stage<'_>) -> Found {
+pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
     let mut names = Vec::new();
-    for role in &stage.subject.smoke.roles {
-        names.push((*role, own(stage, *role)?));
+    for role in &bed.subject.smoke.roles {
+        names.push((*role, own(bed, *role)?));
     }
     for (_, name) in &names {
-        stage.kill(name, "STOP")?;
+        bed.kill(name, "STOP")?;
     }
     // Gunicorn's first process only watches: its workers serve on, and that is healthy.
     names.retain(|(role, _)| *role != Role::Gunicorn);
@@ -194,10 +194,10 @@ pub(super) fn stopped_loops(stage: &Stage<'_>) -> Found {
     let mut evidence = Vec::new();
     for (role, name) in &names {
         loop {
-            if !stage.health(name)?.good() {
+            if !bed.health(name)?.good() {
                 break;
             }
-            if start.elapsed() > stage.subject.smoke.start + Duration::from_secs(60) {
+            if start.elapsed() > bed.subject.smoke.start + Duration::from_secs(60) {
                 evidence.push(format!("{} is called healthy though its loop stands", role.word()));
                 break;
             }
@@ -206,30 +206,30 @@ pub(super) fn stopped_loops(stage: &Stage<'_>) -> Found {
     }
     let seconds = start.elapsed().as_secs_f64();
     for (_, name) in &names {
-        stage.kill(name, "CONT")?;
-        stage.remove(name)?;
+        bed.kill(name, "CONT")?;
+        bed.remove(name)?;
     }
     Ok(Verdict::from_evidence(evidence, format!("unhealthy within {seconds:.0} s")))
 }
 
 /// Of two beats one sends, and the other takes over when the first is gone.
-pub(super) fn two_beats(stage: &Stage<'_>) -> Found {
-    if !has(stage, Role::Beat) {
+pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
+    if !has(bed, Role::Beat) {
         return none(Role::Beat);
     }
-    let first = stage.role(Role::Beat)?;
-    if schedule(stage, &first)?.is_empty() {
+    let first = bed.role(Role::Beat)?;
+    if schedule(bed, &first)?.is_empty() {
         return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
     }
-    stage.wait_log(&first, DUE)?;
-    let second = own(stage, Role::Beat)?;
-    let sent = |name: &str| stage.logs(name).map(|log| log.matches(DUE).count());
+    bed.wait_log(&first, DUE)?;
+    let second = own(bed, Role::Beat)?;
+    let sent = |name: &str| bed.logs(name).map(|log| log.matches(DUE).count());
     let before = sent(&first)?;
     let start = Instant::now();
     // Until the first has sent some more: then the second had its chance, also where it is slow to
     // start.
     while sent(&first)? < before + 6 {
-        if start.elapsed() > stage.subject.smoke.start {
+        if start.elapsed() > bed.subject.smoke.start {
             return Ok(Verdict::Failed(vec!["the first stopped sending".into()]));
         }
         std::thread::sleep(Duration::from_millis(500));
@@ -240,53 +240,53 @@ pub(super) fn two_beats(stage: &Stage<'_>) -> Found {
             "the second sent {twice} tasks beside the first"
         )]));
     }
-    stage.kill(&first, "KILL")?;
-    stage.wait_log(&second, DUE)?;
-    stage.remove(&second)?;
+    bed.kill(&first, "KILL")?;
+    bed.wait_log(&second, DUE)?;
+    bed.remove(&second)?;
     Ok(Verdict::Passed("one sends; the second takes over".into()))
 }
 
 /// A schedule that can't be read doesn't stop beat.
-pub(super) fn corrupt_schedule(stage: &Stage<'_>) -> Found {
-    if !has(stage, Role::Beat) {
+pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> Found {
+    if !has(bed, Role::Beat) {
         return none(Role::Beat);
     }
-    let Some(entrypoint) = stage.subject.image.entrypoint.first() else {
+    let Some(entrypoint) = bed.subject.image.entrypoint.first() else {
         return Ok(Verdict::Failed(vec!["the image has no entrypoint".into()]));
     };
-    stage.services()?;
+    bed.services()?;
     let script = "echo garbage >\"$STATE_DIR/celerybeat-schedule\" && exec \"$1\" beat";
-    let mut container = stage.container("corrupt", &["-c", script, "sh", entrypoint]);
+    let mut container = bed.container("corrupt", &["-c", script, "sh", entrypoint]);
     container.entrypoint = Some("/bin/sh".into());
-    stage.start(&container)?;
-    let time = stage.wait_healthy(&container.name)?;
-    stage.remove(&container.name)?;
+    bed.start(&container)?;
+    let time = bed.wait_healthy(&container.name)?;
+    bed.remove(&container.name)?;
     Ok(Verdict::Passed(format!("healthy after {:.1} s", time.as_secs_f64())))
 }
 
 /// With the database gone the health page answers 503, and the health check fails. The last of
 /// all checks: nobody else can work after it.
-pub(super) fn database_gone(stage: &Stage<'_>) -> Found {
-    let name = server(stage)?;
-    stage.stop(&stage.name("postgres"))?;
+pub(super) fn database_gone(bed: &TestBed<'_>) -> Found {
+    let name = server(bed)?;
+    bed.stop(&bed.name("postgres"))?;
     let mut evidence = Vec::new();
-    let path = health_path(stage);
-    let answer = stage.get(&name, &path)?;
+    let path = health_path(bed);
+    let answer = bed.get(&name, &path)?;
     if answer.status != 503 {
         evidence.push(format!("{path}: {}", answer.shown()));
     }
-    for word in ["Traceback", "OperationalError", "psycopg", &stage.name("postgres")] {
+    for word in ["Traceback", "OperationalError", "psycopg", &bed.name("postgres")] {
         if answer.text.contains(word) {
             evidence.push(format!("{path} says `{word}`: {}", answer.shown()));
         }
     }
-    if let Some(live) = &stage.subject.smoke.health.live {
-        let answer = stage.get(&name, live)?;
+    if let Some(live) = &bed.subject.smoke.health.live {
+        let answer = bed.get(&name, live)?;
         if answer.status != 200 {
             evidence.push(format!("{live}: {}", answer.shown()));
         }
     }
-    if stage.health(&name)?.good() {
+    if bed.health(&name)?.good() {
         evidence.push("the health check passes without a database".into());
     }
     Ok(Verdict::from_evidence(evidence, "503, and unhealthy"))

@@ -1,6 +1,6 @@
 //! The entrypoint in containers that end by themselves: what it passes on, refuses and says.
 
-use super::stage::{KEY, PASSWORD, Stage, set};
+use super::test_bed::{KEY, PASSWORD, TestBed, set};
 use super::verdict::{Found, Verdict};
 use process::run::Answer;
 
@@ -34,16 +34,16 @@ fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> V
 }
 
 /// The design's own run test: `manage.py check` with no network and no valid key.
-pub(super) fn run_test(stage: &Stage<'_>) -> Found {
-    let mut container = stage.alone("run-test", &["python", "manage.py", "check"]);
+pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
+    let mut container = bed.alone("run-test", &["python", "manage.py", "check"]);
     // The design's values; `check` needs no key that could be used.
     let value = |name: &str| match name {
         "SECRET_KEY" => "test-secret-key",
         _ => "test-encryption-key",
     };
-    let names = stage.subject.required_environment.iter();
+    let names = bed.subject.required_environment.iter();
     container.env = names.map(|name| (name.clone(), value(name).to_owned())).collect();
-    let (answer, time) = stage.run(&container)?;
+    let (answer, time) = bed.run(&container)?;
     if answer.good() {
         return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
     }
@@ -51,15 +51,15 @@ pub(super) fn run_test(stage: &Stage<'_>) -> Found {
 }
 
 /// A command that is no role is run as it stands, with its words, and nothing before its output.
-pub(super) fn pass_through(stage: &Stage<'_>) -> Found {
+pub(super) fn pass_through(bed: &TestBed<'_>) -> Found {
     let words = ["sh", "-c", "printf '<%s>' \"$@\"", "sh", "two words", "$HOME `id` \\", ""];
-    let (answer, _) = stage.run(&stage.alone("pass-through", &words))?;
+    let (answer, _) = bed.run(&bed.alone("pass-through", &words))?;
     let wanted = "<two words><$HOME `id` \\><>";
     let mut evidence = Vec::new();
     if !answer.good() || answer.stdout != wanted {
         evidence.push(format!("printed `{}`, not `{wanted}`", answer.stdout));
     }
-    let (answer, _) = stage.run(&stage.alone("status", &["sh", "-c", "exit 17"]))?;
+    let (answer, _) = bed.run(&bed.alone("status", &["sh", "-c", "exit 17"]))?;
     if answer.code != Some(17) {
         evidence.push(format!("exit status {:?}, not 17", answer.code));
     }
@@ -81,29 +81,29 @@ const WORDS: [&str; 10] = [
 ];
 
 /// Each word starts a service: without its keys it is refused in one line that names them.
-pub(super) fn role_words(stage: &Stage<'_>) -> Found {
-    let names: Vec<&str> = stage.subject.required_environment.iter().map(String::as_str).collect();
+pub(super) fn role_words(bed: &TestBed<'_>) -> Found {
+    let names: Vec<&str> = bed.subject.required_environment.iter().map(String::as_str).collect();
     if names.is_empty() {
         return Ok(Verdict::NotAsked("required_environment is empty".into()));
     }
     let mut evidence = Vec::new();
     for word in WORDS {
-        let (answer, _) = stage.run(&stage.alone("word", &[word]))?;
+        let (answer, _) = bed.run(&bed.alone("word", &[word]))?;
         evidence.extend(refusal(word, &answer, Some(WRONG), &names));
     }
     Ok(Verdict::from_evidence(evidence, "nine words, each refused without its keys"))
 }
 
 /// A word that is neither a role nor a program is refused with the list of roles.
-pub(super) fn role_typo(stage: &Stage<'_>) -> Found {
-    let (answer, _) = stage.run(&stage.alone("typo", &["wbe"]))?;
+pub(super) fn role_typo(bed: &TestBed<'_>) -> Found {
+    let (answer, _) = bed.run(&bed.alone("typo", &["wbe"]))?;
     let says = ["wbe", "web", "worker", "beat"];
     Ok(Verdict::from_evidence(refusal("wbe", &answer, None, &says), "the roles are listed"))
 }
 
 /// `ENVIRONMENT` picks the settings, and its value is never code.
-pub(super) fn environment(stage: &Stage<'_>) -> Found {
-    let keys: Vec<(String, String)> = stage
+pub(super) fn environment(bed: &TestBed<'_>) -> Found {
+    let keys: Vec<(String, String)> = bed
         .subject
         .required_environment
         .iter()
@@ -112,29 +112,29 @@ pub(super) fn environment(stage: &Stage<'_>) -> Found {
     let mut evidence = Vec::new();
     let print = ["sh", "-c", "echo \"$DJANGO_SETTINGS_MODULE\""];
     let only = ["sh", "-c", "test -f \"$APP_MODULE/settings.py\""];
-    let (only, _) = stage.run(&stage.alone("settings", &only))?;
+    let (only, _) = bed.run(&bed.alone("settings", &only))?;
     let settings = |name: &str| match only.good() {
-        true => format!("{}.settings", stage.subject.module),
-        false => format!("{}.settings.{name}", stage.subject.module),
+        true => format!("{}.settings", bed.subject.module),
+        false => format!("{}.settings.{name}", bed.subject.module),
     };
     for (variable, value, wanted) in [
         ("ENVIRONMENT", "prod", settings("production")),
         ("ENVIRONMENT", "dev", settings("development")),
         ("DJANGO_SETTINGS_MODULE", "some.settings", "some.settings".to_owned()),
     ] {
-        let mut container = stage.alone("settings", &print);
+        let mut container = bed.alone("settings", &print);
         container.env.clone_from(&keys);
         set(&mut container.env, variable, value);
-        let (answer, _) = stage.run(&container)?;
+        let (answer, _) = bed.run(&container)?;
         if answer.stdout.trim() != wanted {
             let found = answer.stdout.trim();
             evidence.push(format!("{variable}={value}: {found}, not {wanted}"));
         }
     }
-    let mut container = stage.alone("unknown", &["web"]);
+    let mut container = bed.alone("unknown", &["web"]);
     container.env = keys;
     set(&mut container.env, "ENVIRONMENT", "no'; import os; os.abort() #$(kill 1)");
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     let says = ["production", "development"];
     evidence.extend(refusal("an unknown ENVIRONMENT", &answer, Some(WRONG), &says));
     let fact = match only.good() {
@@ -145,44 +145,44 @@ pub(super) fn environment(stage: &Stage<'_>) -> Found {
 }
 
 /// `NAME_FILE` gives a secret, for every command.
-pub(super) fn secret_files(stage: &Stage<'_>) -> Found {
+pub(super) fn secret_files(bed: &TestBed<'_>) -> Found {
     let script = "printf %s \"$1\" >/tmp/secret; export SECRET_KEY_FILE=/tmp/secret; \
                   exec \"$2\" sh -c 'printf %s \"$SECRET_KEY\"'";
-    let Some(entrypoint) = stage.subject.image.entrypoint.first() else {
+    let Some(entrypoint) = bed.subject.image.entrypoint.first() else {
         return Ok(Verdict::Failed(vec!["the image has no entrypoint".into()]));
     };
     let value = "a 'value' with $signs";
-    let mut container = stage.alone("secret-file", &["-c", script, "sh", value, entrypoint]);
+    let mut container = bed.alone("secret-file", &["-c", script, "sh", value, entrypoint]);
     container.entrypoint = Some("/bin/sh".into());
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     let mut evidence = Vec::new();
     if answer.stdout != value {
         evidence.push(format!("SECRET_KEY is `{}`: {}", answer.stdout, answer.last_line()));
     }
-    let mut container = stage.alone("secret-file", &["true"]);
+    let mut container = bed.alone("secret-file", &["true"]);
     container.env = vec![("SECRET_KEY_FILE".into(), "/nowhere".into())];
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     evidence.extend(refusal("a missing file", &answer, Some(WRONG), &["SECRET_KEY_FILE"]));
     Ok(Verdict::from_evidence(evidence, "the value is the file's"))
 }
 
 /// A container that is started as root gives that up.
-pub(super) fn root_start(stage: &Stage<'_>) -> Found {
+pub(super) fn root_start(bed: &TestBed<'_>) -> Found {
     let print = ["sh", "-c", "id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"];
     let mut evidence = Vec::new();
-    let default = |name| stage.subject.variable(name).unwrap_or_else(|| "1000".to_owned());
+    let default = |name| bed.subject.variable(name).unwrap_or_else(|| "1000".to_owned());
     let unset = ["PUID", "PGID"].map(default);
     for (puid, pgid, wanted) in
         [("", "", unset.each_ref().map(String::as_str)), ("4321", "1234", ["4321", "1234"])]
     {
-        let mut container = stage.alone("root", &print);
+        let mut container = bed.alone("root", &print);
         container.user = Some("0".into());
         container.hardened = false;
         if !puid.is_empty() {
             set(&mut container.env, "PUID", puid);
             set(&mut container.env, "PGID", pgid);
         }
-        let (answer, _) = stage.run(&container)?;
+        let (answer, _) = bed.run(&container)?;
         let found: Vec<&str> = answer.stdout.split_whitespace().collect();
         let all = [&wanted[..], &["CapEff:", "0000000000000000", "NoNewPrivs:", "1"]].concat();
         if found != all {
@@ -191,11 +191,11 @@ pub(super) fn root_start(stage: &Stage<'_>) -> Found {
         }
     }
     for wrong in ["0", "00", "root", "-1"] {
-        let mut container = stage.alone("root", &["id"]);
+        let mut container = bed.alone("root", &["id"]);
         container.user = Some("0".into());
         container.hardened = false;
         set(&mut container.env, "PUID", wrong);
-        let (answer, _) = stage.run(&container)?;
+        let (answer, _) = bed.run(&container)?;
         evidence.extend(refusal(&format!("PUID={wrong}"), &answer, Some(WRONG), &["PUID"]));
     }
     Ok(Verdict::from_evidence(
@@ -205,45 +205,45 @@ pub(super) fn root_start(stage: &Stage<'_>) -> Found {
 }
 
 /// A wrong password fails at once, and isn't shown.
-pub(super) fn wrong_password(stage: &Stage<'_>) -> Found {
+pub(super) fn wrong_password(bed: &TestBed<'_>) -> Found {
     // PostgreSQL must be up: before that, waiting is right.
-    stage.role(stage.first_role()?)?;
+    bed.role(bed.first_role()?)?;
     let mut evidence = Vec::new();
-    let mut container = stage.container("wrong-password", &["worker"]);
+    let mut container = bed.container("wrong-password", &["worker"]);
     set(&mut container.env, "DB_PASSWORD", &format!("{PASSWORD} but another"));
-    let (answer, time) = stage.run(&container)?;
+    let (answer, time) = bed.run(&container)?;
     evidence.extend(refusal("a wrong password", &answer, None, &["PostgreSQL"]));
-    let mut container = stage.container("wrong-database", &["worker"]);
+    let mut container = bed.container("wrong-database", &["worker"]);
     set(&mut container.env, "DB_NAME", "no_such_database");
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     evidence.extend(refusal("a wrong database", &answer, None, &["no_such_database"]));
     Ok(Verdict::from_evidence(evidence, format!("refused after {:.1} s", time.as_secs_f64())))
 }
 
 /// A service that never comes is waited for as long as it says, and named.
-pub(super) fn bounded_wait(stage: &Stage<'_>) -> Found {
-    stage.network()?;
-    let mut container = stage.container("never", &["worker"]);
+pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
+    bed.network()?;
+    let mut container = bed.container("never", &["worker"]);
     set(&mut container.env, "DB_HOST", "nobody.invalid");
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
     set(&mut container.env, "WAIT_INTERVAL", "1");
-    let (answer, time) = stage.run(&container)?;
+    let (answer, time) = bed.run(&container)?;
     let evidence = refusal("no database", &answer, None, &["nobody.invalid"]);
     Ok(Verdict::from_evidence(evidence, format!("gave up after {:.1} s", time.as_secs_f64())))
 }
 
 /// SIGTERM ends a container that still waits.
-pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
-    stage.network()?;
-    let mut container = stage.container("waiting", &["web"]);
+pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
+    bed.network()?;
+    let mut container = bed.container("waiting", &["web"]);
     container.publish = None;
     set(&mut container.env, "DB_HOST", "nobody.invalid");
-    stage.start(&container)?;
-    stage.wait_log(&container.name, "waiting for")?;
-    let ended = stage.stop(&container.name)?;
-    stage.remove(&container.name)?;
+    bed.start(&container)?;
+    bed.wait_log(&container.name, "waiting for")?;
+    let ended = bed.stop(&container.name)?;
+    bed.remove(&container.name)?;
     let mut evidence = Vec::new();
-    if ended.time > stage.subject.smoke.stop || ![0, 143].contains(&ended.code) {
+    if ended.time > bed.subject.smoke.stop || ![0, 143].contains(&ended.code) {
         evidence.push(format!(
             "exit status {} after {:.1} s",
             ended.code,
@@ -254,24 +254,24 @@ pub(super) fn stop_waiting(stage: &Stage<'_>) -> Found {
 }
 
 /// Workers start only once the migrations are applied; waiting for that has an end, too.
-pub(super) fn waits_for_migrations(stage: &Stage<'_>) -> Found {
-    stage.role(stage.first_role()?)?;
-    let mut container = stage.container("unmigrated", &["worker"]);
+pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
+    bed.role(bed.first_role()?)?;
+    let mut container = bed.container("unmigrated", &["worker"]);
     // Always there, and nobody migrates it.
     set(&mut container.env, "DB_NAME", "template1");
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
     set(&mut container.env, "WAIT_INTERVAL", "1");
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     let evidence = refusal("without migrations", &answer, None, &["migrat"]);
     Ok(Verdict::from_evidence(evidence, "refused, saying why"))
 }
 
 /// The role `migrate` does its work and ends with 0, once more where nothing is to be done.
-pub(super) fn migrate_role(stage: &Stage<'_>) -> Found {
-    stage.services()?;
+pub(super) fn migrate_role(bed: &TestBed<'_>) -> Found {
+    bed.services()?;
     let mut evidence = Vec::new();
     for _ in 0..2 {
-        let (answer, _) = stage.run(&stage.container("migrate", &["migrate"]))?;
+        let (answer, _) = bed.run(&bed.container("migrate", &["migrate"]))?;
         if !answer.good() {
             evidence.push(format!("exit status {:?}: {}", answer.code, answer.last_line()));
         }

@@ -2,7 +2,7 @@
 //! that it proves and the reason why that matters.
 //!
 //! A check on the image alone looks at its [`engine::archive::Archive`], which is read once. A check on
-//! the image at work starts containers on the [`stage::Stage`]. Checks of one [`verdict::Lane`] run one
+//! the image at work starts containers on the [`test_bed::TestBed`]. Checks of one [`verdict::Lane`] run one
 //! after another, as they share containers; the lanes run at the same time.
 
 pub mod checks;
@@ -15,6 +15,6 @@ pub mod report;
 mod roles;
 pub mod run;
 mod settings;
-pub mod stage;
+pub mod test_bed;
 pub mod static_checks;
 pub mod verdict;

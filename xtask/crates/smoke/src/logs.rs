@@ -1,6 +1,6 @@
 //! What the roles write into their logs.
 
-use super::stage::Stage;
+use super::test_bed::TestBed;
 use super::verdict::{Found, Verdict};
 use serde_json::Value;
 
@@ -10,20 +10,20 @@ const SHOWN: usize = 3;
 const FIELDS: [&str; 4] = ["time", "level", "logger", "message"];
 
 /// Each line of each role is an object, where the image says that its log is JSON.
-pub(super) fn logs(stage: &Stage<'_>) -> Found {
-    if stage.subject.variable("LOG_FORMAT").as_deref() != Some("json") {
+pub(super) fn logs(bed: &TestBed<'_>) -> Found {
+    if bed.subject.variable("LOG_FORMAT").as_deref() != Some("json") {
         return Ok(Verdict::NotAsked("LOG_FORMAT isn't json in the image".into()));
     }
     let mut logs = Vec::new();
-    for role in &stage.subject.smoke.roles {
-        logs.push((role.word(), stage.logs(&stage.role(*role)?)?));
+    for role in &bed.subject.smoke.roles {
+        logs.push((role.word(), bed.logs(&bed.role(*role)?)?));
     }
-    stage.services()?;
+    bed.services()?;
     // Its log, and not what `run` prints: the engine itself writes there, too.
-    let migrate = stage.container("migrate", &["migrate"]);
-    stage.start(&migrate)?;
-    logs.push(("migrate", stage.wait_end(&migrate.name)?));
-    stage.remove(&migrate.name)?;
+    let migrate = bed.container("migrate", &["migrate"]);
+    bed.start(&migrate)?;
+    logs.push(("migrate", bed.wait_end(&migrate.name)?));
+    bed.remove(&migrate.name)?;
     let (mut evidence, mut lines, mut own) = (Vec::new(), 0, 0);
     for (role, log) in &logs {
         let (others, objects): (Vec<_>, Vec<_>) =

@@ -1,7 +1,7 @@
 //! What a check needs of the project. Where the project hasn't got it, there is nothing to ask, and
 //! the report says why.
 
-use super::stage::{KEY, Stage};
+use super::test_bed::{KEY, TestBed};
 use image::config::smoke::Role;
 
 /// One thing that a check needs.
@@ -15,22 +15,22 @@ pub enum Need {
 }
 
 /// The role that answers HTTP, the first of those that the project has.
-pub fn server(stage: &Stage<'_>) -> Option<Role> {
-    let roles = &stage.subject.smoke.roles;
+pub fn server(bed: &TestBed<'_>) -> Option<Role> {
+    let roles = &bed.subject.smoke.roles;
     [Role::Web, Role::Gunicorn].into_iter().find(|role| roles.contains(role))
 }
 
 /// Why a check can't be asked: the first of its needs that isn't met.
-pub fn unmet(stage: &Stage<'_>, needs: &[Need]) -> anyhow::Result<Option<String>> {
+pub fn unmet(bed: &TestBed<'_>, needs: &[Need]) -> anyhow::Result<Option<String>> {
     for need in needs {
         let why = match need {
-            Need::Postgres => other_database(stage)?.map(|name| {
+            Need::Postgres => other_database(bed)?.map(|name| {
                 format!("the default database of the settings is {name}, not PostgreSQL")
             }),
-            Need::Server => server(stage)
+            Need::Server => server(bed)
                 .is_none()
                 .then(|| "[smoke] roles has neither web nor gunicorn".to_owned()),
-            Need::Role(role) => (!stage.subject.smoke.roles.contains(role))
+            Need::Role(role) => (!bed.subject.smoke.roles.contains(role))
                 .then(|| format!("[smoke] roles has no {}", role.word())),
         };
         if why.is_some() {
@@ -47,21 +47,21 @@ print(connection.vendor)";
 
 /// The default database where it is known to be another than PostgreSQL. An image that can't tell
 /// is asked everything.
-fn other_database(stage: &Stage<'_>) -> anyhow::Result<Option<String>> {
-    stage.once("database", || {
-        let mut container = stage.alone("database", &["python", "-c", VENDOR]);
-        container.env = stage
+fn other_database(bed: &TestBed<'_>) -> anyhow::Result<Option<String>> {
+    bed.once("database", || {
+        let mut container = bed.alone("database", &["python", "-c", VENDOR]);
+        container.env = bed
             .subject
             .required_environment
             .iter()
             .map(|name| (name.clone(), KEY.to_owned()))
-            .chain(stage.subject.smoke.environment.clone())
+            .chain(bed.subject.smoke.environment.clone())
             .collect();
-        let (answer, _) = stage.run(&container)?;
+        let (answer, _) = bed.run(&container)?;
         let said = answer.stdout.lines().last().unwrap_or_default().trim().to_owned();
         let other = answer.good() && !said.is_empty() && said != "postgresql";
-        let _ = stage.database.set(other.then_some(said));
+        let _ = bed.database.set(other.then_some(said));
         Ok(())
     })?;
-    Ok(stage.database.get().cloned().flatten())
+    Ok(bed.database.get().cloned().flatten())
 }

@@ -1,7 +1,7 @@
 //! The roles at work: what they run, that they answer, and that work passes through them.
 
 use super::http;
-use super::stage::{Stage, Subject, set};
+use super::test_bed::{TestBed, Subject, set};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};
@@ -10,13 +10,13 @@ use process::run::QUESTION;
 use std::time::{Duration, Instant};
 
 /// The role turns healthy, hardened, by the image's own health check.
-fn healthy(stage: &Stage<'_>, role: Role) -> Found {
-    if !stage.subject.smoke.roles.contains(&role) {
+fn healthy(bed: &TestBed<'_>, role: Role) -> Found {
+    if !bed.subject.smoke.roles.contains(&role) {
         return Ok(not_ours(role));
     }
-    stage.services()?;
+    bed.services()?;
     let start = Instant::now();
-    stage.role(role)?;
+    bed.role(role)?;
     Ok(Verdict::Passed(format!("healthy after {:.1} s", start.elapsed().as_secs_f64())))
 }
 
@@ -24,38 +24,38 @@ fn not_ours(role: Role) -> Verdict {
     Verdict::NotAsked(format!("[smoke] roles has no {}", role.word()))
 }
 
-pub(super) fn web(stage: &Stage<'_>) -> Found {
-    healthy(stage, Role::Web)
+pub(super) fn web(bed: &TestBed<'_>) -> Found {
+    healthy(bed, Role::Web)
 }
 
-pub(super) fn gunicorn(stage: &Stage<'_>) -> Found {
-    healthy(stage, Role::Gunicorn)
+pub(super) fn gunicorn(bed: &TestBed<'_>) -> Found {
+    healthy(bed, Role::Gunicorn)
 }
 
-pub(super) fn worker(stage: &Stage<'_>) -> Found {
-    healthy(stage, Role::Worker)
+pub(super) fn worker(bed: &TestBed<'_>) -> Found {
+    healthy(bed, Role::Worker)
 }
 
-pub(super) fn beat(stage: &Stage<'_>) -> Found {
-    healthy(stage, Role::Beat)
+pub(super) fn beat(bed: &TestBed<'_>) -> Found {
+    healthy(bed, Role::Beat)
 }
 
 /// The engine itself calls a container healthy, not only we.
-pub(super) fn engine_health(stage: &Stage<'_>) -> Found {
-    let Some(role) = stage.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
-    let name = stage.role(*role)?;
+pub(super) fn engine_health(bed: &TestBed<'_>) -> Found {
+    let Some(role) = bed.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
+    let name = bed.role(*role)?;
     let start = Instant::now();
     loop {
-        let answer = stage.ask(&containers::health(stage.engine, &name), QUESTION)?;
+        let answer = bed.ask(&containers::health(bed.engine, &name), QUESTION)?;
         let said = answer.stdout.trim().to_owned();
-        let good = match stage.engine.kind {
+        let good = match bed.engine.kind {
             Kind::Podman => answer.good(),
             Kind::Docker => said == "healthy",
         };
         if good {
             return Ok(Verdict::Passed(format!("the {} container", role.word())));
         }
-        if start.elapsed() > stage.subject.smoke.start {
+        if start.elapsed() > bed.subject.smoke.start {
             return Ok(Verdict::Failed(vec![format!("{name}: {} {}", said, answer.last_line())]));
         }
         std::thread::sleep(Duration::from_millis(500));
@@ -63,13 +63,13 @@ pub(super) fn engine_health(stage: &Stage<'_>) -> Found {
 }
 
 /// The flags of the first process of each container, as the documented variables have them.
-pub(super) fn command_lines(stage: &Stage<'_>) -> Found {
+pub(super) fn command_lines(bed: &TestBed<'_>) -> Found {
     let mut evidence = Vec::new();
-    for role in &stage.subject.smoke.roles {
-        let name = stage.role(*role)?;
-        let answer = stage.exec(&name, &["cat", "/proc/1/cmdline"])?;
+    for role in &bed.subject.smoke.roles {
+        let name = bed.role(*role)?;
+        let answer = bed.exec(&name, &["cat", "/proc/1/cmdline"])?;
         let words: Vec<&str> = answer.stdout.split('\0').collect();
-        for wanted in wanted_words(*role, stage.subject) {
+        for wanted in wanted_words(*role, bed.subject) {
             if !words.iter().any(|word| *word == wanted || word.ends_with(&format!("/{wanted}"))) {
                 let found = words.join(" ");
                 evidence.push(format!("{}: no `{wanted}` in `{}`", role.word(), found.trim()));
@@ -126,24 +126,24 @@ fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
 }
 
 /// The container that answers HTTP. The checks that use it need a role that does.
-pub(super) fn server(stage: &Stage<'_>) -> anyhow::Result<String> {
-    stage.role(needs::server(stage).unwrap_or(Role::Web))
+pub(super) fn server(bed: &TestBed<'_>) -> anyhow::Result<String> {
+    bed.role(needs::server(bed).unwrap_or(Role::Web))
 }
 
 /// The path that the image's health check asks for.
-pub(super) fn health_path(stage: &Stage<'_>) -> String {
-    stage.subject.variable("HEALTHCHECK_PATH").unwrap_or_else(|| "/health/".to_owned())
+pub(super) fn health_path(bed: &TestBed<'_>) -> String {
+    bed.subject.variable("HEALTHCHECK_PATH").unwrap_or_else(|| "/health/".to_owned())
 }
 
 /// The health pages answer 200.
-pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
-    let health = &stage.subject.smoke.health;
-    let name = server(stage)?;
-    let paths = [Some(health_path(stage)), health.live.clone(), health.ready.clone()];
+pub(super) fn health_pages(bed: &TestBed<'_>) -> Found {
+    let health = &bed.subject.smoke.health;
+    let name = server(bed)?;
+    let paths = [Some(health_path(bed)), health.live.clone(), health.ready.clone()];
     let paths: Vec<String> = paths.into_iter().flatten().collect();
     let mut evidence = Vec::new();
     for path in &paths {
-        let answer = stage.get(&name, path)?;
+        let answer = bed.get(&name, path)?;
         if answer.status != 200 || !answer.text.contains(&health.contains) {
             evidence.push(format!("{path}: {}", answer.shown()));
         }
@@ -152,15 +152,15 @@ pub(super) fn health_pages(stage: &Stage<'_>) -> Found {
 }
 
 /// `[[smoke.http]]`.
-pub(super) fn http(stage: &Stage<'_>) -> Found {
-    let asked = &stage.subject.smoke.http;
+pub(super) fn http(bed: &TestBed<'_>) -> Found {
+    let asked = &bed.subject.smoke.http;
     if asked.is_empty() {
         return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.http]]".into()));
     }
-    let name = server(stage)?;
+    let name = server(bed)?;
     let mut evidence = Vec::new();
     for request in asked {
-        let answer = stage.get(&name, &request.path)?;
+        let answer = bed.get(&name, &request.path)?;
         if answer.status != request.status || !answer.text.contains(&request.contains) {
             let wanted = format!("{} with `{}`", request.status, request.contains);
             evidence.push(format!(
@@ -175,16 +175,16 @@ pub(super) fn http(stage: &Stage<'_>) -> Found {
 }
 
 /// `[[smoke.exec]]`.
-pub(super) fn exec(stage: &Stage<'_>) -> Found {
-    let asked = &stage.subject.smoke.exec;
+pub(super) fn exec(bed: &TestBed<'_>) -> Found {
+    let asked = &bed.subject.smoke.exec;
     if asked.is_empty() {
         return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.exec]]".into()));
     }
     let mut evidence = Vec::new();
     for command in asked {
-        let name = stage.role(command.role)?;
+        let name = bed.role(command.role)?;
         let words: Vec<&str> = command.command.iter().map(String::as_str).collect();
-        let answer = stage.exec(&name, &words)?;
+        let answer = bed.exec(&name, &words)?;
         if !answer.good() || !answer.stdout.contains(&command.contains) {
             evidence.push(format!(
                 "{}: exit status {:?}: {}",
@@ -198,28 +198,28 @@ pub(super) fn exec(stage: &Stage<'_>) -> Found {
 }
 
 /// `[smoke.websocket]`.
-pub(super) fn websocket(stage: &Stage<'_>) -> Found {
-    let Some(asked) = &stage.subject.smoke.websocket else {
+pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
+    let Some(asked) = &bed.subject.smoke.websocket else {
         return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [smoke.websocket]".into()));
     };
-    let name = server(stage)?;
+    let name = server(bed)?;
     // Whatever sends the message may come from a task on the schedule.
     for role in [Role::Worker, Role::Beat] {
-        if stage.subject.smoke.roles.contains(&role) {
-            stage.role(role)?;
+        if bed.subject.smoke.roles.contains(&role) {
+            bed.role(role)?;
         }
     }
     let mut cookie = String::new();
     if !asked.cookie.is_empty() {
         let words: Vec<&str> = asked.cookie.iter().map(String::as_str).collect();
-        let answer = stage.exec(&name, &words)?;
+        let answer = bed.exec(&name, &words)?;
         if !answer.good() {
             return Ok(Verdict::Failed(vec![format!("cookie: {}", answer.last_line())]));
         }
         // The last line: Django's shell may tell before what it has imported.
         answer.stdout.trim().lines().last().unwrap_or_default().clone_into(&mut cookie);
     }
-    let (address, limit) = (stage.address(&name)?, stage.subject.smoke.start);
+    let (address, limit) = (bed.address(&name)?, bed.subject.smoke.start);
     let start = Instant::now();
     match http::first_message(&address, &asked.path, &cookie, limit) {
         Ok(Ok(message)) if message.contains(&asked.contains) => Ok(Verdict::Passed(format!(
@@ -256,10 +256,10 @@ print(len(queues))
 ";
 
 /// A task on each queue is done by the worker role.
-pub(super) fn queues(stage: &Stage<'_>) -> Found {
-    let name = stage.role(Role::Worker)?;
-    let limit = (stage.subject.smoke.start.as_secs() / 2).to_string();
-    let answer = stage.exec(&name, &["python", "-c", QUEUES, &limit])?;
+pub(super) fn queues(bed: &TestBed<'_>) -> Found {
+    let name = bed.role(Role::Worker)?;
+    let limit = (bed.subject.smoke.start.as_secs() / 2).to_string();
+    let answer = bed.exec(&name, &["python", "-c", QUEUES, &limit])?;
     if answer.good() {
         let count = answer.stdout.trim();
         let plural = if count == "1" { "queue" } else { "queues" };
@@ -279,19 +279,19 @@ for entry in find_app(os.environ['APP_MODULE']).conf.beat_schedule.values():
 pub(super) const DUE: &str = "Sending due task";
 
 /// The tasks that the project's schedule has.
-pub(super) fn schedule(stage: &Stage<'_>, name: &str) -> anyhow::Result<Vec<String>> {
-    let answer = stage.exec(name, &["python", "-c", SCHEDULE])?;
+pub(super) fn schedule(bed: &TestBed<'_>, name: &str) -> anyhow::Result<Vec<String>> {
+    let answer = bed.exec(name, &["python", "-c", SCHEDULE])?;
     anyhow::ensure!(answer.good(), "reading the schedule: {}", answer.last_line());
     Ok(answer.stdout.lines().map(str::to_owned).collect())
 }
 
 /// Beat sends what is due.
-pub(super) fn beat_tick(stage: &Stage<'_>) -> Found {
-    let name = stage.role(Role::Beat)?;
-    if schedule(stage, &name)?.is_empty() {
+pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
+    let name = bed.role(Role::Beat)?;
+    if schedule(bed, &name)?.is_empty() {
         return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
     }
-    let log = stage.wait_log(&name, DUE)?;
+    let log = bed.wait_log(&name, DUE)?;
     let line = log.lines().find(|line| line.contains(DUE)).unwrap_or_default();
     Ok(Verdict::Passed(process::run::shortened(line.trim(), 120)))
 }
@@ -300,62 +300,62 @@ pub(super) fn beat_tick(stage: &Stage<'_>) -> Found {
 const APPLYING: &str = "Applying ";
 
 /// Several web containers that start at once migrate once, and all of them turn healthy.
-pub(super) fn migrate_once(stage: &Stage<'_>) -> Found {
-    stage.services()?;
+pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {
+    bed.services()?;
     let mut names = Vec::new();
     // In a database of its own, which nobody has migrated.
     let database = "postgres";
-    let role = needs::server(stage).unwrap_or(Role::Web);
+    let role = needs::server(bed).unwrap_or(Role::Web);
     for _ in 0..3 {
-        let mut container = stage.container("replica", &[role.word()]);
+        let mut container = bed.container("replica", &[role.word()]);
         set(&mut container.env, "DB_NAME", database);
-        stage.start(&container)?;
+        bed.start(&container)?;
         names.push(container.name);
     }
     let mut evidence = Vec::new();
     let mut migrating = 0;
     for name in &names {
-        stage.wait_healthy(name)?;
-        migrating += usize::from(stage.logs(name)?.contains(APPLYING));
+        bed.wait_healthy(name)?;
+        migrating += usize::from(bed.logs(name)?.contains(APPLYING));
     }
     if migrating != 1 {
         evidence.push(format!("{migrating} of {} containers applied migrations", names.len()));
     }
     for name in &names {
-        stage.remove(name)?;
+        bed.remove(name)?;
     }
     Ok(Verdict::from_evidence(evidence, "one of three replicas migrated"))
 }
 
 /// The health check passes for a user that the image has never heard of, with group 0.
-pub(super) fn arbitrary_uid(stage: &Stage<'_>) -> Found {
-    stage.services()?;
-    let Some(role) = stage.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
-    let mut container = stage.container("arbitrary-uid", &[role.word()]);
+pub(super) fn arbitrary_uid(bed: &TestBed<'_>) -> Found {
+    bed.services()?;
+    let Some(role) = bed.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
+    let mut container = bed.container("arbitrary-uid", &[role.word()]);
     container.user = Some("23456:0".into());
-    stage.start(&container)?;
-    let time = stage.wait_healthy(&container.name)?;
-    stage.remove(&container.name)?;
+    bed.start(&container)?;
+    let time = bed.wait_healthy(&container.name)?;
+    bed.remove(&container.name)?;
     Ok(Verdict::Passed(format!("23456:0, healthy after {:.1} s", time.as_secs_f64())))
 }
 
 /// What is installed is what the lock says.
-pub(super) fn lock(stage: &Stage<'_>) -> Found {
+pub(super) fn lock(bed: &TestBed<'_>) -> Found {
     let [python, words @ ..] = static_checks::LISTING;
-    let mut container = stage.alone("installed", &words);
+    let mut container = bed.alone("installed", &words);
     container.entrypoint = Some(python.to_owned());
-    let (answer, _) = stage.run(&container)?;
+    let (answer, _) = bed.run(&container)?;
     if !answer.good() {
         return Ok(Verdict::Failed(vec![answer.last_line().to_owned()]));
     }
     let (markers, installed) = static_checks::listing(&answer.stdout)?;
-    Ok(static_checks::lock(&stage.subject.lock, &markers, &installed))
+    Ok(static_checks::lock(&bed.subject.lock, &markers, &installed))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::defaults;
+    use crate::test_bed::defaults;
     use expect_test::expect;
 
     #[test]

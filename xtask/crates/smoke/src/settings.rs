@@ -1,7 +1,7 @@
 //! The settings that a container of the image really has: neither a developer's nor a key that
 //! others know.
 
-use super::stage::Stage;
+use super::test_bed::TestBed;
 use super::verdict::{Found, Verdict};
 use serde::Deserialize;
 use source::content::sha256;
@@ -41,20 +41,20 @@ print(json.dumps({
 ";
 
 /// Each role has `DEBUG` off, no insecure key, and the key that its container was given.
-pub(super) fn settings(stage: &Stage<'_>) -> Found {
-    let entrypoint = stage.subject.image.entrypoint.iter().map(String::as_str);
+pub(super) fn settings(bed: &TestBed<'_>) -> Found {
+    let entrypoint = bed.subject.image.entrypoint.iter().map(String::as_str);
     let words: Vec<&str> = entrypoint.chain(["python", "-c", PROGRAM]).collect();
-    let given: Vec<String> = stage
+    let given: Vec<String> = bed
         .container("given", &[])
         .env
         .into_iter()
-        .filter(|(name, _)| secret_name(name) || stage.subject.required_environment.contains(name))
+        .filter(|(name, _)| secret_name(name) || bed.subject.required_environment.contains(name))
         .map(|(_, value)| sha256(value.as_bytes()))
         .collect();
     let (mut evidence, mut modules) = (Vec::new(), Vec::new());
-    for role in &stage.subject.smoke.roles {
-        let name = stage.role(*role)?;
-        let answer = stage.exec(&name, &words)?;
+    for role in &bed.subject.smoke.roles {
+        let name = bed.role(*role)?;
+        let answer = bed.exec(&name, &words)?;
         let line = answer.stdout.lines().last().unwrap_or_default();
         match serde_json::from_str::<Said>(line) {
             Ok(said) => {

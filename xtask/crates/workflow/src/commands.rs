@@ -4,13 +4,13 @@ use crate::world::World;
 use engine::lint::{self, Finding};
 use engine::{Engine, leftovers};
 use image::config::{self, Variant, Workflow};
-use image::project::{self, Lack};
+use image::project::{self, Missing};
 use image::tags;
 use process::disk;
 use process::failure::{Exit, failure_help};
 use process::run::Runner;
 use process::state::State;
-use smoke::stage;
+use smoke::test_bed;
 use source::content;
 use source::context::{ContextFile, IGNORE_FILE};
 use source::git::Checkout;
@@ -36,7 +36,7 @@ fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     leftovers::clean(state, engine, runner)?;
     if !killed.is_empty() {
         squash::clear(engine, runner)?;
-        stage::clear(engine, runner, None)?;
+        test_bed::clear(engine, runner, None)?;
     }
     for (id, record) in killed {
         let _ = std::fs::remove_file(push::digest_file(state, &id));
@@ -100,15 +100,15 @@ pub fn checkout(
     Ok((taken.checkout, taken.files))
 }
 
-/// What the project in `app/` lacks for its production image.
+/// What the project in `app/` missing for its production image.
 ///
 /// # Errors
 /// [`Exit::Usage`] when the Dockerfile or the lock can't be read.
-pub fn lacks(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Lack>> {
+pub fn missing(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Missing>> {
     let file = &workflow.config.prod.dockerfile;
     let text = disk::text(&workflow.root.join(file), file)?;
     let project = project::read(&workflow.root, &workflow.config.app.module, files)?;
-    Ok(project::lacks(&project, &workflow.config, &text))
+    Ok(project::missing(&project, &workflow.config, &text))
 }
 
 /// What an engine would do differently in the Dockerfiles of the workflow, each with its file.

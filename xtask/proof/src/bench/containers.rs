@@ -3,7 +3,7 @@
 use super::sides::{Side, Sides};
 
 /// A database, a Redis and the network of both, for one side.
-pub struct Stage<'a> {
+pub struct Containers<'a> {
     sides: &'a Sides<'a>,
     side: Side,
     ids: Vec<String>,
@@ -41,20 +41,20 @@ const ENVIRONMENT: [&str; 5] = [
 pub fn with<T>(
     sides: &Sides<'_>,
     side: Side,
-    what: impl FnOnce(&mut Stage<'_>) -> anyhow::Result<T>,
+    what: impl FnOnce(&mut Containers<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let mut stage = Stage { sides, side, ids: Vec::new(), network: String::new() };
-    let outcome = stage.services().and_then(|()| what(&mut stage));
+    let mut containers = Containers { sides, side, ids: Vec::new(), network: String::new() };
+    let outcome = containers.services().and_then(|()| what(&mut containers));
     // Whatever happened, nothing stays; the first failure is the one to tell.
     let mut removal = Ok(());
-    for id in stage.ids.iter().rev() {
+    for id in containers.ids.iter().rev() {
         let removed = sides.engine(&["rm", "--force", "--volumes", id]).map(|_| ());
         removal = removal.and(removed);
     }
     outcome.and_then(|value| removal.map(|()| value))
 }
 
-impl Stage<'_> {
+impl Containers<'_> {
     fn start(&mut self, words: &[&str]) -> anyhow::Result<String> {
         let answer = self.sides.engine(&[&["run", "--detach"], words].concat())?;
         let id = answer.stdout.trim().to_owned();
@@ -88,7 +88,7 @@ impl Stage<'_> {
         self.start(&[&network, "--entrypoint=python3", &image, "-c", ASK])
     }
 
-    /// Waits until the container of [`Stage::asking`] has had its good answer.
+    /// Waits until the container of [`Containers::asking`] has had its good answer.
     ///
     /// # Errors
     /// When it had none.

@@ -10,12 +10,12 @@ use std::time::Instant;
 /// # Errors
 /// When a container can't be started or the site doesn't answer.
 pub fn once(sides: &Sides<'_>, side: Side) -> anyhow::Result<Sample> {
-    containers::with(sides, side, |stage| {
+    containers::with(sides, side, |containers| {
         // The question comes from a container that waits already, so that its start isn't counted.
-        let asking = stage.asking()?;
+        let asking = containers.asking()?;
         let begin = Instant::now();
-        stage.role("web")?;
-        stage.answered(&asking)?;
+        containers.role("web")?;
+        containers.answered(&asking)?;
         Ok(Sample { wall: begin.elapsed().as_secs_f64(), cpu: 0.0 })
     })
 }

@@ -63,11 +63,11 @@ pub fn lines(sides: &Sides<'_>, rounds: usize) -> anyhow::Result<Vec<Line>> {
 
 /// All roles of one side at once, as they run in production.
 fn once(sides: &Sides<'_>, side: Side) -> anyhow::Result<[Cost; 3]> {
-    containers::with(sides, side, |stage| {
-        let asking = stage.asking()?;
-        let web = stage.role("web")?;
-        stage.answered(&asking)?;
-        let ids = [web, stage.role("worker")?, stage.role("beat")?];
+    containers::with(sides, side, |containers| {
+        let asking = containers.asking()?;
+        let web = containers.role("web")?;
+        containers.answered(&asking)?;
+        let ids = [web, containers.role("worker")?, containers.role("beat")?];
         for (id, (role, sign)) in ids.iter().zip(ROLES) {
             working(sides, id, sign).with_context(|| format!("starting {role}"))?;
         }

@@ -7,7 +7,7 @@ fn answer(stdout: &str, stderr: &str, code: i32) -> Answer {
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Ok(engine) => format!("{} {} ({})", engine.kind, engine.version, engine.why),
-        Err(trouble) => trouble.what.clone(),
+        Err(problem) => problem.what.clone(),
     }
 }
 
@@ -85,7 +85,7 @@ fn a_working_podman_comes_before_a_working_docker_and_a_wish_before_both() {
     let bad = |kind: Kind| Candidate {
         kind,
         program: kind.program().into(),
-        outcome: Err(Trouble::new("is down", "start it")),
+        outcome: Err(Problem::new("is down", "start it")),
     };
     let (podman, docker) = (Kind::Podman, Kind::Docker);
     let check = |asked, candidates: &[Candidate], expected: &str| {

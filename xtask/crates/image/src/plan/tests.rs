@@ -39,11 +39,11 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
     }
 }
 
-fn check(kind: Kind, wishes: &Wishes, change: impl FnOnce(&mut Facts<'_>), expected: &Expect) {
+fn check(kind: Kind, options: &BuildOptions, change: impl FnOnce(&mut Facts<'_>), expected: &Expect) {
     let (engine, config) = (Engine::assumed(kind), config());
     let mut facts = facts(&engine, &config);
     change(&mut facts);
-    let text = match build(wishes, &facts) {
+    let text = match build(options, &facts) {
         Ok(plan) => words::script(&engine, &plan, Path::new("/top"), &[]),
         Err(error) => format!("{error:#} {:?}", process::failure::describe(&error)),
     };
@@ -54,7 +54,7 @@ fn check(kind: Kind, wishes: &Wishes, change: impl FnOnce(&mut Facts<'_>), expec
 fn the_production_image_on_podman() {
     check(
         Kind::Podman,
-        &Wishes::default(),
+        &BuildOptions::default(),
         |_| {},
         &expect![[r#"
             set -eu
@@ -76,7 +76,7 @@ fn the_production_image_on_podman() {
 fn the_production_image_on_docker() {
     check(
         Kind::Docker,
-        &Wishes::default(),
+        &BuildOptions::default(),
         |_| {},
         &expect![[r#"
             set -eu
@@ -93,10 +93,10 @@ fn the_production_image_on_docker() {
 
 #[test]
 fn the_development_image_of_a_changed_tree() {
-    let wishes = Wishes { dev: true, ..Wishes::default() };
+    let options = BuildOptions { dev: true, ..BuildOptions::default() };
     check(
         Kind::Docker,
-        &wishes,
+        &options,
         |facts| facts.changed = true,
         &expect![[r#"
             set -eu
@@ -112,7 +112,7 @@ fn the_development_image_of_a_changed_tree() {
 
 #[test]
 fn everything_that_the_command_line_can_ask() {
-    let wishes = Wishes {
+    let options = BuildOptions {
         target: Some("dependencies".into()),
         tags: vec!["try".into(), "registry.example/team/app:1".into()],
         build_args: vec![("ENVIRONMENT".into(), "dev".into()), ("APP_MODULE".into(), "x y".into())],
@@ -123,7 +123,7 @@ fn everything_that_the_command_line_can_ask() {
         labels: vec![("team".into(), "it's ours".into())],
         no_cache: true,
         platform: Some("linux/arm64".into()),
-        ..Wishes::default()
+        ..BuildOptions::default()
     };
     let change = |facts: &mut Facts<'_>| {
         facts.changed = true;
@@ -132,7 +132,7 @@ fn everything_that_the_command_line_can_ask() {
     };
     check(
         Kind::Podman,
-        &wishes,
+        &options,
         change,
         &expect![[r#"
             set -eu
@@ -159,7 +159,7 @@ fn a_closed_network() {
     };
     check(
         Kind::Podman,
-        &Wishes::default(),
+        &BuildOptions::default(),
         change,
         &expect![[r#"
             set -eu
@@ -177,7 +177,7 @@ fn a_closed_network() {
     );
     check(
         Kind::Docker,
-        &Wishes::default(),
+        &BuildOptions::default(),
         change,
         &expect![[r#"
             set -eu
@@ -197,7 +197,7 @@ fn a_remote_podman_is_told_the_proxies() {
     let config = config();
     let engine = Engine { place: Some("far".into()), ..Engine::assumed(Kind::Podman) };
     let facts = Facts { proxies: vec!["HTTP_PROXY".into()], ..facts(&engine, &config) };
-    assert_eq!(build(&Wishes::default(), &facts).unwrap().passed, ["HTTP_PROXY"]);
+    assert_eq!(build(&BuildOptions::default(), &facts).unwrap().passed, ["HTTP_PROXY"]);
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn the_index_of_the_file_serves_where_the_environment_and_the_command_line_name_
     let own = SecretMount { id: "index".into(), source: SecretSource::File("mine".into()) };
     let check = |variable, secrets: &[SecretMount], env: &str, expected: &str| {
         let facts = Facts { index_variable: variable, ..facts(&engine, &config) };
-        let wishes = Wishes { secrets: secrets.to_vec(), ..Wishes::default() };
-        let text = words::build(&engine, &build(&wishes, &facts).unwrap()).to_string();
+        let options = BuildOptions { secrets: secrets.to_vec(), ..BuildOptions::default() };
+        let text = words::build(&engine, &build(&options, &facts).unwrap()).to_string();
         assert!(text.contains(expected) && text.starts_with(env), "{text}");
         assert_eq!(text.matches("--secret").count(), 1, "{text}");
     };
@@ -222,37 +222,37 @@ fn the_index_of_the_file_serves_where_the_environment_and_the_command_line_name_
 
 #[test]
 fn what_can_not_be_is_refused() {
-    let wishes = |change: &dyn Fn(&mut Wishes)| {
-        let mut wishes = Wishes::default();
-        change(&mut wishes);
-        wishes
+    let options = |change: &dyn Fn(&mut BuildOptions)| {
+        let mut options = BuildOptions::default();
+        change(&mut options);
+        options
     };
     let revision = ("org.opencontainers.image.revision".to_owned(), "1".to_owned());
     let marker = || SecretMount { id: "checkout".into(), source: SecretSource::File("x".into()) };
     let cases = [
-        wishes(&|wishes| wishes.tags = vec!["not a tag".into()]),
-        wishes(&|wishes| wishes.tags = vec!["Upper/case:1".into()]),
-        wishes(&|wishes| wishes.tags = vec!["x".repeat(129)]),
-        wishes(&|wishes| wishes.build_args = vec![("A B".into(), "1".into())]),
-        wishes(&|wishes| wishes.platform = Some("bogus".into())),
-        wishes(&|wishes| {
-            wishes.tags = vec!["a/b".into(), "y".repeat(128), "z".repeat(200)];
-            wishes.labels = [" a", "a b", "a\tb", "a\"b", "a", "", "ä"]
+        options(&|options| options.tags = vec!["not a tag".into()]),
+        options(&|options| options.tags = vec!["Upper/case:1".into()]),
+        options(&|options| options.tags = vec!["x".repeat(129)]),
+        options(&|options| options.build_args = vec![("A B".into(), "1".into())]),
+        options(&|options| options.platform = Some("bogus".into())),
+        options(&|options| {
+            options.tags = vec!["a/b".into(), "y".repeat(128), "z".repeat(200)];
+            options.labels = [" a", "a b", "a\tb", "a\"b", "a", "", "ä"]
                 .map(|name| (name.to_owned(), "b".to_owned()))
                 .to_vec();
-            wishes.labels.push(revision.clone());
-            wishes.build_args = ["1A", "", "OK", "A-B"].map(|n| (n.into(), "".into())).to_vec();
-            wishes.secrets = vec![
+            options.labels.push(revision.clone());
+            options.build_args = ["1A", "", "OK", "A-B"].map(|n| (n.into(), "".into())).to_vec();
+            options.secrets = vec![
                 SecretMount { id: "a b".into(), source: SecretSource::File("x".into()) },
                 SecretMount { id: "a".into(), source: SecretSource::Environment("A B".into()) },
                 SecretMount { id: "a".into(), source: SecretSource::File("x".into()) },
             ];
-            wishes.platform = Some("linux/arm64/,linux".into());
+            options.platform = Some("linux/arm64/,linux".into());
         }),
-        wishes(&|wishes| wishes.labels = vec![revision.clone()]),
-        wishes(&|wishes| wishes.secrets = vec![marker()]),
-        wishes(&|wishes| wishes.target = Some("nothing".into())),
-        wishes(&|wishes| wishes.platform = Some("linux/amd64,linux/arm64".into())),
+        options(&|options| options.labels = vec![revision.clone()]),
+        options(&|options| options.secrets = vec![marker()]),
+        options(&|options| options.target = Some("nothing".into())),
+        options(&|options| options.platform = Some("linux/amd64,linux/arm64".into())),
     ];
     let (engine, config) = (Engine::assumed(Kind::Podman), config());
     let mut text = String::new();
@@ -298,14 +298,14 @@ fn what_can_not_be_is_refused() {
 #[test]
 fn the_budget_is_that_of_the_whole_production_image() {
     let (engine, config) = (Engine::assumed(Kind::Podman), config());
-    let budget = |wishes: &Wishes| build(wishes, &facts(&engine, &config)).unwrap().size_budget;
-    assert_eq!(budget(&Wishes::default()), Some(500_000_000));
+    let budget = |options: &BuildOptions| build(options, &facts(&engine, &config)).unwrap().size_budget;
+    assert_eq!(budget(&BuildOptions::default()), Some(500_000_000));
     assert_eq!(
-        budget(&Wishes { target: Some("runtime".into()), ..Wishes::default() }),
+        budget(&BuildOptions { target: Some("runtime".into()), ..BuildOptions::default() }),
         Some(500_000_000)
     );
-    assert_eq!(budget(&Wishes { target: Some("base".into()), ..Wishes::default() }), None);
-    assert_eq!(budget(&Wishes { dev: true, ..Wishes::default() }), None);
+    assert_eq!(budget(&BuildOptions { target: Some("base".into()), ..BuildOptions::default() }), None);
+    assert_eq!(budget(&BuildOptions { dev: true, ..BuildOptions::default() }), None);
 }
 
 #[test]
@@ -313,8 +313,8 @@ fn only_podman_makes_one_layer_above_the_base() {
     let config = config();
     let squash = |kind| {
         let engine = Engine::assumed(kind);
-        let wishes = Wishes { squash: true, ..Wishes::default() };
-        let plan = build(&wishes, &facts(&engine, &config))?;
+        let options = BuildOptions { squash: true, ..BuildOptions::default() };
+        let plan = build(&options, &facts(&engine, &config))?;
         anyhow::Ok(words::script(&engine, &plan, Path::new("/top"), &[]))
     };
     let script = squash(Kind::Podman).unwrap();
@@ -335,7 +335,7 @@ fn what_can_be_released_is_measured_exactly() {
     let (engine, config) = (Engine::assumed(Kind::Docker), config());
     for changed in [false, true] {
         let facts = Facts { changed, ..facts(&engine, &config) };
-        assert_eq!(build(&Wishes::default(), &facts).unwrap().exact_size, !changed);
+        assert_eq!(build(&BuildOptions::default(), &facts).unwrap().exact_size, !changed);
     }
 }
 
@@ -346,8 +346,8 @@ fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
         let engine = Engine::assumed(kind);
         let cache = Cache { repository: "r.example/cache".into(), writes, plain };
         let facts = Facts { layer_cache: Some(cache), ..facts(&engine, &config) };
-        let wishes = Wishes { no_cache, ..Wishes::default() };
-        let plan = build(&wishes, &facts).unwrap();
+        let options = BuildOptions { no_cache, ..BuildOptions::default() };
+        let plan = build(&options, &facts).unwrap();
         let all = words::build(&engine, &plan).words;
         let about = ["--layers", "--cache", "--tls", "--build-arg=BUILDKIT"];
         let ours = all.into_iter().filter(|word| about.iter().any(|start| word.starts_with(start)));

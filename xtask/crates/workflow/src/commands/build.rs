@@ -10,7 +10,7 @@ use image::config::Workflow;
 use image::plan;
 use image::report;
 use image::tags;
-use image::verify::{self, Made};
+use image::verify::{self, Built};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::Runner;
@@ -80,7 +80,7 @@ pub struct Ready {
     /// The fingerprint of all that the build reads; `None` where only the build itself can tell.
     fingerprint: Option<String>,
     /// The image of the last build, where that read the same.
-    standing: Option<unchanged::Standing>,
+    reusable: Option<unchanged::Reusable>,
 }
 
 /// Decides a build from what is gathered, on the engine that was `found` already or the one there is.
@@ -93,14 +93,14 @@ pub fn prepare(
     found: Option<(Engine, bool)>,
 ) -> anyhow::Result<Ready> {
     let gathered = gather::all(world, workflow, runner, args, found)?;
-    let plan = plan::build(&gathered.wishes, &gathered.facts(world, workflow)?)?;
+    let plan = plan::build(&gathered.options, &gathered.facts(world, workflow)?)?;
     let first = gathered.first(world, workflow, runner, args, &plan)?;
     let Gathered { engine, assumed, snapshot, identity, log, .. } = gathered;
     let fingerprint = unchanged::fingerprint(world, &engine, &plan, &snapshot);
-    let standing = if args.force || assumed {
+    let reusable = if args.force || assumed {
         None
     } else {
-        unchanged::standing(workflow, &engine, &plan, fingerprint.as_ref(), runner)?
+        unchanged::reusable(workflow, &engine, &plan, fingerprint.as_ref(), runner)?
     };
     if plan.squash {
         notice(
@@ -108,7 +108,7 @@ pub fn prepare(
         );
     }
     let checkout = snapshot.checkout;
-    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, standing })
+    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, reusable })
 }
 
 /// Builds what was decided.
@@ -119,8 +119,8 @@ pub fn make(
     ready: &Ready,
 ) -> anyhow::Result<report::Build> {
     let Ready { engine, plan, log, .. } = ready;
-    if let Some(standing) = &ready.standing {
-        let (made, log) = unchanged::said(ready, standing)?;
+    if let Some(reusable) = &ready.reusable {
+        let (made, log) = unchanged::said(ready, reusable)?;
         return Ok(report(world, ready, made, log));
     }
     let made = build(workflow, engine, plan, runner, log)?;
@@ -137,7 +137,7 @@ pub fn make(
 fn show(world: &World, ready: &Ready, top: &Path) -> anyhow::Result<()> {
     let (plan, script) = (&ready.plan, ready.script(top));
     let commands: Vec<&str> = script.lines().collect();
-    if ready.standing.is_some() {
+    if ready.reusable.is_some() {
         notice(&format!("{}, as this script does", unchanged::SAID));
     }
     let json = serde_json::json!({
@@ -166,7 +166,7 @@ fn build(
     plan: &Build,
     runner: &Runner,
     log: &Path,
-) -> anyhow::Result<Made> {
+) -> anyhow::Result<Built> {
     let made = verify::build(workflow, engine, plan, runner, log);
     if made.is_err() {
         // Whatever signal ended the build must not end the tidying, too.
@@ -176,7 +176,7 @@ fn build(
     made
 }
 
-fn report(world: &World, ready: &Ready, made: Made, log: PathBuf) -> report::Build {
+fn report(world: &World, ready: &Ready, made: Built, log: PathBuf) -> report::Build {
     let Ready { engine, plan, checkout, .. } = ready;
     let label = |name: &str| plan.labels.get(&format!("{}{name}", label::OCI)).cloned();
     report::Build {

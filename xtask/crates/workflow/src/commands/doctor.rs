@@ -107,7 +107,7 @@ fn chosen_engine(chosen: &anyhow::Result<Engine>) -> Finding {
 }
 
 impl Look<'_> {
-    /// All programs that could be an engine. One engine is enough: what the other lacks is
+    /// All programs that could be an engine. One engine is enough: what the other missing is
     /// information.
     fn engines(&self) -> anyhow::Result<(Vec<Candidate>, Vec<Finding>)> {
         let search = self.world.search(self.workflow, self.machine, self.runner);
@@ -123,8 +123,8 @@ impl Look<'_> {
                         let lines = about(engine, self.runner)?;
                         findings.extend(lines.into_iter().map(|line| Finding::told(program, line)));
                     }
-                    Err(trouble) => findings
-                        .push(Finding::told(program, &*trouble.what).with_remedy(&*trouble.remedy)),
+                    Err(problem) => findings
+                        .push(Finding::told(program, &*problem.what).with_remedy(&*problem.remedy)),
                 }
             }
             all.extend(candidates);
@@ -197,7 +197,7 @@ impl Look<'_> {
         linted.into_iter().map(finding).collect()
     }
 
-    /// The build context, what git says, and what the project lacks.
+    /// The build context, what git says, and what the project missing.
     fn checkout(&self) -> anyhow::Result<Vec<Finding>> {
         let Look { world, workflow, .. } = self;
         let snapshot = match super::snapshot(world, workflow, &workflow.config.prod, false) {
@@ -209,13 +209,13 @@ impl Look<'_> {
             let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));
             findings.push(Finding::told("context", what).with_remedy(help));
         }
-        let lacks = super::lacks(workflow, &snapshot.files)?;
+        let missing = super::missing(workflow, &snapshot.files)?;
         findings.push(Finding::good("git", snapshot.checkout.version));
-        if lacks.is_empty() {
+        if missing.is_empty() {
             let found = format!("app/{}: all that a build needs", workflow.config.app.module);
             findings.push(Finding::good("project", found));
         }
-        for lack in lacks {
+        for lack in missing {
             let finding = Finding::told("project", lack.what).with_remedy(lack.remedy);
             findings.push(Finding { good: lack.certain.then_some(false), ..finding });
         }

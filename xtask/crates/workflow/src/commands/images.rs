@@ -16,7 +16,7 @@ use process::failure::{Exit, failure};
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
-use smoke::stage;
+use smoke::test_bed;
 use source::snapshot;
 use std::fs;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
     if !dry_run {
         super::tidy(&workflow.state, &engine, &runner)?;
         super::squash::clear(&engine, &runner)?;
-        stage::clear(&engine, &runner, None)?;
+        test_bed::clear(&engine, &runner, None)?;
     }
     let judged = look(&workflow, &engine, &runner, args.all)?;
     table(&judged).lines().for_each(notice);

@@ -21,7 +21,7 @@ use process::state::write_whole;
 use smoke::checks::{self, Check};
 use smoke::report::{self, Outcome};
 use smoke::run::run_all;
-use smoke::stage::{self, Stage, Subject};
+use smoke::test_bed::{self, Subject, TestBed};
 use smoke::static_checks::{BuiltFrom, Expected};
 use smoke::verdict::{Found, Lane, Verdict};
 use source::ci;
@@ -102,10 +102,10 @@ impl Testing<'_> {
         chosen: &[&'static Check],
     ) -> anyhow::Result<Vec<Outcome>> {
         let (engine, runner) = (self.engine, self.runner);
-        stage::clear(engine, runner, None)?;
+        test_bed::clear(engine, runner, None)?;
         let _begun = leftovers::begin(&self.workflow.state)?;
-        let stage = Stage::new(engine, runner, subject);
-        let outcomes = run_checks(runner, &stage, args, chosen);
+        let bed = TestBed::new(engine, runner, subject);
+        let outcomes = run_checks(runner, &bed, args, chosen);
         // Also after a signal: what was started is removed.
         let calm = Runner { signal: Arc::default(), ..runner.clone() };
         let mut cleared = Ok(0);
@@ -114,7 +114,7 @@ impl Testing<'_> {
             notice(&format!("left running for you to look at: containers xtask-{id}-…"));
             notice("the next `smoke-test` removes them");
         } else {
-            cleared = stage::clear(engine, &calm, Some(&stage.run));
+            cleared = test_bed::clear(engine, &calm, Some(&bed.run));
             if let Err(error) = &cleared {
                 notice(&format!("{error:#}: the next `smoke-test` removes what is left"));
             }
@@ -126,13 +126,13 @@ impl Testing<'_> {
 
 fn run_checks(
     runner: &Runner,
-    stage: &Stage<'_>,
+    bed: &TestBed<'_>,
     args: &cli::SmokeTest,
     chosen: &[&'static Check],
 ) -> Vec<Outcome> {
     let end = Instant::now() + Duration::from_secs(args.timeout);
     let stop = || runner.check_signal().is_err() || Instant::now() > end;
-    run_all(chosen, &|check| checks::run(check, stage), &stop)
+    run_all(chosen, &|check| checks::run(check, bed), &stop)
 }
 
 /// The exit code, with what to do next.
@@ -256,7 +256,7 @@ impl Testing<'_> {
             queues: config.app.queues.clone(),
             required_environment: config.app.required_environment.clone().unwrap_or_else(default),
             defaults: process::regular::read_text(workflow.root.join(ENTRYPOINT))
-                .map(|text| stage::defaults(&text))
+                .map(|text| test_bed::defaults(&text))
                 .unwrap_or_default(),
             smoke: smoke_of(config, args),
         })
@@ -378,10 +378,10 @@ fn show(
     let network = Some(name("network"));
     let roles = subject.smoke.roles.iter().map(|role| containers::Container {
         name: name(role.word()),
-        ..stage::of_image(subject, &[role.word()], &name)
+        ..test_bed::of_image(subject, &[role.word()], &name)
     });
     let mut lines = vec![containers::network_create(engine, &name("network"), &[]).to_string()];
-    for container in stage::services(subject, &name).into_iter().chain(roles) {
+    for container in test_bed::services(subject, &name).into_iter().chain(roles) {
         let container = containers::Container { network: network.clone(), ..container };
         lines.push(containers::run(engine, &container, true).to_string());
     }

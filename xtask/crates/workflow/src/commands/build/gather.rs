@@ -1,7 +1,7 @@
 //! What a build depends on: asked for once, and whole when it is decided.
 
 use crate::cli;
-use crate::commands::{lacks, setup, snapshot, tidy};
+use crate::commands::{missing, setup, snapshot, tidy};
 use crate::world::World;
 use engine::build::{Base, Build, Cache, SecretSource};
 use engine::machine::{self, Machine};
@@ -9,8 +9,8 @@ use engine::{Engine, Kind, dockerfile};
 use image::base::Source;
 use image::cache;
 use image::config::{self, Variant, Workflow};
-use image::plan::{self, Facts, Wishes};
-use image::project::Lack;
+use image::plan::{self, Facts, BuildOptions};
+use image::project::Missing;
 use image::report::STANDIN;
 use image::{labels, network, platform, startable};
 use process::disk;
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 /// All that a build is decided from.
 pub(super) struct Gathered {
     /// What the command line asks for.
-    pub wishes: Wishes,
+    pub options: BuildOptions,
     /// The files, and what git says of them.
     pub snapshot: Snapshot,
     /// The text of the Dockerfile.
@@ -59,9 +59,9 @@ pub(super) fn all(
 ) -> anyhow::Result<Gathered> {
     world.output.mask(&secret_values(world, &workflow.top, args));
     let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
-    let wishes = wishes(workflow, args)?;
+    let options = options(workflow, args)?;
     let (snapshot, dockerfile) = files(world, workflow, variant)?;
-    plan::end(&dockerfile, wishes.target.as_deref(), &variant.dockerfile)?;
+    plan::end(&dockerfile, options.target.as_deref(), &variant.dockerfile)?;
     let epoch = world.environment.variable("SOURCE_DATE_EPOCH");
     let created = labels::created(&snapshot.checkout, epoch)?;
     let machine = machine::read(&world.environment);
@@ -103,7 +103,7 @@ pub(super) fn all(
         world.common.dry_run,
     )?;
     Ok(Gathered {
-        wishes,
+        options,
         snapshot,
         dockerfile,
         identity,
@@ -154,7 +154,7 @@ impl Gathered {
         let mut first = self.base_steps.clone();
         first.push(snapshot_command(&self.snapshot, args));
         if self.engine.kind == Kind::Podman {
-            // It is told to pull nothing; Docker's builder fetches what it lacks.
+            // It is told to pull nothing; Docker's builder fetches what it missing.
             let images = images(world, workflow, runner, (&self.engine, self.assumed), &self.log);
             for image in dockerfile::images(&plan.text, &plan.build_args) {
                 first.extend(images.fetch(&image, args.pull, args.platform.as_deref())?);
@@ -202,12 +202,12 @@ fn files(
 }
 
 /// What the command line asks for, if it can be.
-fn wishes(workflow: &Workflow, args: &cli::Build) -> anyhow::Result<Wishes> {
+fn options(workflow: &Workflow, args: &cli::Build) -> anyhow::Result<BuildOptions> {
     let arguments = args.build_arg.iter().map(|(name, value)| ("--build-arg", name, value));
     let labels = args.label.iter().map(|(name, value)| ("--label", name, value));
     let given = arguments.chain(labels).map(|(option, name, value)| (option, &**name, &**value));
     gate_values(given, &workflow.config.allow_secrets)?;
-    let wishes = Wishes {
+    let options = BuildOptions {
         dev: args.dev,
         target: args.target.clone(),
         tags: args.tag.clone(),
@@ -218,9 +218,9 @@ fn wishes(workflow: &Workflow, args: &cli::Build) -> anyhow::Result<Wishes> {
         squash: args.squash,
         platform: args.platform.clone(),
     };
-    wishes.check(&workflow.config.image.name)?;
+    options.check(&workflow.config.image.name)?;
     secret_files(&workflow.top, args)?;
-    Ok(wishes)
+    Ok(options)
 }
 
 /// The text of the Dockerfile as it is in the snapshot.
@@ -245,10 +245,10 @@ fn snapshot_command(snapshot: &Snapshot, args: &cli::Build) -> Invocation {
     Invocation::new("cargo", words)
 }
 
-/// Refuses a project that can't be built; what else it lacks is said.
+/// Refuses a project that can't be built; what else it missing is said.
 fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<()> {
-    let (certain, rest): (Vec<Lack>, _) =
-        lacks(workflow, files)?.into_iter().partition(|lack| lack.certain);
+    let (certain, rest): (Vec<Missing>, _) =
+        missing(workflow, files)?.into_iter().partition(|lack| lack.certain);
     for lack in rest {
         notice(&format!("warning: {}: {}", lack.what, lack.remedy));
     }

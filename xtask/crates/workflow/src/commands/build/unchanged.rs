@@ -6,7 +6,7 @@ use engine::Engine;
 use engine::build::Build;
 use image::config::Workflow;
 use image::fingerprint;
-use image::verify::{self, Made};
+use image::verify::{self, Built};
 use process::notice::notice;
 use process::run::Runner;
 use process::state::write_whole;
@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub(super) const SAID: &str = "up to date: nothing changed since the last build (--force rebuilds)";
 
 /// The image of the last build, where that read the same.
-pub(super) struct Standing {
-    made: Made,
+pub(super) struct Reusable {
+    made: Built,
     /// The log of the build that made it.
     log: PathBuf,
 }
@@ -36,37 +36,37 @@ pub(super) fn fingerprint(
 }
 
 /// The image that the build would make, where it is here.
-pub(super) fn standing(
+pub(super) fn reusable(
     workflow: &Workflow,
     engine: &Engine,
     plan: &Build,
     fingerprint: Option<&String>,
     runner: &Runner,
-) -> anyhow::Result<Option<Standing>> {
+) -> anyhow::Result<Option<Reusable>> {
     let reference = plan.references.first();
     let record = reference.and_then(|name| fingerprint::recorded(&workflow.state, name));
     let same = |record: &fingerprint::Record| Some(&record.fingerprint) == fingerprint;
     let Some(record) = record.filter(same) else { return Ok(None) };
-    let made = verify::standing(engine, plan, &record.image_id, &record.size, runner)?;
-    Ok(made.map(|made| Standing { made, log: record.log }))
+    let made = verify::reusable(engine, plan, &record.image_id, &record.size, runner)?;
+    Ok(made.map(|made| Reusable { made, log: record.log }))
 }
 
 /// Says that there is nothing to do, and gives the image and its log.
-pub(super) fn said(ready: &Ready, standing: &Standing) -> anyhow::Result<(Made, PathBuf)> {
+pub(super) fn said(ready: &Ready, reusable: &Reusable) -> anyhow::Result<(Built, PathBuf)> {
     notice(SAID);
     // As after a build: what the script of a dry run reads.
-    write_whole(&ready.plan.iidfile, &standing.made.image.id)?;
-    let log = if standing.log.is_file() {
-        standing.log.clone()
+    write_whole(&ready.plan.iidfile, &reusable.made.image.id)?;
+    let log = if reusable.log.is_file() {
+        reusable.log.clone()
     } else {
         write_whole(&ready.log, &format!("{SAID}\n"))?;
         ready.log.clone()
     };
-    Ok((standing.made.clone(), log))
+    Ok((reusable.made.clone(), log))
 }
 
 /// Records what was made. Only the next build is slower without the record.
-pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Made) {
+pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built) {
     let (Some(fingerprint), Some(reference)) = (&ready.fingerprint, ready.plan.references.first())
     else {
         return;

@@ -8,7 +8,7 @@ use process::run::{Answer, shortened};
 
 /// Why a program doesn't serve as the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Problem {
     /// What is wrong, lower case, without full stop.
     pub what: String,
     /// What to do about it.
@@ -17,17 +17,17 @@ pub struct Trouble {
     pub busy: bool,
 }
 
-impl Trouble {
+impl Problem {
     /// Both sentences.
     pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Trouble { what: what.into(), remedy: remedy.into(), busy: false }
+        Problem { what: what.into(), remedy: remedy.into(), busy: false }
     }
 
     /// An engine that is there, and has no time for us.
     pub fn busy(said: &str) -> Self {
         let what = format!("it is busy: {said}");
         let remedy = "find out what it waits for or what holds its store; --engine-wait MINUTES waits longer";
-        Trouble { what, remedy: remedy.to_owned(), busy: true }
+        Problem { what, remedy: remedy.to_owned(), busy: true }
     }
 }
 
@@ -73,10 +73,10 @@ pub fn is_busy(answer: &Answer) -> bool {
 }
 
 /// What it means that `podman version` failed, or answered something else.
-pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Trouble {
+pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Problem {
     let said = said(answer);
     if is_busy(answer) {
-        return Trouble::busy(&said);
+        return Problem::busy(&said);
     }
     if answer.code.is_none() {
         return silent(said);
@@ -104,7 +104,7 @@ pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Trou
             format!("repair it until this works: {program} version"),
         )
     };
-    Trouble::new(what, remedy)
+    Problem::new(what, remedy)
 }
 
 /// A settings file of Podman's, by the variable that names it or by where it is looked for.
@@ -119,18 +119,18 @@ fn place_of(file: &str, environment: &Environment) -> String {
     }
 }
 
-fn remote_podman(said: &str, environment: &Environment) -> Trouble {
+fn remote_podman(said: &str, environment: &Environment) -> Problem {
     let url = environment.variable("CONTAINER_HOST").map(|url| ("CONTAINER_HOST", shown(url)));
     let name = || {
         let name = environment.variable("CONTAINER_CONNECTION")?;
         Some(("CONTAINER_CONNECTION", name.to_owned()))
     };
     match url.or_else(name) {
-        Some((variable, value)) => Trouble::new(
+        Some((variable, value)) => Problem::new(
             format!("the remote Podman {value} ({variable}) doesn't answer: {said}"),
             format!("start it there (`podman system service`), or unset {variable}"),
         ),
-        None => Trouble::new(
+        None => Problem::new(
             format!("its remote Podman doesn't answer: {said}"),
             "start it (`podman machine start` where it is a machine); `podman system connection list` shows where it is",
         ),
@@ -143,10 +143,10 @@ pub fn docker(
     answer: &Answer,
     client: Option<&str>,
     environment: &Environment,
-) -> Trouble {
+) -> Problem {
     let said = said(answer);
     if is_busy(answer) || daemon_starts(environment) && said.contains("Cannot connect to") {
-        return Trouble::busy(&said);
+        return Problem::busy(&said);
     }
     if answer.code.is_none() {
         return silent(said);
@@ -183,7 +183,7 @@ pub fn docker(
         };
         (format!("its daemon doesn't answer: {said}"), remedy)
     };
-    Trouble::new(what, remedy)
+    Problem::new(what, remedy)
 }
 
 /// Whether this machine's daemon runs already: it notes its process before it listens.
@@ -203,8 +203,8 @@ fn client_context(answer: &Answer) -> Option<String> {
 }
 
 /// A program that can't be started at all.
-pub fn silent(said: String) -> Trouble {
-    Trouble::new(said, "install it again, or take it off PATH")
+pub fn silent(said: String) -> Problem {
+    Problem::new(said, "install it again, or take it off PATH")
 }
 
 #[cfg(test)]
@@ -225,7 +225,7 @@ mod tests {
     fn podman_s_troubles() {
         let check = |pairs: &[(&str, &str)], stderr: &str, what: &str, remedy: &str| {
             let found = podman("podman", &answer(125, "", stderr), &environment(pairs));
-            assert_eq!(found, Trouble::new(what, remedy), "{stderr}");
+            assert_eq!(found, Problem::new(what, remedy), "{stderr}");
         };
         let refused = "Error: unable to connect to Podman socket: dial tcp 127.0.0.1:9: connect: connection refused";
         let bare = refused.strip_prefix("Error: ").unwrap();

@@ -10,7 +10,7 @@ use process::failure::{self, Exit, failure, failure_help};
 
 /// What the command line asks of a build.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct BuildOptions {
     /// `--dev` instead of `--prod`.
     pub dev: bool,
     pub target: Option<String>,
@@ -23,7 +23,7 @@ pub struct Wishes {
     pub platform: Option<String>,
 }
 
-impl Wishes {
+impl BuildOptions {
     /// Says whether all of it can be, for an image called `name`.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ pub fn defaults(script: &str) -> BTreeMap<String, String> {
 }
 
 /// The place of one run.
-pub struct Stage<'a> {
+pub struct TestBed<'a> {
     /// What runs the containers.
     pub engine: &'a Engine,
     /// Starts its program.
@@ -126,12 +126,12 @@ pub struct Ended {
     pub time: Duration,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> TestBed<'a> {
     /// An empty one.
-    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> Stage<'a> {
+    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> TestBed<'a> {
         let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
-        Stage { engine, runner, subject, run, started, hosts, archive, database, count }
+        TestBed { engine, runner, subject, run, started, hosts, archive, database, count }
     }
 
     /// The role that a check uses which needs any.
@@ -190,7 +190,7 @@ impl<'a> Stage<'a> {
         self.runner.ask(invocation, limit)
     }
 
-    /// As [`Stage::ask`], where anything but exit status 0 is an error of ours.
+    /// As [`TestBed::ask`], where anything but exit status 0 is an error of ours.
     fn must(&self, invocation: &Invocation) -> anyhow::Result<Answer> {
         let answer = self.ask(invocation, QUESTION)?;
         anyhow::ensure!(answer.good(), "running `{invocation}`: {}", answer.last_line());
