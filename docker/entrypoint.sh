@@ -6,7 +6,7 @@
 #   celery-worker | celery_worker | worker      tasks
 #   celery-beat | celery_beat | beat            the schedule of tasks
 #   migrate                                     the migrations, and then it ends
-#   any program                                 is run as it stands, at once
+#   any program                                 is run unchanged, at once
 #
 # Words after a role are added to the command line of its service. docs/environment.md lists the
 # variables. Exit codes before the service runs: 64, the container was started wrongly, and starting
@@ -120,7 +120,7 @@ read_files() {
 }
 
 # The folders that the application writes are the image's user's; another user gets them. A folder
-# that somebody mounted with an owner of its own is left alone, and so is what is inside.
+# that is mounted with another owner is left alone, and so is what is inside.
 hand_over_folders() {
     for folder in "${STATE_DIR:?}" "/var/log/${APP_MODULE:?}" /app/logs /app/media; do
         if [ -d "$folder" ] && [ "$PUID" -ne 1000 ] && [ "$(stat -c %u "$folder")" = 1000 ]; then
@@ -134,7 +134,7 @@ drop_privileges() {
     exec setpriv --reuid="$PUID" --regid="$PGID" --clear-groups --inh-caps=-all --no-new-privs "$@"
 }
 
-# Only where a container was started as root; the image itself starts as 1000:1000.
+# Only if the container was started as root; the image itself starts as 1000:1000.
 become_user() {
     user=$(id -u)
     if [ "$user" != 0 ]; then
@@ -198,7 +198,7 @@ choose_settings() {
     export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings.$settings"
 }
 
-# All that are missing in one line, so that nobody meets them one by one.
+# All that are missing in one line, so that they aren't met one by one.
 require_environment() {
     missing=
     for name in ${REQUIRED_ENVIRONMENT:-}; do
@@ -215,8 +215,8 @@ require_environment() {
 }
 
 # Services only: `exec` of this script in a running container must not change its role. It is for
-# `healthcheck`, which the engine starts beside us. /tmp can be read-only; then it is /dev/shm, also
-# for other temporary files. Without either only Daphne works, and nobody hears of the others.
+# `healthcheck`, which the engine starts in this container. /tmp can be read-only; then it is /dev/shm, also
+# for other temporary files. Without either only Daphne works, and the others show no life.
 record_role() {
     for folder in ${CONTAINER_RUN:-/tmp /dev/shm}; do
         if rm -f "$folder/container-heartbeat" 2>/dev/null \

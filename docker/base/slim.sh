@@ -1,5 +1,5 @@
 #!/bin/sh
-# A hook of mmdebstrap: gives the root file system in $1 the habits of the official slim images.
+# A hook of mmdebstrap: gives the root file system in $1 what the official slim images have.
 set -eu
 root=$1
 # `apt-get install` in a later layer must leave no archive and no translated index behind; without

@@ -25,7 +25,7 @@ import threading
 import time
 
 PAUSE = 0.2
-# Web comes first, somebody waits for it; and a change of branch saves many files.
+# Web comes first, a person waits for it; and a change of branch saves many files.
 QUIET = 1.5
 QUIET_WEB = 0.1
 # Between SIGTERM and SIGKILL; the engine leaves 10 s for all.
@@ -124,7 +124,7 @@ class Command:
 
     def tell_end(self):
         if self.port:
-            # What it said last comes first. One of its children may hold the pipe open for ever.
+            # What it said last comes first. One of its children may hold the pipe open.
             self.reader.join(5)
         say(f"ended with exit status {self.process.returncode}; save a file to start it again")
         if not self.port:

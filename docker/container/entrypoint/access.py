@@ -1,4 +1,4 @@
-"""What gunicorn says goes where the settings' LOGGING sends it: by itself it prints its own lines."""
+"""Sends gunicorn's lines through the settings' LOGGING: gunicorn alone prints lines of text."""
 
 import logging
 

@@ -11,5 +11,5 @@ def touch(**_):
     try:
         Path(path).touch()
     except OSError:
-        # The service works all the same.
+        # The service still works.
         pass

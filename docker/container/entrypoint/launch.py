@@ -1,6 +1,6 @@
 """Becoming the service: in this process, so that Python and Django are loaded once.
 
-Its signals are handled without a gap, too: until the service sets its own handlers, ours stay.
+Signals are handled without a gap: until the service sets its own handlers, ours stay.
 """
 
 import gc
@@ -34,7 +34,7 @@ def needs_fresh_process(command):
 
 
 def gunicorn_settings():
-    """What gunicorn reads beside its command line."""
+    """What gunicorn reads in addition to its command line."""
     try:
         with open("gunicorn.conf.py") as file:
             text = file.read()

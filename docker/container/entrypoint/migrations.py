@@ -9,7 +9,7 @@ from entrypoint.patience import InProgress
 
 
 class NotYet(Exception):
-    """Somebody else must do something first."""
+    """Another container must do something first."""
 
 
 def pending():
@@ -57,7 +57,7 @@ def run():
 
 
 def take_turn(patience):
-    """Locks on the session that migrates: nobody else begins while it lives, however this process
+    """Locks on the session that migrates: no other begins while it lives, however this process
     ends. Who closes the connection gives the lock back."""
     from django.db import connection
 
@@ -79,7 +79,7 @@ def take_turn(patience):
 
 
 def wait_until_applied(patience):
-    """For who doesn't migrate. A file of SQLite is the container's own: nobody else would."""
+    """For roles that don't migrate. A SQLite file is the container's own: no other one would."""
     from django.db import OperationalError, connections
 
     if postgres.vendor() in ("unknown", "sqlite"):

@@ -17,7 +17,7 @@ KEEPALIVES = {"idle": 10, "interval": 5, "count": 3}
 
 
 def vendor():
-    """That of the default database: "postgresql", "sqlite", …; "unknown" where there is none."""
+    """That of the default database: "postgresql", "sqlite", …; "unknown" if there is none."""
     from django.db import connection
 
     return connection.vendor
@@ -40,7 +40,7 @@ def driver():
 
 
 def connect(seconds):
-    """A session of its own. libpq takes no less than two seconds for a timeout."""
+    """A new session. libpq takes no less than two seconds for a timeout."""
     from django.db import connection
 
     parameters = {f"keepalives_{name}": value for name, value in KEEPALIVES.items()}

@@ -41,7 +41,7 @@ def load_settings():
 
 
 def require_database_port(module):
-    """Kubernetes sets DB_PORT to `tcp://ADDRESS:PORT` in each pod beside a service named `db`."""
+    """Kubernetes sets DB_PORT to `tcp://ADDRESS:PORT` in each pod next to a service named `db`."""
     from django.db import connection
 
     # libpq takes several, with commas.

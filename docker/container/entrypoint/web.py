@@ -1,6 +1,6 @@
 """Daphne, which answers the requests that it has when it is asked to end.
 
-By itself it cancels them, and takes new ones until it is gone.
+Daphne alone cancels them, and takes new ones until it is gone.
 """
 
 import logging

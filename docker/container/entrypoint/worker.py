@@ -36,7 +36,7 @@ def end_in_time(how, **_):
 
 def give_up(handler):
     if signal.getsignal(signal.SIGQUIT) is not handler:
-        # Celery changes it once SIGQUIT has come: somebody else was earlier.
+        # Celery changes it once SIGQUIT has come: another signal was earlier.
         return
     for request in state.active_requests:
         # With early acknowledgement the message has left the queue before the task began.
@@ -53,7 +53,7 @@ if is_json():
     # it a line of text comes back, which `test_logs` sees.
     celery.apps.worker.safe_say = lambda message, *_: say(message)
 
-# Not weakly: nothing else holds on to the functions by itself.
+# Not weakly: nothing else holds on to the functions.
 worker_ready.connect(touch, weak=False)
 heartbeat_sent.connect(touch, weak=False)
 worker_shutting_down.connect(end_in_time, weak=False)

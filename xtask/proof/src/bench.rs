@@ -77,7 +77,7 @@ const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "tom
 pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     if world.common.dry_run {
-        let text = "would measure in stores of its own, below target/xtask/bench\n";
+        let text = "would measure in separate stores, below target/xtask/bench\n";
         return world.output.result(text, &serde_json::json!({ "folder": "target/xtask/bench" }));
     }
     let state = State { folder: workflow.state.folder.join("bench") };

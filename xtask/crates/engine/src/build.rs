@@ -131,7 +131,7 @@ impl Cache {
     /// How `kind` keeps it, for the output.
     pub fn shown(&self, kind: Kind) -> String {
         let place = match kind {
-            Kind::Podman => format!("each layer by itself in {}", self.repository),
+            Kind::Podman => format!("one layer at a time in {}", self.repository),
             Kind::Docker => format!("the layers of the last image, by {}", self.image()),
         };
         if self.writes { place } else { format!("{place}; only read: no login that may push") }

@@ -98,7 +98,7 @@ pub fn mistake(url: &str, instead: &str) -> Option<String> {
     if !url.starts_with("https://") && !url.starts_with("http://") {
         return Some(format!("`{url}` must begin with https:// or http://"));
     }
-    has_user(url).then(|| format!("user and password don't belong into this file: {instead}"))
+    has_user(url).then(|| format!("user and password don't belong in this file: {instead}"))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     for (path, asked, remedy) in [
         (PROJECT, copies(PROJECT), "uv init --bare app".to_owned()),
         (LOCK, copies(LOCK), "uv lock --project app".to_owned()),
-        (MANAGE, collects, "the Django project belongs into app/".to_owned()),
+        (MANAGE, collects, "the Django project belongs in app/".to_owned()),
     ] {
         lack(asked && !has(path), true, format!("{path} isn't in the build context"), remedy);
     }
@@ -162,7 +162,7 @@ mod tests {
             expect![[r#"
             BAD app/pyproject.toml isn't in the build context: uv init --bare app
             BAD app/uv.lock isn't in the build context: uv lock --project app
-            BAD app/manage.py isn't in the build context: the Django project belongs into app/
+            BAD app/manage.py isn't in the build context: the Django project belongs in app/
             BAD app/shop/ isn't there: name the project's package in [app] module
         "#]],
         );

@@ -300,7 +300,7 @@ impl Site {
                 break;
             }
             notice(&format!(
-                "{name}: somebody else has written it at the same time; looking again"
+                "{name}: another push has written it at the same time; looking again"
             ));
         }
         let expected = self.ours.as_ref().map_or("it", |ours| ours.digest.as_str());

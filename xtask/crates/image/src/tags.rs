@@ -257,7 +257,7 @@ fn of_tags(
         }
         let name = name_of(rules, git_tag)?.context("naming the image after a git tag")?;
         if let Some(other) = others.get(&name) {
-            leave(format!("the git tag {other} of another commit names {name}, too"));
+            leave(format!("the git tag {other} of another commit also names {name}"));
             continue;
         }
         if given.insert(name.clone()) {

@@ -208,7 +208,7 @@ fn unexpected_labels(
 }
 
 fn too_many_labels(names: &[String]) -> anyhow::Error {
-    let what = format!("it carries labels that nobody asked for: {}", names.join(", "));
+    let what = format!("it carries labels that were not asked for: {}", names.join(", "));
     mismatch(&what, vec!["where do they come from? the engine's `history` shows the step".into()])
 }
 

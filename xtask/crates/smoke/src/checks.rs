@@ -93,7 +93,7 @@ const CHECKS: &[Check] = table! {
     Image CORE NONE "labels" Image(labels::labels)
         "registries, scanners and people find out from labels what an image is.";
     Image CORE NONE "identity" Image(labels::identity)
-        "an image that names another commit sends whoever looks for a fault to the wrong code.";
+        "an image that names another commit sends people who look for a fault to the wrong code.";
     Image CORE NONE "user" Image(config::user)
         "root in a container is one fault away from root on the host, and Kubernetes can't check a name.";
     Image CORE NONE "structure" Image(config::structure)
@@ -105,11 +105,11 @@ const CHECKS: &[Check] = table! {
     Image CORE NONE "size" Image(sizes::size)
         "every host fetches every byte, on every update.";
     Image CORE NONE "layers" Image(sizes::layers)
-        "each layer is fetched, unpacked and mounted by itself.";
+        "each layer is fetched, unpacked and mounted separately.";
     Image CORE NONE "wasted" Image(sizes::wasted)
-        "bytes that a later layer hides are fetched and stored by every host, and seen by nobody.";
+        "bytes that a later layer hides are fetched and stored by every host, for nothing.";
     Image CORE NONE "no-secrets" Image(secrets::no_secrets)
-        "whoever can fetch an image can read all its layers, those hidden by others too.";
+        "people who can fetch an image can read all its layers, hidden ones included.";
     Image CORE NONE "no-build-tools" Image(tools::no_build_tools)
         "tools that build and install are what an intruder needs next.";
     Image CORE NONE "no-setuid" Image(rights::no_setuid)
@@ -121,11 +121,11 @@ const CHECKS: &[Check] = table! {
     Image CORE NONE "bytecode" Image(content::bytecode)
         "without it every start compiles everything again, which takes six times as long.";
     Image CORE NONE "application-files" Image(content::application_files)
-        "code that no commit has was reviewed by nobody, and can't be found again.";
+        "code that no commit has wasn't reviewed, and can't be found again.";
     Image CORE NONE "no-development-files" Image(content::no_development_files)
         "tests, notes and history are of no use in production, and tell an intruder a lot.";
     Image CORE NONE "lock" Containers(roles::lock)
-        "what isn't in the lock was tested by nobody, and what is missing fails at run time";
+        "packages outside of the lock were never tested, and missing ones fail at run time";
     Entry CORE NONE "run-test" Containers(entry::run_test)
         "`manage.py check` needs no service";
     Entry CORE NONE "pass-through" Containers(entry::pass_through)
@@ -147,7 +147,7 @@ const CHECKS: &[Check] = table! {
     Entry FULL POSTGRES "wrong-password" Containers(entry::wrong_password)
         "what waiting can't mend fails at once, and no message shows the password";
     Entry FULL NONE "migrate-role" Containers(entry::migrate_role)
-        "migrations can be a job of their own";
+        "migrations can be a separate job";
     Entry FULL POSTGRES "waits-for-migrations" Containers(entry::waits_for_migrations)
         "a worker never works on a database that isn't migrated";
     Web CORE NONE "web" Containers(roles::web)

@@ -237,7 +237,7 @@ pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     let twice = sent(&second)?;
     if twice > 0 {
         return Ok(Verdict::Failed(vec![format!(
-            "the second sent {twice} tasks beside the first"
+            "the second sent {twice} tasks while the first was sending"
         )]));
     }
     bed.kill(&first, "KILL")?;

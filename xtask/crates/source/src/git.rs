@@ -470,7 +470,7 @@ fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String>
     Err(failure_help(
         Exit::Git,
         format!(
-            "reading the version of {}: it has no repository of its own, and the one around it, \
+            "reading the version of {}: it isn't a repository, and the one around it, \
              {}, does not track its docker/image.toml",
             root.display(),
             top.display()

@@ -35,7 +35,7 @@ impl Bench<'_> {
         Ok(format!(
             "\n{HEAD}\n\nWritten by `cargo xtask bench{option} --only context` on {}: `cargo xtask context \
              --snapshot`, which is what `build` does before it starts an engine, for a project of {files} files more \
-             than ours; beside `git status` of the same files. Medians of {}, in turns; load averages at the end \
+             than ours; compared with `git status` of the same files. Medians of {}, in turns; load averages at the end \
              {}.\n\n{}\nThe copies take {ratio:.2} times the bytes of the build context.\n",
             report::now(),
             self.rounds.warm,

@@ -80,8 +80,8 @@ impl Bench<'_> {
         let (cold, warm) = (self.rounds.cold, self.rounds.warm);
         Ok(format!(
             "\n{HEAD}\n\nWritten by `cargo xtask bench{option} --only dev` on {}, on Podman {version}: PostgreSQL, \
-             Redis, web, worker and beat from the checkout, until web answers; beside `podman-compose up` with the \
-             design's Dockerfile.dev, whose server reloads by itself. From a fresh clone: nothing in the store but the \
+             Redis, web, worker and beat from the checkout, until web answers; compared with `podman-compose up` with the \
+             design's Dockerfile.dev, whose server reloads. From a fresh clone: nothing in the store but the \
              bases and the services, empty cache mounts, xtask compiled; medians of {cold}, all others of {warm}, in \
              turns, but for the saves: all of one side before those of the other. A save is a new view, asked for until it answers, {} s after the one before. Load averages at the \
              end {}.\n\n{table}\nThe edits without which the design's file can't be built here:\n\n```diff\n{edits}```\n",

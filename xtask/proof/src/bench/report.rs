@@ -67,7 +67,7 @@ impl Report {
         let command = if self.quick { "cargo xtask bench --quick" } else { "cargo xtask bench" };
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let mut text = format!(
-            "# Measured beside the design\n\n\
+            "# Measured against the design\n\n\
              Written by `{command}` on {}; don't edit it. Medians of {} rounds ({} where nothing is \
              cached), with the least and the most in parentheses; the sides take turns. {cores} \
              processors, load averages at the start {}. Numbers are no part of any test.\n",
@@ -113,7 +113,7 @@ impl EngineReport {
             text += &format!(
                 "`xtask build --force` over the command that it runs, with nothing changed, checks of the \
                  image included: {} s, {} CPU s. On a machine that does other \
-                 work, too, the seconds are mostly that work's; the CPU seconds aren't.\n\n",
+                 work the seconds are mostly that work's; the CPU seconds aren't.\n\n",
                 difference(|sample| sample.wall),
                 difference(|sample| sample.cpu),
             );
@@ -133,7 +133,7 @@ const DIFFERENCES: &str = "
 ## What is compared
 
 - The design's Dockerfile, entrypoint and ignore file are those of `xtask/proof/design`, as they were
-  written, with the edits shown above. They stand beside the files of `app/`, with a
+  written, with the edits shown above. They are next to the files of `app/`, with a
   `requirements.txt` that `uv export` makes of the same lock: production's packages, with hashes.
 - Each side is built as it says itself: `cargo xtask build`, with its labels, checks and names; and
   `podman build --layers -t NAME .` or `docker build -t NAME .`.
@@ -148,7 +148,7 @@ const DIFFERENCES: &str = "
   accepts connections.
 - Memory: of each role, idle, some seconds after its start: the proportional set sizes of all
   processes of the container, added up. Stop: `podman stop` or `docker stop` with its usual patience of 10 s,
-  until it comes back; `killed` where the container had to be.
+  until it comes back; `killed` if the container had to be.
 - CPU: on Podman that of the build's own processes, on Docker that of the daemon and all below it,
   too. The containers of run → ready belong to neither, so that row has none.
 - Git identity and the overhead are measured with the xtask that `cargo xtask` runs.

@@ -213,7 +213,7 @@ const SET_UPS: &[SetUp] = &[
             "echo 'Cannot connect to Podman. Please verify your connection' >&2; exit 125",
         )],
         help: &[
-            "podman: its remote Podman doesn't answer: Cannot connect to Podman. Please verify your connection; start it (`podman machine start` where it is a machine); `podman system connection list` shows where it is",
+            "podman: its remote Podman doesn't answer: Cannot connect to Podman. Please verify your connection; start it (`podman machine start` if it is a machine); `podman system connection list` shows where it is",
         ],
         ..NOTHING
     },

@@ -149,7 +149,7 @@ fn the_store_of_containerd_is_named_with_what_is_different() {
         &[
             NO_PODMAN,
             "    docker          Docker 28.5.2 works, with DOCKER_BUILDKIT=1",
-            "    docker          its images are in containerd's store: an image ID there is the digest of the manifest; the report has that of the config beside it",
+            "    docker          its images are in containerd's store: an image ID there is the digest of the manifest; the report also has that of the config",
             "ok  engine          Docker 28.5.2: it works",
         ],
     );

@@ -219,3 +219,55 @@ fn the_readme_quotes_the_benchmarks() {
         }
     }
 }
+
+/// Phrases that readers stumble over, in lower case; a blank or a punctuation mark is around each.
+const PHRASES: [&str; 15] = [
+    "beside", "of its own", "of their own", "nobody", "somebody", "whoever", "by itself", "all the same",
+    "for ever", "as it stands", "is said", "belongs into", "habits", "had better", "lest",
+];
+
+/// What a line says to people: all of it, or in Rust its comment and its texts in quotes.
+fn said(path: &str, line: &str) -> String {
+    if !path.ends_with(".rs") {
+        return line.to_lowercase();
+    }
+    let comment = line.trim_start().starts_with("//").then_some(line);
+    let quoted = line.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" | ");
+    comment.map_or(quoted, str::to_owned).to_lowercase()
+}
+
+#[test]
+fn texts_have_no_phrase_that_readers_stumble_over() {
+    let mut files: Vec<String> = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "app/README.md"]
+        .map(str::to_owned)
+        .into();
+    for folder in ["docs", "docker", "xtask/crates", "xtask/proof/src", ".github/workflows"] {
+        files.extend(files_below(folder));
+    }
+    // A user of Debian, and a host that isn't there.
+    let names = ["\"news\", \"nobody\"", "nobody.invalid"];
+    let whole = |text: &str, phrase: &str| {
+        text.match_indices(phrase).any(|(at, _)| {
+            let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            !letter(text[..at].chars().next_back())
+                && !letter(text[at + phrase.len()..].chars().next())
+        })
+    };
+    let ends = |text: &str| [", too.", ", too;", ", too,", ", too:", ", too)"].iter().any(|end| text.contains(end));
+    let mut found = Vec::new();
+    for path in files.iter().filter(|path| !path.contains("/tests") && !path.ends_with(".png")) {
+        let Ok(text) = std::fs::read_to_string(source(path)) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            let said = said(path, line);
+            if names.iter().any(|name| line.contains(name)) {
+                continue;
+            }
+            if ends(&said) || PHRASES.iter().any(|phrase| whole(&said, phrase)) {
+                found.push(format!("{path}:{}: {line}", number + 1));
+            }
+        }
+    }
+    assert!(files.len() > 150 && found.is_empty(), "{}\n{}", files.len(), found.join("\n"));
+    assert!(whole("a beside b", "beside") && !whole("besides", "beside"));
+    assert_eq!(said("a.rs", "    let x = \"Beside\"; // y"), "beside");
+}

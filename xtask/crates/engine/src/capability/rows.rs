@@ -37,7 +37,7 @@ pub(super) const TABLE: [Row; 27] = [
         breaks: false,
         what: "several platforms in one build",
         why: "the image that was tested must be the one that is tagged, and an index has no image ID",
-        instead: "build each platform by itself, with --tag",
+        instead: "build one platform at a time, with --tag",
     },
     Row {
         capability: Capability::SquashOwn,
@@ -45,7 +45,7 @@ pub(super) const TABLE: [Row; 27] = [
         docker: Never,
         breaks: false,
         what: "build --squash",
-        why: "BuildKit accepts the option and makes every layer all the same",
+        why: "BuildKit accepts the option and still makes every layer",
         instead: "`cargo xtask squash`, which makes one layer of all",
     },
     Row {

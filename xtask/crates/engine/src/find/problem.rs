@@ -132,7 +132,7 @@ fn remote_podman(said: &str, environment: &Environment) -> Problem {
         ),
         None => Problem::new(
             format!("its remote Podman doesn't answer: {said}"),
-            "start it (`podman machine start` where it is a machine); `podman system connection list` shows where it is",
+            "start it (`podman machine start` if it is a machine); `podman system connection list` shows where it is",
         ),
     }
 }
@@ -245,7 +245,7 @@ mod tests {
             &[],
             refused,
             &format!("its remote Podman doesn't answer: {bare}"),
-            "start it (`podman machine start` where it is a machine); `podman system connection list` shows where it is",
+            "start it (`podman machine start` if it is a machine); `podman system connection list` shows where it is",
         );
         check(
             &[],

@@ -114,7 +114,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             "{REQUIRED}[network]\nindex_url = \"https://me:word@index.example\"\ndebian_mirror = \"mirror\"\n"
         ),
         expect![[r#"
-            15: network.index_url: user and password don't belong into this file: set UV_DEFAULT_INDEX instead
+            15: network.index_url: user and password don't belong in this file: set UV_DEFAULT_INDEX instead
             16: network.debian_mirror: `mirror` must begin with https:// or http://
         "#]],
     );

@@ -126,7 +126,7 @@ pub fn check_base(labels: &BTreeMap<String, String>, allowed: bool) -> anyhow::R
         return Ok(());
     }
     let message = format!("pushing: the base of the image is a stand-in, {base}");
-    let help = "build it where the base's registry can be reached, or say --allow-standin";
+    let help = "build it on a machine that reaches the base's registry, or say --allow-standin";
     Err(failure_help(Exit::Git, message, help))
 }
 
@@ -203,7 +203,7 @@ pub fn decide(
 /// The failure for tags that must not move, all of them at once.
 pub fn refused(tags: &[(String, String)]) -> anyhow::Error {
     let help = tags.iter().map(|(name, why)| format!("{name}: {why}"));
-    let way = "a tag of a release names one image for ever; --force moves it all the same";
+    let way = "a tag of a release names one image forever; --force moves it anyway";
     let help = help.chain([way.to_owned()]).collect();
     let message = match tags {
         [(name, _)] => format!("pushing {name}: the tag is taken"),

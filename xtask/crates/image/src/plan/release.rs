@@ -169,7 +169,7 @@ pub fn rerun(
     let anew = format!("if it was never given to anybody, remove {path} to build it anew");
     if made != revision {
         let what = format!("it was built of the commit {made}, and this one is {revision}");
-        return Err(refuse(what, format!("give this commit a version of its own; {anew}")));
+        return Err(refuse(what, format!("give this commit another version; {anew}")));
     }
     if record.squashed_from.is_some() != squash {
         let how = if squash { "without" } else { "with" };

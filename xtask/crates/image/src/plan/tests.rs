@@ -291,7 +291,7 @@ fn what_can_not_be_is_refused() {
         2 building the stage nothing: docker/Dockerfile has none of that name
           one of base, dependencies, staticfiles, runtime
         2 several platforms in one build: Podman 4.3.0 can't: the image that was tested must be the one that is tagged, and an index has no image ID
-          build each platform by itself, with --tag
+          build one platform at a time, with --tag
     "#]].assert_eq(&text);
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn structure(archive: &Archive, expected: &Expected) -> Verdict {
         ask(there, format!("EXPOSE is {ports:?}: {wanted} is missing"));
     }
     let volumes = keys(&config["Volumes"]);
-    let why = "a container writes into one that nobody knows";
+    let why = "a container writes into an anonymous volume";
     ask(volumes.is_empty(), format!("VOLUME is {volumes:?}: {why}"));
     let env = strings(&config["Env"]);
     let path = env.iter().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or_default();

@@ -189,7 +189,7 @@ fn component(text: &str) -> Result<Component, String> {
     }
     if text.contains("**") {
         return Err(format!(
-            "`**` is a component of its own: {}",
+            "`**` must be a whole component: {}",
             text.strip_prefix("**").map_or_else(
                 || "write it between slashes".to_owned(),
                 |rest| format!("for any name that ends in `{rest}` write `**/*{rest}`")

@@ -43,7 +43,7 @@ const DATABASE: &str = "a database";
 const LOGIN: &str = "passwords or tokens of a tool";
 const CLOUD: &str = "credentials of a cloud or a cluster";
 const STATE: &str = "state or variables of Terraform";
-const HISTORY: &str = "commands that somebody typed";
+const HISTORY: &str = "commands typed in a shell";
 
 /// Names of files, in small letters: a `*` stands for any characters.
 const FILES: &[(&str, &str)] = &[

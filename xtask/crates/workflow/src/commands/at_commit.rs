@@ -67,7 +67,7 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     let included = |path: &&String| ignore.verdict(path).included;
     let modules = exported.submodules.iter().filter(|path| ignore.reaches(path));
     let modules =
-        modules.map(|path| format!("{path}: a submodule, which has a repository of its own"));
+        modules.map(|path| format!("{path}: a submodule, which is another repository"));
     let missing = exported.missing.iter().filter(included);
     let missing = missing.map(|path| format!("{path}: kept by Git LFS, and not here"));
     let odd = exported.odd.iter().filter(included);
@@ -76,7 +76,7 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     if !help.is_empty() {
         help.push(format!(
             "`git lfs fetch origin {revision}` brings what Git LFS keeps; with submodules, build in \
-             a clone of its own: `git clone --recurse-submodules`"
+             a separate clone: `git clone --recurse-submodules`"
         ));
         let message = format!("building the commit {name}: not all of its files are in this clone");
         return Err(Failure { exit: Exit::Git, message, help }.into());

@@ -241,7 +241,7 @@ fn about(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<String>> {
 
 /// What is different about Docker's newer store.
 const CONTAINERD: &str = "its images are in containerd's store: an image ID there is the digest of the manifest; the \
-                          report has that of the config beside it";
+                          report also has that of the config";
 
 fn line(finding: &Finding) -> String {
     let mark = match finding.good {

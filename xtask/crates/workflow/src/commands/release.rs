@@ -237,7 +237,7 @@ impl Releasing<'_> {
             "releasing on {base}: the base could only be a stand-in, because no registry can be \
              reached: {why}"
         );
-        let help = "release where it can be fetched, or say --allow-standin";
+        let help = "release on a machine that can fetch it, or say --allow-standin";
         Err(failure_help(Exit::Git, message, help))
     }
 

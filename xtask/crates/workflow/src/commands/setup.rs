@@ -219,7 +219,7 @@ fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
     let runc = !engine::find::on_path(world.environment.path(), "runc").is_empty();
     let files = settings::permanent(&world.environment, machine, runc)?;
     if files.is_empty() {
-        notice("nothing to write: this machine needs no settings beside Podman's defaults");
+        notice("nothing to write: Podman's defaults are enough for this machine");
     }
     for (file, text) in files {
         notice(&format!("writing {}:", file.display()));

@@ -87,6 +87,6 @@ pub(super) fn unchanged(before: &Checkout, now: &Checkout) -> anyhow::Result<()>
     };
     let message = format!("comparing the checkout with what was begun: {what}");
     let help = "nothing was pushed; leave the checkout alone and run it again, or release from a \
-                clone of its own";
+                separate clone";
     Err(failure_help(Exit::Mismatch, message, help))
 }
