@@ -19,7 +19,7 @@ pub struct Archive {
     pub config: serde_json::Value,
     /// Base first.
     pub layers: Vec<Layer>,
-    /// Texts that must not be in the image and where they were found: `NAME: PLACE`.
+    /// Forbidden texts that were found in the image: `NAME: PLACE`.
     pub found: Vec<String>,
 }
 
@@ -53,13 +53,13 @@ pub struct Entry {
     pub gid: u64,
     /// What a link points to: for a hard link, the path of the file in its layer.
     pub target: Option<String>,
-    /// The capabilities that the file gives whoever runs it (`security.capability`).
+    /// The capabilities that the file grants when it is run (`security.capability`).
     pub capabilities: Option<Vec<u8>>,
     /// All extended attributes that the archive has, by name.
     pub attributes: BTreeMap<String, Vec<u8>>,
     /// Seconds of the last change.
     pub mtime: u64,
-    /// SHA-256 of a regular file, or of the target of a symbolic link, where it was asked for.
+    /// SHA-256 of a regular file, or of the target of a symbolic link, if it was asked for.
     pub content: Option<String>,
     /// Why a regular file looks like a secret to the gate of the build context.
     pub secret: Option<&'static str>,

@@ -35,10 +35,10 @@ pub struct Build {
     pub labels: BTreeMap<String, String>,
     /// Every build argument, by name.
     pub build_args: BTreeMap<String, String>,
-    /// Variables of our own environment that are build arguments of the same name; their values
-    /// are not known here.
+    /// Variables of our environment that are build arguments of the same name; their values are not
+    /// known here.
     pub passed: Vec<String>,
-    /// What the build's environment has beside our own.
+    /// What the build's environment has in addition to ours.
     pub env: Vec<(String, String)>,
     /// Secrets for the steps that mount them.
     pub secrets: Vec<SecretMount>,
@@ -52,12 +52,12 @@ pub struct Build {
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
-    /// Whether the size must be exact where that is dear: not for the image of a changed checkout,
-    /// which is a developer's and is never released.
+    /// Whether the size must be exact even if that is expensive: not for the image of a changed
+    /// checkout, which is a developer's and is never released.
     pub exact_size: bool,
     /// Folders and files that must be there first.
     pub prepare: Vec<Step>,
-    /// Where the engine writes the image ID.
+    /// The file to which the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
     pub tmp: PathBuf,
@@ -68,13 +68,13 @@ pub struct Build {
 pub struct Base {
     /// What `BASE_IMAGE` will be.
     pub reference: String,
-    /// Its image ID, where it was inspected.
+    /// Its image ID, if it was inspected.
     pub id: String,
-    /// The registry's digest, where it is known.
+    /// The registry's digest, if it is known.
     pub digest: Option<String>,
-    /// The digests of its uncompressed layers, where it was inspected.
+    /// The digests of its uncompressed layers, if it was inspected.
     pub layers: Vec<String>,
-    /// Its own labels, which every image made from it has, too.
+    /// Its own labels, which every image made from it inherits.
     pub labels: BTreeMap<String, String>,
     /// Built from Debian packages because no registry could be reached.
     pub standin: bool,
@@ -87,11 +87,10 @@ pub struct Base {
 pub struct SecretMount {
     /// The id that a `RUN --mount=type=secret` names.
     pub id: String,
-    /// Where the value comes from; the value itself is never read here.
+    /// The value itself is never read here.
     pub source: SecretSource,
 }
 
-/// Where a build secret comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// `src=FILE`
@@ -108,7 +107,7 @@ const TAG: &str = "cache";
 pub struct Cache {
     /// Registry and repository.
     pub repository: String,
-    /// Whether layers are written there, too.
+    /// Whether layers are also written there.
     pub writes: bool,
     /// The registry is this machine's and speaks no TLS.
     pub plain: bool,
@@ -121,7 +120,7 @@ impl Cache {
         format!("{}:{TAG}", self.repository)
     }
 
-    /// What the last line of a failed build says about this cache, where it is about it.
+    /// The last line of a failed build, if it is about this cache.
     pub fn problem<'l>(&self, lines: &'l [String]) -> Option<&'l str> {
         let registry = self.repository.split('/').next().unwrap_or_default();
         let last = lines.iter().map(|line| line.trim()).rfind(|line| !line.is_empty())?;

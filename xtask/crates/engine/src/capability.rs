@@ -78,7 +78,7 @@ enum Works {
 }
 
 impl Works {
-    /// Who lacks it, in a sentence; `None`: nobody.
+    /// The versions that lack it, in words; `None` if none does.
     fn lacking(self, kind: Kind) -> Option<String> {
         match self {
             Works::Always => None,
@@ -92,7 +92,7 @@ struct Row {
     capability: Capability,
     podman: Works,
     docker: Works,
-    /// Whether a build that relies on it fails, or makes another image, where it is lacking.
+    /// Whether a build that relies on it fails, or makes another image, on an engine without it.
     breaks: bool,
     /// What the user asked for when it is refused.
     what: &'static str,

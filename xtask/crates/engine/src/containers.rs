@@ -99,7 +99,7 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         option("--security-opt", "no-new-privileges");
         words.push("--read-only".into());
         if engine.kind == Kind::Podman {
-            // Podman would leave /run, /tmp and /var/tmp writable all the same.
+            // Podman would still leave /run, /tmp and /var/tmp writable.
             words.push("--read-only-tmpfs=false".into());
             if has(engine, Capability::TmpfsMode) {
                 // That takes /dev/shm along there; 64 MB as it has otherwise.
@@ -178,7 +178,7 @@ pub fn port(engine: &Engine, name: &str, port: u16) -> Invocation {
     call(engine, ["port", name, port.as_str()])
 }
 
-/// Removes a container and its volumes without a name, ending it first where it runs.
+/// Removes a container and its volumes without a name, ending it first if it runs.
 pub fn remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["rm", "--force", "--volumes", name])
 }

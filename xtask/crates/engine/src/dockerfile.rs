@@ -165,8 +165,8 @@ enum Foreign {
 }
 
 /// What a Dockerfile takes from elsewhere, in its own words: images other than `BASE_IMAGE`, a
-/// frontend, what `ADD` fetches or may fetch. It can be another the next time, which nobody sees who
-/// hasn't asked.
+/// frontend, what `ADD` fetches or may fetch. It may change between builds, which shows only if
+/// its source is asked.
 pub fn foreign(text: &str) -> Vec<String> {
     let word = |found| match found {
         Foreign::Image(_, word) | Foreign::Other(word) => word,

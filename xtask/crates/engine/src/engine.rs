@@ -64,15 +64,15 @@ impl fmt::Display for Version {
 pub struct Engine {
     /// Which product.
     pub kind: Kind,
-    /// What is called: a name on PATH, or a path where the first on PATH does not work.
+    /// The command: a name on PATH, or a path if the first on PATH does not work.
     pub program: String,
     /// Version of what builds: Podman's own, or that of Docker's daemon.
     pub version: Version,
-    /// `os/arch` that it builds for unasked; empty where nobody was asked.
+    /// `os/arch` that it builds for by default; empty if it wasn't asked.
     pub platform: String,
     /// Why this one: the first line of the output says it.
     pub why: String,
-    /// Where its builds run and what says so, where that isn't simply here.
+    /// The place of its builds and what says so, if that isn't simply here.
     pub place: Option<String>,
     /// The name and driver of the BuildKit that buildx builds with, when it isn't the daemon's own.
     pub builder: Option<(String, String)>,

@@ -22,7 +22,7 @@ pub const LIMIT: Duration = Duration::from_secs(15);
 pub struct Candidate {
     /// What it would be.
     pub kind: Kind,
-    /// The program: its name, or its path where it isn't the first of its name on PATH.
+    /// The program: its name, or its path if it isn't the first of its name on PATH.
     pub program: String,
     /// The working engine, or why it doesn't work and what to do.
     pub outcome: Result<Engine, Problem>,
@@ -154,7 +154,7 @@ fn docker(
     }
     let client = json["Client"]["Version"].as_str().and_then(Version::parse);
     let (mut buildx, mut builder) = (None, None);
-    // From 23.0 on the client has no builder of its own.
+    // From 23.0 on the client has no built-in builder.
     if client.is_some_and(|client| client >= Version(23, 0, 0)) {
         let answer = ask(&["buildx", "inspect"])?;
         if answer.stderr.contains("no builder") {
@@ -177,7 +177,7 @@ fn docker(
     let place = place::docker(&json, &host, environment);
     Ok(match read_docker(program, &version, buildx.as_ref(), environment) {
         Ok(engine) => Ok(Engine { place, builder, ..engine }),
-        // Where the daemon is looked for is half of the answer to why it isn't there.
+        // The place of the missing daemon is half of the answer to why it isn't there.
         Err(problem) if problem.what.starts_with("its daemon") => Err(Problem {
             what: place.map_or(problem.what.clone(), |place| format!("{} ({place})", problem.what)),
             ..problem

@@ -34,7 +34,7 @@ pub struct Image {
     pub platform: String,
     /// Whether the image ID is the config's digest: Docker's containerd store has the manifest's.
     pub config_is_id: bool,
-    /// The folder in which the last layer is unpacked, where the engine's overlay driver says it.
+    /// The folder in which the last layer is unpacked, if the engine's overlay driver says it.
     pub unpacked: Option<PathBuf>,
     /// Made by `import`, so that no digest of it is a registry's.
     pub imported: bool,
@@ -64,7 +64,7 @@ fn described(image: &Value) -> anyhow::Result<Image> {
     if id.is_empty() {
         return Err(failure(Exit::Engine, "reading what `image inspect` printed: no image ID"));
     }
-    // Podman keeps the health check beside the config, Docker inside.
+    // Podman keeps the health check outside of the config, Docker inside.
     let health = [&image["Healthcheck"], &image["HealthCheck"], &config["Healthcheck"]];
     let health_check = health.into_iter().map(|check| strings(&check["Test"])).max_by_key(Vec::len);
     let comments = image["History"].as_array().into_iter().flatten().map(|step| &step["comment"]);

@@ -1,5 +1,5 @@
-//! The archive that an engine streams of an image: its config, and each layer handed to whoever
-//! wants to look into it while it passes. Nothing is stored on the way.
+//! The archive that an engine streams of an image: its config, and each layer handed to a reader
+//! as it passes. Nothing is stored on the way.
 
 use anyhow::Context as _;
 use flate2::read::MultiGzDecoder;
@@ -213,7 +213,7 @@ pub mod tests {
         };
         for (format, bytes) in images(&layers, &config.to_string()) {
             assert_eq!(read(&bytes[..], count).unwrap(), expected, "{format}");
-            // Whoever wants only the sizes need not read the layers.
+            // The sizes alone don't require reading the layers.
             let sizes = read(&bytes[..], |_| Ok(())).unwrap();
             let sizes: Vec<u64> = sizes.layers.iter().map(|layer| layer.bytes).collect();
             assert_eq!(sizes, layers.clone().map(|layer| layer.len() as u64), "{format}");

@@ -2,7 +2,7 @@
 //! another checkout or another user's is ever touched.
 //!
 //! Measured on Podman 4.3.1: a killed `podman build` leaves its working containers, a folder
-//! `buildahNNN` in TMPDIR, and a RUN process in a session of its own. Docker leaves nothing, but
+//! `buildahNNN` in TMPDIR, and a RUN process in a separate session. Docker leaves nothing, but
 //! its client goes on when only we are killed.
 
 use crate::{Engine, Kind, words};
@@ -38,7 +38,7 @@ impl Running {
     }
 }
 
-/// Records that a build is about to start here: killed before [`record`], it has left something, too.
+/// Records that a build is about to start: it leaves something even if killed before [`record`].
 pub fn announce(state: &State) -> anyhow::Result<()> {
     state.remember("running.json", &Running::default())
 }
@@ -87,7 +87,7 @@ pub fn running(id: u32) -> Running {
     Running { id, started: start_time(id).unwrap_or_default(), boot }
 }
 
-/// Ends a process where it still runs: SIGTERM, and after `patience` SIGKILL. A child of ours
+/// Ends a process if it still runs: SIGTERM, and after `patience` SIGKILL. A child of ours
 /// counts as ended once it only waits to be reaped.
 pub fn end(process: &Running, patience: Duration) {
     if !process.alive() {
@@ -134,12 +134,12 @@ impl fmt::Display for Leftover {
     }
 }
 
-/// Ends what a killed build left running and removes what it left lying. When the last build ended by
-/// itself and left nothing in its `TMPDIR`, no engine is asked. The caller holds the lock of the
-/// checkout: whatever builds here was left.
+/// Ends what a killed build left running and removes what it left lying. When the last build was
+/// not killed and left nothing in its `TMPDIR`, no engine is asked. The caller holds the lock of
+/// the checkout: whatever builds here was left.
 ///
 /// # Errors
-/// 130 or 143 after a signal. What can't be removed is said and left for the next time.
+/// 130 or 143 after a signal. What can't be removed is reported and left for the next time.
 pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     if !state.running().exists() && temporary(state).is_empty() {
         return Ok(());
@@ -207,7 +207,7 @@ pub fn find(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<V
     Ok(found)
 }
 
-/// Notes that the build has ended by itself.
+/// Notes that the build has ended without being killed.
 pub fn finished(state: &State) {
     let _ = std::fs::remove_file(state.running());
 }
@@ -366,7 +366,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Tries `remove` until it succeeds: Podman 4.3.1 can't remove what it is still taking apart
-/// (`device or resource busy`, where the command that started it was ended).
+/// (`device or resource busy`, if the command that started it was ended).
 ///
 /// # Errors
 /// What it failed with last, after 30 s; 130 or 143 after a signal.

@@ -1,5 +1,5 @@
-//! The engine for one command: asks the programs on PATH, proves Podman where it may fail, and
-//! takes the first that works.
+//! The engine for one command: asks the programs on PATH, proves Podman if it may fail, and takes
+//! the first that works.
 
 use crate::capability::OLDEST;
 use crate::find::{self, Candidate, Problem};
@@ -31,7 +31,7 @@ pub struct Search<'a> {
 }
 
 impl Engine {
-    /// An engine that nobody looked for, for `--dry-run` where none is installed.
+    /// The engine that `--dry-run` assumes if none is installed.
     pub fn assumed(kind: Kind) -> Engine {
         Engine {
             kind,
@@ -65,7 +65,7 @@ impl Search<'_> {
         if find::busy(&candidates).is_some() { found.map(Ok) } else { Ok(found) }
     }
 
-    /// The engine to use; which one it is, and why, is said.
+    /// The engine to use; prints which one it is, and why.
     ///
     /// # Errors
     /// [`Exit::Engine`] when none works, and those of [`Search::engine`].

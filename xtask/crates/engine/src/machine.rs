@@ -140,7 +140,7 @@ fn ca_bundle(environment: &Environment) -> Option<PathBuf> {
         .or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| filled(path)))
 }
 
-/// The bundle that a variable names: what a program of the machine doesn't know by itself.
+/// The bundle that a variable names, which a program of the machine doesn't know otherwise.
 pub fn named_bundle(environment: &Environment) -> Option<PathBuf> {
     let named =
         BUNDLE_VARIABLES.iter().filter_map(|name| environment.variable(name)).map(PathBuf::from);

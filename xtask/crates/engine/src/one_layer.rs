@@ -11,7 +11,7 @@ use process::invocation::Invocation;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Where the intermediate names of a squash stand, until it has ended.
+/// The repository of a squash's intermediate names, which last until it has ended.
 pub const REPOSITORY: &str = "xtask/squash";
 
 /// One squash, decided.
@@ -23,15 +23,15 @@ pub struct Squash {
     pub references: Vec<String>,
     /// What tells the intermediate names of this run from those of others.
     pub run: u32,
-    /// Its working folder, where that is another one than `/`.
+    /// Its working folder, if that isn't `/`.
     pub workdir: Option<String>,
     /// Its labels, without those that only a line of a Dockerfile can set.
     pub labels: BTreeMap<String, String>,
-    /// The rest of its config as lines of a Dockerfile; only where the engine needs them.
+    /// The rest of its config as lines of a Dockerfile; only if the engine needs them.
     pub lines: Vec<String>,
     /// Where files for the engine are written.
     pub folder: PathBuf,
-    /// Where the engine writes the image ID.
+    /// The file to which the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the engine.
     pub tmp: PathBuf,

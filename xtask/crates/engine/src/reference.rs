@@ -27,8 +27,8 @@ pub struct Reference {
     pub digest: Option<String>,
 }
 
-/// Reads a reference, short ones included: `python:3.12` is `docker.io/library/python:3.12`. No tag
-/// is added where there is none.
+/// Reads a reference, short ones included: `python:3.12` is `docker.io/library/python:3.12`. No
+/// tag is added if there is none.
 ///
 /// # Errors
 /// [`Exit::Usage`] with what is wrong and the character (counted from 1) at which it is.
@@ -45,7 +45,7 @@ pub fn is_tag(tag: &str) -> bool {
     check_tag(tag, 0).is_ok()
 }
 
-/// True for a reference that names no registry: Podman then asks or fails, where Docker takes
+/// True for a reference that names no registry: Podman then asks or fails, while Docker takes
 /// docker.io.
 pub fn is_short(text: &str) -> bool {
     split_registry(text).is_none()

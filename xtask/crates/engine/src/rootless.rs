@@ -9,7 +9,7 @@ use process::run::{QUESTION, Runner};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 
-/// What keeps rootless Podman from building here; `None` for root, and where nothing does.
+/// What keeps rootless Podman from building here; `None` for root, and if nothing does.
 pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Problem> {
     if machine.uid == 0 || !cfg!(target_os = "linux") {
         return None;
@@ -41,7 +41,7 @@ struct Found {
     uid: u32,
     /// The kernel's limit of user namespaces, as text.
     namespaces: String,
-    /// Debian's own switch for them, where the kernel has it.
+    /// Debian's own switch for them, if the kernel has it.
     clone: String,
     /// Whether the programs that map subordinate ids are here.
     maps: bool,
@@ -96,7 +96,7 @@ fn judge(found: &Found) -> Option<Problem> {
 /// How many subordinate ids a user needs: as many as an image may use.
 const IDS: u32 = 65_536;
 
-/// The first id of a range that nobody has yet (subuid(5)); Debian's start at 100000.
+/// The first id of an unused range (subuid(5)); Debian's start at 100000.
 pub fn free_ids(texts: &[&str]) -> u32 {
     let ends = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let mut numbers = line.split(':').skip(1).map(|field| field.trim().parse::<u32>().ok());
@@ -131,7 +131,7 @@ pub fn stores_by_copying(engine: &Engine, runner: &Runner) -> anyhow::Result<boo
     Ok(answer.stdout.trim().ends_with(" vfs"))
 }
 
-/// What is said about the vfs driver, at every build and by `doctor`.
+/// The warning about the vfs driver, at every build and by `doctor`.
 pub const COPIES: &str = "Podman stores images with the vfs driver, which copies every layer: a build with nothing \
                           changed takes minutes; `cargo xtask setup --write-user-config` asks for overlay, and \
                           `podman system reset`, which removes your images and containers, starts it";

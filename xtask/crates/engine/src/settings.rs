@@ -103,20 +103,20 @@ pub fn prove(
     Ok(Err(Problem::new(what, remedy)))
 }
 
-/// The limit that Buildah sets for root's steps where no settings name another
+/// The limit that Buildah sets for root's steps if no settings name another
 /// (`define.RLimitDefaultValue`).
 const LIMIT: i64 = 1_048_576;
 
-/// Whether root's builds may fail where a container runs: Podman 5.4.2 runs a container within the
-/// limits that it has, but raises those of a build's steps (`error setting rlimit type 7`).
+/// Whether root's builds may fail although containers run: Podman 5.4.2 runs a container within
+/// the limits that it has, but raises those of a build's steps (`error setting rlimit type 7`).
 fn builds_need_limits(machine: &Machine) -> bool {
     let low = |limit: &str| limit.parse().is_ok_and(|limit: i64| (0..LIMIT).contains(&limit));
     let (files, processes) = &machine.limits;
     machine.uid == 0 && !machine.sys_resource && (low(files) || low(processes))
 }
 
-/// What runs `true` of the machine itself in a container: needs no image, and fails where a
-/// build's RUN would. The root file system is an empty folder of ours into which the machine's
+/// What runs `true` of the machine itself in a container: needs no image, and fails if a build's
+/// RUN would. The root file system is an empty folder of ours into which the machine's
 /// programs are mounted; an overlay of `/` would be simpler, but only root can mount it.
 fn something(state: &State) -> anyhow::Result<Vec<String>> {
     let root = state.folder.join("proof");
@@ -142,12 +142,12 @@ fn something(state: &State) -> anyhow::Result<Vec<String>> {
     Ok(words)
 }
 
-/// The settings that this machine needs beside Podman's defaults; `None` when it needs none.
+/// The settings that this machine needs on top of Podman's defaults; `None` when it needs none.
 ///
-/// - Without CAP_SYS_RESOURCE nobody can raise a limit, and Podman's default ones are higher
+/// - Without CAP_SYS_RESOURCE no limit can be raised, and Podman's default ones are higher
 ///   (`crun: setrlimit RLIMIT_NOFILE: Operation not permitted`).
 /// - crun refuses the hybrid hierarchy of control groups; runc takes it.
-/// - Without systemd nobody answers its cgroup manager.
+/// - Without systemd nothing answers Podman's systemd cgroup manager.
 pub fn needed(machine: &Machine, runc: bool) -> Option<Table> {
     let mut settings = Table::new();
     let mut set = |table: &str, key: &str, value: Value| {
@@ -228,10 +228,10 @@ fn own_folder(environment: &Environment) -> Option<PathBuf> {
 }
 
 /// The files, with their texts, that make what this machine needs permanent: root's Podman reads
-/// `/etc` only. A `storage.conf` that is there already is somebody's decision and stays.
+/// `/etc` only. An existing `storage.conf` was written on purpose and stays.
 ///
 /// # Errors
-/// When the settings can't be written as TOML, or nobody knows where.
+/// When the settings can't be written as TOML, or their folder isn't known.
 pub fn permanent(
     environment: &Environment,
     machine: &Machine,

@@ -183,7 +183,7 @@ pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>) -> Invocat
 
 /// Makes an image `reference` of the file system in `archive`; `config` are Dockerfile lines, which
 /// both engines take here in the same form.
-/// `platform` says what it is for, where that isn't the engine's own.
+/// `platform` is the image's, if it isn't the engine's own.
 pub fn import(
     engine: &Engine,
     archive: &str,
@@ -249,7 +249,7 @@ pub fn working_containers(engine: &Engine) -> Invocation {
     call(engine, ["ps", "--all", "--external", "--format", "json"])
 }
 
-/// Removes a container, ending it first where it runs.
+/// Removes a container, ending it first if it runs.
 pub fn remove_container(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["rm", "--force", id])
 }

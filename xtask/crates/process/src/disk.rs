@@ -67,7 +67,7 @@ pub fn make_room(places: &[&Path]) -> String {
     )
 }
 
-/// What stands where a folder should be, at `path` or above it.
+/// Describes the file or dangling link that blocks a folder at `path`, there or above it.
 fn in_the_way(path: &Path) -> Option<String> {
     let all: Vec<&Path> = path.ancestors().collect();
     all.into_iter().rev().find(|place| place.symlink_metadata().is_ok() && !place.is_dir()).map(
@@ -80,7 +80,7 @@ fn in_the_way(path: &Path) -> Option<String> {
     )
 }
 
-/// Where the file system is mounted that `path` is on, or would be.
+/// The mount point of the file system that `path` is on, or would be on.
 fn mount_point(path: &Path) -> &Path {
     let device = |place: &Path| place.metadata().ok().map(|found| found.dev());
     let mut there = path.ancestors().skip_while(|place| device(place).is_none());

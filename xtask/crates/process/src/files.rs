@@ -22,10 +22,10 @@ pub enum Step {
     Link {
         /// What it leads to.
         target: PathBuf,
-        /// Where it stands.
+        /// The path of the link.
         place: PathBuf,
     },
-    /// A file holds the first lines of another one, and a last line of its own.
+    /// A file holds the first lines of another file, then one more line.
     Ending {
         /// The other file, below the top folder.
         whole: String,
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Every file below `folder` with what is in it, or where it leads to.
+    /// Every file below `folder` with its content, or the target of a link.
     fn tree(folder: &Path) -> Vec<String> {
         let mut all = Vec::new();
         for entry in fs::read_dir(folder).unwrap() {

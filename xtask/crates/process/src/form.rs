@@ -59,7 +59,7 @@ impl Form {
         }
     }
 
-    /// Says `title` and folds what is said until the result is dropped.
+    /// Prints `title` and folds all output until the result is dropped.
     #[must_use]
     pub fn group(&self, title: &str) -> Group {
         let token = token();
@@ -83,7 +83,7 @@ impl Form {
         Group { end }
     }
 
-    /// Says that `message` is an error of a line of the file `path`, where the system shows that.
+    /// Reports `message` as an error in a line of the file `path`, if the system can show that.
     pub fn error_at(&self, path: &Path, line: usize, message: &str) {
         let Form::GitHub { workspace } = self else { return };
         let below = workspace.as_ref().and_then(|workspace| path.strip_prefix(workspace).ok());
@@ -98,8 +98,8 @@ impl Form {
         }
     }
 
-    /// Lets the runner hide a value in everything that is said from now on; each of its lines, as
-    /// the log is read by lines. GitLab's runner is told in the settings of its variables only.
+    /// Lets the runner hide a value in all later output; line by line, because the log is read by
+    /// lines. GitLab's runner learns what to hide from the settings of its variables only.
     pub fn mask(&self, secret: &str) {
         if matches!(self, Form::GitHub { .. }) {
             for line in secret.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -136,7 +136,7 @@ fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// A word that nobody can guess.
+/// A word that can't be guessed.
 fn token() -> String {
     let number = || RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", number(), number())

@@ -5,7 +5,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-/// After how long it is said what is waited for.
+/// How long to wait silently before saying what we wait for.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
 /// Prints lines on stderr, [`harmless`] ones. A closed stderr (a reader that went away) is no reason to
@@ -55,7 +55,7 @@ pub(crate) fn spelled(text: &str, shown: impl Fn(char) -> String) -> String {
             _ => out.push(c),
         }
         rest = &rest[c.len_utf8()..];
-        // A shown `\r` is no line end, but whoever shows it as one must not find a command after it.
+        // An escaped `\r` ends no line, but a viewer may show it as one: no command may follow.
         start = c == '\n' || start && (c.is_whitespace() || acts(c)) || c == '\r';
         hashes = if c == '#' { hashes + 1 } else { 0 };
         word = hashes > 1 || word && (c.is_alphanumeric() || "-_.".contains(c));
@@ -63,7 +63,7 @@ pub(crate) fn spelled(text: &str, shown: impl Fn(char) -> String) -> String {
     out
 }
 
-/// Controls, line ends that only some know, and characters that nobody sees.
+/// Control characters, line ends that only some programs know, and invisible characters.
 fn acts(c: char) -> bool {
     let unseen = [
         '\u{61c}'..='\u{61c}',

@@ -1,5 +1,5 @@
-//! The only place that opens files by a name that others can fill, too: regular files only. A named
-//! pipe or a device in their place would let us wait, or read, without an end.
+//! The only place that opens files at paths that others can fill as well. It opens regular files
+//! only: a named pipe or a device would make us wait, or read, without an end.
 
 use std::fs::{File, Metadata, OpenOptions, metadata};
 use std::io::{Error, ErrorKind, Read as _, Result};

@@ -39,7 +39,7 @@ pub struct Runner {
     pub folder: PathBuf,
     /// Show the engine's progress.
     pub progress: bool,
-    /// Show the commands that only ask, too.
+    /// Also show read-only commands (inspect, version, …).
     pub verbose: bool,
     /// How the log is read.
     pub form: Form,
@@ -153,7 +153,7 @@ impl Runner {
         self.ask_with(invocation, "", limit)
     }
 
-    /// As [`Runner::ask`]; after a second it is said what is waited for.
+    /// As [`Runner::ask`]; after a second it prints which command it waits for.
     pub fn ask_aloud(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
         let (done, over) = channel::<()>();
         std::thread::scope(|scope| {
@@ -267,9 +267,9 @@ impl Runner {
         self.streamed(invocation, invocation, log, None, started).map(|(ended, _)| ended)
     }
 
-    /// As [`Runner::stream`], for a command that is ended after `limit`; whether it was comes
-    /// beside how it ended. Where util-linux is installed, the kernel ends it when we are killed: a push
-    /// that went on alone could move a tag later.
+    /// As [`Runner::stream`], for a command that is ended after `limit`; also returns whether it
+    /// was. If util-linux is installed, the kernel ends the command when we are killed: a push that
+    /// went on alone could move a tag later.
     pub fn stream_within(
         &self,
         invocation: &Invocation,
@@ -344,7 +344,7 @@ impl Runner {
             Err(Stopped::Signal(error)) => return Err(error),
             Err(Stopped::TooLong) => (None, true),
         };
-        // A killed engine can leave a grandchild that holds the pipe open for ever.
+        // A killed engine can leave a grandchild that never closes the pipe.
         let mut all = Vec::new();
         let patience = if code == Some(0) { GRACE } else { GRACE / 10 };
         while let Ok(line) = lines.recv_timeout(patience) {
@@ -353,7 +353,7 @@ impl Runner {
         Ok((Ended { code, lines: all }, late))
     }
 
-    /// Starts a command that goes on beside us, with its output in `log`; gives its id.
+    /// Starts a command in the background, with its output in `log`; returns its process id.
     ///
     /// # Errors
     /// [`Exit::Engine`] when it can't be started.
@@ -366,7 +366,7 @@ impl Runner {
         command.stdin(Stdio::null()).stdout(file).stderr(again);
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
         let id = child.id();
-        // Somebody must reap it, or it stays as a zombie until we end.
+        // Without this wait, it would stay a zombie until we end.
         std::thread::spawn(move || child.wait());
         Ok(id)
     }
@@ -475,7 +475,7 @@ fn not_started(invocation: &Invocation, error: &std::io::Error) -> anyhow::Error
     failure(Exit::Engine, format!("starting {}: {what}", invocation.program))
 }
 
-/// Reads all of a pipe beside us; `open` is dropped when it is closed.
+/// Reads a whole pipe in a thread; `open` is dropped when the pipe is closed.
 fn collect(pipe: Option<impl Read + Send + 'static>, open: Sender<()>) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

@@ -16,7 +16,7 @@ const LOGS: usize = 20;
 
 /// How many images of a checkout are remembered.
 const IMAGES: usize = 1000;
-/// Where they are.
+/// The file that lists them.
 const MADE: &str = "made.json";
 
 /// The folder and the places in it.
@@ -37,7 +37,7 @@ impl State {
         self.folder.join("tmp")
     }
 
-    /// Where the engine writes the image ID.
+    /// The file to which the engine writes the image ID.
     pub fn iidfile(&self) -> PathBuf {
         self.folder.join("image-id")
     }
@@ -185,7 +185,7 @@ pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).map_err(|error| failed("making the folder", folder, &error))
 }
 
-/// Writes a file whole or not at all: beside it first, then renamed.
+/// Writes a file whole or not at all: writes a new file next to it, then renames that.
 ///
 /// # Errors
 /// When the file can't be written, naming it.

@@ -116,7 +116,7 @@ pub struct Ci {
 pub struct Identity {
     /// What the pipeline runs for, when that is what is checked out.
     pub pipeline: Option<Pipeline>,
-    /// The commit that somebody wrote: what is checked out, or the head of the pull request that
+    /// The commit that a person wrote: the one checked out, or the head of the pull request that
     /// it merges.
     pub revision: String,
     /// The commit that is checked out, when it only merges a pull request for trying.

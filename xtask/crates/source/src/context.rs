@@ -60,9 +60,9 @@ pub struct Explanation {
 /// Reads `.dockerignore` of `root`, having made sure that it is the only ignore file.
 ///
 /// # Errors
-/// [`Exit::Usage`] when it is missing, when an ignore file of one engine stands beside it (Podman
-/// prefers `.containerignore`, and `NAME.dockerignore` beside a Dockerfile replaces it), or when a
-/// line is refused by [`Ignore::parse`].
+/// [`Exit::Usage`] when it is missing, when an ignore file of one engine is next to it (Podman
+/// prefers `.containerignore`, and `NAME.dockerignore` next to a Dockerfile replaces it), or when
+/// a line is refused by [`Ignore::parse`].
 pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
     for folder in ["", "docker"] {
         for (name, _) in entries(&root.join(folder))? {

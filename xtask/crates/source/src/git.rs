@@ -147,7 +147,7 @@ trait Source {
     /// Tracked paths that git says differ from HEAD.
     fn changed(&self) -> anyhow::Result<Vec<(String, ChangeKind)>>;
     fn in_index(&self, path: &str) -> bool;
-    /// The permission to execute in the index, by path, where that of the files doesn't count
+    /// The execute permissions in the index, by path, if those of the files don't count
     /// (`core.fileMode`).
     fn executable(&self) -> Option<HashMap<String, bool>>;
     /// What is in the objects with these ids, as far as they are here.
@@ -181,9 +181,9 @@ pub fn nearest(folder: &Path, commit: &str, path: &str) -> anyhow::Result<Option
     Ok(folder.ancestors().find(holds).map(Path::to_owned))
 }
 
-/// How the repository that `folder` is in names objects, and the permission to execute of the files
-/// below `folder` where git doesn't look at that of the files (`core.fileMode`); not for a `commit`
-/// that is read without the work tree, which has been written with the right ones.
+/// How the repository that `folder` is in names objects, and the execute permissions of the files
+/// below `folder` if git ignores those in the file system (`core.fileMode`). No permissions for a
+/// `commit`: it is read without the work tree, and its files were written with the right ones.
 pub fn rules(
     folder: &Path,
     commit: Option<&str>,
@@ -307,8 +307,8 @@ impl Repository {
         self.told(self.source.facts(prefix))
     }
 
-    /// Compares the commit with the build context, and with files `beside` it that decide what is
-    /// built.
+    /// Compares the commit with the build context, and with the files outside of it that decide
+    /// what is built.
     ///
     /// # Errors
     /// [`Exit::Git`] when something can't be read.
@@ -450,8 +450,8 @@ fn native(folder: &Path) -> anyhow::Result<Result<git2::Repository, String>> {
 
 /// The path of the context's root below the top of the work tree, empty or with `/` at its end.
 ///
-/// A folder without a repository of its own must not take the version of one around it, unless
-/// that one tracks it.
+/// A folder without its own repository must not take the version of one around it, unless that
+/// one tracks it.
 fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (top, root) = (real(top), real(root));
@@ -483,7 +483,7 @@ fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String>
 }
 
 /// A remote's URL that can be shown to everybody: without user and password, or with the user
-/// only for SSH, where it is no secret.
+/// only for SSH, as it is no secret there.
 fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

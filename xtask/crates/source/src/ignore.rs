@@ -22,7 +22,7 @@ pub struct Ignore {
     by_end: HashMap<End, Vec<usize>>,
 }
 
-/// The comment before the patterns that leave out what nobody misses, such as tests and secrets.
+/// The comment before the patterns for files that aren't needed, such as tests and secrets.
 pub const ON_PURPOSE: &str = "# section: on purpose";
 /// The comment before those that may take away what the project needs.
 pub const THE_REST: &str = "# section: the rest";
@@ -58,8 +58,8 @@ pub enum Rule {
     /// A pattern of *n* components is also tried on the first *n* components of a path: `**/keys`
     /// does not hold for `a/b/keys/x`. Docker up to 20.10.
     SameDepth,
-    /// A pattern holds below a folder only where it changed the folder's own verdict, since one
-    /// that would not change it is not tried. Docker from 23.
+    /// A pattern holds below a folder only if it changed the folder's own verdict, since one that
+    /// would not change it is not tried. Docker from 23.
     Inherited,
 }
 

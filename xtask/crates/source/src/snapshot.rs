@@ -25,7 +25,7 @@ pub use warnings::LeftOut;
 /// How often a context that changes while it is read is read.
 const ATTEMPTS: usize = 3;
 
-/// What is named where the thread that looks at files is lost.
+/// Named instead of a file if the thread that looks at files panics.
 const UNKNOWN: &str = "a file that couldn't be looked at";
 
 /// The folder of the copies, below [`State::folder`].
@@ -45,7 +45,7 @@ pub struct Wanted<'a> {
     pub prefix: &'a str,
     /// Patterns of files that may look like secrets.
     pub allow: &'a [String],
-    /// Where what was read is remembered, and where the copies go.
+    /// Holds the copies, and what is remembered of the files that were read.
     pub state: &'a State,
     /// The bytes of a build context from which its largest files are told.
     pub large: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Snapshot {
     pub files: Vec<ContextFile>,
     /// What is in each file of the build context, by path.
     pub contents: BTreeMap<String, Content>,
-    /// What is in each of [`Wanted::beside`] that is there, by path.
+    /// What is in each existing file outside of the build context, by path.
     pub beside: BTreeMap<String, Content>,
     /// What git says of that moment.
     pub checkout: Checkout,
@@ -80,7 +80,7 @@ impl<'a> Wanted<'a> {
 }
 
 impl Snapshot {
-    /// One hash of every path with what is there, and of the files beside the build context.
+    /// One hash of every path and its content, including the files outside of the build context.
     pub fn sha256(&self) -> String {
         let lines = self.contents.iter().chain(&self.beside).map(|(path, content)| {
             format!("{:o} {} {path}\0", content.kind.git_mode(), content.sha256)
@@ -94,7 +94,7 @@ pub fn tree(state: &State) -> PathBuf {
     copies::place(&state.folder.join(FOLDER), "", false).components().collect()
 }
 
-/// The copy of a file beside the build context.
+/// The copy of a file outside of the build context.
 pub fn beside(state: &State, path: &str) -> PathBuf {
     copies::place(&state.folder.join(FOLDER), path, true)
 }
@@ -182,7 +182,8 @@ fn changed_since(top: &Path, contents: &Contents) -> Option<String> {
     })
 }
 
-/// What was read: the rules, the files of the build context, what is in them and in those beside it.
+/// What was read: the rules, the files of the build context, what is in them and in those outside
+/// of it.
 type Read<'a> = (Ignore, Vec<ContextFile>, Contents, Contents, Reader<'a>);
 
 /// Lists and reads all files; the inner error names one that changed meanwhile.
@@ -219,8 +220,8 @@ fn read_all<'a>(
     }
 }
 
-/// Reads the files `paths` below `root`, and remembers nothing; `executable` says which are, where
-/// the permission of a file doesn't count.
+/// Reads the files `paths` below `root`, and remembers nothing; `executable` says which ones are,
+/// if the permission of a file doesn't count.
 ///
 /// # Errors
 /// When one can't be read, or changes meanwhile.

@@ -14,10 +14,9 @@ pub struct Placed<'p> {
     pub entry: &'p Entry,
 }
 
-/// A file that is stored and that nobody sees, because a later layer replaces or removes it.
+/// A stored file that isn't visible, because a later layer replaces or removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden<'p> {
-    /// Where it was.
     pub path: &'p str,
     pub bytes: u64,
     /// Index of the layer that stores it.

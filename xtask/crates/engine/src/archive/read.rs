@@ -13,7 +13,7 @@ use std::io::Read;
 
 const DOING: &str = "reading a layer";
 
-/// Where the application's files are, which [`read`] hashes.
+/// The folder of the application's files, which [`read`] hashes.
 const APPLICATION: &str = "app/";
 
 /// What one layer's archive tells.
@@ -21,7 +21,7 @@ const APPLICATION: &str = "app/";
 struct Seen<'t> {
     files: BTreeMap<String, Entry>,
     texts: BTreeMap<String, String>,
-    /// Names of the texts that must not be there, with the path where they are.
+    /// Names of the forbidden texts, each with the path at which it was found.
     found: Vec<(&'t str, String)>,
 }
 
@@ -161,7 +161,7 @@ impl Read for Guarded<'_> {
     }
 }
 
-/// Hashes what is read, where that is asked for.
+/// Hashes what is read, if asked to.
 struct Hashing<'s> {
     stream: &'s mut dyn Read,
     hash: Option<Sha256>,

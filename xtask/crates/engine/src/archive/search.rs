@@ -1,5 +1,4 @@
-//! Looks for several texts in a stream of bytes, also where one lies across the border of two
-//! pieces.
+//! Looks for several texts in a stream of bytes, even if one lies across the border of two pieces.
 
 use memchr::memmem::Finder;
 use std::io::Read;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Where the tables stand in the documentation.
+/// The marks around the tables in the documentation.
 const MARKS: [&str; 2] =
     ["<!-- capabilities: made from the table in the code -->\n", "<!-- end of capabilities -->"];
 

@@ -1,4 +1,4 @@
-//! Where an engine's builds run when that isn't simply here, and what says so. Pure: from recorded
+//! The place of an engine's builds if that isn't simply here, and what says so. Pure: from recorded
 //! answers and the environment.
 
 use process::environment::Environment;
@@ -10,7 +10,7 @@ pub fn asks_connections(version: &Value, environment: &Environment) -> bool {
     version["Server"].is_object() && environment.variable("CONTAINER_HOST").is_none()
 }
 
-/// Where a Podman's builds run; `None`: here. `connections` is the answer of
+/// The place of a Podman's builds; `None`: here. `connections` is the answer of
 /// `podman system connection list --format json`.
 pub fn podman(version: &Value, connections: &str, environment: &Environment) -> Option<String> {
     if !version["Server"].is_object() {
@@ -41,13 +41,13 @@ pub fn podman(version: &Value, connections: &str, environment: &Environment) -> 
     })
 }
 
-/// The context whose host must be asked for, where it isn't the default one.
+/// The context whose host must be asked for, if it isn't the default one.
 pub fn context<'a>(version: &'a Value, environment: &Environment) -> Option<&'a str> {
     let context = version["Client"]["Context"].as_str().filter(|name| !name.is_empty());
     context.filter(|name| *name != "default" && environment.variable("DOCKER_HOST").is_none())
 }
 
-/// Where a Docker's builds run; `None`: here, at the usual socket. `host` is what
+/// The place of a Docker's builds; `None`: here, at the usual socket. `host` is what
 /// `docker context inspect` says of [`context`].
 pub fn docker(version: &Value, host: &str, environment: &Environment) -> Option<String> {
     let platform = text(&version["Server"]["Platform"]["Name"]);

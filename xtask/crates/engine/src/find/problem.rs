@@ -107,7 +107,7 @@ pub fn podman(program: &str, answer: &Answer, environment: &Environment) -> Prob
     Problem::new(what, remedy)
 }
 
-/// A settings file of Podman's, by the variable that names it or by where it is looked for.
+/// A settings file of Podman's, by the variable that names it or by the folders searched for it.
 fn place_of(file: &str, environment: &Environment) -> String {
     let variable = match file {
         "storage.conf" => "CONTAINERS_STORAGE_CONF",
@@ -137,7 +137,7 @@ fn remote_podman(said: &str, environment: &Environment) -> Problem {
     }
 }
 
-/// What it means that `docker version` names no daemon. `place` says where it was looked for.
+/// What it means that `docker version` names no daemon.
 pub fn docker(
     program: &str,
     answer: &Answer,
@@ -195,7 +195,7 @@ fn daemon_starts(environment: &Environment) -> bool {
     name.is_some_and(|name| name.trim() == "dockerd")
 }
 
-/// The context that a client's answer names, where it isn't the default one.
+/// The context that a client's answer names, if it isn't the default one.
 fn client_context(answer: &Answer) -> Option<String> {
     let json: serde_json::Value = serde_json::from_str(&answer.stdout).ok()?;
     let context = json["Client"]["Context"].as_str()?;

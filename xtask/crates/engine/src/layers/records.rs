@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-/// Where the records stand, from the folder in which an image's last layer is unpacked
+/// The folder of the records, from the folder in which an image's last layer is unpacked
 /// (`ROOT/overlay2/ID/diff`).
 pub fn folder(unpacked: &Path) -> Option<PathBuf> {
     let driver = unpacked.ancestors().nth(2)?;

@@ -20,7 +20,7 @@ pub(super) const HERE_DOCUMENT: Rule =
     Rule { name: "here-document", needs: Capability::HereDocuments, trips: |_| None };
 
 /// The rules that look at one instruction. `HEALTHCHECK` has none: the workflow builds in the
-/// format that keeps it and looks whether the image has it, where a lost `SHELL` shows nowhere.
+/// format that keeps it and looks whether the image has it. A lost `SHELL` shows nowhere.
 pub(super) const RULES: [Rule; 16] = [
     Rule {
         name: "shell",
@@ -134,7 +134,7 @@ pub(super) const RULES: [Rule; 16] = [
     },
 ];
 
-/// `ADD` has the options of `COPY`, beside its own.
+/// `ADD` has the options of `COPY`, and some more.
 fn copies(step: &Step) -> bool {
     matches!(step.keyword.as_str(), "COPY" | "ADD")
 }

@@ -45,7 +45,7 @@ impl Mount {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Its type; `bind` where it names none.
+    /// Its type; `bind` if it names none.
     pub(super) fn kind(&self) -> &str {
         self.option("type").unwrap_or("bind")
     }
@@ -188,7 +188,7 @@ pub(super) fn without_here_documents(lines: &[&str]) -> (String, Vec<usize>) {
     let (mut kept, mut begins) = (String::new(), Vec::new());
     let mut ends: Vec<(String, bool)> = Vec::new();
     let (mut keyword, mut open) = (String::new(), false);
-    // Where the instruction ends, the lines of its documents follow.
+    // The lines of its documents follow after the end of the instruction.
     for (index, line) in lines.iter().enumerate() {
         if !open && let Some((end, tabs)) = ends.first() {
             let found = if *tabs { line.trim_start_matches('\t') } else { line };

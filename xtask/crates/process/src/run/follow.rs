@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 
 impl Runner {
-    /// Runs `invocations` beside each other, and gives each line that one prints, by its index, and
-    /// then `None` for its end; until all have ended, or are ended because `enough` is set.
+    /// Runs `invocations` at the same time. `each` gets every line that one prints, with its index,
+    /// and `None` at its end. Waits until all have ended; once `enough` is set, it ends them.
     ///
     /// # Errors
     /// Those of `each`; [`crate::failure::Exit::Engine`] when one can't be started; 130 or 143

@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn both_and_all_run_at_once_and_keep_their_order() {
-        // Each waits for the others: one after another, they would wait for ever.
+        // Each waits for the others: run one after another, they would never end.
         let two = Barrier::new(2);
         let wait = |result| {
             two.wait();

@@ -227,7 +227,7 @@ fn what_the_variables_of_each_system_say() {
               at TARGET: only tried, revision TARGET, 1 warnings
         "#]],
     );
-    // A merge train, and a merge queue's branch wherever it is said.
+    // A merge train, and a merge queue's branch.
     check(
         "GITLAB_CI=true CI_COMMIT_SHA=MERGE CI_MERGE_REQUEST_IID=7 CI_MERGE_REQUEST_SOURCE_BRANCH_SHA=HEAD CI_MERGE_REQUEST_EVENT_TYPE=merge_train",
         None,

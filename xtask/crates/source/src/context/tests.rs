@@ -116,7 +116,7 @@ fn files_are_listed_by_path_with_length_and_kind() {
 
 #[test]
 fn excluded_folders_are_not_read() {
-    // A name that would be refused stands where nobody looks.
+    // A name that would be refused, in a folder that isn't read.
     let folder = tree("*\n!b\n**/skip\n", &["b/x", "c/new\nline", "b/skip/new\nline"]);
     assert_eq!(listed(folder.path()).unwrap(), ["b/x"]);
 }

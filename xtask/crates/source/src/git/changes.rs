@@ -172,7 +172,7 @@ pub(super) fn of_context(
     Ok(kinds.into_iter().map(|(path, kind)| Change { path, kind, in_context: true }).collect())
 }
 
-/// The commit that a submodule is at; `None` where it isn't checked out.
+/// The commit that a submodule is at; `None` if it isn't checked out.
 fn head_of(
     source: &dyn Source,
     module: &str,
@@ -213,7 +213,7 @@ fn of_submodule(
 }
 
 /// The time of the newest of the files that differ, in seconds; none if none differs. A deletion
-/// has no time of its own: it counts as old as the index.
+/// has no time, so it counts as old as the index.
 pub(super) fn newest(root: &Path, changes: &[Change], index: &Path) -> Option<i64> {
     let time = |path: &Path| -> Option<i64> {
         let modified = path.symlink_metadata().ok()?.modified().ok()?;

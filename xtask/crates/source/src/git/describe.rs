@@ -21,7 +21,7 @@ struct Tag {
     /// The object the reference points at.
     target: Oid,
     annotated: bool,
-    /// Name and tagger date inside the tag object, once somebody asked for them.
+    /// Name and tagger date inside the tag object, once they have been read.
     object: Option<(Vec<u8>, u64)>,
 }
 
@@ -129,7 +129,7 @@ fn header<'a>(raw: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     raw.split(|&b| b == b'\n').take_while(|line| !line.is_empty()).find_map(|l| l.strip_prefix(key))
 }
 
-/// The seconds in `Name <mail> 1700000000 +0100`; zero where git reads none.
+/// The seconds in `Name <mail> 1700000000 +0100`; zero if git reads none.
 fn date(person: &[u8]) -> u64 {
     let after = person.iter().rposition(|&b| b == b'>').map_or(&[][..], |at| &person[at + 1..]);
     let text = after.trim_ascii_start();
@@ -220,7 +220,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Date and parents of a commit; the commits where a shallow clone ends have no parents.
+    /// Date and parents of a commit; the commits at which a shallow clone ends have no parents.
     fn read(&self, oid: Oid) -> anyhow::Result<(u64, Vec<Oid>)> {
         let raw = self.odb.read(oid).map_err(|error| {
             failure_help(
@@ -240,8 +240,8 @@ impl Walk<'_> {
     }
 }
 
-/// What `git describe` prints for `commit`, and whether a tag is in reach. `shallow` are the commits
-/// where a shallow clone ends.
+/// What `git describe` prints for `commit`, and whether a tag is in reach. `shallow` are the
+/// commits at which a shallow clone ends.
 pub(super) fn describe(
     odb: &Odb<'_>,
     commit: Oid,

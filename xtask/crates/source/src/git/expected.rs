@@ -14,7 +14,7 @@ pub(super) struct Expected<'a> {
     converted: HashMap<String, String>,
     /// What stands for the files that Git LFS keeps, by path.
     pointers: HashMap<String, Pointer>,
-    /// The files that were compared, where there are pointers.
+    /// The files that were compared, if there are pointers.
     files: Vec<(String, &'a Content)>,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Expected<'a> {
             (None, Some(sha256)) => *sha256 == content.sha256,
             (None, None) => *id == content.git,
         };
-        // Of a mode, git looks at one bit; old trees have others, too.
+        // Git looks at one bit of a mode; old trees have other bits as well.
         let same = same_bytes && mode & 0o100 == now & 0o100;
         (!same).then_some(ChangeKind::Modified)
     }

@@ -46,7 +46,7 @@ pub(super) fn commit(
     let stored = source.common()?.join("lfs/objects");
     for path in lfs::pointers_in(source, program, &paths)? {
         let id = &path.1.sha256;
-        // Where Git LFS keeps its files (`git lfs env`, LocalMediaDir).
+        // The path at which Git LFS stores the file (`git lfs env`, LocalMediaDir).
         let object = stored.join(&id[..2]).join(&id[2..4]).join(id);
         let whole = object.metadata().is_ok_and(|found| found.len() == path.1.bytes)
             && sha256_of(&object).is_ok_and(|found| found == *id);

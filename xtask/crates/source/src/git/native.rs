@@ -23,7 +23,7 @@ pub(super) fn open(folder: &Path) -> anyhow::Result<Result<Repository, String>> 
         Ok(repo) => Ok(Ok(repo)),
         Err(error) => match error.code() {
             ErrorCode::NotFound => Err(super::no_repository(folder)),
-            // Git knows more forms of safe.directory, and more places where it stands.
+            // Git knows more forms of safe.directory, and reads it from more places.
             ErrorCode::Owner => Ok(Err(super::OTHER_USER.to_owned())),
             _ => Ok(Err(super::obstacle::in_words(&error))),
         },
@@ -63,7 +63,7 @@ impl Native {
         self.repo.find_commit(self.head)?.tree()
     }
 
-    /// The commits where a shallow clone ends.
+    /// The commits at which a shallow clone ends.
     fn shallow(&self) -> HashSet<Oid> {
         let list = std::fs::read_to_string(self.repo.commondir().join("shallow"));
         list.unwrap_or_default().lines().filter_map(|line| Oid::from_str(line).ok()).collect()

@@ -88,8 +88,8 @@ fn unread(repo: &Repository) -> Option<String> {
     attributes(repo, &index, &config).or_else(|| submodules(repo, &index, &config))
 }
 
-/// Whether each name in a packed-refs file comes after the one before it. Git writes it so; whoever searches
-/// another one finds this tag or that.
+/// Whether each name in a packed-refs file comes after the one before it, as git writes them. A
+/// search in an unsorted file finds only some of the tags.
 fn sorted(text: &[u8]) -> bool {
     let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(b"#"));
     let names = lines.filter_map(|line| line.splitn(2, |&byte| byte == b' ').nth(1));

@@ -35,7 +35,7 @@ pub(super) struct Program {
     modes: bool,
 }
 
-/// Variables that say where a repository is. A hook has some of them set, for its own repository.
+/// Variables that locate a repository. A hook has some of them set, for its own repository.
 const PLACES: [&str; 5] =
     ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"];
 /// Variables that only change how git looks at it.

@@ -15,7 +15,7 @@ use super::{Checkout, Context, Repository, Source as _, program};
 use crate::snapshot;
 use std::collections::BTreeMap;
 
-/// A repository of its own in a temporary folder.
+/// A fresh repository in a temporary folder.
 struct Sandbox {
     dir: tempfile::TempDir,
 }

@@ -7,7 +7,7 @@ use process::failure::{Exit, describe};
 fn included(text: &str, path: &str) -> bool {
     let ignore = Ignore::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"));
     let components: Vec<&str> = path.split('/').collect();
-    // As `context` walks: what is below an excluded folder counts only where a `!` names it.
+    // As `context` walks: what is below an excluded folder counts only if a `!` names it.
     let mut verdicts = RULES.map(|_| true);
     for n in 1..=components.len() {
         let here = ignore.at(&components[..n]);

@@ -164,7 +164,7 @@ fn key_follows(rest: &str, least: usize) -> bool {
 }
 
 /// True for the JSON that Google gives for a service account; code that compares with its type
-/// holds no `private_key` beside it.
+/// has no `private_key`.
 fn service_account(text: &str) -> bool {
     let typed = text.match_indices("\"type\"").any(|(at, name)| {
         text[at + name.len()..]
@@ -185,8 +185,8 @@ fn package_login(text: &str) -> bool {
     })
 }
 
-/// True when `bytes` are one or more certificates and nothing that could be a key: beside the
-/// blocks stand only remarks, as in the bundles of authorities.
+/// True when `bytes` are one or more certificates and nothing that could be a key: between the
+/// blocks are only remarks, as in the bundles of authorities.
 pub fn only_certificates(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let (mut inside, mut blocks) = (false, 0);

@@ -14,7 +14,7 @@ use tables::{ORDINARY_NAMES, SECRET_NAMES};
 /// The repository's own ignore file.
 const OURS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../.dockerignore"));
 
-/// The ignore file of somebody who did not think of secrets.
+/// An ignore file written without secrets in mind.
 const CARELESS: &str = "*\n!app\n";
 
 const DEPTHS: [&str; 3] = ["app", "app/trading", "app/trading/deep/er"];
@@ -73,7 +73,7 @@ fn our_ignore_file_keeps_every_planted_secret_out() {
 #[test]
 fn the_gate_catches_every_planted_secret() {
     let mut planted = everywhere(SECRET_NAMES);
-    // Not in our ignore file, where it would also leave out a folder of code with this name.
+    // Our ignore file can't list it: that would also leave out a folder of code with this name.
     planted.push("app/token".to_owned());
     let folder = tree(CARELESS, &planted);
     let found = context(folder.path());

@@ -34,8 +34,8 @@ impl Of {
     }
 }
 
-/// What it begins with (a blank between several), what follows, how many of those at least, what it is,
-/// and the documentation of its form: of whoever issues it, else a list of those who scan for it.
+/// What it begins with (a blank between several), what follows, how many of those at least, what
+/// it is, and the documentation of its form: the issuer's, else a secret scanner's list.
 type Rule = (&'static str, Of, usize, &'static str, &'static str);
 
 const GITHUB: &str = "docs.github.com: About authentication to GitHub, token formats";
@@ -163,7 +163,7 @@ const RULES: &[Rule] = &[
 const EXAMPLES: &[&str] = &[
     // docs.github.com, in answers of the API.
     "16C7e42F292c6912E7710c838347Ae178B4a",
-    // docs.stripe.com, the key of their own test account.
+    // docs.stripe.com, the key of Stripe's test account.
     "4eC39HqLyjWDarjtT1zdp7dc",
     "BQokikJOvBiI2HlWgH4olfQ2",
     // developers.google.com, in URLs.

@@ -16,8 +16,8 @@ const WORDS: [&str; 9] = [
     "APIKEY",
 ];
 
-/// Names that look like a secret's and are public: the fingerprint of whoever signs Python, in the
-/// official images.
+/// Names that look like a secret's and are public: the fingerprint of the key that signs Python,
+/// in the official images.
 const PUBLIC: [&str; 1] = ["GPG_KEY"];
 
 /// Makes sure that none of `values`, each with its option and name, looks like a secret: an image's

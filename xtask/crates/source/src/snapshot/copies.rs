@@ -35,7 +35,7 @@ const TREE: &str = "tree";
 const BESIDE: &str = "beside";
 const FOLDER_MODE: u32 = 0o755;
 
-/// The copy of a file of the build context, or of one beside it, below `folder`.
+/// The copy of a file of the build context, or of one outside of it, below `folder`.
 pub(super) fn place(folder: &Path, path: &str, beside: bool) -> PathBuf {
     folder.join(if beside { BESIDE } else { TREE }).join(path)
 }
@@ -48,7 +48,7 @@ pub(super) struct Copies {
 impl Copies {
     /// Copies to `folder`, where others may be already.
     pub(super) fn to(folder: PathBuf) -> Copies {
-        // Nothing is tidied where a link leads.
+        // Tidying must not follow a link.
         for part in [folder.clone(), folder.join(TREE), folder.join(BESIDE)] {
             if part.is_symlink() {
                 let _ = fs::remove_file(part);
@@ -57,7 +57,7 @@ impl Copies {
         Copies { folder }
     }
 
-    /// Where the copy of a file goes.
+    /// The path of a file's copy.
     pub(super) fn place(&self, path: &str, beside: bool) -> PathBuf {
         place(&self.folder, path, beside)
     }
@@ -103,8 +103,8 @@ impl Copies {
         link().map_err(|error| unwritten(place, &error))
     }
 
-    /// Nothing is at `place`, and a folder is there to hold it: a real one, or a copy would be
-    /// written to where a link leads.
+    /// Nothing is at `place`, and a real folder is there to hold it: a link would lead the copy
+    /// elsewhere.
     fn clear(&self, place: &Path) -> std::io::Result<()> {
         let below = place.strip_prefix(&self.folder).unwrap_or(place);
         let mut folder = self.folder.clone();
@@ -119,8 +119,8 @@ impl Copies {
         gone(place)
     }
 
-    /// Removes files that aren't among `contents`, or `beside`, and gives all folders one mode and
-    /// one time. With `settled` no copy was made or dropped.
+    /// Removes all other files, and gives all folders one mode and one time. With `settled` no copy
+    /// was made or dropped.
     pub(super) fn finish(
         &self,
         contents: &Contents,

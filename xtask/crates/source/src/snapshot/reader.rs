@@ -30,7 +30,7 @@ const CHUNK: u64 = 1 << 20;
 pub(super) struct Rules {
     /// How it names objects.
     pub format: Format,
-    /// The permission to execute, by path, where that of the files doesn't count.
+    /// The execute permissions by path, if those of the files don't count.
     pub executable: Option<HashMap<String, bool>>,
 }
 
@@ -42,11 +42,11 @@ pub(super) struct Reader<'a> {
     wanted: &'a Wanted<'a>,
     rules: Rules,
     allow: Vec<Pattern>,
-    /// What was remembered, as far as nobody asked for it yet.
+    /// What was remembered and hasn't been asked for yet.
     known: Known,
     /// Whether something had to be read.
     new: bool,
-    /// Files of which nobody knows by tomorrow whether they changed.
+    /// Files that changed so recently that a further change may not show in their times.
     racy: Vec<String>,
     copies: Option<Copies>,
 }
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads files, each with what the file system just said of it; the inner error names one that
-    /// changed meanwhile. With `beside` they are no part of the build context.
+    /// changed meanwhile. The flag is set for files outside of the build context.
     pub(super) fn read(
         &mut self,
         files: &[(&str, Stat)],
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
             let all = contents.iter().chain(beside).filter(sure);
             let lines = all.map(|(path, content)| content.to_line(path) + "\n");
             let text = reader() + "\n" + &lines.collect::<String>();
-            // Without it, where nothing can be written, the next command reads everything again.
+            // If nothing can be written, the next command reads everything again.
             let folder = &self.wanted.state.folder;
             let _ = make_folder(folder).and_then(|()| write_whole(&folder.join(REMEMBERED), &text));
         }

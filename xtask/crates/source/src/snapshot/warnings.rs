@@ -1,5 +1,5 @@
-//! What nobody is told by an engine: files that a rule took away, links that lead nowhere, and how
-//! large a build context is.
+//! What no engine reports: files that a rule left out, links that lead nowhere, and how large a
+//! build context is.
 
 use super::Snapshot;
 use crate::content::Kind;
@@ -23,7 +23,7 @@ pub struct LeftOut {
     pub line: usize,
     /// What it says.
     pub pattern: String,
-    /// Whether that line leaves out what nobody misses.
+    /// Whether that line leaves out files that aren't needed.
     pub on_purpose: bool,
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 /// An entry of a layer: its type, path, link target and content.
 type Item<'i> = (tar::EntryType, &'i str, &'i str, &'i [u8]);
 
-/// A layer with owner, group and mode of their own, and xattrs before the entries named so.
+/// A layer with unusual owner, group and mode, and xattrs before the entries that they name.
 fn layer(items: &[Item<'_>], xattrs: &[(&str, &str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (kind, path, target, content) in items {

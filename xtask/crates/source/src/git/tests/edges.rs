@@ -306,7 +306,7 @@ fn filters_and_encodings() {
     sandbox.git(&["commit", "-q", "-m", "fourth"]);
     sandbox.write("a", "A\n");
     assert_eq!(only_program(&sandbox, "filter=up").dirty, []);
-    // The answer for the context comes from the filter, too.
+    // The comparison with the context uses the filter as well.
     sandbox.git(&["update-index", "--assume-unchanged", "a"]);
     assert_eq!(sandbox.read_with_program(&sandbox.repo(), "").unwrap().context_changes, []);
     sandbox.write("a", "b\n");
@@ -343,7 +343,7 @@ fn ambiguous_abbreviation() {
     assert_eq!(checkout.describe, id[..15]);
 }
 
-/// One damage in a repository, what is said of it, and what helps.
+/// One kind of damage in a repository at a time, the message about it, and its remedy.
 #[test]
 fn damaged_repositories() {
     type Damage = fn(&Sandbox);
@@ -438,7 +438,7 @@ fn more_tags_than_anybody_has_in_files_that_are_badly_sorted() {
     let mut names: Vec<String> = (0..20_000).map(|number| format!("refs/tags/p{number}")).collect();
     names.sort();
     let lines: Vec<String> = names.iter().map(|name| format!("{first} {name}\n")).collect();
-    // One that a search in a sorted file misses, and one that a file of its own overrules.
+    // One that a search in a sorted file misses, and one that a loose reference overrules.
     let odd = format!("{second} refs/tags/a\n{second} refs/tags/l7\n");
     let backwards = lines.iter().rev().map(String::as_str).collect::<String>() + &odd;
     let tags = |checkout: &Checkout| {
