@@ -1,5 +1,5 @@
-//! `bench`: this workflow beside the design that it was made from, on the same payload, lock and
-//! base, in stores of its own. It tells numbers and never decides about pass or fail.
+//! `bench`: compares this workflow with the design that it was made from, on the same payload, lock
+//! and base, in separate stores. It reports numbers and never decides about pass or fail.
 
 use crate::cli::{self, Row};
 use crate::lab::Lab;
@@ -33,7 +33,7 @@ mod table;
 pub struct Bench<'a> {
     world: &'a World,
     workflow: &'a Workflow,
-    /// Says nothing of its own: the rows say what they do.
+    /// Prints nothing itself: the rows say what they do.
     runner: Runner,
     /// A folder that is removed at the end.
     state: State,
@@ -67,7 +67,7 @@ const QUICK: Rounds = Rounds {
 /// The sections that are written by themselves.
 const SECTIONS: [&str; 2] = [develop::HEAD, context::HEAD];
 
-/// Small packages without dependencies of their own, one for each round.
+/// Small packages without dependencies, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
 
 /// The command.

@@ -1,5 +1,5 @@
-//! A laboratory for the tests and measurements of one engine: a store of its own, for Docker also a daemon and a
-//! network of its own, so that nothing of the machine is seen or left behind.
+//! A laboratory for the tests and measurements of one engine: a separate store, for Docker also a
+//! separate daemon and network, so that nothing of the machine is seen or left behind.
 
 use anyhow::Context as _;
 use engine::Kind;
@@ -58,8 +58,8 @@ impl Lab {
         Ok(lab.with("CONTAINERS_STORAGE_CONF", &file.display().to_string()))
     }
 
-    /// A Docker daemon in a network namespace of its own, with slirp4netns as its way out: its
-    /// bridge and its firewall rules vanish with it. `environment` names another Docker than the
+    /// A Docker daemon in a separate network namespace, with slirp4netns as its way out: its bridge
+    /// and its firewall rules vanish with it. `environment` names another Docker than the
     /// machine's.
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Lab {
         }
     }
 
-    /// A Podman in another root file system and a network namespace of its own; the second value
-    /// is the word by which nsenter(1) finds that.
+    /// A Podman in another root file system and a separate network namespace; the second value is
+    /// the word by which nsenter(1) finds that.
     ///
     /// # Errors
     /// When the namespace has no way out.
@@ -263,7 +263,7 @@ impl Lab {
         self.state.remember(&self.processes, &all)
     }
 
-    /// The processes that run for this engine beside us.
+    /// The other processes that run for this engine.
     pub fn processes(&self) -> Vec<u32> {
         let all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
         all.iter().map(|process| process.id).collect()
@@ -403,7 +403,7 @@ pub fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a folder with all that is in it, where it is.
+/// Removes a folder with all that is in it, if it exists.
 ///
 /// # Errors
 /// When something of it can't be removed.

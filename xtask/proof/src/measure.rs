@@ -26,7 +26,7 @@ pub struct Pair {
 }
 
 /// Times `what`. CPU is that of our ended children, and of `daemons` and all below them, which do
-/// the work where the engine is a daemon.
+/// the work if the engine is a daemon.
 ///
 /// # Errors
 /// Those of `what`.

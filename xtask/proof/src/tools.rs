@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 /// What the tools are, with the hashes of their archives.
 const REQUIREMENTS: &str = "xtask/proof/tools/requirements.txt";
 
-/// A copy of that file, beside what was made of it.
+/// A copy of that file, next to what was made of it.
 const NOTE: &str = "made-of.txt";
 
-/// Where they are.
 pub fn folder(workflow: &Workflow) -> PathBuf {
     workflow.state.folder.join("tools")
 }

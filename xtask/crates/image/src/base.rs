@@ -1,5 +1,5 @@
-//! Where a base or service image comes from: the local store, else its registry, else, and only
-//! when no registry can be reached at all, a stand-in.
+//! The source of a base or service image: the local store, else its registry, else, and only when
+//! no registry can be reached at all, a stand-in.
 
 use crate::network::{self, Network};
 use crate::platform;
@@ -32,7 +32,7 @@ pub struct Source<'a> {
     pub assumed: bool,
     /// Top folder of the workflow.
     pub top: &'a Path,
-    /// Where the output of pulls goes.
+    /// The log file for the output of pulls.
     pub log: PathBuf,
     /// What the file says about the network.
     pub network: &'a Network,
@@ -40,7 +40,7 @@ pub struct Source<'a> {
     pub dry_run: bool,
 }
 
-/// What is known when it is decided where a base comes from.
+/// The facts that decide how a base is obtained.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     /// The reference has the registry `localhost`, which is none.
@@ -57,7 +57,7 @@ struct Seen {
     reachable: Option<Result<(), String>>,
 }
 
-/// Where a base comes from.
+/// How a base is obtained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
     /// It is in the local store.
@@ -192,7 +192,7 @@ impl Source<'_> {
         Ok(self.pull(text, platform)?.1)
     }
 
-    /// The image `text` and the stand-in of `recipe`, where they are in the local store.
+    /// The image `text` and the stand-in of `recipe`, each if it is in the local store.
     fn here(
         &self,
         text: &str,

@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// The layer cache that this build can use, if one is asked for.
 ///
 /// # Errors
-/// [`Exit::Usage`] for a name that can't be; 130 or 143 after a signal. A registry that doesn't
-/// serve is said, and no error.
+/// [`Exit::Usage`] for an impossible name; 130 or 143 after a signal. A registry that doesn't serve
+/// gets a notice and is no error.
 pub fn find(
     environment: &Environment,
     config: &Config,
@@ -70,7 +70,8 @@ pub fn find(
     }
 }
 
-/// Sends an image that carries the cache to the registry. What fails is said: the image is made.
+/// Sends an image that carries the cache to the registry. A failure is only a warning: the image is
+/// already built.
 pub fn keep(
     cache: &Cache,
     engine: &Engine,

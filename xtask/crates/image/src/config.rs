@@ -16,7 +16,7 @@ pub mod push;
 mod raw;
 pub mod smoke;
 
-/// Where the configuration stands, below the top folder of the workflow.
+/// The configuration file, below the top folder of the workflow.
 pub const PATH: &str = "docker/image.toml";
 
 /// The resolved configuration: defaults filled in, every value checked.
@@ -34,7 +34,7 @@ pub struct Config {
     pub dev: Variant,
     /// The images of PostgreSQL and Redis.
     pub services: Services,
-    /// What a closed network has of its own.
+    /// The settings for a closed network.
     pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
@@ -103,7 +103,7 @@ pub struct Variant {
     pub size_budget: Option<u64>,
 }
 
-/// `[services]`: references of the images that the payload needs beside it.
+/// `[services]`: references of the other images that the payload needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Services {
     /// PostgreSQL.
@@ -121,7 +121,7 @@ pub fn python_base(version: &str) -> String {
 pub struct Workflow {
     /// Its top folder.
     pub top: PathBuf,
-    /// Where the files are that an image is made of: the top folder, or a copy of a commit.
+    /// The folder with the files that an image is made of: the top folder, or a copy of a commit.
     pub root: PathBuf,
     /// The commit that `root` is a copy of.
     pub commit: Option<String>,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Where the records are.
+/// The file with the records.
 const BUILT: &str = "built.json";
 
 /// What the last build of a name made.
@@ -51,9 +51,10 @@ pub struct Inputs<'a> {
 }
 
 /// The fingerprint: of the plan with its labels and its base, the engine and its place, the
-/// variables that the build is given, the Dockerfile, and the snapshot of the build context. `None` where the build has to run
-/// to know: without the layer cache or with one in a registry, or where something comes from
-/// elsewhere. A secret's value is no part of it, as it is none of the engines' layer caches.
+/// variables that the build is given, the Dockerfile, and the snapshot of the build context. `None`
+/// if the build has to run to know: without the layer cache or with one in a registry, or when
+/// something comes from elsewhere. A secret's value is no part of it, as it is no part of the
+/// engines' layer caches.
 pub fn of(inputs: &Inputs<'_>) -> Option<String> {
     let Inputs { engine, plan, values, snapshot } = inputs;
     let base = plan.build_args.get(BASE_IMAGE);

@@ -10,8 +10,8 @@ use source::ci::Identity;
 use source::git::Checkout;
 use std::collections::BTreeMap;
 
-/// The label that holds the commit which the image was made from, where that one only merges the
-/// `revision` of a pull request for trying.
+/// The label with the commit that the image was made from, if that commit is only a trial merge of
+/// the `revision` of a pull request.
 pub const MERGE: &str = "dev.senex.xtask.merge";
 
 /// Labels that only git and the build can know: `--label` must not change them.
@@ -38,8 +38,8 @@ pub fn rfc3339(seconds: i64) -> anyhow::Result<String> {
     Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
 }
 
-/// When the image was made, as its label says: `SOURCE_DATE_EPOCH` (seconds) where it is set, else
-/// what git and the files tell.
+/// The creation time in the image's label: `SOURCE_DATE_EPOCH` (seconds) if it is set, else what
+/// git and the files tell.
 ///
 /// # Errors
 /// [`Exit::Usage`] for a time before 1970 or after 9999, and for a `SOURCE_DATE_EPOCH` that is no

@@ -29,13 +29,13 @@ pub fn proxies(environment: &BTreeMap<String, String>) -> Vec<String> {
     names.filter(|name| environment.get(name).is_some_and(|value| !value.is_empty())).collect()
 }
 
-/// The variable that names the index, where one does.
+/// The variable that names the index, if one does.
 pub fn index_variable(environment: &BTreeMap<String, String>) -> Option<&'static str> {
     let set = |name: &&str| environment.get(*name).is_some_and(|value| !value.trim().is_empty());
     INDEXES.into_iter().find(set)
 }
 
-/// What was found, by name and without a value; `None` where nothing was.
+/// What was found, by name and without a value; `None` if nothing was.
 pub fn summary(environment: &BTreeMap<String, String>, network: &Network) -> Option<String> {
     let proxies = proxies(environment);
     let proxies = (!proxies.is_empty()).then(|| format!("proxies by {}", proxies.join(" ")));

@@ -41,13 +41,13 @@ pub struct Facts<'a> {
     pub dockerfile: String,
     /// The base image.
     pub base: Base,
-    /// The certificates that the build is to trust, where the machine has them.
+    /// The certificates that the build is to trust, if the machine has them.
     pub ca_bundle: Option<PathBuf>,
     /// The proxy variables that are set, by name.
     pub proxies: Vec<String>,
-    /// The variable that names an index of Python packages, where one does.
+    /// The variable that names an index of Python packages, if one does.
     pub index_variable: Option<&'static str>,
-    /// The layer cache in a registry, where one can be used.
+    /// The layer cache in a registry, if one can be used.
     pub layer_cache: Option<Cache>,
     /// What we keep in the checkout.
     pub state: &'a State,
@@ -150,7 +150,7 @@ fn budget(options: &BuildOptions, settings: &Variant, stage: Option<&str>) -> Op
 }
 
 /// `NAME:prod`, `NAME:dev` or `NAME:STAGE`, for the prod image also `NAME:sha-<12>` (with `-dirty`
-/// where it can differ from the commit), then those of `--tag`; as the engine spells local names.
+/// if it can differ from the commit), then those of `--tag`; as the engine spells local names.
 fn references(
     options: &BuildOptions,
     facts: &Facts<'_>,
@@ -243,15 +243,15 @@ fn build_args(options: &BuildOptions, app: &App, base: &Base) -> BTreeMap<String
     all
 }
 
-/// Proxies go by name: their values never stand in a command line. Both engines know these names
-/// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman
-/// has the environment of its own machine.
+/// Proxies go by name: their values never appear in a command line. Both engines know these names
+/// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman has
+/// its own machine's environment.
 fn passed(facts: &Facts<'_>) -> Vec<String> {
     let unasked = capability::has(facts.engine, capability::Capability::ProxiesPassed);
     if unasked && facts.engine.place.is_none() { Vec::new() } else { facts.proxies.clone() }
 }
 
-/// The index that `docker/image.toml` names, where the environment names none.
+/// The index that `docker/image.toml` names, if the environment names none.
 fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
     let url = facts.config.network.index_url.clone()?;
     facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))

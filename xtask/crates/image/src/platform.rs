@@ -36,7 +36,7 @@ pub fn serves(found: &str, wanted: &str) -> bool {
     found.trim_matches('/').is_empty() || without_variant(found) == without_variant(wanted)
 }
 
-/// The platform asked for, where it isn't the one that `engine` builds for unasked.
+/// The platform asked for, if it isn't the one that `engine` builds for by default.
 pub fn foreign<'a>(asked: Option<&'a str>, engine: &Engine) -> Option<&'a str> {
     asked.filter(|asked| !serves(&engine.platform, asked))
 }

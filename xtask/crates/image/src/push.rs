@@ -20,7 +20,7 @@ mod deliver;
 mod subject;
 pub use subject::{Subject, subject};
 
-/// How often a moving tag is written again when somebody else writes it at the same time.
+/// How often a moving tag is written again when another push writes it at the same time.
 const ROUNDS: usize = 4;
 
 /// One push: what, as what, and how.
@@ -29,7 +29,7 @@ pub struct Job<'a> {
     pub engine: &'a Engine,
     /// Starts the engine.
     pub runner: &'a Runner,
-    /// Where the engine's output goes.
+    /// The log file for the engine's output.
     pub log: &'a Path,
     pub image: &'a Subject,
     /// What a version is.
@@ -40,7 +40,7 @@ pub struct Job<'a> {
     pub force: bool,
     /// The longest that one push may take.
     pub limit: Duration,
-    /// What the engine's environment has beside its own.
+    /// Variables added to the engine's environment.
     pub env: &'a [(String, String)],
     /// The file that Podman writes a digest to.
     pub digest_file: &'a Path,
@@ -54,9 +54,9 @@ pub struct Site {
     client: Client,
     /// What each tag of the job names there, as it was read last.
     there: Vec<Option<Remote>>,
-    /// The manifest of our image, where the repository has it.
+    /// The manifest of our image, if the repository has it.
     ours: Option<Manifest>,
-    /// Manifests by digest: a digest names the same for ever.
+    /// Manifests by digest: what a digest names never changes.
     seen: BTreeMap<String, (Manifest, Identity)>,
 }
 
@@ -103,7 +103,7 @@ pub fn clients(sites: Vec<Site>) -> Vec<Client> {
 /// What would be done with each tag: tags that are taken are all in one failure.
 ///
 /// # Errors
-/// [`Exit::RegistryRefused`] for a tag that names another image for ever.
+/// [`Exit::RegistryRefused`] for a tag that permanently names another image.
 pub fn check(job: &Job<'_>, sites: &[Site]) -> anyhow::Result<()> {
     let mut taken = Vec::new();
     for site in sites {
@@ -307,8 +307,8 @@ impl Site {
         Err(plan::mismatch(&name, expected, found.as_deref()))
     }
 
-    /// Gives our image the name: by the engine where the repository hasn't got it, else by a
-    /// request that moves no layer. The digest, and which of the two it was.
+    /// Gives our image the name: through the engine if the repository hasn't got the image, else by
+    /// a request that moves no layer. The digest, and which of the two it was.
     fn write(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<(String, Done)> {
         if let Some(ours) = &self.ours {
             self.client.point(&tag.name, ours)?;
@@ -328,8 +328,8 @@ impl Site {
     }
 
     /// Gives the tag to a newer release that has come to the repository since it was decided on;
-    /// its digest and why. A release's own tag is there before its moving ones, so whoever writes
-    /// last sees the other's.
+    /// its digest and why. A release's own tag is there before its moving ones, so the last writer
+    /// sees the other release's.
     fn overtaken(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<Option<(String, String)>> {
         if tag.kind == Kind::Immutable || job.force || line(&tag.name).is_none() {
             return Ok(None);

@@ -32,9 +32,9 @@ pub struct Build {
     pub context_changes: Vec<Change>,
     /// Sum of the uncompressed layer bytes, the same on every engine and store.
     pub size_bytes: u64,
-    /// Whether `size_bytes` is exact. Where a small new layer of a changed checkout could be
-    /// measured only in seconds, it is counted by the sizes of its files: under 5 % of the image, and not
-    /// near the budget. Images of an unchanged checkout, the only ones to release, are exact.
+    /// Whether `size_bytes` is exact. If a small new layer of a changed checkout would take seconds
+    /// to measure, it is counted by the sizes of its files: under 5 % of the image, and not near
+    /// the budget. Images of an unchanged checkout, the only ones to release, are exact.
     pub size_exact: bool,
     /// Sum of the compressed layer bytes; `None` until something was pushed or saved.
     pub compressed_bytes: Option<u64>,
@@ -58,7 +58,7 @@ pub struct Build {
     pub cached_steps: usize,
     /// Seconds from start to end.
     pub seconds: f64,
-    /// The whole log of the engine; where it didn't build, that of the build that made this image.
+    /// The whole log of the engine; if it didn't build, that of the build that made this image.
     pub log: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! Stand-ins: base and service images built from Debian packages where no registry can be reached.
+//! Stand-ins: base and service images built from Debian packages when no registry can be reached.
 //! Pure: which image stands in for which, and the commands that make it.
 
 use crate::platform;
@@ -92,7 +92,7 @@ pub fn recipe(reference: &Reference) -> Option<Recipe> {
 /// The commands that make a stand-in in an engine's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Making {
-    /// Its local name: the recipe's, with the architecture in it where that isn't the engine's own.
+    /// Its local name: the recipe's, with the architecture in it if that isn't the engine's.
     pub reference: String,
     /// The label that tells a stand-in of this recipe from an older one.
     pub recipe: String,
@@ -107,7 +107,7 @@ pub const LABEL: &str = "dev.senex.xtask.standin";
 
 /// Plans how to make `recipe` with the hook of the workflow at `top`; packages are kept in `cache`.
 /// They come from `mirror`, which is no part of the recipe: its packages are Debian's, signed. They
-/// are `foreign`'s, where a platform is given.
+/// are `foreign`'s, if a platform is given.
 ///
 /// # Errors
 /// When a script of `docker/base` can't be read; [`Exit::Usage`] for a platform that Debian hasn't.
@@ -176,7 +176,7 @@ fn debian_name(platform: &str) -> anyhow::Result<&'static str> {
     })
 }
 
-/// What the official slim images leave out too: nobody reads it in a container.
+/// What the official slim images also leave out: it isn't read in a container.
 const EXCLUDED: [&str; 6] = [
     "/usr/share/doc/*",
     "/usr/share/man/*",

@@ -104,7 +104,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    /// What is said of the files, each with its mode and text.
+    /// The messages about the files, each given with its mode and text.
     fn said(dockerfile: &str, files: &[(&str, u32, &str)]) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         for (path, mode, text) in files {

@@ -76,7 +76,7 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Stored>> {
             .flatten()
             .filter_map(|name| name.as_str().map(str::to_owned))
             .collect();
-        // Every image that is made from a stand-in has its label, too.
+        // Every image that is made from a stand-in also has its label.
         let standin = names.iter().any(|name| standin::is_reference(name));
         let id = image["Id"].as_str().unwrap_or_default();
         if id.is_empty() {

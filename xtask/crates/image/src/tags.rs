@@ -101,7 +101,7 @@ impl<'a> Facts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Names one image for ever.
+    /// Permanently names one image.
     Immutable,
     /// Names the newest image of its kind.
     Moving,

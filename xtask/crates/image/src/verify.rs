@@ -52,7 +52,7 @@ pub fn build(
         [] => made,
         _ if plan.no_cache => return Err(too_many_labels(&stale)),
         _ => {
-            // Podman 4.3.1 stores a --label in the last layer of each stage, for whoever comes next.
+            // Podman 4.3.1 stores a --label in each stage's last layer, which later builds reuse.
             notice(&format!(
                 "rebuilding without the layer cache, which added labels of another build: {}",
                 stale.join(", ")
@@ -192,7 +192,7 @@ fn once(
     Ok((inspected(engine, id.trim(), runner)?, ended))
 }
 
-/// Labels that nobody asked for: neither the plan, nor the Dockerfile, nor the base.
+/// Labels that neither the plan, nor the Dockerfile, nor the base asks for.
 fn unexpected_labels(
     plan: &Build,
     instructions: &[dockerfile::Instruction],

@@ -1,4 +1,4 @@
-//! One request to a registry: with a deadline, tried again where that can help, ended by a signal.
+//! One request to a registry: with a deadline, retried if that can help, ended by a signal.
 
 use super::proxy::http_proxy;
 use super::retry::{PATIENCE, passing, pause, retry_after};
@@ -65,7 +65,7 @@ pub(super) enum Fault {
     Passing(String),
     /// What listens there speaks no TLS.
     NoTls(String),
-    /// It shows a certificate that nobody we trust has signed.
+    /// Its certificate isn't signed by anyone we trust.
     Untrusted(String),
     /// Trying again will not help.
     Final(String),
@@ -171,7 +171,7 @@ impl Wire {
         let proxy = http_proxy(&self.environment, tls, authority)?;
         let (sender, answer) = channel();
         let (agent, asked, limit) = (self.agent.clone(), request.clone(), self.limit);
-        // In a thread of its own: a signal must not wait for a registry.
+        // In a separate thread: a signal must not wait for a registry.
         std::thread::spawn(move || sender.send(exchange(&agent, asked, proxy, limit)));
         let start = Instant::now();
         loop {
@@ -259,7 +259,7 @@ fn path(url: &str) -> &str {
     path.split('?').next().unwrap_or_default()
 }
 
-/// The URL that `place` names beside `url`; none where it would leave TLS, or is something else.
+/// Resolves the location `place` against `url`; `None` if it would leave TLS or has another form.
 pub(super) fn resolved(url: &str, place: &str) -> Option<String> {
     let (tls, authority) = origin(url);
     if place.starts_with("https://") || (!tls && place.starts_with("http://")) {

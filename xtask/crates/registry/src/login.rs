@@ -1,5 +1,5 @@
-//! The login for a registry, from where the engine itself looks for it: its auth files and the
-//! helper programs that they name. Nothing is ever taken from the command line.
+//! The login for a registry, from the same sources as the engine's: its auth files and the helper
+//! programs that they name. Nothing is ever taken from the command line.
 
 use base64::Engine as _;
 use engine::Kind;
@@ -23,7 +23,7 @@ pub(super) enum Login {
     Identity(Secret),
 }
 
-/// A login and where it was found, for messages.
+/// A login and its source, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) login: Login,
@@ -84,8 +84,8 @@ fn keys(kind: Kind, registry: &str, repository: &str) -> Vec<String> {
 }
 
 /// The registry that a key of an auth file is about: old versions of both engines wrote addresses.
-/// Podman cuts off a path only where there was a scheme or the file is Docker's (containers/image,
-/// `normalizeAuthFileKey`); Docker always (docker/cli, `ConvertToHostname`).
+/// Podman cuts off a path only if there was a scheme or the file is Docker's (containers/image,
+/// `normalizeAuthFileKey`); Docker always does (docker/cli, `ConvertToHostname`).
 fn host_of(key: &str, docker_s: bool) -> &str {
     let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let host = if docker_s || bare != key { bare.split('/').next().unwrap_or(bare) } else { bare };
@@ -324,7 +324,7 @@ mod tests {
         check(Kind::Docker, "r.example", "team/app", helper("desktop"));
     }
 
-    /// What Podman 4.3.1 finds in a file of its own was asked of it (`login --get-login --authfile`).
+    /// Podman 4.3.1 was asked what it finds in its own file (`login --get-login --authfile`).
     #[test]
     fn addresses_name_their_host_as_each_engine_reads_them() {
         let check = |registry: &str, key: &str, podman: bool, docker: bool| {

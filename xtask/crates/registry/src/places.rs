@@ -1,5 +1,5 @@
-//! What the engine itself says about registries: where it pulls from, and which of them it takes
-//! without TLS. Podman merges its files and drop-ins, Docker's daemon has its own.
+//! What the engine itself says about registries: the places it pulls from, and which of them it
+//! accepts without TLS. Podman merges its files and drop-ins, Docker's daemon has its own.
 
 use engine::reference::Reference;
 use engine::{Engine, Kind, words};
@@ -57,7 +57,7 @@ impl Places {
         }
         let networks = config["InsecureRegistryCIDRs"].as_array().into_iter().flatten();
         let networks: Vec<&str> = networks.filter_map(Value::as_str).collect();
-        // The daemon looks names up, too.
+        // The daemon also looks names up.
         let addresses = (host_of(registry), 443).to_socket_addrs();
         let mut addresses = addresses.into_iter().flatten().map(|address| address.ip());
         addresses.any(|address| networks.iter().any(|network| within(address, network)))

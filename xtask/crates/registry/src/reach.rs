@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a connection may take, over all names and addresses (they are tried at once).
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long "nobody there" is believed.
+/// Seconds for which an unreachable registry is remembered.
 const MEMORY: u64 = 15 * 60;
 
 /// The answer for one set of hosts, remembered when it was no.
@@ -45,7 +45,7 @@ pub fn reachable(
     Ok(outcome)
 }
 
-/// Why nobody answered for `reference` a short while ago; asks nothing unless that is remembered.
+/// Why no host answered for `reference` a short while ago; asks nothing unless that is remembered.
 pub fn known_unreachable(
     reference: &Reference,
     engine: &Engine,

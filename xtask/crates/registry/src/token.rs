@@ -86,7 +86,7 @@ pub(super) fn basic(user: &str, password: &Secret) -> Secret {
     Secret(format!("Basic {}", engine.encode(format!("{user}:{}", password.0))))
 }
 
-/// Asks the server at `realm` for a token; none where the login would leave TLS for it.
+/// Asks the server at `realm` for a token; none if the login would leave TLS for it.
 pub(super) fn token_request(
     login: &Login,
     realm: &str,

@@ -29,7 +29,7 @@ pub struct Check {
 pub enum Run {
     /// The image alone.
     Image(fn(&Archive, &Expected) -> Verdict),
-    /// The image at work.
+    /// Running containers of the image.
     Containers(fn(&TestBed<'_>) -> Found),
 }
 

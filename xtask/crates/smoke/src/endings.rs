@@ -226,7 +226,7 @@ pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     let sent = |name: &str| bed.logs(name).map(|log| log.matches(DUE).count());
     let before = sent(&first)?;
     let start = Instant::now();
-    // Until the first has sent some more: then the second had its chance, also where it is slow to
+    // Until the first has sent some more: then the second had its chance, even if it is slow to
     // start.
     while sent(&first)? < before + 6 {
         if start.elapsed() > bed.subject.smoke.start {
@@ -264,8 +264,8 @@ pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::Passed(format!("healthy after {:.1} s", time.as_secs_f64())))
 }
 
-/// With the database gone the health page answers 503, and the health check fails. The last of
-/// all checks: nobody else can work after it.
+/// With the database gone the health page answers 503, and the health check fails. The last of all
+/// checks: no other can run after it.
 pub(super) fn database_gone(bed: &TestBed<'_>) -> Found {
     let name = server(bed)?;
     bed.stop(&bed.name("postgres"))?;

@@ -50,7 +50,7 @@ pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
 }
 
-/// A command that is no role is run as it stands, with its words, and nothing before its output.
+/// A command that is no role is run unchanged, with its arguments, and nothing before its output.
 pub(super) fn pass_through(bed: &TestBed<'_>) -> Found {
     let words = ["sh", "-c", "printf '<%s>' \"$@\"", "sh", "two words", "$HOME `id` \\", ""];
     let (answer, _) = bed.run(&bed.alone("pass-through", &words))?;
@@ -253,11 +253,11 @@ pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("after {:.1} s", ended.time.as_secs_f64())))
 }
 
-/// Workers start only once the migrations are applied; waiting for that has an end, too.
+/// Workers start only once the migrations are applied; waiting for that also has an end.
 pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
     bed.role(bed.first_role()?)?;
     let mut container = bed.container("unmigrated", &["worker"]);
-    // Always there, and nobody migrates it.
+    // Always there, and never migrated.
     set(&mut container.env, "DB_NAME", "template1");
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
     set(&mut container.env, "WAIT_INTERVAL", "1");
@@ -266,7 +266,7 @@ pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, "refused, saying why"))
 }
 
-/// The role `migrate` does its work and ends with 0, once more where nothing is to be done.
+/// The role `migrate` does its work and ends with 0, and again when there is nothing to do.
 pub(super) fn migrate_role(bed: &TestBed<'_>) -> Found {
     bed.services()?;
     let mut evidence = Vec::new();

@@ -9,7 +9,7 @@ const SHOWN: usize = 3;
 /// What a line must have, as text.
 const FIELDS: [&str; 4] = ["time", "level", "logger", "message"];
 
-/// Each line of each role is an object, where the image says that its log is JSON.
+/// Each line of each role is an object, if the image says that its log is JSON.
 pub(super) fn logs(bed: &TestBed<'_>) -> Found {
     if bed.subject.variable("LOG_FORMAT").as_deref() != Some("json") {
         return Ok(Verdict::NotAsked("LOG_FORMAT isn't json in the image".into()));
@@ -19,7 +19,7 @@ pub(super) fn logs(bed: &TestBed<'_>) -> Found {
         logs.push((role.word(), bed.logs(&bed.role(*role)?)?));
     }
     bed.services()?;
-    // Its log, and not what `run` prints: the engine itself writes there, too.
+    // Its log, and not what `run` prints: the engine itself also writes there.
     let migrate = bed.container("migrate", &["migrate"]);
     bed.start(&migrate)?;
     logs.push(("migrate", bed.wait_end(&migrate.name)?));

@@ -1,5 +1,5 @@
-//! What a check needs of the project. Where the project hasn't got it, there is nothing to ask, and
-//! the report says why.
+//! What a check needs of the project. If the project hasn't got it, the check is skipped, and the
+//! report says why.
 
 use super::test_bed::{KEY, TestBed};
 use image::config::smoke::Role;
@@ -40,13 +40,13 @@ pub fn unmet(bed: &TestBed<'_>, needs: &[Need]) -> anyhow::Result<Option<String>
     Ok(None)
 }
 
-/// Prints Django's word for the default database, "unknown" where there is none.
+/// Prints Django's word for the default database, "unknown" if there is none.
 const VENDOR: &str = "import django; django.setup()
 from django.db import connection
 print(connection.vendor)";
 
-/// The default database where it is known to be another than PostgreSQL. An image that can't tell
-/// is asked everything.
+/// The default database if it is known to be another than PostgreSQL. An image that can't tell gets
+/// every check.
 fn other_database(bed: &TestBed<'_>) -> anyhow::Result<Option<String>> {
     bed.once("database", || {
         let mut container = bed.alone("database", &["python", "-c", VENDOR]);

@@ -1,4 +1,4 @@
-//! The roles at work: what they run, that they answer, and that work passes through them.
+//! The running roles: what they run, that they answer, and that work passes through them.
 
 use super::http;
 use super::test_bed::{TestBed, Subject, set};
@@ -303,7 +303,7 @@ const APPLYING: &str = "Applying ";
 pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {
     bed.services()?;
     let mut names = Vec::new();
-    // In a database of its own, which nobody has migrated.
+    // In a separate database, which hasn't been migrated.
     let database = "postgres";
     let role = needs::server(bed).unwrap_or(Role::Web);
     for _ in 0..3 {

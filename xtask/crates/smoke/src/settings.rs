@@ -73,7 +73,7 @@ pub(super) fn settings(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, fact))
 }
 
-/// What is wrong with the settings, where the container was given secrets with the hashes `given`.
+/// What is wrong with the settings, if the container was given secrets with the hashes `given`.
 fn wrong(said: &Said, given: &[String]) -> impl Iterator<Item = String> {
     let module = &said.module;
     let debug = said.debug.then(|| format!("{module} has DEBUG = True"));

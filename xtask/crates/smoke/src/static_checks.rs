@@ -28,7 +28,7 @@ pub struct Expected {
     pub size_budget: Option<u64>,
     /// Most layers, the base's included.
     pub max_layers: Option<usize>,
-    /// `os/arch`, where one was asked for.
+    /// `os/arch`, if one was asked for.
     pub platform: Option<String>,
     /// Whether the static files have names with a hash.
     pub hashed_static: bool,
@@ -36,13 +36,14 @@ pub struct Expected {
     pub writable: Vec<String>,
     /// Patterns of files that look like secrets and are meant to be in the image.
     pub allow_secrets: Vec<String>,
-    /// Patterns of files below `app/` that the image makes itself, beside static files and bytecode.
+    /// Patterns of files below `app/` that the image makes itself, in addition to static files and
+    /// bytecode.
     pub generated: Vec<String>,
     /// The text of `.dockerignore`.
     pub ignore: String,
     /// The Dockerfile, and the stage that is the image.
     pub dockerfile: (Vec<Instruction>, Option<String>),
-    /// The files that the image was made of, or why they can't be told; `None`: nobody asked.
+    /// The files that the image was made of, or why they can't be told; `None`: not asked for.
     pub built_from: Option<BuiltFrom>,
 }
 
@@ -75,7 +76,7 @@ pub fn writable_folders(module: &str) -> Vec<String> {
 /// So many lines of evidence are shown.
 const SHOWN: usize = 10;
 
-/// Passed with `fact` where there is no `evidence`, and failed with the first lines of it else.
+/// Passed with `fact` if there is no `evidence`, else failed with the first lines of it.
 fn verdict(mut evidence: Vec<String>, fact: impl Into<String>) -> Verdict {
     let more = evidence.len().saturating_sub(SHOWN);
     evidence.truncate(SHOWN);

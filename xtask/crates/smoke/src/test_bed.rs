@@ -1,4 +1,4 @@
-//! Where the image is at work: a network with PostgreSQL and Redis, and the containers that the
+//! The test bed of an image: a network with PostgreSQL and Redis, and the containers that the
 //! checks start in it. Each is started when the first check asks for it, and all of them are
 //! removed at the end; what a killed run left, the next one removes.
 
@@ -107,9 +107,9 @@ pub struct TestBed<'a> {
     started: Mutex<BTreeMap<String, Start>>,
     /// Where PostgreSQL and Redis are, once they have started.
     hosts: OnceLock<Vec<(String, String)>>,
-    /// Every file of the image, once somebody asked.
+    /// Every file of the image, once it was asked for.
     archive: OnceLock<Result<Archive, String>>,
-    /// The default database, where it is another than PostgreSQL and somebody asked.
+    /// The default database, if it is another than PostgreSQL and was asked for.
     pub(super) database: OnceLock<Option<String>>,
     count: AtomicUsize,
 }
@@ -320,7 +320,7 @@ impl<'a> TestBed<'a> {
         Ok(name)
     }
 
-    /// Migrates the database for a role that doesn't, where no web does: only such are asked for.
+    /// Migrates the database for a role that doesn't, if no web does: only such are asked for.
     ///
     /// # Errors
     /// 130 or 143 after a signal; how it ended shows by the role.
@@ -424,7 +424,7 @@ impl<'a> TestBed<'a> {
         }
     }
 
-    /// Waits until a container ends by itself; gives its log.
+    /// Waits until a container exits without being stopped; gives its log.
     ///
     /// # Errors
     /// [`Evidence`], the end of the log, when it doesn't within the limit.
@@ -459,7 +459,7 @@ impl<'a> TestBed<'a> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
     }
 
-    /// Where a container's port can be reached from here.
+    /// The address at which a container's port can be reached from here.
     ///
     /// # Errors
     /// When it isn't published.

@@ -45,7 +45,7 @@ fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As [`tidy`], unless another command is at work here.
+/// As [`tidy`], unless another command is running here.
 fn tidy_alone(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     match state.lock(Duration::ZERO) {
         Ok(_lock) => tidy(state, engine, runner),

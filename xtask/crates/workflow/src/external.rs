@@ -1,4 +1,4 @@
-//! Commands that are programs of their own: `test` and `bench`, which only the checkout of a workspace
+//! Commands that are separate programs: `test` and `bench`, which only the checkout of a workspace
 //! with the package `proof` has. They parse their own options.
 
 use crate::world::World;

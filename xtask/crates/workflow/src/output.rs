@@ -1,4 +1,4 @@
-//! Where the results of a command go: stdout, a file, the steps of a pipeline that follow.
+//! The destinations of a command's results: stdout, a file, the later steps of a pipeline.
 
 use crate::cli::{Common, Format};
 use anyhow::Context as _;
@@ -38,7 +38,7 @@ impl Output {
     }
 
     /// Hands results to the steps of a pipeline that follow, and `summary` (Markdown) to its page,
-    /// where the CI system takes them.
+    /// if the CI system takes them.
     pub fn hand_over(&self, outputs: &[(&str, String)], summary: &str) -> anyhow::Result<()> {
         if let Some(file) = &self.outputs {
             form::outputs(file, outputs)?;
@@ -49,8 +49,8 @@ impl Output {
         }
     }
 
-    /// Lets the CI system hide values in the log. Only if it really listens: elsewhere this would be
-    /// the very place where they are seen.
+    /// Lets the CI system hide values in the log. Only if it really listens: any other system would
+    /// print them.
     pub fn mask(&self, secrets: &[String]) {
         if self.masks {
             secrets.iter().for_each(|secret| self.form.mask(secret));

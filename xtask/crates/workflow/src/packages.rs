@@ -3,8 +3,8 @@
 use engine::machine::Release;
 use process::invocation::Invocation;
 
-/// What a Podman of Debian or Ubuntu needs beside itself: rootless user namespaces and network, the
-/// network of containers, the runtime that works on every hierarchy of control groups.
+/// Podman on Debian or Ubuntu, and what it needs: rootless user namespaces and network, the network
+/// of containers, the runtime that works on every hierarchy of control groups.
 const PODMAN: [&str; 9] = [
     "podman",
     "runc",
@@ -33,11 +33,11 @@ const TESTS: [&str; 9] = [
 /// What `test --browser` drives.
 const BROWSER: [&str; 2] = ["chromium", "chromium-driver"];
 
-/// Subordinate ids, which a rootless Podman maps its users to (subuid(5)), where there are none.
+/// Adds subordinate ids, which a rootless Podman maps its users to (subuid(5)), if there are none.
 const SUBORDINATE: &str = "grep -q \"^$USER:\" /etc/subuid || sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 \"$USER\"";
 
-/// How a person installs Podman where packages don't come by apt: `ID`s (or words of `ID_LIKE`,
-/// os-release(5)) and the commands. macOS has no containers of its own: a virtual machine has.
+/// How a person installs Podman when packages don't come by apt: `ID`s (or words of `ID_LIKE`,
+/// os-release(5)) and the commands. macOS has no native containers: they run in a virtual machine.
 const ELSEWHERE: [(&[&str], &[&str]); 5] = [
     (&["fedora", "rhel", "centos"], &["sudo dnf install podman"]),
     // Without the upgrade, the lists that are here may name packages that no mirror has any more.
@@ -56,8 +56,8 @@ const ELSEWHERE: [(&[&str], &[&str]); 5] = [
     (&["macos"], &["brew install podman", "podman machine init", "podman machine start"]),
 ];
 
-/// The commands that install an engine on a system that `setup` doesn't know; none where this
-/// doesn't know them either.
+/// The commands that install an engine on a system that `setup` doesn't know; none if they aren't
+/// known here either.
 pub fn elsewhere(release: &Release) -> Vec<String> {
     // The system's own name first, then those that it is like, the nearest first.
     let found = release.like.iter().find_map(|id| {
@@ -71,7 +71,7 @@ pub fn elsewhere(release: &Release) -> Vec<String> {
 pub struct Missing {
     /// No engine works.
     pub engine: bool,
-    /// The tool that makes stand-ins, where one will be needed.
+    /// The tool that makes stand-ins, if one will be needed.
     pub standins: bool,
     /// The tests are to run.
     pub tests: bool,

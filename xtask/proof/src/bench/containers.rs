@@ -1,4 +1,4 @@
-//! Containers of one side with PostgreSQL and Redis beside them, gone afterwards.
+//! Containers of one side, together with PostgreSQL and Redis, gone afterwards.
 
 use super::sides::{Side, Sides};
 

@@ -1,4 +1,4 @@
-//! The snapshot of a large build context, beside what git takes to look at the same files.
+//! The snapshot of a large build context, compared with git's time to look at the same files.
 
 use super::sides::remove;
 use super::{Bench, failed, report, table};
@@ -16,7 +16,7 @@ pub const HEAD: &str = "## The snapshot";
 /// Only a hang takes longer.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// What of this repository the project has, beside its many files.
+/// The parts of this repository that the project has, in addition to its many files.
 const OURS: [&str; 4] = [".dockerignore", ".gitattributes", "docker", "app"];
 
 impl Bench<'_> {

@@ -1,5 +1,5 @@
 //! Development: what `dev` takes until the site answers, and what a saved file takes until it is
-//! answered by the new code, beside plain Compose with the design's Dockerfile.dev.
+//! answered by the new code, compared with plain Compose and the design's Dockerfile.dev.
 
 use super::design;
 use super::sides::{BOTH, Side, Sides};
@@ -53,7 +53,7 @@ const COMPOSE: &str = r#"services:
     volumes: [".:/app"]
 "#;
 
-/// Where the view is saved.
+/// The file in which the view is saved.
 const FILE: &str = "senex_trader/urls.py";
 /// Between two saves: a person looks at the page.
 const LOOKING: Duration = Duration::from_secs(8);
@@ -152,13 +152,13 @@ impl Pair {
 struct Plain {
     /// `podman-compose`.
     program: String,
-    /// The engine's settings, where this machine needs any.
+    /// The engine's settings, if this machine needs any.
     settings: Option<PathBuf>,
     port: u16,
 }
 
 impl Plain {
-    /// Writes its files beside the payload; gives the edits, too.
+    /// Writes its files next to the payload; also gives the edits.
     fn new(bench: &Bench<'_>, sides: &Sides<'_>) -> anyhow::Result<(Plain, String)> {
         let folder = sides.folder(Side::Design);
         let edited = design::edit_dev(DOCKERFILE, sides.base_of(Side::Design));
@@ -169,7 +169,7 @@ impl Plain {
         let text = COMPOSE.replace("POSTGRES\"", &format!("{postgres}\""));
         let text = text.replace("REDIS\"", &format!("{redis}\""));
         write_whole(&folder.join("compose.yaml"), &text.replace("PORT", &port.to_string()))?;
-        // As of somebody who develops: the image's user, who may write what Python has compiled.
+        // As for a developer: owned by the image's user, who may write what Python has compiled.
         let words =
             ["--recursive".to_owned(), "1000:1000".to_owned(), folder.display().to_string()];
         bench.ask(&Invocation::new("chown", words))?;
@@ -189,7 +189,7 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    /// Starts it, with the image where there is none; gives its address and the seconds until it
+    /// Starts it, and builds the image if there is none; gives its address and the seconds until it
     /// answers.
     fn started(&self) -> anyhow::Result<(String, f64)> {
         let start = Instant::now();
@@ -224,7 +224,7 @@ impl Site<'_> {
         self.sides.ask(invocation, Side::Design).map(|_| ())
     }
 
-    /// Saves a view with an answer of its own; gives the seconds until that comes.
+    /// Saves a view with a unique answer; gives the seconds until that comes.
     fn saved(&self, address: &str, round: usize) -> anyhow::Result<f64> {
         let file = self.sides.payload(self.side).join(FILE);
         let text = std::fs::read_to_string(&file)

@@ -17,7 +17,7 @@ pub struct Layer {
     pub digest: String,
     /// Uncompressed bytes.
     pub size: u64,
-    /// Bytes as `gzip -6` makes them; 0 for a layer that nobody asked for.
+    /// Bytes as `gzip -6` makes them; 0 for a layer that isn't asked for.
     pub compressed: u64,
 }
 
@@ -59,7 +59,7 @@ pub fn layers(
     let files = manifest[0]["Layers"].as_array().context("reading manifest.json: no layers")?;
     let mut layers = Vec::new();
     for (digest, file) in digests.into_iter().zip(files) {
-        // Where a layer stands twice, the second is a link, which is followed.
+        // If a layer occurs twice, the second is a link, which is followed.
         let path = folder.join(file.as_str().unwrap_or_default());
         let size = path.metadata().with_context(|| format!("reading {}", path.display()))?.len();
         let compressed = if without.contains(&digest) { 0 } else { compressed(bench, &path)? };

@@ -62,7 +62,7 @@ pub fn write_history(out: &mut impl Write, size: Size) -> std::io::Result<()> {
 /// # Errors
 /// When the repository can't be made, a command fails, or the two don't say the same.
 pub fn git(bench: &Bench<'_>, size: Size, rounds: usize) -> anyhow::Result<Pair> {
-    // Outside of this checkout: `label` looks for docker/image.toml in the folders above, too, and
+    // Outside of this checkout: `label` also looks for docker/image.toml in the folders above, and
     // would tell the labels of the checkout that it finds there.
     let folder = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
     make_folder(&folder)?;

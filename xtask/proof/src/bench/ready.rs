@@ -1,4 +1,4 @@
-//! run → ready: a web container until it answers, with PostgreSQL and Redis beside it.
+//! run → ready: a web container until it answers, with PostgreSQL and Redis running.
 
 use super::containers;
 use super::sides::{Side, Sides};

@@ -15,7 +15,7 @@ pub struct Line {
     pub ratio: f64,
 }
 
-/// Seconds of both sides: the clock's line, and the processors' where they can be told.
+/// Seconds of both sides: wall-clock time, and CPU time if it can be told.
 pub fn seconds(what: &str, pair: &Pair, with_cpu: bool) -> Vec<Line> {
     let line = |unit: &str, number: fn(&Sample) -> f64| {
         let ours = summary(pair.ours.iter().map(number));
@@ -53,7 +53,7 @@ pub fn table(ours: &str, other: &str, lines: &[Line]) -> String {
     text
 }
 
-/// `median (least–most)`, or the number alone where there is only one.
+/// `median (least–most)`, or the number alone if there is only one.
 pub fn range(summary: Summary) -> String {
     let Summary { median, least, most } = summary;
     if (most - least).abs() < f64::EPSILON {

@@ -1,5 +1,5 @@
 //! The production image for another architecture, with QEMU running its programs: on Podman, from a
-//! stand-in of that architecture's packages where no registry is in reach.
+//! stand-in of that architecture's packages if no registry is in reach.
 
 use super::{Bench, rootless, trixie};
 use anyhow::Context as _;

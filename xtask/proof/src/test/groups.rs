@@ -28,7 +28,7 @@ pub(super) enum Lane {
     Code,
     /// Podman's long group.
     Podman,
-    /// More on Podman, in stores of their own.
+    /// More on Podman, in separate stores.
     Second,
     /// What needs its own daemon or user.
     Docker,
@@ -39,8 +39,8 @@ pub(super) struct Group {
     pub name: &'static str,
     pub part: Part,
     pub lane: Lane,
-    /// Seconds that it took when it was last measured, on two cores: those of CI beside the other
-    /// lanes, the others alone.
+    /// Seconds that it took when it was last measured, on two cores: groups of CI in parallel with
+    /// the other lanes, the others alone.
     pub took: Option<u32>,
     pub run: fn(&Bench<'_>) -> anyhow::Result<()>,
 }

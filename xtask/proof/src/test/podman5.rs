@@ -1,4 +1,4 @@
-//! The engine's tests on Podman 5: in a root file system of Debian 13 and a network of its own.
+//! The engine's tests on Podman 5: in a root file system of Debian 13 and a separate network.
 
 use super::Bench;
 use super::suite::{self, SETTINGS, Suite};
@@ -10,11 +10,11 @@ use process::state::make_folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the tests need beside a minimal system.
+/// What the tests need in addition to a minimal system.
 const PACKAGES: &str = "podman,runc,catatonit,netavark,aardvark-dns,iptables,nftables,\
                         ca-certificates,git,mmdebstrap";
 
-/// Where the tests and the store are, in there.
+/// The folder of the tests and the store, in there.
 const WORK: &str = "/work";
 
 /// Becomes a process in the root file system `$1`, with the folder `$2` as [`WORK`]: mounts that

@@ -1,6 +1,6 @@
-//! The engine's tests as an ordinary user with subordinate ids. Where we are root, a user is made
-//! for them and removed again with all that is its own: processes, files, ids. Its name is the
-//! checkout's, so that what a killed run left is found at the next start.
+//! The engine's tests as an ordinary user with subordinate ids. If we are root, a user is made for
+//! them and removed again with all that belongs to it: processes, files, ids. It is named after the
+//! checkout, so that what a killed run left is found at the next start.
 
 use super::Bench;
 use super::suite::{self, CORE, SETTINGS, Suite};
@@ -94,7 +94,7 @@ fn tests(bench: &Bench<'_>, user: &User, suite: &Suite) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the network device in a mount namespace of its own, so that the machine's keeps its mode,
+/// Opens the network device in a separate mount namespace, so that the machine's keeps its mode,
 /// and becomes the user there: the words are the folder for the device and those of setpriv(1).
 const ENTER: &str = "mount -t tmpfs -o mode=755 tmpfs \"$1\" && mknod -m 666 \"$1/tun\" c 10 200 && \
                      mount --bind \"$1/tun\" /dev/net/tun && shift && exec setpriv \"$@\"";
@@ -204,8 +204,8 @@ fn find(name: &str) -> Option<User> {
     user_in(&passwd, &subuid, name)
 }
 
-/// The user `name` in the texts of `/etc/passwd` and `/etc/subuid`. Nobody's home is the root
-/// folder, and root is nobody of ours.
+/// The user `name` in the texts of `/etc/passwd` and `/etc/subuid`. Root is never ours, nor is a
+/// user whose home is the root folder.
 fn user_in(passwd: &str, subuid: &str, name: &str) -> Option<User> {
     let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
     let fields: Vec<&str> = line.split(':').collect();

@@ -114,8 +114,8 @@ impl Bench<'_> {
         self.program(lab, "proofs", &["--test-threads=1"])
     }
 
-    /// Pushing to a registry that fails. A Docker daemon of the tests has a network of its own: the
-    /// registry is where its loopback address is. The table of the cases is shown.
+    /// Pushing to a registry that fails. A Docker daemon of the tests has a separate network: the
+    /// registry is on the loopback address in there. The table of the cases is shown.
     pub fn registry(&self, lab: &Lab, wanted: &[&str]) -> anyhow::Result<()> {
         self.program(lab, "registry", &[wanted, &["--test-threads=1", "--nocapture"]].concat())
     }
@@ -184,10 +184,10 @@ impl Bench<'_> {
         Err(failure_help(Exit::Engine, format!("{what}: only root can"), "run this test as root"))
     }
 
-    /// uv with an environment of its own, so that nothing appears in `app/`.
+    /// uv with a separate environment, so that nothing appears in `app/`.
     pub fn uv(&self, words: &[&str]) -> anyhow::Result<()> {
         let environment = self.workflow.state.folder.join("payload").display().to_string();
-        // pytest keeps the folders of its last runs, and uv its locks: in this checkout, too.
+        // pytest keeps its last runs' folders, and uv its locks: those also stay in this checkout.
         let temporary = self.workflow.state.folder.join("test-tmp");
         process::state::make_folder(&temporary)?;
         self.step(

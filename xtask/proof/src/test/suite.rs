@@ -30,8 +30,8 @@ const TESTS: &[&str] = &[
     "registry",
 ];
 
-/// The tests that prove an engine in another setting, where the whole set would take too long:
-/// build, labels and cache, what the context leaves out, a killed build, proxies, the site.
+/// The tests that prove an engine in another setting, if the whole set would take too long: build,
+/// labels and cache, what the context leaves out, a killed build, proxies, the site.
 pub(super) const CORE: [&str; 8] = [
     "the_image_is_what_the_design_asks_for_on_every_engine",
     "a_commit_that_changes_no_file_of_the_image_costs_no_layer",
@@ -43,7 +43,7 @@ pub(super) const CORE: [&str; 8] = [
     "a_saved_file_is_served_and_only_the_data_is_left",
 ];
 
-/// Settings of whoever runs the tests, which another user can't read and another system hasn't.
+/// Settings of the user who runs the tests: other users can't read them, other systems lack them.
 pub(super) const SETTINGS: [&str; 9] = [
     "CONTAINERS_CONF",
     "CONTAINERS_STORAGE_CONF",
@@ -56,7 +56,7 @@ pub(super) const SETTINGS: [&str; 9] = [
     "XTASK_ENGINE",
 ];
 
-/// Where the copies are, below one folder.
+/// The folder with the copies.
 pub(super) struct Suite {
     pub folder: PathBuf,
 }
@@ -139,7 +139,7 @@ pub(super) fn copy_standins(bench: &Bench<'_>, to: &Path) -> anyhow::Result<()> 
     bench.step(&Invocation::new("cp", words))
 }
 
-/// The files of the checkout as they are now, committed or not, in a repository of their own.
+/// The files of the checkout as they are now, committed or not, in a separate repository.
 pub(super) fn copy_checkout(top: &Path, runner: &Runner, to: &Path) -> anyhow::Result<()> {
     let limit = Duration::from_secs(60);
     let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];

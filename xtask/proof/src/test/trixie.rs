@@ -1,4 +1,4 @@
-//! Packages of Debian 13, unpacked beside everything else: nothing is installed, and no source is
+//! Packages of Debian 13, unpacked into a separate folder: nothing is installed, and no source is
 //! added to apt's.
 
 use super::Bench;
@@ -41,7 +41,7 @@ pub(super) fn unpacked(
     Ok(root)
 }
 
-/// `apt-get` with lists and archives of its own (apt.conf(5), "Directories").
+/// `apt-get` with separate lists and archives (apt.conf(5), "Directories").
 fn apt(folder: &Path, words: &[&str]) -> Invocation {
     let place = |name: &str| folder.join(name).display().to_string();
     let options = [

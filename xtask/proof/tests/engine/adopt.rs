@@ -102,7 +102,8 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     blocks.map(|block| format!("{block}\n")).collect()
 }
 
-/// Puts each line of a TOML block where the same key stands in its table, commented out or not.
+/// Replaces the lines of `file` by those of a TOML block with the same table and key, commented out
+/// or not.
 fn merged(file: &str, block: &str) -> String {
     let mut lines: Vec<String> = file.lines().map(str::to_owned).collect();
     let mut table = 0;

@@ -45,7 +45,7 @@ impl Drop for Repository {
 
 impl Repository {
     pub fn new() -> Repository {
-        // Where the tests were compiled, unless they were taken elsewhere since.
+        // The folder in which the tests were compiled, unless they were moved since.
         let source = std::env::var_os("XTASK_TEST_SOURCE").map(PathBuf::from);
         let here =
             || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf();
@@ -111,8 +111,8 @@ impl Repository {
         command
     }
 
-    /// As [`Repository::command`], where the loopback address is the engine's own: a Docker daemon
-    /// of the tests has a network of its own.
+    /// As [`Repository::command`], with the engine's own loopback address: a Docker daemon of the
+    /// tests has a separate network.
     pub fn xtask_inside(&self, words: &[&str]) -> Command {
         let Ok(network) = std::env::var("XTASK_TEST_NETWORK") else { return self.command(words) };
         let plain = self.command(words);
@@ -123,7 +123,7 @@ impl Repository {
         command
     }
 
-    /// A folder of its own for the same engine.
+    /// A repository in another folder for the same engine.
     pub fn empty(&self, folder: TempDir) -> Repository {
         Repository { folder, program: self.program.clone() }
     }

@@ -23,7 +23,7 @@ enum How {
 
 use How::{Layer, Layers, Setting, Variable, Wrapper};
 
-/// A page for every path, healthy to whoever asks for `/health/` alone.
+/// A page for every path, which looks healthy if only `/health/` is requested.
 const PAGES: &str = r#"[ "$1" != web ] || exec python -c '
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Page(BaseHTTPRequestHandler):
@@ -140,7 +140,7 @@ const BROKEN: &[(&str, How)] = &[
     ("database-gone", Wrapper(PAGES)),
 ];
 
-/// Where a setting may stand.
+/// The files that may hold a setting.
 const SETTINGS: [&str; 2] = ["docker/image.toml", "app/tests/smoke.toml"];
 
 /// Limits that only catch a hang, and shorter ones for what must run into them.
@@ -155,7 +155,7 @@ fn of_image(repository: &Repository) -> Vec<String> {
     image.map(|check| check["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Every check stands in the table, so that a new one is seen to fail, too.
+/// Every check is in the table, so that a new one is also seen to fail.
 #[test]
 fn the_table_of_broken_images_is_whole() {
     let repository = Repository::new();
@@ -247,7 +247,7 @@ fn try_one(
     how: &How,
 ) -> Result<(), String> {
     let check = checks[0];
-    // A copy with settings of its own; the image of one is the image of all.
+    // A copy with its own settings; the image of one is the image of all.
     let copy = repository.twin();
     let good = Repository::local("prod");
     let broken = Repository::local(&format!("broken-{check}"));
@@ -280,7 +280,7 @@ fn try_one(
         }
         Variable(name, value) => variable = Some((*name, *value)),
     }
-    // Beside it one that must still hold.
+    // Also one that must still hold.
     let mut names: Vec<&str> = vec![check];
     if image_checks.iter().any(|name| name == check) {
         names = image_checks.iter().map(String::as_str).collect();
@@ -312,9 +312,9 @@ fn derive(repository: &Repository, name: &str, text: &str, lines: &str) {
     repository.write(file, &format!("{text}{user}"));
     let of_podman: &[&str] = if on_podman() { &["--format=docker", "--pull=never"] } else { &[] };
     let words = [&["build"], of_podman, &["--file", file, "--tag", name]].concat();
-    // They stay until the laboratory's store goes: removing one takes layers from the build of another.
-    // One at a time, and again where it was that: Podman 4.3 trips over containers that come and go
-    // beside a build, when its work is done.
+    // They stay until the laboratory's store goes: removing one takes layers from the build of
+    // another. One at a time, and again after this error: when a build has done its work, Podman
+    // 4.3 trips over other containers that come and go.
     static BUILDS: Mutex<()> = Mutex::new(());
     let _build = BUILDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     for _ in 0..4 {

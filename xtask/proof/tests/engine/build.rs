@@ -68,7 +68,7 @@ fn the_image_is_what_the_design_asks_for_on_every_engine() {
     for fact in ["image_id", "size_bytes", "size_exact", "config_digest", "layers", "labels"] {
         assert_eq!(still[fact], report[fact], "{fact}");
     }
-    // The engine says so, too: the same image, all of it from the cache.
+    // The engine says the same: one image, all of it from the cache.
     let again = repository.build(&["--force"]);
     assert_eq!(again["image_id"], report["image_id"]);
     assert!(again["cached_steps"].as_u64() >= Some(8), "{}", again["cached_steps"]);
@@ -122,7 +122,7 @@ fn a_commit_that_changes_no_file_of_the_image_costs_no_layer() {
     assert_eq!(label(&second, "revision"), repository.git(&["rev-parse", "HEAD"]));
     assert_ne!(label(&second, "revision"), label(&first, "revision"));
     assert_eq!(layers(&second), layers(&first));
-    // Nothing but labels was made anew (Podman makes them in a step of their own).
+    // Nothing but labels was made anew (Podman makes them in a separate step).
     let log = std::fs::read_to_string(second["log"].as_str().unwrap()).unwrap();
     let steps = log.lines().filter(|line| line.contains("STEP ") && !line.contains(": LABEL "));
     let steps = steps.filter(|line| !line.contains(": FROM ")).count().max(8);
@@ -167,7 +167,7 @@ fn a_changed_tree_is_labelled_and_listed_and_builds_the_same_twice() {
     assert!(!label(&repository.build(&[]), "version").ends_with("-dirty"));
 }
 
-/// A `--label` stays in Podman 4.3.1's layer cache, for whoever builds the same steps without it.
+/// A `--label` stays in Podman 4.3.1's layer cache, even for a build of the same steps without it.
 #[test]
 fn a_label_that_nobody_asks_for_is_gone() {
     let repository = Repository::new();
@@ -180,7 +180,7 @@ fn a_label_that_nobody_asks_for_is_gone() {
     assert_eq!(without["labels"].get("team"), None);
     assert_eq!(build(&["--force"])["image_id"], without["image_id"]);
     assert_eq!(build(&["--label", "team=red"])["labels"]["team"], "red");
-    // The same steps with a label by somebody else's hand.
+    // The same steps with a label, built by hand.
     repository.edit("docker/Dockerfile", "ENV ANOTHER=1", "ENV ANOTHER=2");
     let script = repository.xtask(&[&["build", "--dry-run"], &target[..]].concat()).good();
     let script = script.replace(" --iidfile ", " --label team=theirs --iidfile ");

@@ -46,7 +46,7 @@ fn only_what_is_ours_and_unused_is_removed() {
     repository.engine(&container).good();
     let record = json!({ "image_id": built[2].0 }).to_string();
     repository.write("target/xtask/releases/1.0.0.json", &record);
-    // Somebody's own image, which has our labels because it is made from ours.
+    // A user's own image, which has our labels because it is made from ours.
     let own = format!("own-{}:1", std::process::id());
     repository.write("target/own/Dockerfile", &format!("FROM {}\nENV OWN=1\n", built[3].1));
     repository.engine(&["build", "--tag", &own, "target/own"]).good();

@@ -59,7 +59,7 @@ impl Compose<'_> {
             command.arg("compose");
             command
         };
-        // Beside whatever else has the project's own name here.
+        // Apart from anything else here that has the project's own name.
         let project = format!("compose{}", std::process::id());
         command.args(["--project-name", &project, "--file", self.file]).args(words);
         command.envs(self.environment.iter().cloned()).stdin(Stdio::null());

@@ -1,4 +1,5 @@
-//! Images whose layers no engine writes: squashed as they are, or refused, and nothing is written beside.
+//! Images whose layers no engine writes: squashed as they are, or refused, and nothing is written
+//! elsewhere.
 
 use super::bench::{Repository, on_podman};
 use source::content::sha256;
@@ -69,7 +70,7 @@ fn image(layers: &[Vec<u8>], name: &str) -> Vec<u8> {
     let ids: Vec<String> = layers.iter().map(|layer| sha256(layer)).collect();
     let digests: Vec<String> = ids.iter().map(|id| format!("sha256:{id}")).collect();
     let (created, step) = ("2024-01-01T00:00:00Z", serde_json::json!({ "created_by": "x" }));
-    // Podman's builder adds a PATH where there is none.
+    // Podman's builder adds a PATH if there is none.
     let own = serde_json::json!({ "Cmd": ["/x"], "Env": ["PATH=/bin"] });
     let config = serde_json::json!({
         "architecture": "amd64", "os": "linux", "created": created, "config": own,

@@ -20,7 +20,7 @@ fn dev(repository: &Repository, words: &[&str]) -> Ended {
     command(repository, words).output().unwrap().into()
 }
 
-/// Starts everything; gives where the site is.
+/// Starts everything; gives the URL of the site.
 #[track_caller]
 pub fn detached(repository: &Repository) -> String {
     let text = dev(repository, &["--detach", "--format", "json"]).good();
@@ -127,7 +127,7 @@ fn a_command_has_the_terminal_and_the_owner_of_the_checkout() {
     dev(&repository, &["stop"]).good();
     let root = repository.path("app").metadata().unwrap().uid() == 0;
     if root {
-        // Somebody else's checkout: the containers run as that one.
+        // Another user's checkout: the containers run as that user.
         let top = repository.path("");
         let words = ["--recursive", "1234:1234", top.to_str().unwrap()];
         assert!(Command::new("chown").args(words).status().unwrap().success());

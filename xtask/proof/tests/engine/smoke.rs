@@ -50,7 +50,7 @@ pub fn things(repository: &Repository) -> Vec<String> {
 fn the_image_passes_all_checks_and_nothing_is_left() {
     let repository = Repository::new();
     repository.build(&[]);
-    // What somebody else has beside us stays.
+    // Containers and networks that aren't ours stay.
     let services = repository.xtask(&["setup", "--services"]).good();
     let redis = services.lines().find_map(|line| line.strip_prefix("redis")).unwrap().trim();
     let name = format!("foreign-{}", std::process::id());

@@ -172,7 +172,7 @@ fn saves_during_builds_never_make_an_image_that_contradicts_its_labels() {
     assert!(clean > 0, "no image was of a clean commit: nothing was tried");
 }
 
-/// Neither the rights, the path nor the settings of whoever cloned it are in an image.
+/// Neither the rights, the path nor the settings of a clone are in an image.
 #[test]
 fn clones_of_one_commit_make_the_same_image() {
     let repository = Repository::new();

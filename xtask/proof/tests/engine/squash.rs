@@ -1,4 +1,4 @@
-//! Squashed images: as small as they are said to be, and in everything else the same image.
+//! Squashed images: as small as reported, and in everything else the same image.
 
 use super::bench::{Repository, on_podman};
 use super::smoke::{named, smoke};
@@ -84,7 +84,7 @@ fn one_layer_shows_a_container_the_same_image() {
     assert_eq!(report["reference"], json!(squashed));
     assert_eq!((&report["layers_before"], &report["layers_after"]), (&json!(before), &json!(1)));
     assert_eq!(layers(&repository, &squashed), 1);
-    // What was replaced is gone from the bytes, too: the large file, but for the rest of a block.
+    // What was replaced is also gone from the bytes: the large file, but for the rest of a block.
     let bytes = |key: &str| report[key].as_u64().unwrap();
     let won = bytes("bytes_before") - bytes("bytes_after");
     assert!((3_000_000..3_200_000).contains(&won), "{report:#}");

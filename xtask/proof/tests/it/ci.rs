@@ -52,7 +52,7 @@ fn a_step_hands_on_what_it_made() {
     assert!(lines[group + 2].starts_with("STEP 1/2"), "{}", ended.err);
     let end = lines.iter().position(|line| *line == format!("::{token}::")).unwrap();
     assert_eq!(lines[end + 1], "::endgroup::");
-    // `label` hands on, too; a dry run and other systems don't.
+    // `label` also hands on; a dry run and other systems don't.
     step(&checkout, &["label"], &[tag]);
     let more = read(&checkout, "output");
     assert_eq!(more.matches("\nimage_tags<<").count(), 2, "{more}");

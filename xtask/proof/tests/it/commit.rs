@@ -67,7 +67,7 @@ fn what_is_not_in_this_clone_is_refused_by_name() {
     checkout.git(&["add", "--all"]);
     checkout.git(&["commit", "--quiet", "--message", "model"]);
     refused(&checkout, "HEAD", &["app/model.bin: kept by Git LFS", "git lfs fetch"]);
-    // Where Git LFS keeps it; a damaged one is none.
+    // In the folder of Git LFS; a damaged object counts as none.
     let object = format!(".git/lfs/objects/{}/{}/{id}", &id[..2], &id[2..4]);
     checkout.write(&object, &content.to_uppercase());
     refused(&checkout, "HEAD", &["app/model.bin: kept by Git LFS"]);
@@ -75,7 +75,7 @@ fn what_is_not_in_this_clone_is_refused_by_name() {
     let files = context(&checkout, &["--commit", "HEAD"])["files"].clone();
     let file = files.as_array().unwrap().iter().find(|file| file["path"] == "app/model.bin");
     assert_eq!(file.unwrap()["bytes"], content.len());
-    // A link whose target reads like a pointer is a link: nothing is written where it leads.
+    // A link whose target reads like a pointer is a link: nothing is written to its target.
     let victim = checkout.path("home/victim");
     fs::write(&victim, "original").unwrap();
     let folder = checkout.path(&format!("app/{}", pointer.replace("//", "/")));
@@ -122,7 +122,7 @@ fn a_snapshot_is_the_expected_one_or_none() {
     }
 }
 
-/// Nobody waits minutes to hear that a container can't start.
+/// The user learns at once, not after minutes, that a container can't start.
 #[test]
 fn what_can_not_start_is_refused_before_anything_runs() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -320,7 +320,7 @@ fn nobodys_configuration_is_in_a_commit() {
     assert_eq!(sha256(&[("GIT_ATTR_SOURCE", "HEAD")]), plain);
 }
 
-/// What decides about the image beside its files is a change where git doesn't look.
+/// Files outside the context that decide about the image count even if git doesn't look at them.
 #[test]
 fn hidden_files_beside_the_context_count() {
     let checkout = with_git();

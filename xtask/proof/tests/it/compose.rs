@@ -49,7 +49,7 @@ const ASK: &str =
 /// Where Compose mounts secrets.
 const SECRETS: &str = "/run/secrets";
 
-/// One line of YAML: JSON's strings are YAML's, too (yaml.org 1.2.2, 1.3).
+/// One line of YAML: JSON's strings are also YAML's (yaml.org 1.2.2, 1.3).
 fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()
 }
@@ -83,8 +83,8 @@ const LOGS: &str = "    logging: {driver: json-file, options: {max-size: 10m, ma
 /// A request's body is written there before a view sees it: as much as the memory limit bears.
 const TMP: &str = "/tmp:size=256m";
 
-/// Tasks wait in Redis: its file has each of them, to the last second, in the working folder, which the
-/// official image hands over to its user. The rest is what that image does by itself.
+/// Tasks wait in Redis: its file has each of them, to the last second, in the working folder, which
+/// the official image hands over to its user. The rest is what that image does by default.
 const REDIS: [&str; 7] =
     ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--appendonly", "yes"];
 

@@ -87,7 +87,7 @@ fn what_another_builder_made_is_loaded() {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     let calls = fs::read_to_string(checkout.path("calls")).unwrap();
     assert!(!calls.contains("--load") && !ended.err.contains("builder"), "{}", ended.err);
-    // One that is gone is said before anything is built.
+    // A missing builder is reported before anything is built.
     let gone = DOCKER.replace("20.10.24", "28.2.2").replace(
         "case \"$1 $2\" in\n",
         "case \"$1 $2\" in\n    \"buildx inspect\") echo 'ERROR: no builder \"ci\" found' >&2; exit 1 ;;\n",

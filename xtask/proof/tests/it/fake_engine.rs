@@ -178,7 +178,7 @@ fn a_base_that_is_stored_for_another_platform_is_not_here() {
         assert_eq!(ended.code, Some(code), "{words:?}: {}", ended.err);
         assert!(ended.err.contains(expected), "{words:?}: {}", ended.err);
     };
-    // Nobody answers there.
+    // No registry answers there.
     let elsewhere = ["--base", "127.0.0.1:9/python:3.12-arm64"];
     check(&elsewhere, 6, "no registry can be reached");
     check(&[&elsewhere[..], &["--platform", "linux/arm64/v8"]].concat(), 0, "in the local store");
@@ -229,7 +229,7 @@ fn images_that_the_dockerfile_names_are_fetched_first() {
     let calls = calls(&checkout);
     let pulled = calls.find(&format!("pull {node}\n")).expect(&calls);
     assert!(pulled < calls.find("build ").unwrap(), "{calls}");
-    // Nothing stands in for one, and a name of nobody's registry is here or nowhere.
+    // It has no stand-in, and a `localhost/` name has no registry: it is here or nowhere.
     let text = checkout.path(file);
     let named = std::fs::read_to_string(&text).unwrap();
     std::fs::write(&text, named.replace(&node, "localhost/tools/node:24")).unwrap();
@@ -245,7 +245,7 @@ fn a_base_comes_through_the_mirror_that_podman_knows() {
     let mirror = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let place = |location: &str| format!(r#"{{"Location":"{location}","Insecure":true}}"#);
     let check = |prefix: &str, mirrors: &str, expected: &str| {
-        // Nobody answers at the location itself.
+        // No host answers at the location itself.
         let entry = format!(r#"{{"Location":"127.0.0.1:9","Mirrors":[{mirrors}]}}"#);
         let blocked = r#""docker.io":{"Location":"127.0.0.1:9","Mirrors":null}"#;
         let text = format!(r#"{{"registries":{{{blocked},"{prefix}":{entry},"search":["x"]}}}}"#);
@@ -264,7 +264,7 @@ fn a_base_comes_through_the_mirror_that_podman_knows() {
     check("docker.io/library", &place("127.0.0.1:9"), "none");
     let both = format!("{},{open}", place("127.0.0.1:9"));
     check("docker.io/library/debian", &both, "pull");
-    // Files that Podman can't read are said.
+    // Files that Podman can't read are reported.
     checkout.program("podman", &PODMAN.replace("|| true", "; echo bad toml >&2; exit 125"));
     let ended = checkout.run(&["build", "--dry-run", "--base", "docker.io/library/debian:12"]);
     assert_eq!(ended.code, Some(4), "{}", ended.err);

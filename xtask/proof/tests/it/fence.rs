@@ -116,7 +116,7 @@ fn product_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The paths of its own crate that the code of a module names, but for its tests and comments.
+/// The paths of its crate that the code of a module names, but for its tests and comments.
 fn imported(module: &str, text: &str) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let lines = code.lines().map(|line| line.split("//").next().unwrap().trim());
@@ -164,7 +164,7 @@ fn expanded(above: &str, path: &str) -> Vec<String> {
     parts.flat_map(|part| expanded(&join(first), part)).collect()
 }
 
-/// A way along the imports that comes back to where it began; empty when there is none.
+/// A cycle of imports; empty when there is none.
 fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     fn visit<'i>(
         module: &'i str,

@@ -87,7 +87,7 @@ fn no_name_and_no_word_is_a_command() {
     assert_eq!(ended.code, Some(2), "{}", ended.err);
 }
 
-/// Each place of a file of ours or of the project, filled with a named pipe that nobody writes to.
+/// Each place of a file of ours or of the project, filled with a named pipe that has no writer.
 #[test]
 fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
     let places = [

@@ -3,7 +3,7 @@
 use super::checkout::Checkout;
 use serde_json::{Value, json};
 
-/// A Podman with the images and containers of files beside it.
+/// A Podman whose images and containers come from files.
 const PODMAN: &str = r##"#!/bin/sh
 here=$HOME/..
 echo "$*" >>"$here/calls"

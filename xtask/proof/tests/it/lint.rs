@@ -85,7 +85,7 @@ fn closed_networks_are_documented() {
     }
 }
 
-/// A group by itself brings the tools that it needs, on a fresh clone or after they were changed.
+/// A group alone brings the tools that it needs, on a fresh clone or after they were changed.
 #[test]
 fn a_group_that_needs_tools_has_them_first() {
     let checkout = Checkout::new();

@@ -339,7 +339,7 @@ mod busy {
         assert!(ended.err.contains("engine Docker 20.10.24: it works\n"), "{}", ended.err);
     }
 
-    /// The first answer may take fifteen seconds, and what is waited for is said before.
+    /// The first answer may take fifteen seconds, and a notice before it says what is waited for.
     #[test]
     fn one_that_hangs_is_busy() {
         for name in ["podman", "docker"] {

@@ -1,4 +1,4 @@
-//! What a project lacks is said before anything runs.
+//! Missing parts of a project are reported before anything runs.
 
 use super::checkout::Checkout;
 use super::fake_engine::with_podman;

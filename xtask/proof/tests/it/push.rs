@@ -79,7 +79,7 @@ impl Registry {
     }
 }
 
-/// The first line of a request; its body is read, too.
+/// The first line of a request; its body is also read.
 fn request(stream: &mut dyn Stream) -> Option<String> {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
@@ -154,7 +154,7 @@ fn pushes(checkout: &Checkout) -> Vec<String> {
     pushes.collect()
 }
 
-/// Without TLS only where the registry has none; further names move no layer.
+/// Without TLS only if the registry has none; further names move no layer.
 #[test]
 fn the_engine_pushes_once_and_looks_at_certificates() {
     for tls in [false, true] {
@@ -175,7 +175,7 @@ fn the_engine_pushes_once_and_looks_at_certificates() {
     }
 }
 
-/// A certificate of nobody's making ends it before the engine is told anything.
+/// An untrusted certificate ends it before the engine is told anything.
 #[test]
 fn a_registry_that_is_not_trusted_gets_nothing() {
     let checkout = with_image();

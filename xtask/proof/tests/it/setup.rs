@@ -74,7 +74,7 @@ fn what_is_missing_is_installed_after_a_simulation() {
     let ended = checkout.run(&["setup", "--yes"]);
     let calls = calls(&checkout);
     let place = |text: &str| calls.find(text);
-    // What was to be installed wasn't: there is still no engine, and that is said.
+    // What was to be installed wasn't: there is still no engine, and the message says so.
     assert_eq!(ended.code, Some(4), "{}", ended.err);
     let said = says("no Podman or Docker on PATH", NO_SUDO);
     assert!(ended.err.contains(said), "{}", ended.err);

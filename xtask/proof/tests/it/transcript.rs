@@ -1,6 +1,6 @@
 //! The `console` blocks of the README, compared with what the commands print.
 
-/// A command and the lines that it is said to print on stdout.
+/// A command and the lines that it should print on stdout.
 #[derive(Debug)]
 pub struct Transcript {
     /// What follows `cargo xtask`.

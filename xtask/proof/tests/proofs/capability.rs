@@ -95,7 +95,7 @@ const TRIALS: [(Capability, Trial); 24] = [
         e.good(&[], &format!("FROM BASE\nCOPY --exclude=*.md folder /m/\n{test}\n"))
     }),
     (Capability::CopyParents, |e| e.good(&[], "FROM scratch\nCOPY --parents a /\n")),
-    // Where nobody serves the file: an engine that knows the option tries to fetch it.
+    // No server has the file: an engine that knows the option tries to fetch it.
     (Capability::AddChecksum, |e| {
         let zeros = "0".repeat(64);
         let file = format!("FROM scratch\nADD --checksum=sha256:{zeros} http://127.0.0.1:9/x /x\n");

@@ -3,7 +3,7 @@
 //!
 //! `XTASK_TEST_ENGINE=podman` or `docker` turns it on; the engine is the first of that name on
 //! PATH, `DOCKER_HOST` and the like are its own. `XTASK_TEST_CASES` (60) is the number of random
-//! files, `XTASK_TEST_SEED` (1) where they start.
+//! files, `XTASK_TEST_SEED` (1) their seed.
 
 use std::collections::BTreeSet;
 use std::fs;

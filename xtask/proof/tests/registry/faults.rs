@@ -215,7 +215,7 @@ fn every_fault_ends_in_success_or_in_its_exit_code_and_a_rerun_completes() {
         cases.extend(failing().into_iter().chain(limited()).chain(broken()));
         cases.extend(refused().into_iter().chain(harmless()).chain(dying()).chain(tokens()));
     } else {
-        // How Docker differs: its daemon pushes, with a patience of its own.
+        // How Docker differs: its daemon pushes, with its own patience.
         let chosen = ["ManifestPut of engine, once", "UploadData, once", "UploadStart of engine"];
         let all = failing().into_iter().chain(broken()).chain(refused()).chain(tokens());
         cases.extend(all.filter(|case| {

@@ -59,7 +59,7 @@ impl Push {
         }
     }
 
-    /// Lets it take its next step, where it still has one, and waits for what comes of it.
+    /// Lets it take its next step, if it still has one, and waits for what comes of it.
     pub fn go(&mut self) {
         if self.go.get(self.step).is_some_and(|go| go.send(()).is_ok()) {
             self.step += 1;

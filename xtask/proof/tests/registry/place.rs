@@ -1,4 +1,4 @@
-//! Debian's docker-registry on the loopback address with a login, certificates of our own, and the
+//! Debian's docker-registry on the loopback address with a login, our own certificates, and the
 //! home folders of users who know both.
 
 use super::proxy::Proxy;
@@ -112,7 +112,6 @@ impl Registry {
         Registry::start_as(place, name, "")
     }
 
-    /// With TLS of its own.
     pub fn start_with_tls(place: &Place, name: &str) -> Registry {
         let [certificate, key] = ["server.crt", "server.key"].map(|file| place.path(file));
         let (certificate, key) = (certificate.display(), key.display());
@@ -140,7 +139,7 @@ impl Registry {
         registry
     }
 
-    /// Starts it where it doesn't run.
+    /// Starts it if it isn't running.
     pub fn again(&self) {
         let mut process = self.process.lock().unwrap();
         if process.is_some() {
@@ -170,14 +169,14 @@ impl Registry {
         Proxy::new(&self.address, Arc::clone(&place.tls), tokens)
     }
 
-    /// The digest of a name, asked of the registry itself; `None` where there is no such name.
+    /// The digest of a name, asked of the registry itself; `None` if there is no such name.
     pub fn digest(&self, repository: &str, tag: &str) -> Option<String> {
         let response = self.manifest(repository, tag);
         let digest = response.headers().get("docker-content-digest")?;
         (response.status() == 200).then(|| digest.to_str().unwrap().to_owned())
     }
 
-    /// The names that a repository has, as the registry lists them; nothing where it has none.
+    /// The names that a repository has, as the registry lists them; empty if it has none.
     pub fn tags(&self, repository: &str) -> String {
         let request = ureq::get(format!("http://{}/v2/{repository}/tags/list", self.address));
         let request = request.header("authorization", format!("Basic {}", basic(canary())));

@@ -66,7 +66,7 @@ pub enum Who {
 /// What happens to a request.
 #[derive(Clone)]
 pub enum Fault {
-    /// This answer instead, with a `Retry-After` where there is one.
+    /// This answer instead, with a `Retry-After` if there is one.
     Status(u16, Option<u32>),
     /// The connection is reset after a part of the request.
     Reset,
@@ -121,7 +121,7 @@ struct Shared {
     /// How often the rules were replaced.
     changes: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
-    /// `Basic …`, where the proxy hands out tokens for it instead.
+    /// `Basic …`, if the proxy hands out tokens for it instead.
     tokens: Option<String>,
     address: String,
 }
@@ -132,8 +132,8 @@ pub fn token() -> String {
 }
 
 impl Proxy {
-    /// Before the registry at `upstream`, which speaks no TLS. `tokens`: the login, where the
-    /// registry is to ask for tokens instead.
+    /// Before the registry at `upstream`, which speaks no TLS. `tokens`: the login, if the registry
+    /// is to ask for tokens instead.
     pub fn new(upstream: &str, tls: Arc<ServerConfig>, tokens: Option<String>) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Where the images go.
+/// The repository of the images.
 const NAME: &str = "team/senex";
 /// How long a step of a release is waited for: only what hangs takes longer.
 const HANG: Duration = Duration::from_secs(600);
@@ -110,7 +110,7 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
     assert!(rest.contains(&push) && rest.contains(" --tag 1.0.0 "), "{script}");
     assert_eq!(scene.registry.tags(NAME), "");
 
-    // Neither what is there beside the commit nor a broken Dockerfile is part of it.
+    // Neither files outside the commit nor a broken Dockerfile is part of it.
     repository.write("app/new.py", "");
     let dockerfile = repository.read("docker/Dockerfile");
     repository.write("docker/Dockerfile", "broken");
@@ -301,7 +301,7 @@ fn a_release_that_is_killed_at_any_step_is_finished_by_the_next() {
         ("1.4.0", "", "/1.4.0", ""),
         ("1.5.0", "", "/latest", ""),
     ];
-    // In CI those where it has been tested, and where only `latest` is missing; `--nightly` has all.
+    // CI has only those after the test and with only `latest` missing; `--nightly` has all.
     let each = std::env::var_os("XTASK_TEST_EACH").is_some();
     let moments =
         moments.into_iter().filter(|(version, ..)| each || ["1.3.0", "1.5.0"].contains(version));

@@ -177,7 +177,7 @@ pub fn as_user(command: &mut Command, home: &Path) {
         command.env_remove(name);
     }
     command.env("HOME", home);
-    // Podman 4.3.1 refuses to do anything where this folder holds no config.json.
+    // Podman 4.3.1 refuses to do anything if this folder holds no config.json.
     match on_podman() {
         true => command.env_remove("DOCKER_CONFIG"),
         false => command.env("DOCKER_CONFIG", home.join(".docker")),

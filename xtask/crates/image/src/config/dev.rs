@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dev {
-    /// The port of the site on this machine; where it is taken, the next free one.
+    /// The port of the site on this machine; if it is taken, the next free one.
     pub port: u16,
     /// More in the environment of web, worker and beat.
     pub environment: BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! `[push]` and `[cache]`: where this project's images and their layers go.
+//! `[push]` and `[cache]`: the destinations of this project's images and their layers.
 
 use super::raw::File;
 

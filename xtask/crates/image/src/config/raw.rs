@@ -232,7 +232,7 @@ impl File<'_> {
         self.read(table, key, value)
     }
 
-    /// The entries of an array of tables, `[[TABLE.KEY]]`, each read by itself.
+    /// The entries of an array of tables, `[[TABLE.KEY]]`, each read separately.
     pub(super) fn each<T: DeserializeOwned>(&mut self, table: &str, key: &str) -> Vec<T> {
         let Some(value) = self.value(table, key) else { return Vec::new() };
         let Some(array) = value.get_ref().as_array() else {

@@ -1,6 +1,6 @@
-//! `[smoke]`: what `smoke-test` asks of this project beside what it asks of every image. The roles and
-//! the limits stand in `docker/image.toml`; what is the project's own stands beside its tests, so that
-//! another project copies the former as it is and brings the latter or none.
+//! `[smoke]`: what `smoke-test` asks of this project in addition to what it asks of every image.
+//! The roles and the limits are in `docker/image.toml`. The project's own checks are next to its
+//! tests, so that another project copies the former unchanged and brings the latter or none.
 
 use super::Mistake;
 use super::raw::File;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Where a project may say what it asks beside the rest, below the top folder of the workflow.
+/// The file with the project's own checks, if it has any, below the top folder of the workflow.
 pub const PATH: &str = "app/tests/smoke.toml";
 
 /// The resolved tables of both files.
@@ -68,7 +68,7 @@ impl Role {
     }
 }
 
-/// What answers beside `HEALTHCHECK_PATH`.
+/// What answers in addition to `HEALTHCHECK_PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Health {

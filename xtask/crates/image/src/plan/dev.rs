@@ -12,7 +12,7 @@ use std::path::Path;
 pub const CHECKOUT: &str = "dev.senex.xtask.dev";
 /// The label of a development image with the hash of what it was made from.
 pub const INPUTS: &str = "dev.senex.xtask.dev-inputs";
-/// What a development image is made from, beside its base: files and folders.
+/// The files and folders that a development image is made from, in addition to its base.
 pub const MADE_FROM: [&str; 7] = [
     "app/pyproject.toml",
     "app/uv.lock",
@@ -150,7 +150,7 @@ impl Facts<'_> {
             ("DB_USER", database.clone()),
             ("DB_PASSWORD", database),
             ("REDIS_URL", redis),
-            // Another user than the image's can't write the folder where it is otherwise.
+            // Another user than the image's can't write to the default folder.
             ("CELERY_SCHEDULE", "/tmp/celerybeat-schedule".to_owned()),
         ] {
             all.insert(name.to_owned(), value);
@@ -204,7 +204,7 @@ impl Facts<'_> {
     }
 }
 
-/// Where the site is.
+/// The URL of the site.
 pub fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}/")
 }

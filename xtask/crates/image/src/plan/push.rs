@@ -13,7 +13,7 @@ use std::time::Duration;
 mod order;
 pub use order::{Identity, Order, is_own, order, owner};
 
-/// What an engine may take beside the time for the bytes.
+/// The time that an engine may take in addition to the time for the bytes.
 const BASE: Duration = Duration::from_secs(60);
 /// The slowest network that a push is waited for, in bytes a second.
 const RATE: u64 = 1_000_000;
@@ -104,7 +104,7 @@ pub fn in_order(mut tags: Vec<Tag>) -> Vec<Tag> {
     tags
 }
 
-/// A label of the OCI specification, empty where the image has none.
+/// A label of the OCI specification, empty if the image has none.
 pub fn label(labels: &BTreeMap<String, String>, name: &str) -> String {
     labels.get(&format!("{OCI}{name}")).cloned().unwrap_or_default()
 }
@@ -151,7 +151,7 @@ pub enum Act {
     Done,
     /// It names a newer image, or another one of the commit, and stays.
     Keep,
-    /// It names another image for ever.
+    /// It permanently names another image.
     Refuse,
 }
 

@@ -75,7 +75,7 @@ fn no_version(facts: &Facts<'_>, names: &Names) -> String {
     format!("no git tag of this commit names a version{but}: git tag {}v1.2.3{or}", rules.prefix)
 }
 
-/// What stands against a snapshot, too.
+/// The reason that also stands against a snapshot: the wrong platform.
 pub fn platform(facts: &Facts<'_>) -> Option<String> {
     let asked = facts.asked_platform.filter(|asked| *asked != facts.platform)?;
     let own = facts.platform;
@@ -130,7 +130,7 @@ pub fn names(rules: &Rules, facts: &tags::Facts<'_>, snapshot: bool) -> anyhow::
     let mut names = tags::names(rules, &facts)?;
     for tag in &mut names.tags {
         if tag.name.starts_with("sha-") {
-            // The name without it is that of the commit's release, for ever.
+            // Without the suffix, the name permanently belongs to the commit's release.
             tag.name += "-snapshot";
             tag.kind = Kind::Moving;
         }
@@ -138,7 +138,7 @@ pub fn names(rules: &Rules, facts: &tags::Facts<'_>, snapshot: bool) -> anyhow::
     Ok(names)
 }
 
-/// What to do where this version has a record.
+/// What is left to do for this version, by its record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rerun {
     /// Nothing was made yet: everything is to be done.
@@ -150,7 +150,7 @@ pub enum Rerun {
 /// Decides by the record of the version, if there is one; `here` says whether its image is.
 ///
 /// # Errors
-/// [`Exit::Git`] where the version was made of something else, or its image is gone: a version is
+/// [`Exit::Git`] if the version was made of something else, or its image is gone: a version is
 /// built once.
 pub fn rerun(
     record: Option<&Record>,

@@ -150,7 +150,7 @@ fn everything_that_the_command_line_can_ask() {
     );
 }
 
-/// Podman hands proxies on by itself; Docker is told their names, and no value is ever shown.
+/// Podman passes proxies on by default; Docker is told their names, and no value is ever shown.
 #[test]
 fn a_closed_network() {
     let change = |facts: &mut Facts<'_>| {

@@ -1,6 +1,6 @@
-//! The engine's own push, which moves the layers: watched, ended when it is silent, and tried
-//! again where that can help. Every failure of Podman's is exit status 125, so that what it said
-//! and what the registry says afterwards decide.
+//! The engine's own push, which moves the layers: watched, ended when it is silent, and retried if
+//! that can help. Every failure of Podman's is exit status 125, so its output and what the registry
+//! says afterwards decide.
 
 use super::Job;
 use engine::{Kind, words};
@@ -29,7 +29,7 @@ pub(super) fn invocations(job: &Job<'_>, client: &Client, name: &str) -> Vec<Inv
     }
 }
 
-/// Sends the image to `name`; the digest, where the engine tells it.
+/// Sends the image to `name`; the digest, if the engine tells it.
 ///
 /// # Errors
 /// [`Exit::RegistryRefused`] for what is final, [`Exit::RegistryFailed`] for what still fails after
@@ -55,8 +55,8 @@ pub(super) fn deliver(
     sent
 }
 
-/// Whether an image with `names` has one beside that of the push: else it would be removed with it. A
-/// name that it had before stays.
+/// Whether an image with `names` has a name other than that of the push: else it would be removed
+/// with that one. A name that it had before stays.
 fn keeps_other_name(names: &[String], name: &str) -> bool {
     !names.is_empty() && !names.iter().any(|known| known == name)
 }

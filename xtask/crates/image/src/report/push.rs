@@ -33,7 +33,7 @@ pub struct Push {
 pub struct Repository {
     /// Registry and repository.
     pub repository: String,
-    /// The manifest of the image there, where it is there.
+    /// The digest of the image's manifest in this repository, if it is there.
     pub digest: Option<String>,
     /// Sum of the compressed layer bytes.
     pub compressed_bytes: Option<u64>,
@@ -53,9 +53,9 @@ pub struct TagReport {
     pub rule: String,
     /// What was done.
     pub done: Done,
-    /// The digest that it named before, where that was another.
+    /// The digest that it named before, if that was another.
     pub from: Option<String>,
-    /// The digest that it names now, or will, where that is known.
+    /// The digest that it names now, or will, if that is known.
     pub digest: Option<String>,
     pub why: String,
 }
@@ -80,7 +80,7 @@ pub enum Done {
     Left,
     /// It would be written.
     Planned,
-    /// It must not be written: it names another image for ever.
+    /// It must not be written: it permanently names another image.
     Taken,
 }
 

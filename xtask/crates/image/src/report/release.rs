@@ -83,7 +83,7 @@ pub struct Step {
 }
 
 impl Record {
-    /// A reference that a registry has it under, where one does.
+    /// A reference under which a registry has it, if any has.
     pub fn pulled_from(&self) -> Option<String> {
         let all = self.registries.as_array()?;
         all.iter().find_map(|one| {

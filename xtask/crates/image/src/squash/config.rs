@@ -39,7 +39,7 @@ pub fn lines(config: &Value) -> anyhow::Result<Vec<String>> {
         }
         lines.push(format!("ENV {name}={}", quoted(value)));
     }
-    // The image that this is made from has a command of its own.
+    // The image that this is made from has its own command.
     lines.push(format!("ENTRYPOINT {}", list(&config["Entrypoint"])));
     lines.push(format!("CMD {}", list(&config["Cmd"])));
     for port in config["ExposedPorts"].as_object().into_iter().flat_map(Map::keys) {

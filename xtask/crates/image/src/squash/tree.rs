@@ -4,10 +4,10 @@
 use engine::archive::{Archive, Entry, EntryKind, First, Merged, Placed, split};
 use std::collections::BTreeMap;
 
-/// What an engine mounts over: what an image has there, nobody sees.
+/// The folders that an engine mounts over: a container never sees the image's files there.
 const MOUNTED: [&str; 3] = ["dev/", "proc/", "sys/"];
 
-/// The files that differ, with how; empty when all are the same. Beside it how many there are.
+/// The files that differ, and how; empty when all are the same. Then the number of files compared.
 pub fn differing(before: &Archive, after: &Archive) -> (Vec<String>, usize) {
     let (one, two) = (Tree::of(before), Tree::of(after));
     let mut found = Vec::new();
@@ -82,7 +82,7 @@ impl File<'_> {
             ("kind", a.kind == b.kind),
             ("size", a.size == b.size),
             ("content", a.content == b.content),
-            // That of a symbolic link means nothing, and whoever unpacks it makes another one.
+            // A symbolic link's mode means nothing, and each tool that unpacks it sets another one.
             ("mode", a.mode == b.mode || a.kind == EntryKind::Link),
             ("owner", (a.uid, a.gid) == (b.uid, b.gid)),
             ("time", a.mtime == b.mtime),

@@ -18,7 +18,7 @@ const DIGITS: usize = 8;
 const LONGEST: usize = 128;
 
 /// The tag for `text`, a name that the reference `of` (`refs/heads/…`, `refs/tags/…`) gives; with
-/// `taken` it is changed even where it is legal.
+/// `taken` it is changed even if it is legal.
 ///
 /// # Errors
 /// When libgit2 can't compute an object id.

@@ -1,4 +1,4 @@
-//! The tags that a release moves: only where it is the highest of those that are known.
+//! The tags that a release moves: only if it is the highest of those that are known.
 
 use super::{Facts, Kind, LeftOut, Names, Release, Rules, Tag, Version, legal};
 use std::cmp::Ordering;

@@ -18,7 +18,7 @@ pub struct Size {
     pub bytes: u64,
     /// Whether every layer was measured; else small ones are counted by their files.
     pub exact: bool,
-    /// Digest of the config, where it is known.
+    /// Digest of the config, if it is known.
     pub config_digest: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub struct Size {
 pub enum Precision {
     /// To the byte, whatever that takes.
     Exact,
-    /// To the byte where that is cheap or the rest is much, or is near this budget.
+    /// To the byte if that is cheap, if the rest is large, or if the size is near this budget.
     Cheap(Option<u64>),
 }
 
@@ -44,7 +44,7 @@ struct Known {
 /// once more.
 const MOST: usize = 500;
 
-/// What a layer's archive has beside the files, and what nobody counted, in bytes.
+/// Bytes that a layer's archive has in addition to the files, and bytes that weren't counted.
 const MARGIN: u64 = 1_000_000;
 
 /// Measures `image`.
@@ -122,7 +122,7 @@ impl Known {
         layers.iter().map(|layer| self.layers.get(layer).copied()).sum()
     }
 
-    /// The image's size, where it is known itself or all of its layers are.
+    /// The image's size, if it is known itself or the sizes of all its layers are.
     fn size(&self, image: &Image) -> Option<Size> {
         let whole = self.images.get(&image.id).map(|(bytes, _)| *bytes);
         let bytes = whole.or_else(|| self.sum(&image.layers))?;

@@ -1,11 +1,11 @@
-//! Checks of the image's config: what a container of it is unless somebody says otherwise.
+//! Checks of the image's config: the defaults of its containers.
 
 use super::{Expected, rights, verdict};
 use crate::verdict::Verdict;
 use engine::archive::{Archive, EntryKind, Merged};
 use serde_json::Value;
 
-/// Where the application and its packages are.
+/// The folders of the application and its packages.
 const WORKDIR: &str = "/app";
 const VENV: &str = "/opt/venv/bin";
 const STATIC: &str = "app/staticfiles";
@@ -91,7 +91,7 @@ fn entrypoint(words: &[String], merged: &Merged<'_>, ask: &mut dyn FnMut(bool, S
     ask(!shell, text);
     if let Some(path) = first.strip_prefix('/') {
         let placed = merged.get(path);
-        // A link is followed by nobody here.
+        // Links aren't followed here.
         let good = placed.is_some_and(|placed| {
             placed.entry.kind == EntryKind::Link || placed.entry.mode & 0o005 == 0o005
         });

@@ -20,7 +20,7 @@ const COMPILED: [&str; 2] = [APP, "opt/venv"];
 /// syntax errors, that no Python compiles.
 const COMPILED_OF_1000: usize = 990;
 
-/// The list of hashed files, and each of them; files at all where the project asks for no hashes.
+/// The list of hashed files, and each of them; any files at all if the project asks for no hashes.
 pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
     let merged = archive.merged();
     if !expected.hashed_static {
@@ -128,7 +128,7 @@ pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdi
             None => evidence.push(format!("{is}: not in the build context")),
         }
     }
-    // An engine that unpacks such an entry may write where the link points to.
+    // An engine that unpacks such an entry may write to the target of the link.
     let linked = merged.files.iter().filter(|(path, placed)| {
         let link =
             |at| merged.get(&path[..at]).is_some_and(|above| above.entry.kind == EntryKind::Link);
@@ -142,7 +142,7 @@ pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdi
     verdict(evidence, format!("{count} files, as they are in the build context"))
 }
 
-/// Made in the image: static files, and bytecode beside its source.
+/// Made in the image: static files, and bytecode next to its source.
 fn is_made(path: &str) -> bool {
     let (folder, name) = split(path);
     path.starts_with("app/staticfiles/")

@@ -40,8 +40,8 @@ print(json.dumps({
 /// Packages by normalized name, with their versions.
 pub type Packages = BTreeMap<String, String>;
 
-/// Reads what [`LISTING`] printed: the variables of markers, and the packages. Two versions of
-/// one package stand beside each other.
+/// Reads what [`LISTING`] printed: the variables of markers, and the packages. Two versions of one
+/// package are joined by "and".
 ///
 /// # Errors
 /// When it is something else.
@@ -71,7 +71,7 @@ fn normalized(name: &str) -> String {
 }
 
 /// Compares what is `installed` (names are normalized) with what the text of a `uv.lock` locks for
-/// production where the variables of markers are these.
+/// production when the variables of markers are these.
 pub fn lock(lock: &str, markers: &BTreeMap<String, String>, installed: &Packages) -> Verdict {
     let needed = match Lock::parse(lock).and_then(|lock| Ok((lock.needed(markers)?, lock))) {
         Ok(needed) => needed,
@@ -115,7 +115,7 @@ struct Package {
 
 struct Dependency {
     name: String,
-    /// Given where the lock has several versions of the package.
+    /// Given if the lock has several versions of the package.
     version: Option<String>,
     extras: Vec<String>,
     marker: Option<String>,

@@ -1,10 +1,10 @@
-//! Environment markers, which say where a dependency is needed (PEP 508, now "Dependency
-//! specifiers" of the Python packaging guide): as far as lock files use them.
+//! Environment markers, which say when a dependency is needed (PEP 508, now "Dependency specifiers"
+//! of the Python packaging guide): as far as lock files use them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-/// Whether `marker` holds where the variables have these `values`.
+/// Whether `marker` holds when the variables have these `values`.
 ///
 /// # Errors
 /// What isn't understood, for a message.

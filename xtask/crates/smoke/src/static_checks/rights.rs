@@ -11,7 +11,7 @@ const GIDS: [u64; 2] = [0, 1000];
 /// The application, its packages, and what starts it.
 const CODE: [&str; 3] = ["app", "opt/venv", "usr/local/lib/container"];
 
-/// Files of our layers that give whoever runs them more rights.
+/// Files of our layers that give the user who runs them more rights.
 pub(crate) fn no_setuid(archive: &Archive, _: &Expected) -> Verdict {
     let gives = |entry: &Entry| {
         let file = matches!(entry.kind, EntryKind::File | EntryKind::HardLink);
@@ -50,7 +50,7 @@ pub(crate) fn read_only_code(archive: &Archive, expected: &Expected) -> Verdict 
         if merged.get(code).is_none_or(|placed| placed.entry.kind != EntryKind::Folder) {
             evidence.push(format!("/{code}: the folder is missing"));
         }
-        // Whoever can write a folder above can put another in this one's place.
+        // A user who can write to a folder above can put another in this one's place.
         let above = code.match_indices('/').map(|(at, _)| &code[..at]);
         let above = above.filter_map(|path| Some((path, merged.get(path)?)));
         for (path, placed) in above.chain(merged.below(code)) {
@@ -74,7 +74,7 @@ pub fn writable(entry: &Entry) -> Option<&'static str> {
         return None;
     }
     if entry.uid == UID {
-        // An owner can give themselves the right, too.
+        // An owner can also give themselves the right.
         return Some("its owner, the run user,");
     }
     if entry.mode & 0o002 != 0 {

@@ -83,7 +83,7 @@ fn source(path: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// The names that a command gives a value of its own: neither nothing nor that of a variable.
+/// The names that a command gives a literal value: neither nothing nor that of a variable.
 fn assigned(text: &str) -> Vec<&str> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let names = text.match_indices('=').filter_map(|(at, _)| {

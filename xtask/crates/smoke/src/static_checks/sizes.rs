@@ -1,4 +1,4 @@
-//! Checks of what the image costs: bytes, layers, and bytes that nobody sees.
+//! Checks of what the image costs: bytes, layers, and bytes that no container sees.
 
 use super::{Expected, place, verdict};
 use crate::verdict::Verdict;
@@ -9,8 +9,8 @@ use std::cmp::Reverse;
 /// Bytes that may be hidden: account files and the like, which a layer cannot but replace.
 const HIDDEN: u64 = 1_000_000;
 
-/// So many files of ours may be there twice: more are what `chown -R` or a second `COPY` leave, also
-/// where they are small.
+/// So many files of ours may be there twice: more are what `chown -R` or a second `COPY` leave,
+/// even if they are small.
 const TWICE: usize = 10;
 
 /// Databases of apt and dpkg, which every installation rewrites as a whole.
@@ -47,8 +47,7 @@ pub(crate) fn layers(archive: &Archive, expected: &Expected) -> Verdict {
     }
 }
 
-/// Files that our layers hide, those of the base and their own: stored and fetched, and seen by
-/// nobody.
+/// Files that our layers hide, those of the base and their own: stored and fetched, but never seen.
 pub(crate) fn wasted(archive: &Archive, _: &Expected) -> Verdict {
     let merged = archive.merged();
     let database = |path: &str| DATABASES.iter().any(|folder| path.starts_with(folder));

@@ -194,7 +194,7 @@ const BROKEN: &[Broken] = &[
     ("no-secrets", "/app/odd.txt (layer 5): a private key", |p, _| {
         put(p, "app/odd.txt", Entry { secret: Some("a private key"), ..file(9) });
     }),
-    // Also where a later layer hides it.
+    // Even if a later layer hides it.
     ("no-secrets", "/app/odd.txt (layer 4): a private key", |p, _| {
         let entry = Entry { secret: Some("a private key"), ..file(9) };
         p.layers[3].files.insert("app/odd.txt".into(), entry);

@@ -63,7 +63,7 @@ const INSTALLERS: [&str; 15] = [
 const MODULES: [&str; 9] =
     ["conda", "easy_install.py", "hatch", "pdm", "pip", "pipenv", "pipx", "poetry", "uv"];
 
-/// Debian packages, beside all that end with `-dev`, without versions.
+/// Debian packages without versions, in addition to all that end with `-dev`.
 const PACKAGES: [&str; 14] = [
     "binutils",
     "build-essential",

@@ -1,4 +1,4 @@
-//! A commit instead of the work tree: its files are written to a folder of their own, and everything
+//! A commit instead of the work tree: its files are written to a separate folder, and everything
 //! that a build reads is read there.
 
 use image::config::{self, Workflow};

@@ -79,7 +79,7 @@ pub struct Ready {
     log: PathBuf,
     /// The fingerprint of all that the build reads; `None` where only the build itself can tell.
     fingerprint: Option<String>,
-    /// The image of the last build, where that read the same.
+    /// The image of the last build, if that read the same.
     reusable: Option<unchanged::Reusable>,
 }
 
@@ -169,7 +169,7 @@ fn build(
 ) -> anyhow::Result<Built> {
     let made = verify::build(workflow, engine, plan, runner, log);
     if made.is_err() {
-        // Whatever signal ended the build must not end the tidying, too.
+        // The signal that ended the build must not also end the tidying.
         let calm = Runner { signal: Arc::new(AtomicUsize::new(0)), ..runner.clone() };
         leftovers::clean(&workflow.state, engine, &calm)?;
     }

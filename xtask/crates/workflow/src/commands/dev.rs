@@ -1,4 +1,4 @@
-//! `dev`: the site from the checkout, with PostgreSQL and Redis beside it.
+//! `dev`: the site from the checkout, together with PostgreSQL and Redis.
 
 use crate::cli;
 use crate::cli::dev::Action;
@@ -109,7 +109,7 @@ impl Site<'_> {
         Err(failure_help(Exit::Engine, message, format!("it was: {invocation}")))
     }
 
-    /// A container of ours, where there is one.
+    /// A container of ours, if there is one.
     fn known(&self, what: &str) -> anyhow::Result<Option<Known>> {
         let answer =
             self.runner.ask(&containers::made_from(self.engine, &self.name(what)), QUESTION)?;
@@ -122,7 +122,7 @@ impl Site<'_> {
         Ok(self.known(what)?.is_some_and(|known| known.state == "running"))
     }
 
-    /// The port of the site on this machine, where it runs.
+    /// The port of the site on this machine, if it is running.
     fn port(&self) -> anyhow::Result<Option<u16>> {
         if !self.runs("web")? {
             return Ok(None);

@@ -42,7 +42,7 @@ pub fn list(world: &World) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// [`Exit::Engine`] when no engine works; [`Exit::Locked`] while a build runs here; 130 or 143
-/// after a signal. An image that can't be removed is said and stays.
+/// after a signal. An image that can't be removed is reported and stays.
 pub fn clean(world: &World, args: cli::Clean) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let runner = world.runner(&workflow.top);
@@ -138,7 +138,7 @@ fn look(
     let logged = steps::logged(&workflow.state);
     let mut made = workflow.state.made();
     if engine.kind == Kind::Podman && !logged.all.is_empty() {
-        // BuildKit keeps steps in a cache of its own, not as images.
+        // BuildKit keeps steps in its own cache, not as images.
         let ends = steps::ends(&ask(runner, &words::images(engine))?, &logged);
         made.extend(ends.iter().map(|(id, _)| id.clone()));
         images.retain(|image| ends.iter().all(|(id, _)| *id != image.id));
@@ -195,7 +195,7 @@ fn removals(engine: &Engine, judged: &Judged) -> Vec<Invocation> {
     names.iter().map(|name| words::remove_image(engine, name)).collect()
 }
 
-/// Removes an image; why it stays, where it does.
+/// Removes an image; the reason if it stays.
 fn remove(engine: &Engine, runner: &Runner, judged: &Judged) -> anyhow::Result<Option<String>> {
     // Since it was judged, a container may have come, or a name may have moved.
     let used = all_containers(engine, runner)?;

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// The command.
 ///
 /// # Errors
-/// [`Exit::Git`] where git has no answer; [`Exit::Usage`] for a name that is no label.
+/// [`Exit::Git`] if git has no answer; [`Exit::Usage`] for a name that is no label.
 pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
     let (checkout, image, rules) = if config::find_top(&world.folder).is_some() {
         let workflow = world.workflow()?;
@@ -85,7 +85,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
     world.output.result(&text, &json)
 }
 
-/// What `--get` knows beside the labels.
+/// What `--get` knows in addition to the labels.
 fn facts(
     checkout: &Checkout,
     identity: &Identity,

@@ -64,12 +64,12 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     outcome
 }
 
-/// Where Podman writes the digest of what the process `id` pushes.
+/// The file to which Podman writes the digest of what the process `id` pushes.
 pub fn digest_file(state: &State, id: &str) -> PathBuf {
     state.folder.join(format!("digest-{id}"))
 }
 
-/// What a push needs beside the image, its tags and the registries.
+/// What a push needs in addition to the image, its tags and the registries.
 pub struct Sending<'a> {
     /// The surroundings.
     pub world: &'a World,
@@ -82,7 +82,7 @@ pub struct Sending<'a> {
     pub runner: &'a Runner,
     /// Move tags whatever they name.
     pub force: bool,
-    /// The longest that one push may take, in seconds, where the command line says it.
+    /// The longest that one push may take, in seconds, if the command line sets it.
     pub timeout: Option<u64>,
 }
 
@@ -130,7 +130,7 @@ impl Sending<'_> {
         })
     }
 
-    /// Pushes an image under its tags. The report says what was done, also beside a failure.
+    /// Pushes an image under its tags. The report says what was done, even if a push failed.
     ///
     /// # Errors
     /// Before anything is written: those of [`push::survey`] and [`push::check`].
@@ -190,8 +190,8 @@ fn timed(world: &World, report: Report) -> Report {
     Report { seconds: world.start.elapsed().as_secs_f64(), ..report }
 }
 
-/// Podman finds the certificates of the machine by itself, and those that a variable of another
-/// program names by Go's own variable. Docker's daemon has its own environment.
+/// Podman finds the machine's certificates without help. Those that a variable of another program
+/// names are passed in Go's own variable. Docker's daemon has its own environment.
 fn environment(world: &World, engine: &Engine) -> Vec<(String, String)> {
     let bundle =
         machine::named_bundle(&world.environment).filter(|_| engine.kind == engine::Kind::Podman);

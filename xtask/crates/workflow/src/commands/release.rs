@@ -1,5 +1,5 @@
 //! `release`: builds, squashes if asked, tests and pushes, in that order; what was tested is what
-//! is pushed, and a rerun goes on where the last run ended.
+//! is pushed, and a rerun resumes the last run.
 
 use super::at_commit::at_commit;
 use crate::cli::{self, release::Release};
@@ -41,7 +41,7 @@ struct Releasing<'a> {
     workflow: &'a Workflow,
     runner: &'a Runner,
     args: &'a Release,
-    /// Where the record is.
+    /// The file of the record.
     path: PathBuf,
 }
 
@@ -221,7 +221,7 @@ impl Releasing<'_> {
         Ok(ready)
     }
 
-    /// Refuses before any work where the base could only be a stand-in.
+    /// Refuses before any work if the base could only be a stand-in.
     fn reach_base(&self, engine: &Engine) -> anyhow::Result<()> {
         let base = &self.workflow.config.prod.base;
         let parsed = reference::parse(base)?;

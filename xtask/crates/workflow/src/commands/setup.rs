@@ -201,7 +201,7 @@ fn by_hand(message: &str, root: &[Invocation]) -> anyhow::Error {
     Failure { exit: Exit::Engine, message: message.to_owned(), help }.into()
 }
 
-/// Nothing is done on a system whose packages we don't know; what a person can do is said.
+/// Changes nothing on a system whose packages we don't know; says what to do by hand.
 fn elsewhere(machine: &Machine) -> anyhow::Error {
     let release = &machine.release;
     let message = format!("installing: setup knows Debian and Ubuntu, not {}", release.name);

@@ -1,4 +1,4 @@
-//! `smoke-test`: runs an image with PostgreSQL and Redis beside it, and proves what it is.
+//! `smoke-test`: runs an image together with PostgreSQL and Redis, and proves what it is.
 
 use super::at_commit::at_commit;
 use crate::cli;
@@ -68,7 +68,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     verdict(&chosen, &outcomes)
 }
 
-/// What a smoke test needs beside the image.
+/// What a smoke test needs in addition to the image.
 pub struct Testing<'a> {
     /// The surroundings.
     pub world: &'a World,
@@ -263,7 +263,7 @@ impl Testing<'_> {
     }
 }
 
-/// `[smoke]`, where a check that the command line names is asked for.
+/// `[smoke]`, without the skips of checks that the command line names.
 fn smoke_of(config: &Config, args: &cli::SmokeTest) -> Smoke {
     let mut smoke = config.smoke.clone();
     smoke.skip.retain(|name, _| !args.only.contains(name));
@@ -304,8 +304,8 @@ fn expected(
     })
 }
 
-/// The files that an image with these `labels` was made of: the `contents` of this build context if it
-/// is of this commit, else those of its own commit.
+/// The files that an image with these `labels` was made of: the `contents` of this build context if
+/// it is of this commit, else those of the image's commit.
 fn built_from(
     world: &World,
     workflow: &Workflow,

@@ -235,7 +235,7 @@ fn verify(
     Err(Failure { exit: Exit::Mismatch, message, help }.into())
 }
 
-/// The layers of the base, where it is here.
+/// The layers of the base, if it is here.
 fn base_layers(
     engine: &Engine,
     runner: &Runner,

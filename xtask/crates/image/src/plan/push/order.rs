@@ -1,4 +1,4 @@
-//! Which of two images is the newer one: by the history of their commits where the checkout knows
+//! Which of two images is the newer one: by the history of their commits if the checkout knows
 //! both, else by their versions.
 
 use crate::tags::{self, Rules, Version};
@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 /// What an image says it is, by its labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// `org.opencontainers.image.revision`; empty where it has none.
+    /// `org.opencontainers.image.revision`; empty if it has none.
     pub revision: String,
-    /// `org.opencontainers.image.version`; empty where it has none.
+    /// `org.opencontainers.image.version`; empty if it has none.
     pub version: String,
 }
 

@@ -117,7 +117,7 @@ fn a_stand_in_is_pushed_only_when_it_is_allowed() {
     check("localhost/xtask/python:3.11-slim-bookworm-standin", true, true);
 }
 
-/// Commits `1`, `2`, `3` on one line, `x` beside them; others aren't known.
+/// Commits `1`, `2`, `3` on one line, `x` on another; others aren't known.
 fn history(ours: &str, theirs: &str) -> Ancestry {
     let place = |commit: &str| "123".find(commit);
     match (place(ours), place(theirs)) {

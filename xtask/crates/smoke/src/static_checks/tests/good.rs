@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 /// The Python packages.
 pub const VENV: &str = "opt/venv/lib/python3.12/site-packages";
 
-/// What the good image is made of. Numbers of its own, to show that none is known beforehand; the last
-/// stage isn't the image.
+/// What the good image is made of. It has its own numbers, to show that none is known beforehand;
+/// the last stage isn't the image.
 const DOCKERFILE: &str = "FROM ${BASE_IMAGE} AS base
 HEALTHCHECK --interval=1s CMD true
 EXPOSE 8000

@@ -245,7 +245,7 @@ fn snapshot_command(snapshot: &Snapshot, args: &cli::Build) -> Invocation {
     Invocation::new("cargo", words)
 }
 
-/// Refuses a project that can't be built; what else it missing is said.
+/// Refuses a project that can't be built; warns about anything else that is missing.
 fn look_at_project(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<()> {
     let (certain, rest): (Vec<Missing>, _) =
         missing(workflow, files)?.into_iter().partition(|lack| lack.certain);

@@ -13,10 +13,10 @@ use process::state::write_whole;
 use source::snapshot::Snapshot;
 use std::path::PathBuf;
 
-/// What is said where nothing is to be built.
+/// The message when there is nothing to build.
 pub(super) const SAID: &str = "up to date: nothing changed since the last build (--force rebuilds)";
 
-/// The image of the last build, where that read the same.
+/// The image of the last build, if that read the same.
 pub(super) struct Reusable {
     made: Built,
     /// The log of the build that made it.
@@ -35,7 +35,7 @@ pub(super) fn fingerprint(
     fingerprint::of(&fingerprint::Inputs { engine, plan, values, snapshot: snapshot.sha256() })
 }
 
-/// The image that the build would make, where it is here.
+/// The image that the build would make, if it is here.
 pub(super) fn reusable(
     workflow: &Workflow,
     engine: &Engine,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Colours of the prefixes (ECMA-48): cyan, yellow, green, magenta, blue, red.
 const COLOURS: [u8; 5] = [35, 34, 36, 33, 32];
-/// How long somebody who starts, and may build an image, is waited for before all is stopped.
+/// How long to wait for another `dev` that starts, and may build an image, before stopping all.
 const STOPPING: Duration = Duration::from_secs(10);
 /// Lines of a role that are told again when it has ended.
 const LAST: usize = 8;

@@ -1,4 +1,4 @@
-//! The development image: built where it isn't here, or was made from something else.
+//! The development image: built if it isn't here, or was made from something else.
 
 use super::Site;
 use crate::cli;

@@ -24,7 +24,7 @@ impl Site<'_> {
     /// The lock of the checkout.
     ///
     /// # Errors
-    /// [`Exit::Locked`] when somebody holds it all the time.
+    /// [`Exit::Locked`] when another command holds it for too long.
     pub(super) fn lock(&self) -> anyhow::Result<File> {
         let state = &self.workflow.state;
         match state.lock(Duration::ZERO) {
@@ -127,7 +127,7 @@ impl Site<'_> {
                 return Ok(port);
             }
             self.runner.ask(&containers::remove(self.engine, &web.name), QUESTION)?;
-            // Somebody else was faster.
+            // Another process took the port first.
             if !["in use", "already allocated"].iter().any(|words| answer.stderr.contains(words)) {
                 let message = format!("starting web: {}", answer.last_line());
                 return Err(process::failure::failure(Exit::Engine, message));
@@ -141,7 +141,7 @@ impl Site<'_> {
         ))
     }
 
-    /// Makes a thing with a label of ours where there is none yet.
+    /// Makes a thing with a label of ours if there is none yet.
     fn once(&self, thing: Thing, make: &process::invocation::Invocation) -> anyhow::Result<()> {
         let label = format!("{}={}", dev::CHECKOUT, dev::checkout(self.top()));
         let asked = containers::labelled(self.engine, thing, &label);
@@ -212,7 +212,7 @@ impl Site<'_> {
         self.print_url(port)
     }
 
-    /// The result: where the site is.
+    /// The result: the URL of the site.
     pub(super) fn print_url(&self, port: u16) -> anyhow::Result<()> {
         let url = dev::url(port);
         let json =

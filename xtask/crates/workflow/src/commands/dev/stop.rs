@@ -27,7 +27,7 @@ impl Site<'_> {
             let limit = QUESTION + Duration::from_secs(GRACE);
             self.runner.ask(&containers::stop(self.engine, id, GRACE), limit)
         });
-        // What doesn't end is removed all the same; only a signal ends us here.
+        // A container that doesn't stop is removed anyway; only a signal ends us here.
         ended.into_iter().try_for_each(|one| one.map(|_| ()))?;
         for id in &ids {
             let remove = containers::remove(self.engine, id);
