@@ -25,7 +25,7 @@ const PAGES: usize = 1000;
 pub struct Surroundings<'a> {
     /// The environment and the command line.
     pub environment: &'a Environment,
-    /// Where the machine's certificates are.
+    /// Tells where certificates are installed on the machine.
     pub machine: &'a Machine,
     /// Whose logins and settings count.
     pub engine: &'a Engine,
@@ -100,8 +100,8 @@ impl Client {
         Ok(client)
     }
 
-    /// Finds out whether the registry speaks TLS, and whether the engine minds when it doesn't or
-    /// shows a certificate of its own making.
+    /// Finds out whether the registry speaks TLS, and whether the engine minds if it doesn't or if
+    /// its certificate isn't trusted.
     fn greet(&mut self, surroundings: &Surroundings<'_>, host: &str) -> anyhow::Result<()> {
         let Surroundings { environment, machine, engine, runner, .. } = surroundings;
         let registry = self.target.registry.as_str();
@@ -127,7 +127,7 @@ impl Client {
         Ok(())
     }
 
-    /// Where the login comes from.
+    /// The source of the login.
     pub fn login_place(&self) -> &str {
         &self.found.place
     }
@@ -209,7 +209,7 @@ impl Client {
         refusal(format!("{doing}: {}", response.reason()), vec![help])
     }
 
-    /// The digest that a tag has, or that a digest has, too; `None` where there is nothing.
+    /// The digest of the manifest that a tag or a digest names; `None` if there is none.
     ///
     /// # Errors
     /// [`Exit::RegistryFailed`], [`Exit::RegistryRefused`], 130 or 143.
@@ -240,7 +240,7 @@ impl Client {
         }
     }
 
-    /// The manifest that a tag or a digest names; `None` where there is nothing.
+    /// The manifest that a tag or a digest names; `None` if there is none.
     ///
     /// # Errors
     /// [`Exit::Mismatch`] for content that isn't what the registry says it is; those of
@@ -293,7 +293,7 @@ impl Client {
         }
     }
 
-    /// All tags of the repository; none where there is no such repository yet.
+    /// All tags of the repository; none if there is no such repository yet.
     ///
     /// # Errors
     /// Those of [`Client::digest`].
@@ -368,7 +368,7 @@ impl Client {
         let place = response.header("location").and_then(|place| resolved(&self.base, place));
         if let Some(url) = place.filter(|place| origin(place) == origin(&self.base)) {
             let cancel = Request { method: "DELETE", url, ..Request::default() };
-            // One that isn't given up ends by itself; not every registry can do it.
+            // One that isn't given up expires; not every registry can do it.
             let _ = self.wire.once(&self.authorized(&cancel))?;
         }
         Ok(())

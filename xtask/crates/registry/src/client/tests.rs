@@ -210,7 +210,7 @@ fn a_refusal_is_final_and_says_what_to_do() {
         let (exit, help) = process::failure::describe(&error);
         assert_eq!(exit, Exit::RegistryRefused);
         assert!(help[0].contains(expected), "{help:?}");
-        // Once without and, where there is one, once with the login; never again.
+        // Once without the login and, if there is one, once with it; never again.
         assert!(server.asked().len() <= 2, "{:?}", server.asked());
     };
     let login = r#"{ "auth": "dXNlcjp3b3Jk" }"#;
@@ -399,7 +399,7 @@ fn an_upload_is_begun_and_given_up_to_know_whether_we_may_push() {
     assert_eq!(server.asked(), expected);
 }
 
-/// Only where the upload was begun is it given up: a login goes nowhere else.
+/// An upload is given up only at the registry that began it: a login goes nowhere else.
 #[test]
 fn an_upload_at_another_place_is_left_there() {
     let other = Server::new(|_, _| answer(204, &[], ""));
