@@ -11,8 +11,8 @@ use std::time::Duration;
 mod place;
 mod problem;
 pub use place::containerd;
-use process::environment::Environment;
 pub use problem::{Problem, is_busy, said};
+use process::environment::Environment;
 
 /// How long a program gets to say what it is, when it is asked first: a remote one may have to connect.
 pub const LIMIT: Duration = Duration::from_secs(15);

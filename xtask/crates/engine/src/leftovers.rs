@@ -387,7 +387,7 @@ pub fn patiently<T>(
 mod tests {
     use super::*;
     use process::form::Form;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     fn runner(folder: &Path) -> Runner {
         Runner {
@@ -400,11 +400,12 @@ mod tests {
     }
 
     fn sleeping(word: &str) -> Child {
-        // Its own end is the end of its child, which would hold our output open.
-        let script = "trap 'kill $!; exit 1' TERM; sleep 600 & wait";
-        let child = Command::new("sh").args(["-c", script, word]).spawn().unwrap();
+        // It has no child, and ends with us: then its standard input is closed.
+        let script = "trap 'exit 1' TERM; read line";
+        let mut command = Command::new("sh");
+        let child = command.args(["-c", script, word]).stdin(Stdio::piped()).spawn().unwrap();
         let place = format!("/proc/{}/cmdline", child.id());
-        while !fs::read_to_string(&place).unwrap().contains("sleep 600") {
+        while !fs::read_to_string(&place).unwrap().contains("read line") {
             std::thread::yield_now();
         }
         child

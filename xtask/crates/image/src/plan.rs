@@ -8,18 +8,18 @@ use engine::dockerfile;
 use engine::label::{self, OCI};
 use engine::reference;
 use engine::{Engine, Kind, capability};
+pub use options::BuildOptions;
 use process::failure::{Exit, failure_help};
 use process::files::Step;
 use process::state::State;
 use source::snapshot;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-pub use options::BuildOptions;
 
 pub mod dev;
+mod options;
 pub mod push;
 pub mod release;
-mod options;
 
 /// The longest tag (distribution specification).
 const LONGEST_TAG: usize = 128;

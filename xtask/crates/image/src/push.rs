@@ -299,9 +299,7 @@ impl Site {
             if tag.kind == Kind::Immutable {
                 break;
             }
-            notice(&format!(
-                "{name}: another push has written it at the same time; looking again"
-            ));
+            notice(&format!("{name}: another push has written it at the same time; looking again"));
         }
         let expected = self.ours.as_ref().map_or("it", |ours| ours.digest.as_str());
         Err(plan::mismatch(&name, expected, found.as_deref()))

@@ -103,7 +103,12 @@ pub fn reusable(
     let named = plan.references.iter().all(|name| has_name(&image, name));
     let good = check(plan, &dockerfile::instructions(&plan.text), &image).is_ok()
         && check_budget(plan, size.bytes).is_ok();
-    Ok((named && good).then_some(Built { image, size: size.clone(), built: false, cached_steps: 0 }))
+    Ok((named && good).then_some(Built {
+        image,
+        size: size.clone(),
+        built: false,
+        cached_steps: 0,
+    }))
 }
 
 /// Whether an image has a name, however its engine writes it: Docker leaves out `docker.io/library/`.

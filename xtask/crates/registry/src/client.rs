@@ -1,6 +1,6 @@
 //! One repository of one registry: what its names point to, and new names for what is there.
 
-use super::http::{Request, Response, Fault, Wire, origin, refusal, refused, resolved};
+use super::http::{Fault, Request, Response, Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
 use super::places::{Places, loopback};

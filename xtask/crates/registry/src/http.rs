@@ -74,10 +74,9 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn why(&self) -> &str {
         match self {
-            Fault::Passing(why)
-            | Fault::NoTls(why)
-            | Fault::Untrusted(why)
-            | Fault::Final(why) => why,
+            Fault::Passing(why) | Fault::NoTls(why) | Fault::Untrusted(why) | Fault::Final(why) => {
+                why
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The table of all checks: their names are a contract, for `--only`, `--skip` and reports.
 
 use super::needs::{self, Need};
-use super::test_bed::TestBed;
 use super::static_checks::{Expected, config, content, labels, rights, secrets, sizes, tools};
+use super::test_bed::TestBed;
 use super::verdict::{Found, Lane, Verdict};
 use super::{endings, entry, logs, roles, settings};
 use engine::archive::Archive;

@@ -15,6 +15,6 @@ pub mod report;
 mod roles;
 pub mod run;
 mod settings;
-pub mod test_bed;
 pub mod static_checks;
+pub mod test_bed;
 pub mod verdict;

@@ -1,7 +1,7 @@
 //! The running roles: what they run, that they answer, and that work passes through them.
 
 use super::http;
-use super::test_bed::{TestBed, Subject, set};
+use super::test_bed::{Subject, TestBed, set};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};

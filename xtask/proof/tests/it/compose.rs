@@ -31,7 +31,7 @@ const DEVELOPMENT: &str = "\
 #   cargo xtask build --dev
 #   docker compose --file docker/compose.dev.yaml up
 #
-# Docker and root's Podman, where you aren't 1000:1000: DEV_USER=$(id -u):$(id -g), for root ALLOW_ROOT=1, too.
+# Docker and root's Podman, if you aren't 1000:1000: DEV_USER=$(id -u):$(id -g), for root also ALLOW_ROOT=1.
 ";
 
 /// What web, worker and beat come after. `migrate` comes after nothing and waits for PostgreSQL itself:

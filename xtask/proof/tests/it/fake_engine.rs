@@ -166,7 +166,7 @@ fn what_is_not_as_asked_for_gets_no_name() {
     check("nothing", 5, "ended with exit status 0 but made no image");
     check("lie", 10, "org.opencontainers.image.revision: expected ");
     check("sick", 10, "it carries no health check");
-    check("stale", 10, "labels that nobody asked for: stale");
+    check("stale", 10, "labels that were not asked for: stale");
 }
 
 /// The last platform that was pulled or built for isn't the next build's.

@@ -39,7 +39,12 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
     }
 }
 
-fn check(kind: Kind, options: &BuildOptions, change: impl FnOnce(&mut Facts<'_>), expected: &Expect) {
+fn check(
+    kind: Kind,
+    options: &BuildOptions,
+    change: impl FnOnce(&mut Facts<'_>),
+    expected: &Expect,
+) {
     let (engine, config) = (Engine::assumed(kind), config());
     let mut facts = facts(&engine, &config);
     change(&mut facts);
@@ -64,7 +69,7 @@ fn the_production_image_on_podman() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 159 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            { head -n 167 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
@@ -169,7 +174,7 @@ fn a_closed_network() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 159 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            { head -n 167 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
             TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
@@ -298,13 +303,17 @@ fn what_can_not_be_is_refused() {
 #[test]
 fn the_budget_is_that_of_the_whole_production_image() {
     let (engine, config) = (Engine::assumed(Kind::Podman), config());
-    let budget = |options: &BuildOptions| build(options, &facts(&engine, &config)).unwrap().size_budget;
+    let budget =
+        |options: &BuildOptions| build(options, &facts(&engine, &config)).unwrap().size_budget;
     assert_eq!(budget(&BuildOptions::default()), Some(500_000_000));
     assert_eq!(
         budget(&BuildOptions { target: Some("runtime".into()), ..BuildOptions::default() }),
         Some(500_000_000)
     );
-    assert_eq!(budget(&BuildOptions { target: Some("base".into()), ..BuildOptions::default() }), None);
+    assert_eq!(
+        budget(&BuildOptions { target: Some("base".into()), ..BuildOptions::default() }),
+        None
+    );
     assert_eq!(budget(&BuildOptions { dev: true, ..BuildOptions::default() }), None);
 }
 

@@ -348,10 +348,10 @@ fn each_name_has_its_reason() {
     explained(
         "here v1.2.3, there 1.2.3, branch main",
         &expect![[r#"
-        sha-0123456789ab Immutable: the commit
-        main Moving: branch main
-        not v1.2.3: the git tag 1.2.3 of another commit names 1.2.3, too
-    "#]],
+            sha-0123456789ab Immutable: the commit
+            main Moving: branch main
+            not v1.2.3: the git tag 1.2.3 of another commit also names 1.2.3
+        "#]],
     );
     explained(
         "here v1.2.3, branch feature/x, changed",

@@ -66,8 +66,7 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     let ignore = context::read_ignore(&exported.root)?;
     let included = |path: &&String| ignore.verdict(path).included;
     let modules = exported.submodules.iter().filter(|path| ignore.reaches(path));
-    let modules =
-        modules.map(|path| format!("{path}: a submodule, which is another repository"));
+    let modules = modules.map(|path| format!("{path}: a submodule, which is another repository"));
     let missing = exported.missing.iter().filter(included);
     let missing = missing.map(|path| format!("{path}: kept by Git LFS, and not here"));
     let odd = exported.odd.iter().filter(included);

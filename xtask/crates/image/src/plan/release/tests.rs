@@ -244,9 +244,9 @@ fn a_version_is_built_once() {
         false,
         true,
         &expect![[r#"
-        releasing 1.2.3: it was built of the commit aaaa, and this one is bbbb
-        give this commit a version of its own; if it was never given to anybody, remove releases/1.2.3.json to build it anew
-    "#]],
+            releasing 1.2.3: it was built of the commit aaaa, and this one is bbbb
+            give this commit another version; if it was never given to anybody, remove releases/1.2.3.json to build it anew
+        "#]],
     );
     check(
         Some(&record),

@@ -9,7 +9,7 @@ use engine::{Engine, Kind, dockerfile};
 use image::base::Source;
 use image::cache;
 use image::config::{self, Variant, Workflow};
-use image::plan::{self, Facts, BuildOptions};
+use image::plan::{self, BuildOptions, Facts};
 use image::project::Missing;
 use image::report::STANDIN;
 use image::{labels, network, platform, startable};
