@@ -83,8 +83,9 @@ fn build_secrets_are_in_no_layer_history_or_label() {
     let bundle = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap();
     repository.edit(
         "docker/Dockerfile",
-        "    set -eu; \\\n    if [ -s /run/secrets/ca ]; then \\\n",
-        "    --mount=type=secret,id=token \\\n    set -eu; grep -q canary-token /run/secrets/token; grep -q canary-bundle /run/secrets/ca; \\\n    if [ -s /run/secrets/ca ]; then \\\n",
+        "    /opt/dependencies/install.sh --no-dev\n",
+        "    --mount=type=secret,id=token \\\n    grep -q canary-token /run/secrets/token \\\n    \
+         && grep -q canary-bundle /run/secrets/ca \\\n    && /opt/dependencies/install.sh --no-dev\n",
     );
     // Longer than what the RUN looks for, which stands in the history itself.
     let (token, mark) = ("canary-token-c7d1", "canary-bundle-88e0");
