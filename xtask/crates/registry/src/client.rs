@@ -198,7 +198,7 @@ impl Client {
         let again = format!("log in: `{engine} login {registry}`");
         let help = match (response.status, &self.found.login) {
             (403, _) if !self.asked.get() => {
-                format!("{registry} refuses without asking for a login: ask its operator")
+                format!("{registry} refuses without asking who we are: ask its operator")
             }
             (401 | 403, Login::Nobody) => format!("no login for it was found; {again}"),
             (401, _) => format!("the login of {} isn't taken; {again}", self.found.place),

@@ -181,7 +181,7 @@ mod tests {
             "## Podman 4.3.1",
             "included: 0.25 s, 0.00 CPU s",
             "```diff\n-a\n+b\n```",
-            "| labels, CPU s | 1.00 | 1.00 | 1.00 | ≤ 1.5 |",
+            "| labels, CPU s | 1.00 | 1.00 | 1.00 |",
             "50.0 s, 1.0 CPU s, 60 crates",
             "## What is compared",
         ] {
