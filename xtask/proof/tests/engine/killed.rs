@@ -119,12 +119,16 @@ fn an_image_without_a_manifest_is_removed() {
     repository.engine(&["untag", &broken]).good();
     let graph = repository.engine(&["info", "--format", "{{.Store.GraphRoot}}"]).good();
     std::fs::remove_file(format!("{graph}/overlay-images/{broken}/manifest")).unwrap();
-    let label = ["images", "--quiet", "--filter", "label=dev.senex.xtask"];
-    assert_ne!(repository.engine(&label).code, Some(0));
+    // It is an error or a warning, by what else is in the store.
+    let complains = || {
+        let label = ["images", "--quiet", "--filter", "label=dev.senex.xtask"];
+        repository.engine(&label).err.contains("locating item named \"manifest\"")
+    };
+    assert!(complains());
     repository.write("target/xtask/running.json", "{\"id\": 1, \"started\": 1}");
     repository.git(&["checkout", "--quiet", "docker/Dockerfile"]);
     repository.xtask(&["clean"]).good();
-    repository.engine(&label).good();
+    assert!(!complains());
     repository.build(&[]);
     assert_eq!(identity(&repository), old);
 }
