@@ -167,7 +167,8 @@ fn remove_broken_images(engine: &Engine, runner: &Runner) -> anyhow::Result<()> 
     for _ in 0..BROKEN {
         let look = || -> anyhow::Result<Option<String>> {
             let answer = runner.ask(&words::ids_with(engine, crate::label::OURS), QUESTION)?;
-            Ok(without_manifest(&answer.stderr).map(str::to_owned))
+            // Quotes are escaped if it is a warning.
+            Ok(without_manifest(&answer.stderr.replace('\\', "")).map(str::to_owned))
         };
         let Some(id) = look()? else { return Ok(()) };
         // Another checkout's build may be about to write it.
