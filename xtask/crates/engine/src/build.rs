@@ -137,9 +137,34 @@ impl Cache {
     }
 }
 
+/// The last line of a build that failed because Docker's program and its builder lost each other,
+/// which says nothing about the project: gRPC's `Unavailable`, or `Internal` for a message that was
+/// cut off (Docker 20.10, a secret larger than one frame).
+pub fn lost_connection(lines: &[String]) -> Option<&str> {
+    let last = lines.iter().map(|line| line.trim()).rfind(|line| !line.is_empty())?;
+    let (_, why) = last.split_once("rpc error: code = ")?;
+    let lost = why.starts_with("Unavailable desc = ") || why == "Internal desc = unexpected EOF";
+    lost.then_some(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lost_connection_is_told_from_a_failed_step() {
+        let check = |line: &str, expected: bool| {
+            let lines = ["#5 ERROR", line, ""].map(String::from);
+            assert_eq!(lost_connection(&lines).is_some(), expected, "{line}");
+        };
+        check("rpc error: code = Internal desc = unexpected EOF", true);
+        check("rpc error: code = Unavailable desc = transport is closing", true);
+        let newer = "ERROR: failed to receive status: rpc error: code = Unavailable desc = error \
+            reading from server: EOF";
+        check(newer, true);
+        check("failed to solve: rpc error: code = Unknown desc = executor failed running", false);
+        check("Error: building at STEP \"RUN false\": exit status 1", false);
+    }
 
     #[test]
     fn a_build_that_failed_over_its_cache_is_told_from_one_that_failed() {

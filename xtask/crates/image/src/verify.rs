@@ -170,8 +170,18 @@ fn once(
     }
     let invocation = words::build(engine, plan);
     leftovers::announce(&workflow.state)?;
-    let ended = runner
-        .stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))?;
+    let run = || {
+        runner.stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))
+    };
+    let mut ended = run()?;
+    if let Some(why) = engine::build::lost_connection(&ended.lines)
+        && ended.code != Some(0)
+    {
+        notice(&format!(
+            "building once more, because docker lost the connection to its builder: {why}"
+        ));
+        ended = run()?;
+    }
     if let Some(why) = plan.layer_cache.as_ref().and_then(|cache| cache.problem(&ended.lines))
         && ended.code != Some(0)
     {

@@ -98,6 +98,29 @@ fn what_another_builder_made_is_loaded() {
     assert!(ended.code == Some(4) && ended.err.contains(said), "{}", ended.err);
 }
 
+/// Docker 20.10 was seen to lose its builder while it handed over a secret.
+#[test]
+fn a_build_that_lost_its_builder_is_tried_once_more() {
+    let lost = "echo 'rpc error: code = Internal desc = unexpected EOF' >&2; exit 1";
+    let build = |condition: &str| {
+        let checkout = with_docker();
+        let fails = format!("\"build \"*)\n        if {condition}; then {lost}; fi");
+        checkout.program("docker", &DOCKER.replace("\"build \"*)", &fails));
+        checkout.write("id", "sha256:1");
+        checkout.write("layers", "\"sha256:base\",\"sha256:top\"");
+        fs::write(checkout.path("archive"), archive(3_000_000, 30_000)).unwrap();
+        let ended = checkout.run(&["build"]);
+        let calls = fs::read_to_string(checkout.path("calls")).unwrap();
+        let builds = calls.lines().filter(|line| line.starts_with("build ")).count();
+        assert_eq!(builds, 2, "{}", ended.err);
+        let said = "building once more, because docker lost the connection to its builder: rpc ";
+        assert!(ended.err.contains(said), "{}", ended.err);
+        ended.code
+    };
+    assert_eq!(build("[ ! -e \"$HOME/lost\" ] && : >\"$HOME/lost\""), Some(0));
+    assert_eq!(build("true"), Some(5));
+}
+
 /// What `docker save` gives for two layers of these bytes.
 fn archive(base: usize, top: usize) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
