@@ -1,6 +1,7 @@
 //! A build that ends half-way: the right exit code, the old image intact, nothing left behind.
 
 use super::bench::{Repository, on_podman};
+use super::tell::tell;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -100,6 +101,39 @@ fn what_a_killed_build_left_is_gone_after_the_next_command() {
     repository.build(&["--force"]);
     assert_eq!(identity(&repository), old);
     check_nothing_left(&repository, &nap);
+}
+
+/// As a `podman build` that is killed in the middle of a commit leaves it.
+#[test]
+fn an_image_without_a_manifest_is_removed() {
+    if !on_podman() {
+        return tell("not run: on Podman alone: Docker's daemon commits, and isn't killed");
+    }
+    let repository = Repository::new();
+    repository.build(&[]);
+    let old = identity(&repository);
+    let steps = "LABEL broken=1\nEXPOSE 8000\n";
+    repository.edit("docker/Dockerfile", "EXPOSE 8000\n", steps);
+    repository.build(&[]);
+    let broken = identity(&repository);
+    repository.engine(&["untag", &broken]).good();
+    let graph = repository.engine(&["info", "--format", "{{.Store.GraphRoot}}"]).good();
+    std::fs::remove_file(format!("{graph}/overlay-images/{broken}/manifest")).unwrap();
+    // It is an error or a warning with escaped quotes, by what else is in the store.
+    let complains = || {
+        let label = ["images", "--quiet", "--filter", "label=dev.senex.xtask"];
+        let said = repository.engine(&label).err.replace('\\', "");
+        said.contains("locating item named \"manifest\"")
+    };
+    assert!(complains());
+    repository.write("target/xtask/running.json", "{\"id\": 1, \"started\": 1}");
+    repository.git(&["checkout", "--quiet", "docker/Dockerfile"]);
+    let cleaned = repository.xtask(&["clean"]);
+    let said = "which a killed build left without a manifest";
+    assert!(cleaned.code == Some(0) && cleaned.err.contains(said), "{}", cleaned.err);
+    assert!(!complains());
+    repository.build(&[]);
+    assert_eq!(identity(&repository), old);
 }
 
 /// A `podman build` that is killed by SIGTERM exits 0 and makes nothing.
