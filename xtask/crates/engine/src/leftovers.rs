@@ -333,6 +333,40 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
     Ok(ours.map(leftover).collect())
 }
 
+/// Removes containers that Podman was killed in making, whose names begin with `start`, and gives how
+/// many. They are in its store without being containers: it lists them with `--external` alone, without
+/// labels, and starts none of the same name (seen in one of 36 killed `podman create`).
+///
+/// # Errors
+/// When one can't be removed for a while; 130 or 143 after a signal.
+pub fn remove_half_made(engine: &Engine, runner: &Runner, start: &str) -> anyhow::Result<usize> {
+    if engine.kind != Kind::Podman {
+        return Ok(0);
+    }
+    let answer = runner.ask(&words::working_containers(engine), QUESTION)?;
+    let all: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
+    let all = all.as_array().into_iter().flatten();
+    let ids = all.filter(|one| half_made(one, start)).filter_map(|one| one["Id"].as_str());
+    let mut count = 0;
+    for id in ids {
+        let remove = words::remove_container(engine, id);
+        patiently(runner, || {
+            let answer = runner.ask(&remove, QUESTION)?;
+            anyhow::ensure!(answer.good(), "removing {id}: {}", answer.last_line());
+            Ok(())
+        })?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Whether an entry of `podman ps --external --format json` is in the store alone; those of builds are
+/// Buildah's.
+fn half_made(entry: &Value, start: &str) -> bool {
+    let named = entry["Names"][0].as_str().is_some_and(|name| name.starts_with(start));
+    named && entry["State"] == "storage" && entry["Command"][0] != "buildah"
+}
+
 /// Removes what Podman's layer cache would take the labels `names` from: images of ours that have
 /// one of them and no name. An image that others are made from goes after those.
 ///

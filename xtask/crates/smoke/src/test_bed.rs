@@ -126,6 +126,11 @@ pub struct Ended {
     pub time: Duration,
 }
 
+/// The name of a container or network of the run of the process `id`.
+pub fn name(id: &str, what: &str) -> String {
+    format!("xtask-{id}-{what}")
+}
+
 impl<'a> TestBed<'a> {
     /// An empty one.
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> TestBed<'a> {
@@ -173,7 +178,7 @@ impl<'a> TestBed<'a> {
 
     /// The name of a container or network of this run.
     pub fn name(&self, what: &str) -> String {
-        format!("xtask-{}-{what}", std::process::id())
+        name(&std::process::id().to_string(), what)
     }
 
     /// A name that no other container of this run has.

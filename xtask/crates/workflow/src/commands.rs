@@ -39,6 +39,7 @@ fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
         test_bed::clear(engine, runner, None)?;
     }
     for (id, record) in killed {
+        leftovers::remove_half_made(engine, runner, &test_bed::name(&id, ""))?;
         let _ = std::fs::remove_file(push::digest_file(state, &id));
         let _ = std::fs::remove_file(record);
     }

@@ -136,3 +136,13 @@ fn a_working_container_of_another_checkout_stays() {
     let remove = words::remove_container(&engine, "a1");
     assert_eq!(found, [Leftover::Container(remove, "a1".into())]);
 }
+
+#[test]
+fn a_container_that_was_never_made_is_told_from_one_of_a_build() {
+    let entry = |name: &str, state: &str, command: &str| serde_json::json!({ "Names": [name], "State": state, "Command": [command] });
+    assert!(half_made(&entry("xtask-7-web", "storage", "storage"), "xtask-7-"));
+    assert!(!half_made(&entry("xtask-7-web", "storage", "buildah"), "xtask-7-"));
+    assert!(!half_made(&entry("xtask-7-web", "running", "web"), "xtask-7-"));
+    assert!(!half_made(&entry("xtask-77-web", "storage", "storage"), "xtask-7-"));
+    assert!(!half_made(&serde_json::json!({ "Names": null, "State": "storage" }), "xtask-7-"));
+}

@@ -48,6 +48,9 @@ pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Res
     let mut found = || leftovers::patiently(runner, || sweep(engine, runner, run, &mut count));
     // A command that was ended may have been about to make something: then until nothing is left.
     while found()? > 0 && run.is_some() {}
+    if let Some(id) = run.and_then(|run| run.rsplit('.').nth(1)) {
+        count += leftovers::remove_half_made(engine, runner, &super::name(id, ""))?;
+    }
     if run.is_none() && count > 0 {
         let plural = if count == 1 { "thing" } else { "things" };
         notice(&format!("removed {count} {plural} that a killed smoke test left"));

@@ -110,8 +110,8 @@ impl Testing<'_> {
         let calm = Runner { signal: Arc::default(), ..runner.clone() };
         let mut cleared = Ok(0);
         if args.keep {
-            let id = std::process::id();
-            notice(&format!("left running for you to look at: containers xtask-{id}-…"));
+            let names = bed.name("…");
+            notice(&format!("left running for you to look at: containers {names}"));
             notice("the next `smoke-test` removes them");
         } else {
             cleared = test_bed::clear(engine, &calm, Some(&bed.run));
@@ -374,7 +374,7 @@ fn show(
     subject: &Subject,
     chosen: &[&'static Check],
 ) -> anyhow::Result<()> {
-    let name = |what: &str| format!("xtask-0-{what}");
+    let name = |what: &str| test_bed::name("0", what);
     let network = Some(name("network"));
     let roles = subject.smoke.roles.iter().map(|role| containers::Container {
         name: name(role.word()),

@@ -2,7 +2,7 @@
 
 use super::Site;
 use engine::containers::{self, Thing};
-use engine::leftovers::patiently;
+use engine::leftovers::{patiently, remove_half_made};
 use image::plan::dev;
 use process::run::{self, QUESTION};
 use std::time::Duration;
@@ -33,6 +33,7 @@ impl Site<'_> {
             let remove = containers::remove(self.engine, id);
             patiently(self.runner, || self.must("removing a container", &remove))?;
         }
+        remove_half_made(self.engine, self.runner, &self.name(""))?;
         for id in self.ours(Thing::Network)? {
             let remove = containers::network_remove(self.engine, &id);
             patiently(self.runner, || self.must("removing the network", &remove))?;
