@@ -7,8 +7,8 @@ use engine::build::{BASE_IMAGE, Base, Build};
 use engine::dockerfile;
 use engine::{Engine, words};
 use process::state::State;
-use ring::digest;
 use serde::{Deserialize, Serialize};
+use source::content::Sha256;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -78,12 +78,12 @@ pub fn of(inputs: &Inputs<'_>) -> Option<String> {
 
 /// The SHA-256 of `parts`, each told from the next, in hexadecimal.
 pub fn hash(parts: &[&[u8]]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
+    let mut hash = Sha256::default();
     for part in parts {
-        context.update(&part.len().to_le_bytes());
-        context.update(part);
+        hash.update(&part.len().to_le_bytes());
+        hash.update(part);
     }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finish()
 }
 
 /// The record of the build that made `reference` last.

@@ -19,9 +19,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+mod converse;
 mod follow;
 mod said;
 mod together;
+pub use converse::Conversation;
 pub use said::{shortened, step_failed, tail};
 pub use together::{all, both};
 

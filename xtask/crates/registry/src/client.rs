@@ -1,12 +1,13 @@
 //! One repository of one registry: what its names point to, and new names for what is there.
 
-use super::http::{Fault, Request, Response, Wire, origin, refusal, refused, resolved};
+use super::http::{Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES, digest};
+use super::message::{Fault, Request, Response};
 use super::places::{Places, loopback};
 use super::retry::{PATIENCE, passing, retry_after};
 use super::token::{Challenge, basic, bearer, challenge, token_request};
-use super::trust;
+use super::trust::trust;
 use engine::Engine;
 use engine::machine::Machine;
 use engine::reference::Reference;
@@ -78,7 +79,9 @@ impl Client {
         };
         let writes = writes || found.login != Login::Nobody;
         let wire = Wire {
-            agent: agent(registry, environment, machine, false)?,
+            trust: trust(registry, environment, machine, false)?,
+            helper: RefCell::new(None),
+            cargo: environment.variable("CARGO").unwrap_or("cargo").to_owned(),
             runner: (*runner).clone(),
             environment: environment.variables.clone(),
             limit: surroundings.limit,
@@ -105,7 +108,7 @@ impl Client {
     fn greet(&mut self, surroundings: &Surroundings<'_>, host: &str) -> anyhow::Result<()> {
         let Surroundings { environment, machine, engine, runner, .. } = surroundings;
         let registry = self.target.registry.as_str();
-        let ping = Request { method: "GET", url: self.url("/v2/"), ..Request::default() };
+        let ping = Request { method: "GET".into(), url: self.url("/v2/"), ..Request::default() };
         let Err(fault) = self.wire.settled(&ping)? else { return Ok(()) };
         let insecure = || anyhow::Ok(Places::ask(engine, runner)?.insecure(&self.wire.name));
         match fault {
@@ -120,7 +123,8 @@ impl Client {
                 return Err(failure_help(Exit::RegistryRefused, message, help));
             }
             Fault::Untrusted(_) if insecure()? => {
-                self.wire.agent = agent(registry, environment, machine, true)?;
+                self.wire.trust = trust(registry, environment, machine, true)?;
+                self.wire.helper.take();
             }
             fault => return Err(refused(&self.wire.name, &fault)),
         }
@@ -160,7 +164,7 @@ impl Client {
     fn authorized(&self, request: &Request) -> Request {
         let mut request = request.clone();
         let secret = self.authorization.borrow().clone();
-        request.headers.extend(secret.map(|secret| ("authorization", secret.0)));
+        request.headers.extend(secret.map(|secret| ("authorization".into(), secret.0)));
         request
     }
 
@@ -214,7 +218,7 @@ impl Client {
     /// # Errors
     /// [`Exit::RegistryFailed`], [`Exit::RegistryRefused`], 130 or 143.
     pub fn digest(&self, name: &str) -> anyhow::Result<Option<String>> {
-        let request = Request { method: "HEAD", ..self.manifest_request(name) };
+        let request = Request { method: "HEAD".into(), ..self.manifest_request(name) };
         let response = self.ask(request)?;
         match (response.status, response.header("docker-content-digest")) {
             (200, Some(digest)) => Ok(Some(digest.to_owned())),
@@ -233,10 +237,10 @@ impl Client {
 
     fn manifest_request(&self, name: &str) -> Request {
         Request {
-            method: "GET",
+            method: "GET".into(),
             url: self.path(&format!("manifests/{name}")),
-            headers: vec![("accept", TYPES.join(", "))],
-            body: None,
+            headers: vec![("accept".into(), TYPES.join(", "))],
+            ..Request::default()
         }
     }
 
@@ -275,10 +279,11 @@ impl Client {
     /// [`Exit::Mismatch`] when the registry stored something else; those of [`Client::digest`].
     pub fn point(&self, tag: &str, manifest: &Manifest) -> anyhow::Result<()> {
         let response = self.ask(Request {
-            method: "PUT",
+            method: "PUT".into(),
             url: self.path(&format!("manifests/{tag}")),
-            headers: vec![("content-type", manifest.media_type.clone())],
+            headers: vec![("content-type".into(), manifest.media_type.clone())],
             body: Some(manifest.body.clone()),
+            ..Request::default()
         })?;
         let doing = format!("naming {}", self.named(tag));
         if !matches!(response.status, 200..=202) {
@@ -301,7 +306,7 @@ impl Client {
         let mut tags = Vec::new();
         let mut url = self.path("tags/list?n=1000");
         for _ in 0..PAGES {
-            let request = Request { method: "GET", url: url.clone(), ..Request::default() };
+            let request = Request { method: "GET".into(), url: url.clone(), ..Request::default() };
             let response = self.ask(request)?;
             match response.status {
                 200 => {}
@@ -332,7 +337,7 @@ impl Client {
         }
         let Some(config) = &manifest.config else { return Ok(BTreeMap::new()) };
         let url = self.path(&format!("blobs/{config}"));
-        let response = self.ask(Request { method: "GET", url, ..Request::default() })?;
+        let response = self.ask(Request { method: "GET".into(), url, ..Request::default() })?;
         let doing = format!("reading the config {config} of {}", self.target);
         if response.status != 200 {
             return Err(self.refused(&doing, &response));
@@ -358,7 +363,7 @@ impl Client {
 
     fn upload(&self) -> Request {
         let url = self.path("blobs/uploads/");
-        Request { method: "POST", url, headers: Vec::new(), body: Some(Vec::new()) }
+        Request { method: "POST".into(), url, body: Some(Vec::new()), ..Request::default() }
     }
 
     fn given_up(&self, response: &Response) -> anyhow::Result<()> {
@@ -367,7 +372,7 @@ impl Client {
         }
         let place = response.header("location").and_then(|place| resolved(&self.base, place));
         if let Some(url) = place.filter(|place| origin(place) == origin(&self.base)) {
-            let cancel = Request { method: "DELETE", url, ..Request::default() };
+            let cancel = Request { method: "DELETE".into(), url, ..Request::default() };
             // One that isn't given up expires; not every registry can do it.
             let _ = self.wire.once(&self.authorized(&cancel))?;
         }
@@ -402,23 +407,6 @@ impl Client {
             _ => self.given_up(&response).map(|()| None),
         }
     }
-}
-
-/// What sends requests. `insecure`: the engine was told not to look at certificates.
-fn agent(
-    registry: &str,
-    environment: &Environment,
-    machine: &Machine,
-    insecure: bool,
-) -> anyhow::Result<ureq::Agent> {
-    let config = ureq::Agent::config_builder()
-        .tls_config(trust::tls(registry, environment, machine, insecure)?)
-        .http_status_as_error(false)
-        // Followed by ourselves: a login goes to no other host.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("xtask/", env!("CARGO_PKG_VERSION")));
-    Ok(config.build().new_agent())
 }
 
 /// The URL of `Link: <URL>; rel="next"` (RFC 8288).

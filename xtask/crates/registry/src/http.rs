@@ -1,39 +1,18 @@
 //! One request to a registry: with a deadline, retried if that can help, ended by a signal.
 
-use super::proxy::http_proxy;
+use super::helper::Helper;
+use super::message::{Fault, Hidden, Outcome, Request, Response, Trust};
+use super::proxy::{http_proxy, no_url};
 use super::retry::{PATIENCE, passing, pause, retry_after};
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::{Runner, shortened};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
-use ureq::http;
+use std::time::Duration;
 
-/// How often a signal is looked for while a request runs.
-const TICK: Duration = Duration::from_millis(20);
-/// The most bytes of an answer that are read; a manifest may have 4 MiB (OCI distribution 1.1).
-const MOST: u64 = 16 << 20;
 /// The most redirections that are followed.
 const HOPS: usize = 5;
-
-/// One question, as data.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Request {
-    pub(super) method: &'static str,
-    pub(super) url: String,
-    /// Names in lower case.
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Option<Vec<u8>>,
-}
-
-/// One answer. Names of headers are in lower case.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: Vec<u8>,
-}
 
 impl Response {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -49,26 +28,11 @@ impl Response {
             format!("{} {}", text("code"), text("message"))
         });
         let text = texts.collect::<Vec<_>>().join("; ").replace(char::is_control, " ");
-        let status = http::StatusCode::from_u16(self.status).ok();
-        let name = status.and_then(|status| status.canonical_reason()).unwrap_or("unknown");
         match text.trim() {
-            "" => format!("{} {name}", self.status),
-            text => format!("{} {name} ({})", self.status, shortened(text, 200)),
+            "" => format!("{} {}", self.status, self.name),
+            text => format!("{} {} ({})", self.status, self.name, shortened(text, 200)),
         }
     }
-}
-
-/// Why there was no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// The network; it may pass.
-    Passing(String),
-    /// What listens there speaks no TLS.
-    NoTls(String),
-    /// Its certificate isn't signed by anyone we trust.
-    Untrusted(String),
-    /// Trying again will not help.
-    Final(String),
 }
 
 impl Fault {
@@ -77,13 +41,19 @@ impl Fault {
             Fault::Passing(why) | Fault::NoTls(why) | Fault::Untrusted(why) | Fault::Final(why) => {
                 why
             }
+            Fault::Proxy => "its proxy has no URL",
         }
     }
 }
 
 /// Sends requests.
 pub(super) struct Wire {
-    pub(super) agent: ureq::Agent,
+    /// Whose certificates count.
+    pub(super) trust: Trust,
+    /// What sends, once it has been asked to.
+    pub(super) helper: RefCell<Option<Helper>>,
+    /// What compiles that program.
+    pub(super) cargo: String,
     pub(super) runner: Runner,
     pub(super) environment: BTreeMap<String, String>,
     /// The longest that one request may take.
@@ -148,7 +118,7 @@ impl Wire {
                 Ok(response) => response,
                 Err(fault) => return Ok(Err(fault)),
             };
-            let follows = matches!(request.method, "GET" | "HEAD")
+            let follows = matches!(request.method.as_str(), "GET" | "HEAD")
                 && matches!(response.status, 301 | 302 | 303 | 307 | 308);
             let Some(place) = response.header("location").filter(|_| follows) else {
                 return Ok(Ok(response));
@@ -157,7 +127,7 @@ impl Wire {
                 return Ok(Err(Fault::Final(format!("it redirects to {place:?}"))));
             };
             if origin(&next) != origin(&request.url) {
-                request.headers.retain(|(name, _)| *name != "authorization");
+                request.headers.retain(|(name, _)| name != "authorization");
             }
             request.url = next;
         }
@@ -168,80 +138,22 @@ impl Wire {
         self.runner.check_signal()?;
         let (tls, authority) = origin(&request.url);
         let proxy = http_proxy(&self.environment, tls, authority)?;
-        let (sender, answer) = channel();
-        let (agent, asked, limit) = (self.agent.clone(), request.clone(), self.limit);
-        // In a separate thread: a signal must not wait for a registry.
-        std::thread::spawn(move || sender.send(exchange(&agent, asked, proxy, limit)));
-        let start = Instant::now();
-        loop {
-            match answer.recv_timeout(TICK) {
-                Ok(outcome) => return Ok(outcome.map_err(|error| fault(&error, self.limit))),
-                Err(RecvTimeoutError::Timeout) if start.elapsed() < self.limit + TICK * 50 => {
-                    self.runner.check_signal()?;
-                }
-                // Name servers have their own patience.
-                Err(_) => return Ok(Err(no_answer(self.limit))),
-            }
+        let url = proxy.map(|(_, url)| Hidden(url.to_owned()));
+        let request = Request { proxy: url, limit: self.limit, ..request.clone() };
+        let mut helper = match self.helper.take() {
+            Some(helper) => helper,
+            None => Helper::start(&self.runner, &self.cargo, &self.trust)?,
+        };
+        // One that doesn't answer in time is ended.
+        let Some(outcome) = helper.ask(&self.runner, &request)? else {
+            return Ok(Err(Fault::late(self.limit)));
+        };
+        self.helper.replace(Some(helper));
+        match (outcome, proxy) {
+            (Outcome::Response(response), _) => Ok(Ok(response)),
+            (Outcome::Fault(Fault::Proxy), Some((name, _))) => Err(no_url(name, authority, tls)),
+            (Outcome::Fault(fault), _) => Ok(Err(fault)),
         }
-    }
-}
-
-fn exchange(
-    agent: &ureq::Agent,
-    request: Request,
-    proxy: Option<ureq::Proxy>,
-    limit: Duration,
-) -> Result<Response, ureq::Error> {
-    let mut head = http::Request::builder().method(request.method).uri(&request.url);
-    for (name, value) in &request.headers {
-        head = head.header(*name, value);
-    }
-    let mut response = match request.body {
-        None => {
-            let request = agent.configure_request(head.body(())?);
-            agent.run(request.proxy(proxy).timeout_global(Some(limit)).build())?
-        }
-        Some(body) => {
-            let request = agent.configure_request(head.body(body)?);
-            agent.run(request.proxy(proxy).timeout_global(Some(limit)).build())?
-        }
-    };
-    let headers = response.headers().iter();
-    let headers = headers.filter_map(|(name, value)| {
-        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-    });
-    let (status, headers) = (response.status().as_u16(), headers.collect());
-    let body = response.body_mut().with_config().limit(MOST).read_to_vec()?;
-    Ok(Response { status, headers, body })
-}
-
-fn no_answer(limit: Duration) -> Fault {
-    Fault::Passing(format!("no answer in {} s", limit.as_secs()))
-}
-
-fn fault(error: &ureq::Error, limit: Duration) -> Fault {
-    match error {
-        ureq::Error::Timeout(_) => no_answer(limit),
-        ureq::Error::Rustls(error) => tls_fault(error),
-        ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(error) => tls_fault(error),
-            None => Fault::Passing(io.to_string()),
-        },
-        ureq::Error::BadUri(_)
-        | ureq::Error::Http(_)
-        | ureq::Error::BodyExceedsLimit(_)
-        | ureq::Error::Tls(_) => Fault::Final(error.to_string()),
-        other => Fault::Passing(other.to_string()),
-    }
-}
-
-fn tls_fault(error: &rustls::Error) -> Fault {
-    match error {
-        rustls::Error::InvalidCertificate(_) => {
-            Fault::Untrusted(format!("it isn't trusted: {error}"))
-        }
-        rustls::Error::InvalidMessage(_) => Fault::NoTls(format!("no TLS: {error}")),
-        _ => Fault::Passing(error.to_string()),
     }
 }
 
@@ -310,13 +222,12 @@ mod tests {
 
     #[test]
     fn the_reason_is_the_registry_s_own_or_the_status() {
-        let check = |status: u16, body: &str, expected: &str| {
-            let body = body.as_bytes().to_vec();
-            assert_eq!(Response { status, body, ..Response::default() }.reason(), expected);
+        let check = |status: u16, name: &str, body: &str, expected: &str| {
+            let (name, body) = (name.to_owned(), body.as_bytes().to_vec());
+            assert_eq!(Response { status, name, body, ..Response::default() }.reason(), expected);
         };
-        check(503, "<html>", "503 Service Unavailable");
+        check(503, "Service Unavailable", "<html>", "503 Service Unavailable");
         let body = r#"{"errors":[{"code":"DENIED","message":"requested\naccess"}]}"#;
-        check(403, body, "403 Forbidden (DENIED requested access)");
-        check(599, "", "599 unknown");
+        check(403, "Forbidden", body, "403 Forbidden (DENIED requested access)");
     }
 }

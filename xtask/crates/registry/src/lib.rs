@@ -6,9 +6,11 @@
 //! and the machine, proxies from the environment: a user sets up the engine and nothing else.
 
 mod client;
+mod helper;
 mod http;
 mod login;
 mod manifest;
+mod message;
 mod places;
 mod proxy;
 mod reach;

@@ -47,9 +47,7 @@ impl Manifest {
 
 /// `sha256:` and the digest of `bytes`.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", source::content::sha256(bytes))
 }
 
 #[cfg(test)]

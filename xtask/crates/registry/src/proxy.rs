@@ -14,8 +14,7 @@ pub(super) fn proxy<'a>(
     tls: bool,
     authority: &str,
 ) -> Option<(&'a str, &'a str)> {
-    let name = if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    variable(environment, name).filter(|_| !direct(environment, tls, authority))
+    variable(environment, scheme_variable(tls)).filter(|_| !direct(environment, tls, authority))
 }
 
 /// As [`proxy`], for what we ask ourselves: it speaks HTTP, or there is no request. A proxy that
@@ -24,38 +23,52 @@ pub(super) fn proxy<'a>(
 /// # Errors
 /// [`Exit::Usage`] for a proxy of another kind, for a value that is no URL, and for `ALL_PROXY`
 /// alone, which the engines don't read.
-pub(super) fn http_proxy(
-    environment: &Variables,
+pub(super) fn http_proxy<'a>(
+    environment: &'a Variables,
     tls: bool,
     authority: &str,
-) -> anyhow::Result<Option<ureq::Proxy>> {
+) -> anyhow::Result<Option<(&'a str, &'a str)>> {
     if direct(environment, tls, authority) {
         return Ok(None);
     }
-    let wanted = if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    let unused = |name: &str, why: &str| {
-        let message = format!("reaching {authority} through the proxy in {name}: {why}");
-        let help = format!("name an HTTP proxy in {wanted}, or {authority} in NO_PROXY");
-        Err(failure_help(Exit::Usage, message, help))
-    };
+    let wanted = scheme_variable(tls);
     let Some((name, url)) = variable(environment, wanted) else {
         return match variable(environment, "ALL_PROXY") {
-            Some((name, _)) => unused(name, "neither Podman nor Docker reads that variable"),
+            Some((name, _)) => {
+                let why = "neither Podman nor Docker reads that variable";
+                Err(unusable(name, authority, tls, why))
+            }
             None => Ok(None),
         };
     };
     // The value can hold a password.
     let scheme = url.split_once("://").map_or("http", |(scheme, _)| scheme).to_lowercase();
     match scheme.as_str() {
-        "http" | "https" => match ureq::Proxy::new(url) {
-            Ok(proxy) => Ok(Some(proxy)),
-            Err(_) => unused(name, "its value is no proxy's URL"),
-        },
-        _ if scheme.starts_with("socks") => {
-            unused(name, "it is a socks proxy, which isn't supported")
+        "http" | "https" if !url.contains(|c: char| c.is_control() || c == ' ') => {
+            Ok(Some((name, url)))
         }
-        _ => unused(name, "its value is no proxy's URL"),
+        _ if scheme.starts_with("socks") => {
+            Err(unusable(name, authority, tls, "it is a socks proxy, which isn't supported"))
+        }
+        _ => Err(no_url(name, authority, tls)),
     }
+}
+
+/// The variable that names the proxy for a scheme.
+fn scheme_variable(tls: bool) -> &'static str {
+    if tls { "HTTPS_PROXY" } else { "HTTP_PROXY" }
+}
+
+/// The failure for a variable whose value can't be used, which it doesn't show.
+pub(super) fn no_url(name: &str, authority: &str, tls: bool) -> anyhow::Error {
+    unusable(name, authority, tls, "its value is no proxy's URL")
+}
+
+fn unusable(name: &str, authority: &str, tls: bool, why: &str) -> anyhow::Error {
+    let message = format!("reaching {authority} through the proxy in {name}: {why}");
+    let help =
+        format!("name an HTTP proxy in {}, or {authority} in NO_PROXY", scheme_variable(tls));
+    failure_help(Exit::Usage, message, help)
 }
 
 /// A variable in upper case, else in lower case; an empty one counts as unset.
@@ -137,24 +150,22 @@ mod tests {
     fn a_proxy_that_cannot_be_used_is_refused_and_never_passed_by() {
         let ask = |name: &str, value: &str, authority: &str| {
             let environment = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-            http_proxy(&environment, true, authority)
+            http_proxy(&environment, true, authority).map(|proxy| proxy.is_some())
         };
         for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             for scheme in ["socks", "socks4", "socks4a", "socks5", "socks5h", "SOCKS5", "Socks5H"] {
                 let error = ask(name, &format!("{scheme}://u:canary@p:1080"), "r.example");
                 let error = error.unwrap_err().to_string();
                 assert!(error.contains(name) && !error.contains("canary"), "{error}");
-                assert!(
-                    ask(name, &format!("{scheme}://p:1080"), "127.0.0.1:5000").unwrap().is_none()
-                );
+                assert!(!ask(name, &format!("{scheme}://p:1080"), "127.0.0.1:5000").unwrap());
             }
         }
         assert!(ask("HTTPS_PROXY", "ftp://p", "r.example").is_err());
         assert!(ask("HTTPS_PROXY", "http://p:3128\nx", "r.example").is_err());
         assert!(ask("ALL_PROXY", "http://p:3128", "r.example").is_err());
-        assert!(ask("HTTP_PROXY", "socks5://p", "r.example").unwrap().is_none());
+        assert!(!ask("HTTP_PROXY", "socks5://p", "r.example").unwrap());
         for url in ["http://p:3128", "HTTP://p:3128", "p:3128", "https://u:p@p"] {
-            assert!(ask("HTTPS_PROXY", url, "r.example").unwrap().is_some(), "{url}");
+            assert!(ask("HTTPS_PROXY", url, "r.example").unwrap(), "{url}");
         }
         let pairs = [("ALL_PROXY", "socks5://p"), ("HTTPS_PROXY", "http://p")];
         let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));

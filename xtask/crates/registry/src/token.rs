@@ -1,12 +1,11 @@
 //! How a registry wants us to say who we are: the `WWW-Authenticate` header (RFC 9110, 11.6.1) and
 //! the token that it may send us for (Docker's token specification, which all registries follow).
 
-use super::http::{Request, Response};
 use super::login::Login;
+use super::message::{Request, Response};
 use super::places::loopback;
 use base64::Engine as _;
 use process::invocation::Secret;
-use ureq::http::Uri;
 
 /// One way to log in that a registry offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +92,15 @@ pub(super) fn token_request(
     service: &str,
     scope: &str,
 ) -> Option<Request> {
-    // Read by what will send it, so that no other host can be meant.
-    let uri: Uri = realm.parse().ok()?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    match uri.scheme_str()? {
+    let (scheme, rest) = realm.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Nothing that two readers could understand differently, so that no other host can be meant.
+    if !is_host(authority) || !rest.chars().all(|c| c.is_ascii_graphic()) {
+        return None;
+    }
+    match scheme.to_lowercase().as_str() {
         "https" => {}
-        "http" if loopback(authority.as_str()) => {}
+        "http" if loopback(authority) => {}
         _ => return None,
     }
     let form = |pairs: &[(&str, &str)]| {
@@ -113,19 +115,44 @@ pub(super) fn token_request(
             ("scope", scope),
             ("refresh_token", &token.0),
         ]);
-        let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
+        let headers = vec![("content-type".into(), "application/x-www-form-urlencoded".into())];
         let url = realm.to_owned();
-        return Some(Request { method: "POST", url, headers, body: Some(body.into_bytes()) });
+        return Some(Request {
+            method: "POST".into(),
+            url,
+            headers,
+            body: Some(body.into_bytes()),
+            ..Request::default()
+        });
     }
     let mut query = vec![("service", service), ("scope", scope)];
     query.retain(|(_, value)| !value.is_empty());
     let mark = if realm.contains('?') { '&' } else { '?' };
     let url = format!("{realm}{mark}{}", form(&query));
     let headers = match login {
-        Login::Password(user, password) => vec![("authorization", basic(user, password).0)],
+        Login::Password(user, password) => vec![("authorization".into(), basic(user, password).0)],
         _ => Vec::new(),
     };
-    Some(Request { method: "GET", url, headers, body: None })
+    Some(Request { method: "GET".into(), url, headers, ..Request::default() })
+}
+
+/// Whether it is a name, or an address in brackets, and perhaps a port.
+fn is_host(authority: &str) -> bool {
+    let (host, port, address) = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map(|(host, port)| (host, port, true)),
+        None => {
+            let end = authority.find(':').unwrap_or(authority.len());
+            Some((&authority[..end], &authority[end..], false))
+        }
+    }
+    .unwrap_or_default();
+    let plain = |c: char| match address {
+        true => c.is_ascii_hexdigit() || c == ':' || c == '.',
+        false => c.is_ascii_alphanumeric() || c == '-' || c == '.',
+    };
+    let number = |digits: &str| digits.parse::<u16>().is_ok();
+    let port = port.is_empty() || port.strip_prefix(':').is_some_and(number);
+    !host.is_empty() && host.chars().all(plain) && port
 }
 
 /// The header `Authorization` for the token in a server's answer.
@@ -190,7 +217,7 @@ mod tests {
         let request = ask(&login, "https://r.example/token").unwrap();
         let query = "service=s&scope=repository%3Aa%2Fb%3Apull%2Cpush";
         assert_eq!(request.url, format!("https://r.example/token?{query}"));
-        assert_eq!(request.headers, [("authorization", "Basic dTpw".to_owned())]);
+        assert_eq!(request.headers, [("authorization".to_owned(), "Basic dTpw".to_owned())]);
         let request = ask(&Login::Nobody, "https://r.example/token?a=b").unwrap();
         assert_eq!(request.url, format!("https://r.example/token?a=b&{query}"));
         assert!(request.headers.is_empty());

@@ -1,12 +1,12 @@
 //! Whose certificates a registry may show: the machine's bundle, and what stands in the engines'
 //! folders for this registry (containers-certs.d(5); Docker has the same layout).
 
+use super::message::{Hidden, Trust};
 use anyhow::Context as _;
 use engine::machine::Machine;
 use process::environment::Environment;
+use process::regular;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 /// The folders `certs.d/HOST[:PORT]` of both engines.
 fn folders(registry: &str, home: Option<&str>) -> Vec<PathBuf> {
@@ -16,17 +16,16 @@ fn folders(registry: &str, home: Option<&str>) -> Vec<PathBuf> {
     own.chain(system).map(|folder| folder.join(registry)).filter(|path| path.is_dir()).collect()
 }
 
-/// The settings for TLS with `registry`. `insecure`: the engine was told not to look.
-pub(super) fn tls(
+/// Whom to trust for `registry`. `insecure`: the engine was told not to look.
+pub(super) fn trust(
     registry: &str,
     environment: &Environment,
     machine: &Machine,
     insecure: bool,
-) -> anyhow::Result<TlsConfig> {
-    let mut roots = Vec::new();
-    let mut client = None;
+) -> anyhow::Result<Trust> {
+    let mut trust = Trust { insecure, ..Trust::default() };
     if let Some(bundle) = &machine.ca_bundle {
-        roots.extend(certificates(bundle)?);
+        trust.roots.push(text(bundle)?);
     }
     for folder in folders(registry, environment.variable("HOME")) {
         let entries = std::fs::read_dir(&folder);
@@ -34,38 +33,20 @@ pub(super) fn tls(
         for path in entries.flatten().map(|entry| entry.path()) {
             let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
             match end {
-                "crt" => roots.extend(certificates(&path)?),
-                "cert" => client = Some(own_certificate(&path)?),
+                "crt" => trust.roots.push(text(&path)?),
+                // The key of `NAME.cert` is in `NAME.key`.
+                "cert" => {
+                    let key = text(&path.with_extension("key"))?;
+                    trust.client = Some((text(&path)?, Hidden(key)));
+                }
                 _ => {}
             }
         }
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .client_cert(client)
-        .disable_verification(insecure)
-        .unversioned_rustls_crypto_provider(provider)
-        .build())
+    Ok(trust)
 }
 
-fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate<'static>>> {
-    let bytes =
-        process::regular::read(file).with_context(|| format!("reading {}", file.display()))?;
-    // A bundle can hold one that can't be read; what it signed is then refused, and nothing else.
-    let items = parse_pem(&bytes).filter_map(|item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        _ => None,
-    });
-    Ok(items.collect())
-}
-
-/// The certificate that we show, `NAME.cert` with its key in `NAME.key`.
-fn own_certificate(file: &Path) -> anyhow::Result<ClientCert> {
-    let key = file.with_extension("key");
-    let bytes =
-        process::regular::read(&key).with_context(|| format!("reading {}", key.display()))?;
-    let key = PrivateKey::from_pem(&bytes)
-        .map_err(|error| anyhow::anyhow!("reading {}: {error}", key.display()))?;
-    Ok(ClientCert::new_with_certs(&certificates(file)?, key))
+fn text(file: &Path) -> anyhow::Result<String> {
+    let bytes = regular::read(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

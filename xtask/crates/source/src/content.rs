@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use process::regular;
-use ring::digest;
+use sha1::Digest as _;
 pub(crate) use stat::{Stat, TICK};
 
 /// What one file is, and what is in it.
@@ -131,43 +131,55 @@ impl Start {
 
 /// The two hashes of a file, made in one pass.
 pub(crate) struct Hashes {
-    sha256: digest::Context,
-    git: digest::Context,
+    sha256: Sha256,
+    git: Git,
+}
+
+enum Git {
+    Sha1(sha1::Sha1),
+    Sha256(Sha256),
 }
 
 impl Hashes {
     pub(crate) fn new(format: Format, bytes: u64) -> Hashes {
-        let mut git = digest::Context::new(match format {
-            Format::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            Format::Sha256 => &digest::SHA256,
-        });
-        git.update(format!("blob {bytes}\0").as_bytes());
-        Hashes { sha256: digest::Context::new(&digest::SHA256), git }
+        let git = match format {
+            Format::Sha1 => Git::Sha1(sha1::Sha1::default()),
+            Format::Sha256 => Git::Sha256(Sha256::default()),
+        };
+        let mut hashes = Hashes { sha256: Sha256::default(), git };
+        hashes.update_git(format!("blob {bytes}\0").as_bytes());
+        hashes
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        self.git.update(bytes);
+        self.update_git(bytes);
+    }
+
+    fn update_git(&mut self, bytes: &[u8]) {
+        match &mut self.git {
+            Git::Sha1(hash) => hash.update(bytes),
+            Git::Sha256(hash) => hash.update(bytes),
+        }
     }
 
     pub(crate) fn finish(self) -> (String, String) {
-        (hex(self.sha256.finish().as_ref()), hex(self.git.finish().as_ref()))
+        let git = match self.git {
+            Git::Sha1(hash) => hex(&hash.finalize()),
+            Git::Sha256(hash) => hash.finish(),
+        };
+        (self.sha256.finish(), git)
     }
 }
 
 /// SHA-256 of `bytes`, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+    hex(&sha2::Sha256::digest(bytes))
 }
 
 /// SHA-256 of what comes in pieces.
-pub struct Sha256(digest::Context);
-
-impl Default for Sha256 {
-    fn default() -> Sha256 {
-        Sha256(digest::Context::new(&digest::SHA256))
-    }
-}
+#[derive(Default)]
+pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
     /// The next piece.
@@ -177,7 +189,7 @@ impl Sha256 {
 
     /// In hexadecimal.
     pub fn finish(self) -> String {
-        hex(self.0.finish().as_ref())
+        hex(&self.0.finalize())
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) const GROUPS: [Group; 30] = [
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
     group("clippy", Quick, Code, Some(72), |b| b.cargo(CLIPPY)),
     group("unit", Quick, Code, Some(101), |b| {
+        b.cargo(suite::HTTPS)?;
         b.cargo(&["test", "--locked", "--quiet", "--workspace"])
     }),
     group("lint", Quick, Code, Some(1), lint),

@@ -30,6 +30,9 @@ const TESTS: &[&str] = &[
     "registry",
 ];
 
+/// How cargo compiles what sends our requests to registries: it stands next to our program.
+pub(super) const HTTPS: &[&str] = &["build", "--locked", "--package", "senex-https"];
+
 /// The tests that prove an engine in another setting, if the whole set would take too long: build,
 /// labels and cache, what the context leaves out, a killed build, proxies, the site.
 pub(super) const CORE: [&str; 8] = [
@@ -87,6 +90,7 @@ impl Suite {
 
 /// Compiles the tests on engines; their programs, by name.
 pub(super) fn compiled(bench: &Bench<'_>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    bench.cargo(HTTPS)?;
     bench.cargo(TESTS)?;
     // Compiled just now: this only tells where.
     let ask = TESTS.iter().chain(&["--message-format=json"]).copied();
@@ -105,7 +109,9 @@ pub(super) fn copied(bench: &Bench<'_>, folder: &Path) -> anyhow::Result<Suite> 
     for name in ["engine", "proofs"] {
         copy(programs.get(name).with_context(|| format!("no test program {name}"))?, name)?;
     }
-    copy(&program(bench.world)?, "xtask")?;
+    let program = program(bench.world)?;
+    copy(&program, "xtask")?;
+    copy(&program.with_file_name("senex-https"), "senex-https")?;
     copy_checkout(&bench.workflow.top, &bench.runner, &folder.join("source"))?;
     Ok(Suite { folder: folder.to_path_buf() })
 }

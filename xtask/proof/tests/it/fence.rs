@@ -10,18 +10,25 @@ use std::path::{Path, PathBuf};
 pub const CRATES: [&str; 7] =
     ["process", "source", "engine", "registry", "image", "smoke", "workflow"];
 
+/// The program that none of them depends on, so that only who asks registries compiles it.
+pub const HTTPS: &str = "https";
+
 #[test]
 fn a_crate_depends_on_those_below_it_and_none_on_proof() {
     for (place, name) in CRATES.iter().enumerate() {
         let manifest = source(&format!("xtask/crates/{name}/Cargo.toml"));
         let manifest = fs::read_to_string(manifest).unwrap();
         let ours = manifest.lines().filter_map(|line| line.strip_suffix(".workspace = true"));
-        let ours = ours.filter(|name| CRATES.contains(name) || name.contains("proof"));
+        let ours = ours.filter(|name| CRATES.contains(name) || [HTTPS, "proof"].contains(name));
         let above: Vec<&str> = ours.filter(|name| !CRATES[..place].contains(name)).collect();
         assert!(above.is_empty(), "{name} depends on {above:?}");
+        let (product, _) = manifest.split_once("[dev-dependencies]").unwrap_or((&manifest, ""));
+        assert!(!product.contains("rustls") && !product.contains("ureq"), "{name}: TLS");
     }
+    let drawing = fs::read_to_string(source("CONTRIBUTING.md")).unwrap();
+    assert!(drawing.contains(&format!("    {} < xtask  ", CRATES.join(" < "))));
     let folders = fs::read_dir(source("xtask/crates")).unwrap().count();
-    assert_eq!(folders, CRATES.len(), "a crate that this test doesn't know");
+    assert_eq!(folders, CRATES.len() + 1, "a crate that this test doesn't know");
 }
 
 /// What every user compiles knows neither tests nor benchmarks.

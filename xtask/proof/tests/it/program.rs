@@ -13,7 +13,8 @@ pub fn program() -> PathBuf {
             if let Some(given) = std::env::var_os("XTASK_TEST_PROGRAM") {
                 return given.into();
             }
-            let words = ["build", "--locked", "--quiet", "--package", "xtask"];
+            let words =
+                ["build", "--locked", "--quiet", "--package", "xtask", "--package", "senex-https"];
             let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
             let mut command = Command::new(cargo);
             command.args(words).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));

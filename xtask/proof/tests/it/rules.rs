@@ -1,7 +1,7 @@
 //! Rules about `docker/*` that no engine checks.
 
 use super::checkout::source;
-use super::fence::CRATES;
+use super::fence::{CRATES, HTTPS};
 use std::collections::BTreeSet;
 
 fn read(file: &str) -> String {
@@ -151,7 +151,7 @@ fn no_word_of_the_payload_is_in_what_other_projects_copy() {
     assert!(words.contains(&"trading".to_owned()), "{words:?}");
     // The tool's own names, on whatever it makes; `bench` compares this project with its design.
     let own = ["dev.senex.xtask", "senex-xtask"].map(str::to_owned).into_iter();
-    let crates = CRATES.into_iter().chain(["proof"]).map(|name| format!("senex-{name}"));
+    let crates = CRATES.into_iter().chain([HTTPS, "proof"]).map(|name| format!("senex-{name}"));
     let own: Vec<String> = own.chain(crates).collect();
     // The files of Compose are written from image.toml, by a test that adopters are told of.
     let ours = |file: &str| {

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 mod inputs;
-use inputs::{arguments, hex, locks, paths, registry_tags, shown, unchanged};
+use inputs::{arguments, locks, paths, registry_tags, shown, unchanged};
 
 /// What a release works with.
 struct Releasing<'a> {
@@ -257,7 +257,7 @@ impl Releasing<'_> {
         let made = build::make(self.world, self.workflow, self.runner, &ready)?;
         let lock = process::regular::read(ready.plan.context.join(LOCK));
         let lock = lock.with_context(|| format!("reading {}", LOCK))?;
-        record.lock_sha256 = hex(ring::digest::digest(&ring::digest::SHA256, &lock).as_ref());
+        record.lock_sha256 = source::content::sha256(&lock);
         record.debian_refresh = ready.plan.build_args.get(REFRESH).cloned();
         record.build_args = ready.plan.build_args.clone();
         (record.engine, record.engine_version) = (made.engine, made.engine_version);

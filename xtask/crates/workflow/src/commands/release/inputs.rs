@@ -66,10 +66,6 @@ pub(super) fn arguments(args: &Release) -> Vec<String> {
     switches.chain(secrets).collect()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Whether what was built is what was decided on.
 pub(super) fn unchanged(before: &Checkout, now: &Checkout) -> anyhow::Result<()> {
     let essence = |checkout: &Checkout| {
