@@ -2,6 +2,7 @@
 
 use super::Kind;
 use process::files::Step;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -64,7 +65,7 @@ pub struct Build {
 }
 
 /// The image that a build starts from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     /// What `BASE_IMAGE` will be.
     pub reference: String,

@@ -1,10 +1,11 @@
 //! An engine: its product, its version, and how it is called on this machine.
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Podman or Docker (BuildKit).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
 pub enum Kind {
     /// Podman, 4.3 or newer
     Podman,
@@ -37,7 +38,7 @@ impl Kind {
 }
 
 /// Major, minor and patch number of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version(pub u32, pub u32, pub u32);
 
 impl Version {
@@ -60,7 +61,7 @@ impl fmt::Display for Version {
 }
 
 /// A working engine, as found on this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
     /// Which product.
     pub kind: Kind,

@@ -134,6 +134,11 @@ impl fmt::Display for Leftover {
     }
 }
 
+/// Whether there is no sign that a command of this checkout was killed.
+pub fn none(state: &State) -> bool {
+    !state.running().exists() && temporary(state).is_empty() && killed(state).is_empty()
+}
+
 /// Ends what a killed build left running and removes what it left lying. When the last build was
 /// not killed and left nothing in its `TMPDIR`, no engine is asked. The caller holds the lock of
 /// the checkout: whatever builds here was left.

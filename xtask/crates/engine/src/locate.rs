@@ -45,10 +45,15 @@ impl Engine {
             warnings: Vec::new(),
         }
     }
+
+    /// Prints which one it is, and why.
+    pub fn say(&self) {
+        notice(&format!("engine {} {}: {}", self.kind.title(), self.version, self.why));
+    }
 }
 
 fn said(engine: Engine) -> Engine {
-    notice(&format!("engine {} {}: {}", engine.kind.title(), engine.version, engine.why));
+    engine.say();
     engine
 }
 
@@ -89,6 +94,24 @@ impl Search<'_> {
             }
             found => Ok((said(found?), false)),
         }
+    }
+
+    /// What the answer depends on, but for what daemons do: while it stays the same, the engine that was
+    /// found is likely still the one to use.
+    pub fn key(&self) -> String {
+        let names = ["BUILD", "CONTAINER", "DOCKER_", "XDG_", "HOME", "REGISTRY_"];
+        let set = self.environment.variables.iter();
+        let set = set.filter(|(name, _)| names.iter().any(|start| name.starts_with(start)));
+        let values: Vec<String> = set.map(|(name, value)| format!("{name}={value}")).collect();
+        let mut files = settings::config_files(self.environment, self.machine);
+        files.push(self.state.folder.join("containers.conf"));
+        let home = self.environment.variable("HOME").map(|home| format!("{home}/.docker"));
+        let docker = self.environment.variable("DOCKER_CONFIG").map(str::to_owned).or(home);
+        files.extend(docker.map(|folder| PathBuf::from(folder).join("config.json")));
+        let path = self.environment.path();
+        let programs = [Kind::Podman, Kind::Docker].map(Kind::program);
+        let programs = programs.map(|program| find::fingerprint(path, program, &files));
+        format!("{:?} {programs:?} {values:?}", self.asked)
     }
 
     /// Refuses paths of files that `--secret` names, in which Podman takes a comma for the end.

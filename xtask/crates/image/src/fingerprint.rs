@@ -25,6 +25,18 @@ pub struct Record {
     pub size: Size,
     /// What the engine said when it built it.
     pub log: PathBuf,
+    /// What was asked of the engine.
+    #[serde(default)]
+    pub known: Option<Known>,
+}
+
+/// What a build asked of its engine, for the next one to begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// What the answers depend on.
+    pub key: String,
+    pub engine: Engine,
+    pub base: Base,
 }
 
 /// Variables that the engines' own programs read, and that change what they build.
@@ -89,6 +101,12 @@ pub fn hash(parts: &[&[u8]]) -> String {
 /// The record of the build that made `reference` last.
 pub fn recorded(state: &State, reference: &str) -> Option<Record> {
     state.remembered::<BTreeMap<String, Record>>(BUILT)?.remove(reference)
+}
+
+/// What a build asked when `key` was the same.
+pub fn known(state: &State, key: &str) -> Option<Known> {
+    let all = state.remembered::<BTreeMap<String, Record>>(BUILT)?;
+    all.into_values().filter_map(|record| record.known).find(|known| known.key == key)
 }
 
 /// The logs of the builds that made what is current.
@@ -196,6 +214,7 @@ mod tests {
             image_id: id.into(),
             size: Size { bytes: 5, exact: true, config_digest: None },
             log: "log".into(),
+            known: None,
         };
         for (name, id) in [("a:prod", "1"), ("a:dev", "2"), ("a:prod", "3")] {
             record(&state, name, made(id)).unwrap();

@@ -83,32 +83,28 @@ pub fn build(
     Ok(Built { image, size, built: true, cached_steps: cached_steps(&ended.lines) })
 }
 
-/// The image `image_id` of an earlier build, if the engine has it under all names of the plan and it
-/// is as asked for.
+/// The image `image_id` of an earlier build, if the engine has it under all names of the plan, it is as
+/// asked for, and the name of the base is still that base's. `absent`: an image that would be the base
+/// if it were here.
 ///
 /// # Errors
 /// When the engine doesn't answer in time; 130 or 143 after a signal.
 pub fn reusable(
     engine: &Engine,
     plan: &Build,
-    image_id: &str,
-    size: &Size,
+    (image_id, size): (&str, &Size),
+    absent: Option<&str>,
     runner: &Runner,
 ) -> anyhow::Result<Option<Built>> {
-    let answer = runner.ask(&words::inspect(engine, image_id), QUESTION)?;
-    if !answer.good() {
-        return Ok(None);
-    }
-    let image = inspect::image(&answer.stdout)?;
-    let named = plan.references.iter().all(|name| has_name(&image, name));
+    let names = [image_id, &plan.base.reference].into_iter().chain(absent);
+    let question = words::inspect_all(engine, &names.collect::<Vec<_>>());
+    let images = inspect::images(&runner.ask(&question, QUESTION)?.stdout);
+    let Ok(Ok([image, base])) = images.map(<[Image; 2]>::try_from) else { return Ok(None) };
+    let same = base.id == plan.base.id && plan.references.iter().all(|name| has_name(&image, name));
     let good = check(plan, &dockerfile::instructions(&plan.text), &image).is_ok()
         && check_budget(plan, size.bytes).is_ok();
-    Ok((named && good).then_some(Built {
-        image,
-        size: size.clone(),
-        built: false,
-        cached_steps: 0,
-    }))
+    let size = size.clone();
+    Ok((same && good).then_some(Built { image, size, built: false, cached_steps: 0 }))
 }
 
 /// Whether an image has a name, however its engine writes it: Docker leaves out `docker.io/library/`.

@@ -21,6 +21,6 @@ mod trust;
 
 pub use client::{Client, Surroundings};
 pub use manifest::Manifest;
-pub use reach::{known_unreachable, reachable};
+pub use reach::{known_unreachable, reachable, was_unreachable};
 pub use retry::{ATTEMPTS, pause};
 pub use said::is_final;

@@ -53,12 +53,19 @@ pub fn known_unreachable(
     runner: &Runner,
     state: &State,
 ) -> anyhow::Result<Option<String>> {
-    let known = state.remembered::<Unreachable>("unreachable.json");
-    let Some(known) = known.filter(|known| now().saturating_sub(known.at) < MEMORY) else {
-        return Ok(None);
-    };
+    let Some(known) = remembered(state) else { return Ok(None) };
     let hosts = hosts(reference, engine, environment, runner)?;
     Ok((known.hosts == hosts).then_some(known.why))
+}
+
+/// Whether a registry couldn't be reached a short while ago.
+pub fn was_unreachable(state: &State) -> bool {
+    remembered(state).is_some()
+}
+
+fn remembered(state: &State) -> Option<Unreachable> {
+    let known = state.remembered::<Unreachable>("unreachable.json");
+    known.filter(|known| now().saturating_sub(known.at) < MEMORY)
 }
 
 fn now() -> u64 {

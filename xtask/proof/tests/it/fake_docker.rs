@@ -1,6 +1,7 @@
 //! A Docker that is played by a script: what it is asked for, and what is made of its answers.
 
 use super::checkout::Checkout;
+use super::ended::Ended;
 use std::fs;
 
 /// A Docker of version 20.10 whose store can't be looked into: an ordinary user's. The layers of
@@ -12,7 +13,18 @@ case "$1 $2" in
     "version "*) echo '{"Client":{"Version":"20.10.24","ApiVersion":"1.41"},"Server":{"Version":"20.10.24"}}' ;;
     "image inspect")
         names=$(sed -n 'H;${x;s/\n/,/g;s/^,//;p}' "$HOME/../names" 2>/dev/null)
-        sed "1s|^.{|&\"RepoTags\":[$names],|" "$HOME/../image.json" ;;
+        shift 2
+        comma=
+        echo "["
+        for name; do
+            echo "$comma"
+            case $name in
+                *python*) cat "$HOME/../base.json" ;;
+                *) sed "1s|^{|&\"RepoTags\":[$names],|" "$HOME/../image.json" ;;
+            esac
+            comma=,
+        done
+        echo "]" ;;
     "tag "*) echo "\"$3\"" >>"$HOME/../names" ;;
     "history "*) printf '0\n20000\n0\n3000000\n' ;;
     "save "*) cat "$HOME/../archive" ;;
@@ -26,9 +38,9 @@ case "$1 $2" in
             esac
             shift
         done
-        echo "[{\"Id\":\"$(cat "$HOME/../id")\",\"Config\":{\"Labels\":{$labels},\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}},
+        echo "{\"Id\":\"$(cat "$HOME/../id")\",\"Config\":{\"Labels\":{$labels},\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}},
             \"GraphDriver\":{\"Data\":{\"UpperDir\":\"$HOME/no/overlay2/12/diff\"}},
-            \"RootFS\":{\"Layers\":[$(cat "$HOME/../layers")]}}]" >"$HOME/../image.json"
+            \"RootFS\":{\"Layers\":[$(cat "$HOME/../layers")]}}" >"$HOME/../image.json"
         cat "$HOME/../id" >"$file" ;;
     *) ;;
 esac
@@ -38,10 +50,10 @@ fn with_docker() -> Checkout {
     let checkout = Checkout::new();
     checkout.write(
         ".git/info/exclude",
-        "/bin/\n/home/\n/calls\n/image.json\n/id\n/layers\n/archive\n/names\n",
+        "/bin/\n/home/\n/calls\n/base.json\n/image.json\n/id\n/layers\n/archive\n/names\n",
     );
     checkout.write("home/.keep", "");
-    checkout.write("image.json", r#"[{"Id":"sha256:ab","Config":{}}]"#);
+    checkout.write("base.json", r#"{"Id":"sha256:ab","Config":{}}"#);
     checkout.program("docker", DOCKER);
     checkout
 }
@@ -134,6 +146,52 @@ fn archive(base: usize, top: usize) -> Vec<u8> {
         archive.append_data(&mut header, name, data).unwrap();
     }
     archive.into_inner().unwrap()
+}
+
+/// Each question takes Docker as long as all of our own work.
+#[test]
+fn nothing_changed_is_found_by_one_question() {
+    let checkout = with_docker();
+    checkout.write("id", "sha256:1");
+    checkout.write("layers", "\"sha256:base\",\"sha256:top\"");
+    fs::write(checkout.path("archive"), archive(3_000_000, 30_000)).unwrap();
+    let asked = |words: &[&str], variables: &[(&str, &str)]| {
+        let _ = fs::remove_file(checkout.path("calls"));
+        let mut command = checkout.command(&[&["build"], words].concat());
+        let ended: Ended = command.envs(variables.iter().copied()).output().unwrap().into();
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+        assert!(ended.err.starts_with("engine Docker 20.10.24: it works\n"), "{}", ended.err);
+        let calls = fs::read_to_string(checkout.path("calls")).unwrap();
+        let built = calls.contains("\nbuild ");
+        assert_eq!(ended.err.contains("up to date"), !built, "{}", ended.err);
+        let first = calls.lines().next().unwrap_or_default();
+        (calls.lines().count(), first.split(' ').next().unwrap().to_owned(), built)
+    };
+    assert!(asked(&[], &[]).2);
+    assert_eq!(asked(&[], &[]), (1, "image".to_owned(), false));
+    // Whatever may change the answers is asked for again.
+    let again = |words: &[&str], variables: &[(&str, &str)], built: bool, why: &str| {
+        let (count, first, has_built) = asked(words, variables);
+        assert!(count > 1 && first == "version" && has_built == built, "{why}: {count} {first}");
+    };
+    again(&[], &[("DOCKER_API_VERSION", "1.41")], false, "a variable");
+    again(&["--force"], &[], true, "--force");
+    assert_eq!(asked(&[], &[]).0, 1);
+    checkout.program("docker", &format!("{DOCKER}\n"));
+    again(&[], &[], false, "another program");
+    checkout.write("home/.docker/config.json", "{}");
+    again(&[], &[], false, "the client's settings");
+    checkout.write("target/xtask/tmp/left", "");
+    again(&[], &[], false, "something that a killed build left");
+    // The answers themselves are compared.
+    let other = |name: &str, text: &str, question: &str, why: &str| {
+        checkout.write(name, text);
+        let (count, first, built) = asked(&[], &[]);
+        assert!(count > 1 && first == question && built, "{why}: {count} {first}");
+    };
+    other("base.json", r#"{"Id":"sha256:cd","Config":{}}"#, "image", "another base of that name");
+    other("app/new.py", "", "version", "a new file");
+    other("names", "", "image", "it has lost its names");
 }
 
 /// Reading the whole image takes seconds: a developer's edit doesn't, what can be released does.

@@ -10,12 +10,24 @@ case "$1 $2" in
     "run "*) exit 0 ;;
     "info "*) cat "$HOME/../info.json" 2>/dev/null || true ;;
     "image inspect")
-        if [ "$3" = sha256:1234 ]; then cat "$HOME/../named.json" 2>/dev/null || cat "$HOME/../image.json"; exit; fi
-        case $3 in
-            *python:3.12-arm64) echo '[{"Id":"ab","Config":{},"Os":"linux","Architecture":"arm64"}]' ;;
-            *python:3.12*) echo '[{"Id":"ab","Config":{}}]' ;;
-            *) echo "no such image" >&2; exit 125 ;;
-        esac ;;
+        shift 2
+        comma=
+        code=0
+        echo "["
+        for name; do
+            case $name in
+                sha256:1234 | *python:3.12*) echo "$comma" ;;
+                *) echo "no such image" >&2; code=125; continue ;;
+            esac
+            case $name in
+                sha256:1234) cat "$HOME/../named.json" 2>/dev/null || cat "$HOME/../image.json" ;;
+                *python:3.12-arm64) echo '{"Id":"ab","Config":{},"Os":"linux","Architecture":"arm64"}' ;;
+                *) echo '{"Id":"ab","Config":{}}' ;;
+            esac
+            comma=,
+        done
+        echo "]"
+        exit $code ;;
     "history "*) echo '[{"size":5000000},{"size":0}]' ;;
     "build "*)
         rm -f "$HOME/../named.json"
@@ -34,13 +46,13 @@ case "$1 $2" in
         if [ -f "$HOME/../stale" ]; then labels="$labels,\"stale\":\"1\""; fi
         health='"Healthcheck":{"Test":["CMD","x"]},'
         if [ -f "$HOME/../sick" ]; then health=; fi
-        echo "[{\"Id\":\"1234\",$health\"Config\":{\"Labels\":{$labels}},\"RootFS\":{\"Layers\":[\"sha256:1\"]}}]" >"$HOME/../image.json"
+        echo "{\"Id\":\"1234\",$health\"Config\":{\"Labels\":{$labels}},\"RootFS\":{\"Layers\":[\"sha256:1\"]}}" >"$HOME/../image.json"
         echo sha256:1234 >"$file" ;;
     "tag "*)
         if [ -f "$HOME/../mute" ]; then exit 0; fi
         shift 2
         names=$(printf ',"%s"' "$@")
-        sed "s|^.{|&\"RepoTags\":[${names#,}],|" "$HOME/../image.json" >"$HOME/../named.json" ;;
+        sed "s|^{|&\"RepoTags\":[${names#,}],|" "$HOME/../image.json" >"$HOME/../named.json" ;;
     *) ;;
 esac
 "##;

@@ -25,8 +25,8 @@ use std::time::Duration;
 mod gather;
 mod unchanged;
 
-use gather::Gathered;
 pub use gather::engine;
+use gather::{Gathered, Local};
 
 /// How long a build waits for another one of the same checkout.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -77,6 +77,8 @@ pub struct Ready {
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     log: PathBuf,
+    /// What the engine's answers depend on.
+    key: String,
     /// The fingerprint of all that the build reads; `None` where only the build itself can tell.
     fingerprint: Option<String>,
     /// The image of the last build, if that read the same.
@@ -92,23 +94,68 @@ pub fn prepare(
     args: &cli::Build,
     found: Option<(Engine, bool)>,
 ) -> anyhow::Result<Ready> {
-    let gathered = gather::all(world, workflow, runner, args, found)?;
-    let plan = plan::build(&gathered.options, &gathered.facts(world, workflow)?)?;
-    let first = gathered.first(world, workflow, runner, args, &plan)?;
-    let Gathered { engine, assumed, snapshot, identity, log, .. } = gathered;
-    let fingerprint = unchanged::fingerprint(world, &engine, &plan, &snapshot);
-    let reusable = if args.force || assumed {
-        None
-    } else {
-        unchanged::reusable(workflow, &engine, &plan, fingerprint.as_ref(), runner)?
-    };
-    if plan.squash {
+    let mut local = gather::local(world, workflow, args)?;
+    let key = local.key(world, workflow, runner);
+    if found.is_none()
+        && !world.common.dry_run
+        && let Some(known) = unchanged::known(workflow, args, &key)
+    {
+        let absent = (known.1.reference != local.base).then(|| local.base.clone());
+        let gathered = local.with(known);
+        let decided = decide(world, workflow, runner, args, &gathered, absent.as_deref())?;
+        if decided.reusable.is_some() {
+            gathered.engine.say();
+            gather::say_base(&decided.plan.base);
+            return Ok(decided.ready(gathered, key, Vec::new()));
+        }
+        local = gathered.local;
+    }
+    let gathered = gather::asked(world, workflow, runner, args, local, found)?;
+    let decided = decide(world, workflow, runner, args, &gathered, None)?;
+    let first = gathered.first(world, workflow, runner, args, &decided.plan)?;
+    if decided.plan.squash {
         notice(
             "building every layer anew: a squashed layer neither comes from the layer cache nor goes into it",
         );
     }
-    let checkout = snapshot.checkout;
-    Ok(Ready { engine, checkout, identity, plan, first, log, fingerprint, reusable })
+    Ok(decided.ready(gathered, key, first))
+}
+
+/// A plan, and whether anything has to be done for it.
+struct Decided {
+    plan: Build,
+    fingerprint: Option<String>,
+    reusable: Option<unchanged::Reusable>,
+}
+
+/// `absent`: as [`verify::reusable`] says.
+fn decide(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    args: &cli::Build,
+    gathered: &Gathered,
+    absent: Option<&str>,
+) -> anyhow::Result<Decided> {
+    let Gathered { local, engine, assumed, .. } = gathered;
+    let plan = plan::build(&local.options, &gathered.facts(world, workflow)?)?;
+    let fingerprint = unchanged::fingerprint(world, engine, &plan, &local.snapshot);
+    let reusable = match &fingerprint {
+        Some(fingerprint) if !args.force && !assumed => {
+            unchanged::reusable(workflow, engine, &plan, fingerprint, absent, runner)?
+        }
+        _ => None,
+    };
+    Ok(Decided { plan, fingerprint, reusable })
+}
+
+impl Decided {
+    fn ready(self, gathered: Gathered, key: String, first: Vec<Invocation>) -> Ready {
+        let Decided { plan, fingerprint, reusable } = self;
+        let Gathered { local: Local { snapshot, identity, log, .. }, engine, .. } = gathered;
+        let checkout = snapshot.checkout;
+        Ready { engine, checkout, identity, plan, first, log, key, fingerprint, reusable }
+    }
 }
 
 /// Builds what was decided.
@@ -121,10 +168,11 @@ pub fn make(
     let Ready { engine, plan, log, .. } = ready;
     if let Some(reusable) = &ready.reusable {
         let (made, log) = unchanged::said(ready, reusable)?;
+        unchanged::record(workflow, ready, &made, &log);
         return Ok(report(world, ready, made, log));
     }
     let made = build(workflow, engine, plan, runner, log)?;
-    unchanged::record(workflow, ready, &made);
+    unchanged::record(workflow, ready, &made, log);
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
     if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {

@@ -12,7 +12,7 @@ use image::config::{self, Variant, Workflow};
 use image::plan::{self, BuildOptions, Facts};
 use image::project::Missing;
 use image::report::STANDIN;
-use image::{labels, network, platform, startable};
+use image::{fingerprint, labels, network, platform, startable};
 use process::disk;
 use process::failure::{self, Exit, Failure, failure_help};
 use process::invocation::Invocation;
@@ -26,8 +26,8 @@ use source::secrets::{self, gate_values};
 use source::snapshot::Snapshot;
 use std::path::{Path, PathBuf};
 
-/// All that a build is decided from.
-pub(super) struct Gathered {
+/// What is known of a build before any engine is asked.
+pub(super) struct Local {
     /// What the command line asks for.
     pub options: BuildOptions,
     /// The files, and what git says of them.
@@ -39,6 +39,14 @@ pub(super) struct Gathered {
     /// When the image was made, in seconds since 1970.
     created: i64,
     machine: Machine,
+    /// The base as the command line or image.toml names it.
+    pub base: String,
+    pub log: PathBuf,
+}
+
+/// All that a build is decided from.
+pub(super) struct Gathered {
+    pub local: Local,
     pub engine: Engine,
     /// Whether the engine is only assumed, for a dry run without one.
     pub assumed: bool,
@@ -46,17 +54,14 @@ pub(super) struct Gathered {
     /// What a dry run would do to have the base.
     base_steps: Vec<Invocation>,
     layer_cache: Option<Cache>,
-    pub log: PathBuf,
 }
 
-/// Nothing is asked of an engine or installed for a checkout that can't be built.
-pub(super) fn all(
+/// Reads the checkout. Nothing is asked of an engine or installed for one that can't be built.
+pub(super) fn local(
     world: &World,
     workflow: &Workflow,
-    runner: &Runner,
     args: &cli::Build,
-    found: Option<(Engine, bool)>,
-) -> anyhow::Result<Gathered> {
+) -> anyhow::Result<Local> {
     world.output.mask(&secret_values(world, &workflow.top, args));
     let variant = if args.dev { &workflow.config.dev } else { &workflow.config.prod };
     let options = options(workflow, args)?;
@@ -64,15 +69,46 @@ pub(super) fn all(
     plan::end(&dockerfile, options.target.as_deref(), &variant.dockerfile)?;
     let epoch = world.environment.variable("SOURCE_DATE_EPOCH");
     let created = labels::created(&snapshot.checkout, epoch)?;
-    let machine = machine::read(&world.environment);
-    if args.setup {
-        let wish = cli::Setup { yes: true, ..cli::Setup::default() };
-        setup::ensure(world, workflow, &machine, wish)?;
-    }
-    let (engine, assumed) = found.map_or_else(|| engine(world, workflow, &machine, runner), Ok)?;
     let identity = ci::identity(world.ci.as_ref(), &snapshot.checkout);
     let warnings = snapshot.checkout.warnings.iter().chain(&identity.warnings);
     warnings.for_each(|warning| notice(&format!("warning: {warning}")));
+    let asked = args.python.as_deref().map(config::python_base);
+    let base = args.base.clone().or(asked).unwrap_or_else(|| variant.base.clone());
+    let (machine, log) = (machine::read(&world.environment), workflow.state.new_log("build")?);
+    Ok(Local { options, snapshot, dockerfile, identity, created, machine, base, log })
+}
+
+impl Local {
+    /// What the answers of the engine to this build depend on.
+    pub fn key(&self, world: &World, workflow: &Workflow, runner: &Runner) -> String {
+        let search = world.search(workflow, &self.machine, runner).key();
+        let us = std::env::current_exe().and_then(|us| us.metadata()?.modified()).ok();
+        let Local { base, options: BuildOptions { platform, dev, .. }, .. } = self;
+        fingerprint::hash(&[format!("{search} {us:?} {base} {platform:?} {dev}").as_bytes()])
+    }
+
+    /// With what an engine answered before.
+    pub fn with(self, (engine, base): (Engine, Base)) -> Gathered {
+        let (base_steps, layer_cache) = (Vec::new(), None);
+        Gathered { local: self, engine, assumed: false, base, base_steps, layer_cache }
+    }
+}
+
+/// Asks the engine, the one that was `found` or the one there is.
+pub(super) fn asked(
+    world: &World,
+    workflow: &Workflow,
+    runner: &Runner,
+    args: &cli::Build,
+    local: Local,
+    found: Option<(Engine, bool)>,
+) -> anyhow::Result<Gathered> {
+    let machine = &local.machine;
+    if args.setup {
+        let wish = cli::Setup { yes: true, ..cli::Setup::default() };
+        setup::ensure(world, workflow, machine, wish)?;
+    }
+    let (engine, assumed) = found.map_or_else(|| engine(world, workflow, machine, runner), Ok)?;
     if !world.common.dry_run {
         state::make_folder(&mount_cache(world)?).map_err(|error| {
             failure::and_help(&error, "XDG_CACHE_HOME names another folder for caches")
@@ -80,64 +116,53 @@ pub(super) fn all(
         tidy(&workflow.state, &engine, runner)?;
     }
     let platform = args.platform.as_deref();
-    if let Some(warning) = platform.and_then(|wanted| platform::warning(wanted, &engine, &machine))
-    {
+    if let Some(warning) = platform.and_then(|wanted| platform::warning(wanted, &engine, machine)) {
         notice(&format!("warning: {warning}"));
     }
-    let log = workflow.state.new_log("build")?;
-    let asked = args.python.as_deref().map(config::python_base);
-    let reference = args.base.as_ref().or(asked.as_ref()).unwrap_or(&variant.base);
-    let images = images(world, workflow, runner, (&engine, assumed), &log);
-    let (base, base_steps) = images.resolve(reference, args.pull, platform)?;
-    notice(&format!("base {}: {}", base.reference, base.why));
-    if base.standin {
-        notice(STANDIN);
-    }
+    let images = images(world, workflow, runner, (&engine, assumed), &local.log);
+    let (base, base_steps) = images.resolve(&local.base, args.pull, platform)?;
+    say_base(&base);
     let layer_cache = cache::find(
         &world.environment,
         &workflow.config,
-        &machine,
+        machine,
         &engine,
         runner,
         args.cache.as_deref(),
         world.common.dry_run,
     )?;
-    Ok(Gathered {
-        options,
-        snapshot,
-        dockerfile,
-        identity,
-        created,
-        machine,
-        engine,
-        assumed,
-        base,
-        base_steps,
-        layer_cache,
-        log,
-    })
+    Ok(Gathered { local, engine, assumed, base, base_steps, layer_cache })
+}
+
+/// Prints what a build starts from.
+pub(super) fn say_base(base: &Base) {
+    notice(&format!("base {}: {}", base.reference, base.why));
+    if base.standin {
+        notice(STANDIN);
+    }
 }
 
 impl Gathered {
     /// What the plan is made of.
     pub fn facts<'a>(&'a self, world: &World, workflow: &'a Workflow) -> anyhow::Result<Facts<'a>> {
-        let checkout = &self.snapshot.checkout;
-        let mut labels = labels::from_git(checkout, &self.identity, self.created)?;
+        let Local { snapshot, dockerfile, identity, created, machine, .. } = &self.local;
+        let checkout = &snapshot.checkout;
+        let mut labels = labels::from_git(checkout, identity, *created)?;
         labels.extend(labels::from_config(&workflow.config.image));
         Ok(Facts {
             engine: &self.engine,
             config: &workflow.config,
             labels: labels.into_iter().collect(),
             revision: &checkout.revision,
-            dockerfile: self.dockerfile.clone(),
+            dockerfile: dockerfile.clone(),
             changed: checkout.changed(),
             base: self.base.clone(),
-            ca_bundle: self.machine.ca_bundle.clone(),
+            ca_bundle: machine.ca_bundle.clone(),
             proxies: network::proxies(&world.environment.variables),
             index_variable: network::index_variable(&world.environment.variables),
             layer_cache: self.layer_cache.clone(),
             state: &workflow.state,
-            cache: (mount_cache(world)?, self.machine.uid),
+            cache: (mount_cache(world)?, machine.uid),
         })
     }
 
@@ -152,10 +177,11 @@ impl Gathered {
         plan: &Build,
     ) -> anyhow::Result<Vec<Invocation>> {
         let mut first = self.base_steps.clone();
-        first.push(snapshot_command(&self.snapshot, args));
+        first.push(snapshot_command(&self.local.snapshot, args));
         if self.engine.kind == Kind::Podman {
             // It is told to pull nothing; Docker's builder fetches what it missing.
-            let images = images(world, workflow, runner, (&self.engine, self.assumed), &self.log);
+            let images =
+                images(world, workflow, runner, (&self.engine, self.assumed), &self.local.log);
             for image in dockerfile::images(&plan.text, &plan.build_args) {
                 first.extend(images.fetch(&image, args.pull, args.platform.as_deref())?);
             }

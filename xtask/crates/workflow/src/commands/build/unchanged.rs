@@ -1,17 +1,18 @@
 //! Whether a build has anything to do, and the record by which the next one knows.
 
 use super::Ready;
+use crate::cli;
 use crate::world::World;
-use engine::Engine;
-use engine::build::Build;
+use engine::build::{Base, Build};
+use engine::{Engine, leftovers};
 use image::config::Workflow;
-use image::fingerprint;
+use image::fingerprint::{self, Known};
 use image::verify::{self, Built};
 use process::notice::notice;
 use process::run::Runner;
 use process::state::write_whole;
 use source::snapshot::Snapshot;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The message when there is nothing to build.
 pub(super) const SAID: &str = "up to date: nothing changed since the last build (--force rebuilds)";
@@ -35,20 +36,33 @@ pub(super) fn fingerprint(
     fingerprint::of(&fingerprint::Inputs { engine, plan, values, snapshot: snapshot.sha256() })
 }
 
-/// The image that the build would make, if it is here.
+/// The image that the build would make, if it is here. `absent`: as [`verify::reusable`] says.
 pub(super) fn reusable(
     workflow: &Workflow,
     engine: &Engine,
     plan: &Build,
-    fingerprint: Option<&String>,
+    fingerprint: &str,
+    absent: Option<&str>,
     runner: &Runner,
 ) -> anyhow::Result<Option<Reusable>> {
     let reference = plan.references.first();
     let record = reference.and_then(|name| fingerprint::recorded(&workflow.state, name));
-    let same = |record: &fingerprint::Record| Some(&record.fingerprint) == fingerprint;
+    let same = |record: &fingerprint::Record| record.fingerprint == fingerprint;
     let Some(record) = record.filter(same) else { return Ok(None) };
-    let made = verify::reusable(engine, plan, &record.image_id, &record.size, runner)?;
+    let image = (record.image_id.as_str(), &record.size);
+    let made = verify::reusable(engine, plan, image, absent, runner)?;
     Ok(made.map(|made| Reusable { made, log: record.log }))
+}
+
+/// What the last build asked of its engine, if nothing says that the answers are others now.
+pub(super) fn known(workflow: &Workflow, args: &cli::Build, key: &str) -> Option<(Engine, Base)> {
+    if args.force || args.pull || args.setup || !leftovers::none(&workflow.state) {
+        return None;
+    }
+    let Known { engine, base, .. } = fingerprint::known(&workflow.state, key)?;
+    // A stand-in serves as long as it is known that its registry can't be reached.
+    let serves = !base.standin || registry::was_unreachable(&workflow.state);
+    (serves && engine.warnings.is_empty()).then_some((engine, base))
 }
 
 /// Says that there is nothing to do, and gives the image and its log.
@@ -66,7 +80,7 @@ pub(super) fn said(ready: &Ready, reusable: &Reusable) -> anyhow::Result<(Built,
 }
 
 /// Records what was made. Only the next build is slower without the record.
-pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built) {
+pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built, log: &Path) {
     let (Some(fingerprint), Some(reference)) = (&ready.fingerprint, ready.plan.references.first())
     else {
         return;
@@ -75,8 +89,16 @@ pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built) {
         fingerprint: fingerprint.clone(),
         image_id: made.image.id.clone(),
         size: made.size.clone(),
-        log: ready.log.clone(),
+        log: log.to_owned(),
+        known: Some(Known {
+            key: ready.key.clone(),
+            engine: ready.engine.clone(),
+            base: ready.plan.base.clone(),
+        }),
     };
+    if fingerprint::recorded(&workflow.state, reference).as_ref() == Some(&record) {
+        return;
+    }
     if let Err(error) = fingerprint::record(&workflow.state, reference, record) {
         notice(&format!("warning: remembering what this build read: {error:#}"));
     }
