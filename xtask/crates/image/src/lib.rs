@@ -11,6 +11,7 @@ pub mod plan;
 pub mod platform;
 pub mod project;
 pub mod push;
+pub mod reason;
 pub mod report;
 pub mod squash;
 pub mod standin;

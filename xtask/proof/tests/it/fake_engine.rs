@@ -128,10 +128,11 @@ fn the_same_build_again_is_no_build() {
     assert_eq!(id().trim(), "sha256:1234", "what a script reads");
     let dry = build(&["--dry-run"]);
     assert!(dry.err.contains(said) && dry.out.contains("podman build "), "{}", dry.err);
-    // Whatever is another is built.
+    // Whatever is another is built, and the step that it begins with is named.
+    let said = std::cell::RefCell::new(String::new());
     let mut expected = 1;
     let mut built = |words: &[&str], why: &str| {
-        build(words);
+        said.replace(build(words).err);
         expected += 1;
         assert_eq!(builds(), expected, "{why}");
     };
@@ -143,6 +144,8 @@ fn the_same_build_again_is_no_build() {
     built(&[], "one name less");
     checkout.write("app/new.py", "");
     built(&[], "a new file");
+    let why = "\nrebuilding from COPY app/: app/new.py changed\n";
+    assert!(said.borrow().contains(why), "{}", said.borrow());
     std::fs::remove_file(checkout.path("app/new.py")).unwrap();
     built(&[], "no new file");
     std::fs::remove_file(checkout.path("named.json")).unwrap();

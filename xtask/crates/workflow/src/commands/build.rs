@@ -8,6 +8,7 @@ use engine::{Engine, Kind, label, leftovers, words};
 use image::cache;
 use image::config::Workflow;
 use image::plan;
+use image::reason::{self, Inputs};
 use image::report;
 use image::tags;
 use image::verify::{self, Built};
@@ -79,6 +80,8 @@ pub struct Ready {
     log: PathBuf,
     /// What the engine's answers depend on.
     key: String,
+    /// What the build reads, if there is something to build.
+    read: Option<Inputs>,
     /// The fingerprint of all that the build reads; `None` where only the build itself can tell.
     fingerprint: Option<String>,
     /// The image of the last build, if that read the same.
@@ -152,9 +155,13 @@ fn decide(
 impl Decided {
     fn ready(self, gathered: Gathered, key: String, first: Vec<Invocation>) -> Ready {
         let Decided { plan, fingerprint, reusable } = self;
-        let Gathered { local: Local { snapshot, identity, log, .. }, engine, .. } = gathered;
+        let Gathered { local, engine, .. } = gathered;
+        let Local { snapshot, identity, log, options, .. } = local;
+        // A stage is no build of the whole.
+        let whole = options.target.is_none() && reusable.is_none();
+        let read = whole.then(|| reason::inputs(&plan, &snapshot));
         let checkout = snapshot.checkout;
-        Ready { engine, checkout, identity, plan, first, log, key, fingerprint, reusable }
+        Ready { engine, checkout, identity, plan, first, log, key, read, fingerprint, reusable }
     }
 }
 
@@ -171,7 +178,15 @@ pub fn make(
         unchanged::record(workflow, ready, &made, &log);
         return Ok(report(world, ready, made, log));
     }
+    let read = ready.read.as_ref();
+    let before = reason::recorded(&workflow.state, plan.variant).filter(|_| !plan.no_cache);
+    if let (Some(read), Some(before)) = (read, before) {
+        reason::reason(plan, &before, read).iter().for_each(|why| notice(why));
+    }
     let made = build(workflow, engine, plan, runner, log)?;
+    if let Some(read) = read {
+        reason::record(&workflow.state, plan.variant, read)?;
+    }
     unchanged::record(workflow, ready, &made, log);
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
