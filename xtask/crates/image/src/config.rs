@@ -209,7 +209,10 @@ fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
 fn mistakes(file: &str, found: Vec<Mistake>) -> Failure {
     let count = found.len();
     let plural = if count == 1 { "mistake" } else { "mistakes" };
-    let help = found.into_iter().map(|one| format!("{file}:{}: {}", one.line, one.message));
+    let help = found.into_iter().map(|one| {
+        let lines = one.excerpt.lines().map(|line| format!("\n    {line}"));
+        format!("{file}:{}: {}{}", one.line, one.message, lines.collect::<String>())
+    });
     Failure {
         exit: Exit::Usage,
         message: format!("reading {file}: {count} {plural}"),
@@ -224,6 +227,8 @@ pub struct Mistake {
     pub line: usize,
     /// What is wrong and what would be right.
     pub message: String,
+    /// That line and a mark below the place; empty if it can't be shown.
+    pub excerpt: String,
 }
 
 /// Parses the text of an `image.toml`; all mistakes at once, sorted by line.

@@ -5,6 +5,7 @@ use super::Mistake;
 use super::names::variable;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
@@ -25,11 +26,12 @@ impl<'t> File<'t> {
         let mistakes = errors
             .iter()
             .map(|error| {
-                let line = line(text, error.span().map_or(0, |span| span.start));
+                let span = error.span().unwrap_or_default();
                 let message = error.message().replace('\n', ", ");
+                let line = line(text, span.start);
                 let below = commented_header(text, line).filter(|_| message == "duplicate key");
                 let hint = below.map(|table| format!(": {}", uncomment(table)));
-                Mistake { line, message: message + &hint.unwrap_or_default() }
+                Mistake::at(text, span, message + &hint.unwrap_or_default())
             })
             .collect();
         File { text, top, mistakes, known: Vec::new() }
@@ -74,7 +76,7 @@ impl<'t> File<'t> {
                 None => continue,
             };
             let at = if table.is_empty() { String::new() } else { format!("[{table}]: ") };
-            found.push(Mistake { line, message: at + &message });
+            found.push(Mistake::at(self.text, key.span(), at + &message));
         }
         found
     }
@@ -104,9 +106,11 @@ impl<'t> File<'t> {
 
     /// Notes a mistake at the value of `key`, or at the head of `table` when it isn't there.
     pub(super) fn mistake(&mut self, table: &str, key: &str, message: String) {
-        let start = self.value(table, key).map(|value| value.span().start);
-        let line = start.map_or_else(|| self.line_of(table), |start| line(self.text, start));
-        self.mistakes.push(Mistake { line, message: format!("{table}.{key}: {message}") });
+        let message = format!("{table}.{key}: {message}");
+        self.mistakes.push(match self.value(table, key) {
+            Some(value) => Mistake::at(self.text, value.span(), message),
+            None => Mistake { line: self.line_of(table), excerpt: String::new(), message },
+        });
     }
 
     fn line_of(&self, table: &str) -> usize {
@@ -121,7 +125,7 @@ impl<'t> File<'t> {
             let name = key.get_ref().as_ref();
             if known.contains(&name) && value.get_ref().as_table().is_none() {
                 let message = format!("`{name}` is a table: write [{name}]");
-                self.mistakes.push(Mistake { line: line(self.text, key.span().start), message });
+                self.mistakes.push(Mistake::at(self.text, key.span(), message));
             }
         }
     }
@@ -196,7 +200,7 @@ impl<'t> File<'t> {
     ) -> Option<Vec<String>> {
         let items = self.value(table, key)?.get_ref().as_array().map(|array| {
             let item = |item: &Spanned<DeValue<'_>>| {
-                Some((item.get_ref().as_str()?.to_owned(), line(self.text, item.span().start)))
+                Some((item.get_ref().as_str()?.to_owned(), item.span()))
             };
             array.iter().map(item).collect::<Option<Vec<_>>>()
         });
@@ -204,10 +208,10 @@ impl<'t> File<'t> {
             self.mistake(table, key, "must be a list of strings".into());
             return None;
         };
-        for (text, line) in &items {
+        for (text, span) in &items {
             if let Some(message) = wrong(text) {
                 let message = format!("{table}.{key}: {message}");
-                self.mistakes.push(Mistake { line: *line, message });
+                self.mistakes.push(Mistake::at(self.text, span.clone(), message));
             }
         }
         Some(items.into_iter().map(|(text, _)| text).collect())
@@ -249,18 +253,41 @@ impl File<'_> {
         key: &str,
         value: Spanned<DeValue<'_>>,
     ) -> Option<T> {
-        let start = value.span().start;
+        let whole = value.span();
         match T::deserialize(ValueDeserializer::from(value)) {
             Ok(value) => Some(value),
             Err(error) => {
-                let at = line(self.text, error.span().map_or(start, |span| span.start));
                 let message = error.message().replace('\n', ", ");
-                self.mistakes
-                    .push(Mistake { line: at, message: format!("{table}.{key}: {message}") });
+                let span = error.span().unwrap_or(whole);
+                let message = format!("{table}.{key}: {message}");
+                self.mistakes.push(Mistake::at(self.text, span, message));
                 None
             }
         }
     }
+}
+
+impl Mistake {
+    /// A mistake in the bytes `span` of `text`.
+    fn at(text: &str, span: Range<usize>, message: String) -> Mistake {
+        Mistake { line: line(text, span.start), excerpt: excerpt(text, span), message }
+    }
+}
+
+/// The longest line that is shown.
+const LONGEST: usize = 100;
+
+/// The line that `span` begins in, and below it a mark; empty for a line that is too long to read.
+fn excerpt(text: &str, span: Range<usize>) -> String {
+    let start = text.floor_char_boundary(span.start);
+    let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[begin..].lines().next().unwrap_or_default().trim_end();
+    if line.trim().is_empty() || line.chars().count() > LONGEST {
+        return String::new();
+    }
+    let end = text.floor_char_boundary(span.end).clamp(start, (begin + line.len()).max(start));
+    let (before, marked) = (text[begin..start].chars().count(), text[start..end].chars().count());
+    format!("{}\n{}{}", line.replace('\t', " "), " ".repeat(before), "^".repeat(marked.max(1)))
 }
 
 /// The table whose header, in a comment, is the last one above `line`.

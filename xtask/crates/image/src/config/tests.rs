@@ -28,6 +28,27 @@ fn shown(mistakes: &[Mistake]) -> String {
 }
 
 #[test]
+fn a_mistake_is_marked_in_its_line() {
+    let check = |line: &str, excerpt: &str| {
+        let text = format!("{REQUIRED}{line}\n");
+        let mistakes = parse(&text).unwrap_err();
+        assert_eq!(mistakes[0].excerpt, excerpt, "{line}");
+    };
+    check("web_server = 1", "web_server = 1\n             ^");
+    check("wbe_server = 1", "wbe_server = 1\n^^^^^^^^^^");
+    check("\tuser = 'rööt x' # no", " user = 'rööt x' # no\n        ^^^^^^^^");
+    check(
+        "required_environment = ['A', 'b c']",
+        "required_environment = ['A', 'b c']\n                             ^^^^^",
+    );
+    check("user = [\n  1,\n]", "user = [\n       ^");
+    let long = "x".repeat(101);
+    check(&format!("user = '{long} '"), "");
+    let mistakes = parse("[image]").unwrap_err();
+    assert!(mistakes.iter().all(|one| one.excerpt.is_empty()), "{mistakes:?}");
+}
+
+#[test]
 fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() {
     let text = include_str!("../../../../../docker/image.toml");
     let written = parse(text).unwrap();
