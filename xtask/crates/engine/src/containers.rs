@@ -49,6 +49,8 @@ pub struct Container {
     pub user: Option<String>,
     /// Give it our terminal.
     pub terminal: bool,
+    /// Give it our standard input.
+    pub input: bool,
     /// How the user's numbers are mapped (`--userns`).
     pub user_namespace: Option<String>,
     pub labels: Vec<(String, String)>,
@@ -58,6 +60,9 @@ pub struct Container {
 pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
     let mut words: Vec<String> = vec!["run".into(), "--pull=never".into()];
     words.push(if detach { "--detach" } else { "--rm" }.into());
+    if container.input {
+        words.push("--interactive".into());
+    }
     if container.terminal {
         words.push("-it".into());
     }

@@ -236,7 +236,6 @@ pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
 pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
     bed.network()?;
     let mut container = bed.container("waiting", &["web"]);
-    container.publish = None;
     set(&mut container.env, "DB_HOST", "nobody.invalid");
     bed.start(&container)?;
     bed.wait_log(&container.name, "waiting for")?;

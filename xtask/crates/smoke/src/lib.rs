@@ -11,6 +11,7 @@ mod entry;
 pub mod http;
 mod logs;
 mod needs;
+mod prober;
 pub mod report;
 mod roles;
 pub mod run;

@@ -1,6 +1,7 @@
 //! The running roles: what they run, that they answer, and that work passes through them.
 
 use super::http;
+use super::prober::Reply;
 use super::test_bed::{Subject, TestBed, set};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
@@ -219,20 +220,23 @@ pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
         // The last line: Django's shell may tell before what it has imported.
         answer.stdout.trim().lines().last().unwrap_or_default().clone_into(&mut cookie);
     }
-    let (address, limit) = (bed.address(&name)?, bed.subject.smoke.start);
     let start = Instant::now();
-    match http::first_message(&address, &asked.path, &cookie, limit) {
-        Ok(Ok(message)) if message.contains(&asked.contains) => Ok(Verdict::Passed(format!(
-            "a message of {} bytes after {:.1} s",
-            message.len(),
-            start.elapsed().as_secs_f64()
-        ))),
-        Ok(Ok(message)) => {
+    match bed.probe(&name, &http::websocket(&asked.path, &cookie), true)? {
+        Reply::Message(message) if message.contains(&asked.contains) => {
+            Ok(Verdict::Passed(format!(
+                "a message of {} bytes after {:.1} s",
+                message.len(),
+                start.elapsed().as_secs_f64()
+            )))
+        }
+        Reply::Message(message) => {
             let message = process::run::shortened(&message, 200);
             Ok(Verdict::Failed(vec![format!("no `{}` in `{message}`", asked.contains)]))
         }
-        Ok(Err(answer)) => Ok(Verdict::Failed(vec![format!("refused: {}", answer.shown())])),
-        Err(error) => Ok(Verdict::Failed(vec![format!("{error:#}")])),
+        Reply::Answer(text) => {
+            Ok(Verdict::Failed(vec![format!("refused: {}", http::Answer::of(text).shown())]))
+        }
+        Reply::Error(why) => Ok(Verdict::Failed(vec![format!("waiting for a message: {why}")])),
     }
 }
 

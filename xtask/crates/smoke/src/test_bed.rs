@@ -3,6 +3,7 @@
 //! removed at the end; what a killed run left, the next one removes.
 
 use super::http::{self, BEHIND_TLS};
+use super::prober::{Prober, Question, Reply};
 use super::static_checks::Expected;
 use super::verdict::Evidence;
 use anyhow::Context as _;
@@ -112,6 +113,8 @@ pub struct TestBed<'a> {
     /// The default database, if it is another than PostgreSQL and was asked for.
     pub(super) database: OnceLock<Option<String>>,
     count: AtomicUsize,
+    /// Those that ask nothing now.
+    probers: Mutex<Vec<Prober>>,
 }
 
 /// What went wrong, and whether that is evidence against the image.
@@ -136,7 +139,8 @@ impl<'a> TestBed<'a> {
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> TestBed<'a> {
         let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
-        TestBed { engine, runner, subject, run, started, hosts, archive, database, count }
+        let probers = Mutex::default();
+        TestBed { engine, runner, subject, run, started, hosts, archive, database, count, probers }
     }
 
     /// The role that a check uses which needs any.
@@ -277,7 +281,7 @@ impl<'a> TestBed<'a> {
     /// A container of the image with nothing around it: no network, no environment.
     pub fn alone(&self, what: &str, words: &[&str]) -> Container {
         let all = self.container(what, words);
-        Container { network: None, env: Vec::new(), hosts: Vec::new(), publish: None, ..all }
+        Container { network: None, env: Vec::new(), hosts: Vec::new(), ..all }
     }
 
     /// Starts a container of the image that goes on; it is removed at the end of the run.
@@ -464,13 +468,32 @@ impl<'a> TestBed<'a> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
     }
 
-    /// The address at which a container's port can be reached from here.
+    /// Sends a web container a request, from another container in the network. `message`: as
+    /// [`Question::message`].
     ///
     /// # Errors
-    /// When it isn't published.
-    pub fn address(&self, name: &str) -> anyhow::Result<String> {
-        let answer = self.must(&containers::port(self.engine, name, self.subject.port()))?;
-        Ok(answer.stdout.lines().next().unwrap_or_default().trim().to_owned())
+    /// When the container has no address; 130 or 143 after a signal.
+    pub fn probe(&self, name: &str, request: &str, message: bool) -> anyhow::Result<Reply> {
+        let addresses = self.must(&containers::addresses(self.engine, name))?;
+        let host = addresses.stdout.lines().next().unwrap_or_default().trim();
+        let limit = self.subject.smoke.start.as_secs_f64();
+        let question = Question { host, port: self.subject.port(), request, message, limit };
+        // One that is at a slow request isn't waited for.
+        let free = self.idle_probers().pop();
+        let mut prober = match free {
+            Some(prober) => prober,
+            None => {
+                let container = Container { env: Vec::new(), ..self.container("prober", &[]) };
+                Prober::start(self.engine, container, self.runner)?
+            }
+        };
+        let found = prober.ask(&question, self.runner)?;
+        self.idle_probers().push(prober);
+        Ok(found)
+    }
+
+    fn idle_probers(&self) -> std::sync::MutexGuard<'_, Vec<Prober>> {
+        self.probers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Asks a web container for `path`, as a proxy does that ends TLS.
@@ -478,8 +501,7 @@ impl<'a> TestBed<'a> {
     /// # Errors
     /// [`Evidence`] when it doesn't answer.
     pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::Answer> {
-        let address = self.address(name)?;
-        http::get(&address, path, BEHIND_TLS, self.subject.smoke.start)
-            .map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
+        let found = self.probe(name, &http::request(path, BEHIND_TLS), false);
+        found.and_then(Reply::answer).map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
     }
 }

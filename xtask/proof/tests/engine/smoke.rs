@@ -5,7 +5,8 @@ use serde_json::Value;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// Runs the smoke test and gives its exit code and its result.
+/// Runs the smoke test and gives its exit code and its result. Docker's daemon is in another network than
+/// this, as a remote engine is.
 pub fn smoke(repository: &Repository, words: &[&str]) -> (Option<i32>, Value) {
     smoke_with(repository, words, &[])
 }
@@ -17,7 +18,7 @@ pub fn smoke_with(
     environment: &[(&str, &str)],
 ) -> (Option<i32>, Value) {
     let words = [&["smoke-test", "--format", "json"], words].concat();
-    let mut command = repository.xtask_inside(&words);
+    let mut command = repository.command(&words);
     let ended = command.envs(environment.iter().copied()).output().unwrap();
     let json = serde_json::from_slice(&ended.stdout).unwrap_or_else(|_| {
         panic!("{words:?}: {:?}\n{}", ended.status, String::from_utf8_lossy(&ended.stderr))
@@ -84,14 +85,13 @@ fn a_killed_smoke_test_leaves_nothing_for_longer_than_the_next_start() {
     repository.xtask(&["setup", "--services"]).good();
     let before = things(&repository);
     for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
-        let mut command = repository.xtask_inside(&["smoke-test"]);
+        let mut command = repository.command(&["smoke-test"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let start = Instant::now();
         while things(&repository).len() < before.len() + 4 {
             assert!(start.elapsed() < Duration::from_secs(300), "nothing was started");
             std::thread::sleep(Duration::from_millis(200));
         }
-        // `nsenter` becomes xtask, so that the id is the same.
         let id = child.id().to_string();
         let kill = format!("kill -{signal} {id}");
         std::process::Command::new("sh").args(["-c", &kill]).status().unwrap();

@@ -279,15 +279,16 @@ const LONGEST: usize = 100;
 
 /// The line that `span` begins in, and below it a mark; empty for a line that is too long to read.
 fn excerpt(text: &str, span: Range<usize>) -> String {
-    let start = text.floor_char_boundary(span.start);
-    let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let Some((above, rest)) = text.split_at_checked(span.start) else { return String::new() };
+    let begin = above.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[begin..].lines().next().unwrap_or_default().trim_end();
     if line.trim().is_empty() || line.chars().count() > LONGEST {
         return String::new();
     }
-    let end = text.floor_char_boundary(span.end).clamp(start, (begin + line.len()).max(start));
-    let (before, marked) = (text[begin..start].chars().count(), text[start..end].chars().count());
-    format!("{}\n{}{}", line.replace('\t', " "), " ".repeat(before), "^".repeat(marked.max(1)))
+    let length = span.len().min((begin + line.len()).saturating_sub(span.start));
+    let marked = rest.get(..length).map_or(1, |marked| marked.chars().count().max(1));
+    let indent = " ".repeat(above[begin..].chars().count());
+    format!("{}\n{indent}{}", line.replace('\t', " "), "^".repeat(marked))
 }
 
 /// The table whose header, in a comment, is the last one above `line`.
