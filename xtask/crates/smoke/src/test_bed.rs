@@ -281,7 +281,7 @@ impl<'a> TestBed<'a> {
     /// A container of the image with nothing around it: no network, no environment.
     pub fn alone(&self, what: &str, words: &[&str]) -> Container {
         let all = self.container(what, words);
-        Container { network: None, env: Vec::new(), hosts: Vec::new(), ..all }
+        Container { network: None, env: Vec::new(), hosts: Vec::new(), publish: None, ..all }
     }
 
     /// Starts a container of the image that goes on; it is removed at the end of the run.

@@ -40,6 +40,8 @@ pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String
         image: subject.image.id.clone(),
         words: words.iter().map(ToString::to_string).collect(),
         env: env.into_iter().collect(),
+        // For who looks at what `--keep` leaves.
+        publish: matches!(words, ["web" | "gunicorn", ..]).then(|| subject.port()),
         hardened: true,
         volumes: subject.expected.writable.clone(),
         ..Container::default()
