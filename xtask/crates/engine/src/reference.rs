@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::Kind;
 use std::fmt;
 
 use process::failure::{Exit, failure, failure_help};
@@ -43,6 +44,16 @@ pub fn parse(text: &str) -> anyhow::Result<Reference> {
 /// True when `tag` can follow the colon of a reference: `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`.
 pub fn is_tag(tag: &str) -> bool {
     check_tag(tag, 0).is_ok()
+}
+
+/// The name under which the engine stores an image that is called `name`: Podman puts `localhost/`
+/// before one without a registry.
+pub fn stored(kind: Kind, name: &str) -> String {
+    if kind == Kind::Podman && is_short(name) {
+        format!("localhost/{name}")
+    } else {
+        name.to_owned()
+    }
 }
 
 /// True for a reference that names no registry: Podman then asks or fails, while Docker takes

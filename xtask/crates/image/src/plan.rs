@@ -202,18 +202,12 @@ pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
         let message = format!("tagging the image {tag}: it names no tag");
         return Err(failure_help(Exit::Usage, message, format!("write {tag}:TAG")));
     }
-    Ok(match (reference::is_short(tag), kind) {
-        (true, Kind::Podman) => format!("localhost/{tag}"),
-        _ => tag.to_owned(),
-    })
+    Ok(reference::stored(kind, tag))
 }
 
 /// A local image's name as the engine prints it: Podman puts `localhost/` before it.
 pub fn local(kind: Kind, name: &str, tag: &str) -> String {
-    match kind {
-        Kind::Podman => format!("localhost/{name}:{tag}"),
-        Kind::Docker => format!("{name}:{tag}"),
-    }
+    reference::stored(kind, &format!("{name}:{tag}"))
 }
 
 fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String> {

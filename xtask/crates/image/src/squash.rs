@@ -71,8 +71,7 @@ pub fn default_reference(kind: Kind, image: &str) -> anyhow::Result<String> {
     }
     let name = format!("{image}-squashed");
     reference::parse(&name)?;
-    let short = kind == Kind::Podman && reference::is_short(&name);
-    Ok(if short { format!("localhost/{name}") } else { name })
+    Ok(reference::stored(kind, &name))
 }
 
 /// What the two images have in common, and what not.

@@ -31,6 +31,55 @@ fn a_crate_depends_on_those_below_it_and_none_on_proof() {
     assert_eq!(folders, CRATES.len() + 1, "a crate that this test doesn't know");
 }
 
+/// Where code above the crate `engine` decides by an engine's name, how often, and why that is no
+/// capability: the other places ask the engine.
+const BY_NAME: [(&str, usize, &str); 16] = [
+    ("registry/src/login.rs", 7, "each engine keeps logins in files of its own"),
+    ("registry/src/places.rs", 5, "each engine tells its registries in its own JSON"),
+    ("image/src/config.rs", 2, "the words of image.toml"),
+    (
+        "image/src/plan.rs",
+        2,
+        "Podman builds in its own process, which can be killed and leaves files",
+    ),
+    ("image/src/plan/options.rs", 1, "any engine serves to read a tag"),
+    ("image/src/push/deliver.rs", 6, "a push of Podman writes the digest, one of Docker prints it"),
+    ("image/src/squash.rs", 3, "Docker's import takes the config as lines"),
+    ("smoke/src/roles.rs", 2, "Podman runs a health check when it is asked for its outcome"),
+    ("workflow/src/commands/build.rs", 1, "Docker keeps its cache in an image, after the build"),
+    ("workflow/src/commands/build/gather.rs", 1, "Docker's builder pulls by itself"),
+    ("workflow/src/commands/dev.rs", 2, "mounts with SELinux, and users"),
+    ("workflow/src/commands/doctor.rs", 3, "it looks at both"),
+    ("workflow/src/commands/images.rs", 1, "steps are images in Podman's store alone"),
+    ("workflow/src/commands/push.rs", 1, "Docker's daemon has an environment of its own"),
+    ("workflow/src/commands/setup.rs", 2, "it installs Podman"),
+    ("workflow/src/commands/squash.rs", 1, "Podman squashes in a build, which tidies up itself"),
+];
+
+#[test]
+fn who_decides_by_an_engine_s_name_has_a_reason() {
+    let mut files = Vec::new();
+    for name in CRATES.iter().skip_while(|name| **name != "engine").skip(1) {
+        product_files(&source(&format!("xtask/crates/{name}/src")), &mut files);
+    }
+    let root = source("xtask/crates");
+    let mut found = BTreeMap::new();
+    for file in &files {
+        let text = fs::read_to_string(file).unwrap();
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let count =
+            product.matches("Kind::Podman").count() + product.matches("Kind::Docker").count();
+        if count > 0 {
+            let name = file.strip_prefix(&root).unwrap().display().to_string();
+            found.insert(name, count);
+        }
+    }
+    let listed: BTreeMap<String, usize> =
+        BY_NAME.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
+    assert_eq!(found, listed);
+    assert!(BY_NAME.iter().all(|(_, _, reason)| !reason.is_empty()));
+}
+
 /// What every user compiles knows neither tests nor benchmarks.
 #[test]
 fn a_build_compiles_nothing_of_proof() {
