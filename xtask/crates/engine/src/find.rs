@@ -3,9 +3,11 @@
 use super::{Engine, Kind, Version, capability};
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
+use process::notice::{SILENCE, notice};
 use process::run::{self, Answer, Runner};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 mod place;
@@ -89,7 +91,19 @@ type Outcome = Result<Engine, Problem>;
 
 /// What an engine answers; one that can't be started, or hangs, is an answer without a status.
 pub fn ask(runner: &Runner, question: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
-    match runner.ask_aloud(question, limit) {
+    // One that is slow is named.
+    let (done, over) = channel::<()>();
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if over.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
+                notice(&format!("waiting for an answer: {question}"));
+            }
+        });
+        let answer = runner.ask(question, limit);
+        drop(done);
+        answer
+    });
+    match answer {
         Err(error) if process::failure::describe(&error).0 == Exit::Engine => {
             Ok(Answer { code: None, stdout: String::new(), stderr: error.to_string() })
         }

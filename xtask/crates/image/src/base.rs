@@ -13,7 +13,7 @@ use process::environment::Environment;
 use process::failure::{Exit, Failure, describe, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
-use process::run::{self, QUESTION, Runner};
+use process::run::{self, QUESTION, Runner, Watch};
 use process::state::{self, State};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -222,7 +222,7 @@ impl Source<'_> {
             return Ok((found(text, &Image::default(), "to be pulled"), vec![invocation]));
         }
         notice(&format!("pulling {text}: it is not in the local store"));
-        let ended = self.runner.stream(&invocation, &self.log)?;
+        let ended = self.runner.stream(&invocation, &self.log, Watch::default())?;
         if ended.code != Some(0) {
             return Err(pull_failed(text, &ended, &self.log).into());
         }
@@ -280,7 +280,7 @@ impl Source<'_> {
         notice(&format!("making {reference} from Debian packages, once, in about a minute"));
         let quiet = Runner { progress: self.runner.verbose, ..self.runner.clone() };
         for step in &steps {
-            let ended = quiet.stream(step, &self.log)?;
+            let ended = quiet.stream(step, &self.log, Watch::default())?;
             if ended.code != Some(0) {
                 let step = format!("making the stand-in for {text} with {}", step.program);
                 return Err(run::step_failed(Exit::Engine, &step, &ended, &self.log).into());

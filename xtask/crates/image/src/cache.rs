@@ -9,7 +9,7 @@ use engine::{Engine, words};
 use process::environment::Environment;
 use process::failure::{Exit, describe};
 use process::notice::notice;
-use process::run::{QUESTION, Runner, tail};
+use process::run::{QUESTION, Runner, Watch, tail};
 use registry::{Client, Surroundings};
 use std::path::Path;
 use std::time::Duration;
@@ -84,10 +84,11 @@ pub fn keep(
         runner.ask(&naming, QUESTION)?;
     }
     let push = words::push(engine, image, &name, "", cache.plain);
-    let (ended, late) = runner.stream_within(&push, log, LIMIT)?;
+    let watch = Watch { limit: Some(LIMIT), ..Watch::default() };
+    let ended = runner.stream(&push, log, watch)?;
     if ended.code != Some(0) {
         let last = tail(&ended.lines, 1).first().cloned().unwrap_or_default();
-        let why = if late { "it took too long".to_owned() } else { last };
+        let why = if ended.late { "it took too long".to_owned() } else { last };
         notice(&format!("warning: the layer cache {name} wasn't written: {why}"));
     }
     // The name of a cache is no name of an image here.

@@ -14,7 +14,7 @@ use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
-use process::run::{self, Ended, QUESTION, Runner};
+use process::run::{self, Ended, QUESTION, Runner, Watch};
 use std::path::Path;
 
 mod size;
@@ -167,7 +167,8 @@ fn once(
     let invocation = words::build(engine, plan);
     leftovers::announce(&workflow.state)?;
     let run = || {
-        runner.stream_recorded(&invocation, log, &mut |id| leftovers::record(&workflow.state, id))
+        let mut record = |id| leftovers::record(&workflow.state, id);
+        runner.stream(&invocation, log, Watch { started: Some(&mut record), ..Watch::default() })
     };
     let mut ended = run()?;
     if let Some(why) = engine::build::lost_connection(&ended.lines)

@@ -31,6 +31,8 @@ pub struct Invocation {
     pub program: String,
     /// The words after the program.
     pub words: Vec<String>,
+    /// A line on the standard input of a question; never shown.
+    pub input: Option<String>,
 }
 
 impl Invocation {

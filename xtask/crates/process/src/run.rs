@@ -80,6 +80,17 @@ pub struct Ended {
     pub code: Option<i32>,
     /// What it printed, stdout and stderr in the order of arrival.
     pub lines: Vec<String>,
+    /// Whether it was ended at its limit.
+    pub late: bool,
+}
+
+/// How a streamed process is watched.
+#[derive(Default)]
+pub struct Watch<'w> {
+    /// It is ended after this time, and when we are killed.
+    pub limit: Option<Duration>,
+    /// Called with its process id.
+    pub started: Option<&'w mut dyn FnMut(u32) -> anyhow::Result<()>>,
 }
 
 /// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
@@ -152,39 +163,14 @@ impl Runner {
     /// [`Exit::Engine`] when it can't be started or takes longer than `limit`; 130 or 143 after a
     /// signal.
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
-        self.ask_with(invocation, "", limit)
-    }
-
-    /// As [`Runner::ask`]; after a second it prints which command it waits for.
-    pub fn ask_aloud(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
-        let (done, over) = channel::<()>();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                if over.recv_timeout(SILENCE) == Err(RecvTimeoutError::Timeout) {
-                    notice(&format!("waiting for an answer: {invocation}"));
-                }
-            });
-            let answer = self.ask(invocation, limit);
-            drop(done);
-            answer
-        })
-    }
-
-    /// As [`Runner::ask`], with `input` on the command's standard input.
-    pub fn ask_with(
-        &self,
-        invocation: &Invocation,
-        input: &str,
-        limit: Duration,
-    ) -> anyhow::Result<Answer> {
         if self.verbose {
             notice(&format!("$ {invocation}"));
         }
         let mut command = self.command(invocation)?;
-        let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
+        let stdin = invocation.input.as_ref().map_or_else(Stdio::null, |_| Stdio::piped());
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
-        if let Some(mut pipe) = child.stdin.take() {
+        if let (Some(mut pipe), Some(input)) = (child.stdin.take(), &invocation.input) {
             // A line fits into any pipe; one that ended without reading says why itself.
             let _ = writeln!(pipe, "{input}");
         }
@@ -251,54 +237,15 @@ impl Runner {
     /// Runs a command that does something: shown, streamed to stderr, and appended to `log`.
     ///
     /// # Errors
-    /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal, when it has ended.
-    pub fn stream(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<Ended> {
-        self.stream_recorded(invocation, log, &mut |_| Ok(()))
-    }
-
-    /// As [`Runner::stream`]; `started` is called with the process's id.
-    ///
-    /// # Errors
-    /// Those of [`Runner::stream`] and of `started`.
-    pub fn stream_recorded(
+    /// [`Exit::Engine`] when it can't be started; what `watch.started` fails with; 130 or 143 after a
+    /// signal, when it has ended.
+    pub fn stream(
         &self,
         invocation: &Invocation,
         log: &Path,
-        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
+        watch: Watch<'_>,
     ) -> anyhow::Result<Ended> {
-        self.streamed(invocation, invocation, log, None, started).map(|(ended, _)| ended)
-    }
-
-    /// As [`Runner::stream`], for a command that is ended after `limit`; also returns whether it
-    /// was. If util-linux is installed, the kernel ends the command when we are killed: a push that
-    /// went on alone could move a tag later.
-    pub fn stream_within(
-        &self,
-        invocation: &Invocation,
-        log: &Path,
-        limit: Duration,
-    ) -> anyhow::Result<(Ended, bool)> {
-        let leash = ["--pdeathsig", "TERM"];
-        let works = self.ask(&Invocation::new("setpriv", leash.into_iter().chain(["true"])), limit);
-        let words = leash.into_iter().chain([invocation.program.as_str()]).map(str::to_owned);
-        let held = Invocation {
-            program: "setpriv".into(),
-            words: words.chain(invocation.words.iter().cloned()).collect(),
-            ..invocation.clone()
-        };
-        let held = if works.is_ok_and(|answer| answer.good()) { &held } else { invocation };
-        self.streamed(invocation, held, log, Some(limit), &mut |_| Ok(()))
-    }
-
-    /// Runs `started_as`, and says `invocation`.
-    fn streamed(
-        &self,
-        invocation: &Invocation,
-        started_as: &Invocation,
-        log: &Path,
-        limit: Option<Duration>,
-        started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
-    ) -> anyhow::Result<(Ended, bool)> {
+        let held = watch.limit.and_then(|limit| self.held(invocation, limit));
         self.check_signal()?;
         let title = format!("$ {invocation}");
         let _folded = if self.progress {
@@ -311,7 +258,7 @@ impl Runner {
         let mut file = regular::append(log).map_err(unwritten)?;
         writeln!(file, "$ {invocation}").map_err(unwritten)?;
         let (reader, writer) = std::io::pipe().context("making a pipe")?;
-        let mut command = self.command(started_as)?;
+        let mut command = self.command(held.as_ref().unwrap_or(invocation))?;
         command
             .stdin(Stdio::null())
             .stdout(writer.try_clone().context("making a pipe")?)
@@ -320,28 +267,22 @@ impl Runner {
         // The command holds the pipe's writing end: without this the reader never sees its end.
         drop(command);
         let mut child = child.map_err(|error| not_started(invocation, &error))?;
-        started(child.id())?;
+        watch.started.map_or(Ok(()), |started| started(child.id()))?;
         let (sender, lines) = channel();
         let (open, closed) = channel();
         let progress = self.progress;
         std::thread::spawn(move || {
             // Dropped when nothing more can come.
             let _open: Sender<()> = open;
-            let mut reader = BufReader::new(reader);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                line.clear();
+            each_line(reader, |text| {
                 let _ = writeln!(file, "{text}");
                 if progress {
                     notice(&text);
                 }
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
+                sender.send(text).is_ok()
+            });
         });
-        let (code, late) = match self.wait(&mut child, &closed, limit) {
+        let (code, late) = match self.wait(&mut child, &closed, watch.limit) {
             Ok(code) => (code, false),
             Err(Stopped::Signal(error)) => return Err(error),
             Err(Stopped::TooLong) => (None, true),
@@ -352,7 +293,18 @@ impl Runner {
         while let Ok(line) = lines.recv_timeout(patience) {
             all.push(line);
         }
-        Ok((Ended { code, lines: all }, late))
+        Ok(Ended { code, lines: all, late })
+    }
+
+    /// `invocation` as the kernel ends it when we are killed, if util-linux is installed: a push that
+    /// went on alone could move a tag later.
+    fn held(&self, invocation: &Invocation, limit: Duration) -> Option<Invocation> {
+        let leash = ["--pdeathsig", "TERM"];
+        let works = self.ask(&Invocation::new("setpriv", leash.into_iter().chain(["true"])), limit);
+        let words = leash.into_iter().chain([invocation.program.as_str()]).map(str::to_owned);
+        let words = words.chain(invocation.words.iter().cloned()).collect();
+        let held = Invocation { program: "setpriv".into(), words, ..invocation.clone() };
+        works.is_ok_and(|answer| answer.good()).then_some(held)
     }
 
     /// Starts a command in the background, with its output in `log`; returns its process id.
@@ -475,6 +427,17 @@ fn not_started(invocation: &Invocation, error: &std::io::Error) -> anyhow::Error
         error.to_string()
     };
     failure(Exit::Engine, format!("starting {}: {what}", invocation.program))
+}
+
+/// Hands over each line of a pipe, wrong UTF-8 replaced, until `take` wants no more.
+fn each_line(reader: impl Read, mut take: impl FnMut(String) -> bool) {
+    let (mut reader, mut line) = (BufReader::new(reader), Vec::new());
+    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        if !take(String::from_utf8_lossy(&line).trim_end().to_owned()) {
+            return;
+        }
+        line.clear();
+    }
 }
 
 /// Reads a whole pipe in a thread; `open` is dropped when the pipe is closed.

@@ -244,7 +244,8 @@ fn read(file: &Path, kind: Kind) -> Result<Option<Value>, String> {
 
 /// Asks a helper for the login at `server`; it reads the name from its standard input.
 fn ask_helper(program: &str, server: &str, runner: &Runner) -> anyhow::Result<Option<Login>> {
-    let answer = runner.ask_with(&Invocation::new(program, ["get"]), server, QUESTION)?;
+    let question = Invocation { input: Some(server.into()), ..Invocation::new(program, ["get"]) };
+    let answer = runner.ask(&question, QUESTION)?;
     if let Some(login) = helper_login(&answer.stdout).filter(|_| answer.good()) {
         return Ok(Some(login));
     }

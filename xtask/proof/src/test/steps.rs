@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use engine::machine;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
-use process::run::{QUESTION, Runner, shortened, step_failed};
+use process::run::{QUESTION, Runner, Watch, shortened, step_failed};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -32,10 +32,12 @@ impl Bench<'_> {
         let watched = watch::Watched::new(self.group, &self.log, self.world.common.quiet);
         let (ended, ran) = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| watched.until_ended(self.work));
-            let ended = runner.stream_recorded(invocation, &self.log, &mut |id| {
+            let mut started = |id| {
                 watched.started(id);
                 started(id)
-            });
+            };
+            let watch = Watch { started: Some(&mut started), ..Watch::default() };
+            let ended = runner.stream(invocation, &self.log, watch);
             watched.ended();
             let ran = watcher.join().unwrap_or(true);
             if ended.is_err() {

@@ -7,7 +7,7 @@ use engine::{Kind, words};
 use process::failure::{Exit, Failure};
 use process::invocation::Invocation;
 use process::notice::notice;
-use process::run::{self, Ended, QUESTION, shortened, tail};
+use process::run::{self, Ended, QUESTION, Watch, shortened, tail};
 use registry::{ATTEMPTS, Client, is_final, pause};
 
 /// How often a push that says nothing is waited for until its limit.
@@ -70,13 +70,14 @@ fn send(
     let (mut attempt, mut silent) = (1, 0);
     loop {
         let _ = std::fs::remove_file(job.digest_file);
-        let (ended, late) = job.runner.stream_within(push, job.log, job.limit)?;
+        let watch = Watch { limit: Some(job.limit), ..Watch::default() };
+        let ended = job.runner.stream(push, job.log, watch)?;
         let digest = digest(job, &ended);
         // Podman ended by SIGTERM can say 0: what counts is the digest that it wrote.
         if ended.code == Some(0) && (digest.is_some() || job.engine.kind == Kind::Docker) {
             return Ok(digest);
         }
-        let why = if late {
+        let why = if ended.late {
             silent += 1;
             format!("ended after {} s without a result", job.limit.as_secs())
         } else {
@@ -84,7 +85,7 @@ fn send(
             let last = last.first().map_or("no output", |line| line.trim_start_matches("Error: "));
             shortened(last.trim_end_matches([',', ' ']), 300)
         };
-        if !late && is_final(&ended.lines) {
+        if !ended.late && is_final(&ended.lines) {
             return Err(failed(job, Exit::RegistryRefused, name, &ended, &why, attempt));
         }
         // A single request of ours: it says whether we are still welcome, and how long to wait.

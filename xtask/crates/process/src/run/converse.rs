@@ -1,10 +1,10 @@
 //! A program that is asked line by line.
 
-use super::{Runner, TICK, not_started};
+use super::{Runner, TICK, each_line, not_started};
 use crate::failure::{Exit, failure};
 use crate::invocation::Invocation;
 use crate::notice::notice;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -34,9 +34,9 @@ impl Runner {
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
-            let lines = output.map(BufReader::new).into_iter().flat_map(|output| output.lines());
-            // Ends when it has no more to say, or none of us listens.
-            lines.map_while(Result::ok).all(|line| sender.send(line).is_ok());
+            if let Some(output) = output {
+                each_line(output, |line| sender.send(line).is_ok());
+            }
         });
         Ok(Conversation { child, input, lines, program: invocation.program.clone() })
     }

@@ -1,10 +1,9 @@
 //! Several commands whose lines come as they are printed, and a command that takes our place.
 
-use super::{GRACE, Runner, TICK, end, not_started};
+use super::{GRACE, Runner, TICK, each_line, end, not_started};
 use crate::invocation::Invocation;
 use crate::notice::notice;
 use anyhow::Context as _;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,15 +50,7 @@ impl Runner {
             children.push(child.map_err(|error| not_started(invocation, &error))?);
             let sender = sender.clone();
             std::thread::spawn(move || {
-                let mut reader = BufReader::new(reader);
-                let mut line = Vec::new();
-                while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                    let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                    line.clear();
-                    if sender.send((index, Some(text))).is_err() {
-                        return;
-                    }
-                }
+                each_line(reader, |text| sender.send((index, Some(text))).is_ok());
                 let _ = sender.send((index, None));
             });
         }

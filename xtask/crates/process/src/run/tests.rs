@@ -35,7 +35,7 @@ fn a_stream_is_logged_whole_and_a_grandchild_does_not_hold_it_up() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let invocation = Invocation::new("sh", ["-c", "sleep 600 & echo $!; echo two >&2; exit 7"]);
-    let ended = runner().stream(&invocation, &log).unwrap();
+    let ended = runner().stream(&invocation, &log, Watch::default()).unwrap();
     assert_eq!(ended.code, Some(7));
     assert_eq!(ended.lines.len(), 2);
     kill(ended.lines[0].parse().unwrap());
@@ -56,12 +56,12 @@ fn a_silent_command_is_ended_at_its_limit() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let invocation = Invocation::new("sh", ["-c", "echo one; exec sleep 600"]);
-    let limit = Duration::from_millis(300);
-    let (ended, late) = runner().stream_within(&invocation, &log, limit).unwrap();
-    assert_eq!((ended.code, ended.lines, late), (None, vec!["one".to_owned()], true));
+    let within = |limit| Watch { limit: Some(limit), ..Watch::default() };
+    let ended = runner().stream(&invocation, &log, within(Duration::from_millis(300))).unwrap();
+    assert_eq!((ended.code, ended.lines, ended.late), (None, vec!["one".to_owned()], true));
     let quick = Invocation::new("true", [""; 0]);
-    let (ended, late) = runner().stream_within(&quick, &log, QUESTION).unwrap();
-    assert_eq!((ended.code, late), (Some(0), false));
+    let ended = runner().stream(&quick, &log, within(QUESTION)).unwrap();
+    assert_eq!((ended.code, ended.late), (Some(0), false));
 }
 
 /// This test starts itself, to be killed.
@@ -70,7 +70,8 @@ fn a_push_ends_when_we_are_killed() {
     let script = "echo $$; exec sleep 600";
     if let Ok(log) = std::env::var("SENEX_TEST_LOG") {
         let invocation = Invocation::new("sh", ["-c", script]);
-        let _ = runner().stream_within(&invocation, Path::new(&log), QUESTION);
+        let watch = Watch { limit: Some(QUESTION), ..Watch::default() };
+        let _ = runner().stream(&invocation, Path::new(&log), watch);
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -100,9 +101,13 @@ fn a_push_ends_when_we_are_killed() {
 
 #[test]
 fn a_question_can_have_an_input() {
-    let answer = runner().ask_with(&Invocation::new("cat", [""; 0]), "name", QUESTION).unwrap();
+    let with = |program: &str| Invocation {
+        input: Some("name".into()),
+        ..Invocation::new(program, [""; 0])
+    };
+    let answer = runner().ask(&with("cat"), QUESTION).unwrap();
     assert_eq!(answer.stdout, "name\n");
-    let deaf = runner().ask_with(&Invocation::new("true", [""; 0]), "name", QUESTION).unwrap();
+    let deaf = runner().ask(&with("true"), QUESTION).unwrap();
     assert!(deaf.good());
 }
 

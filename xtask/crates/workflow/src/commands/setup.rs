@@ -12,7 +12,7 @@ use image::config::Workflow;
 use process::failure::{Exit, Failure, failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
-use process::run::{QUESTION, Runner};
+use process::run::{QUESTION, Runner, Watch};
 use std::io::{BufRead as _, IsTerminal as _};
 
 /// The command.
@@ -150,7 +150,7 @@ pub fn ensure(
             simulate(&wanted, &runner)?;
         }
         let code = if machine.uid == 0 {
-            runner.stream(invocation, &log)?.code
+            runner.stream(invocation, &log, Watch::default())?.code
         } else {
             runner.attached(invocation)?
         };

@@ -16,7 +16,7 @@ use image::report;
 use image::squash;
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
-use process::run::{self, QUESTION, Runner};
+use process::run::{self, QUESTION, Runner, Watch};
 use process::state::State;
 use serde_json::Value;
 use std::path::Path;
@@ -176,7 +176,9 @@ fn make(
     steps.prepare.iter().try_for_each(|step| step.run(&runner.folder))?;
     for step in &steps.make {
         leftovers::announce(state)?;
-        let ended = runner.stream_recorded(step, log, &mut |id| leftovers::record(state, id))?;
+        let mut record = |id| leftovers::record(state, id);
+        let watch = Watch { started: Some(&mut record), ..Watch::default() };
+        let ended = runner.stream(step, log, watch)?;
         if ended.code != Some(0) {
             let what = format!("squashing {}", plan.image);
             return Err(run::step_failed(Exit::Build, &what, &ended, log).into());
