@@ -137,9 +137,7 @@ fn inside(all: &HashMap<u32, Stat>, roots: &[u32]) -> HashSet<u32> {
 pub struct Summary {
     /// The one in the middle; of an even count the mean of the two in the middle.
     pub median: f64,
-    /// The least.
     pub least: f64,
-    /// The most.
     pub most: f64,
 }
 

@@ -24,7 +24,6 @@ pub struct Build {
     /// the labels as a last instruction; for a squash the target's stage has the instructions of
     /// those that it is made from.
     pub file: String,
-    /// Whether that file has the labels.
     pub labels_in_file: bool,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,

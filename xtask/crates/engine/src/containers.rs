@@ -188,14 +188,12 @@ pub fn remove(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["rm", "--force", "--volumes", name])
 }
 
-/// Makes a network.
 pub fn network_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
     let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
     let words = ["network".to_owned(), "create".to_owned()].into_iter().chain(labels);
     call(engine, words.chain([name.to_owned()]))
 }
 
-/// Makes a volume.
 pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
     let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
     let words = ["volume".to_owned(), "create".to_owned()].into_iter().chain(labels);
@@ -249,7 +247,6 @@ pub enum Thing {
     /// A container, running or not.
     Container,
     Network,
-    /// A volume with a name.
     Volume,
 }
 

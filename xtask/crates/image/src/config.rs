@@ -106,7 +106,6 @@ pub struct Variant {
 /// `[services]`: references of the other images that the payload needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Services {
-    /// PostgreSQL.
     pub postgres: String,
     pub redis: String,
 }

@@ -27,7 +27,6 @@ pub enum Provider {
     Azure,
     /// Bitbucket Pipelines.
     Bitbucket,
-    /// CircleCI.
     CircleCi,
     Buildkite,
 }

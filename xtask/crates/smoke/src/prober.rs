@@ -14,7 +14,6 @@ const SCRIPT: &str = include_str!("prober.py");
 /// What starting the container may take, and its answer longer than the request.
 const MORE: Duration = Duration::from_secs(30);
 
-/// One question.
 #[derive(Serialize)]
 pub struct Question<'a> {
     /// Address of the container that is asked.

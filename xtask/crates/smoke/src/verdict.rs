@@ -60,7 +60,6 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Its name.
     pub fn word(self) -> &'static str {
         match self {
             Lane::Image => "image",

@@ -221,7 +221,6 @@ fn executable(
     Ok(all)
 }
 
-/// An open repository.
 pub struct Repository {
     source: Box<dyn Source>,
     program: Option<PathBuf>,

@@ -122,7 +122,6 @@ pub struct Exec {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocket {
-    /// Its path.
     pub path: String,
     /// A command in the web container that prints the value of the Cookie header.
     #[serde(default)]
@@ -138,7 +137,6 @@ pub struct WebSocket {
 pub struct Slow {
     /// A path of the web role.
     pub request: String,
-    /// The name of a task.
     pub task: String,
     /// Its arguments, all of them texts.
     #[serde(default)]

@@ -145,7 +145,6 @@ pub struct Remote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Act {
-    /// It is written.
     Write,
     /// It names this image already.
     Done,

@@ -41,7 +41,6 @@ pub struct Repository {
     pub tags: Vec<TagReport>,
 }
 
-/// One tag of one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TagReport {
     /// Registry, repository and tag.

@@ -12,7 +12,6 @@ pub(super) struct System {
     requests: &'static [&'static str],
     /// Begins with `pull`, in any case, for a pull request.
     event: &'static str,
-    /// The git tag.
     tag: &'static str,
     /// The branch, or a whole reference.
     branch: &'static str,

@@ -31,7 +31,6 @@ pub enum Component {
 /// One character of a [`Component::Glob`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Glyph {
-    /// This character.
     Char(char),
     /// `?`: any one character.
     One,

@@ -5,7 +5,6 @@ use engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer, STATIC_MANI
 use engine::dockerfile::instructions;
 use serde_json::{Value, json};
 
-/// The Python packages.
 pub const VENV: &str = "opt/venv/lib/python3.12/site-packages";
 
 /// What the good image is made of. It has its own numbers, to show that none is known beforehand;
