@@ -268,7 +268,9 @@ pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> Found {
 /// checks: no other can run after it.
 pub(super) fn database_gone(bed: &TestBed<'_>) -> Found {
     let name = server(bed)?;
-    bed.stop(&bed.name("postgres"))?;
+    // At once: told to end, PostgreSQL waits for those that are connected.
+    bed.kill(&bed.name("postgres"), "KILL")?;
+    bed.wait_end(&bed.name("postgres"))?;
     let mut evidence = Vec::new();
     let path = health_path(bed);
     let answer = bed.get(&name, &path)?;
