@@ -193,6 +193,19 @@ def test_a_damaged_file_is_set_aside(tmp_path, capsys, damage):
         assert not list(file)
 
 
+def test_a_name_that_a_folder_has_is_left_to_it(tmp_path):
+    (tmp_path / "schedule.corrupt" / "full").mkdir(parents=True)
+    (tmp_path / "schedule").write_bytes(b"no schedule")
+    assert beat.usable(tmp_path / "schedule") == tmp_path / "schedule"
+    assert (tmp_path / "schedule.corrupt.1").read_bytes() == b"no schedule"
+
+
+def test_a_file_that_takes_too_long_to_read_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(beat, "LOOK", "import time; time.sleep(60)")
+    monkeypatch.setattr(beat, "LOOK_SECONDS", 0.1)
+    assert beat.damage(tmp_path / "schedule") == "it isn't read in 0.1 s"
+
+
 def test_a_good_file_is_kept(tmp_path, capsys):
     path = tmp_path / "schedule"
     for _ in range(2):

@@ -6,6 +6,7 @@ process that holds it, or 25 seconds after its host has vanished; a process that
 keeps it. A lock in Redis would expire under a slow process, which would then send twice.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -35,6 +36,7 @@ LOOK = """import shelve, sys
 with shelve.open(sys.argv[1]) as file:
     {**dict(file).get("entries", {})}
 """
+LOOK_SECONDS = 30
 OPTION = "--schedule="
 # What an empty one takes, several times over.
 ROOM = 2**18
@@ -125,12 +127,29 @@ def usable(path):
     except OSError as error:
         reason, path = error.strerror, Path(tempfile.gettempdir()) / path.name
         say(f"{reason}: the schedule is kept in {path}, no longer than this container lives", "ERROR")
-    looked = subprocess.run([sys.executable, "-c", LOOK, path], capture_output=True, text=True)
-    if looked.returncode:
-        reason = reason_of(looked.stderr) if looked.stderr else f"exit {looked.returncode}"
+    reason = damage(path)
+    if reason is not None:
         say(f"the schedule {path} can't be read, and is set aside: {reason}", "ERROR")
         for suffix in ("", ".db", ".dat", ".dir", ".bak"):
             part = path.with_name(path.name + suffix)
             if part.exists():
-                os.replace(part, path.with_name(f"{path.name}.corrupt{suffix}"))
+                os.replace(part, free(path.with_name(f"{path.name}.corrupt{suffix}")))
     return path
+
+
+def damage(path):
+    """Why the schedule can't be read, if it can't."""
+    command = [sys.executable, "-c", LOOK, path]
+    try:
+        looked = subprocess.run(command, capture_output=True, text=True, timeout=LOOK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"it isn't read in {LOOK_SECONDS} s"
+    if looked.returncode == 0:
+        return None
+    return reason_of(looked.stderr) if looked.stderr else f"exit {looked.returncode}"
+
+
+def free(path):
+    """This name, or one with a number if a folder has it."""
+    names = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    return next(name for name in itertools.chain([path], names) if not name.is_dir())
