@@ -1,6 +1,8 @@
 //! `smoke-test` on the image as it is, and its leftovers.
 
 use super::bench::{Repository, on_podman};
+use super::ended::Ended;
+use super::tell::tell;
 use serde_json::Value;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -103,6 +105,48 @@ fn a_killed_smoke_test_leaves_nothing_for_longer_than_the_next_start() {
         }
         assert_eq!(things(&repository), before, "after SIG{signal}");
     }
+}
+
+/// The service of a Podman, ended with this value.
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Nothing of it is in the network of the program that asks, which has no way out at all.
+#[test]
+fn a_remote_podman_is_asked_as_a_local_one() {
+    if !on_podman() {
+        return tell("not run: on Podman alone: all smoke tests on Docker ask a remote one");
+    }
+    let repository = Repository::new();
+    repository.build(&[]);
+    repository.xtask(&["setup", "--services"]).good();
+    let before = things(&repository);
+    let address = format!("unix://{}", repository.path("target/podman.sock").display());
+    let mut service = repository.engine_command(&["system", "service", "--time=0", &address]);
+    service.stdout(Stdio::null()).stderr(Stdio::null());
+    let _service = Service(service.spawn().unwrap());
+    let start = Instant::now();
+    while !repository.path("target/podman.sock").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the service doesn't listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let plain = repository.command(&["smoke-test", "--core"]);
+    let mut command = std::process::Command::new("unshare");
+    command.arg("--net").arg("--").arg(plain.get_program()).args(plain.get_args());
+    command
+        .current_dir(repository.path(""))
+        .env("XTASK_CI", "none")
+        .env("CONTAINER_HOST", &address);
+    let ended = Ended::from(command.stdin(Stdio::null()).output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
+    assert!(ended.err.contains("it works; a remote Podman"), "{}", ended.err);
+    assert_eq!(things(&repository), before);
 }
 
 /// A wrong command line is refused before anything runs.
