@@ -11,8 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// No command here takes that long, on whatever machine.
+const HANGS: Duration = Duration::from_secs(300);
 
 /// A small repository with two commits, and an image of each.
 pub struct Workshop {
@@ -147,8 +151,20 @@ impl Workshop {
         command
     }
 
+    /// Runs our program; one that hangs is ended.
     pub fn run(&self, home: &Path, words: &[&str]) -> Ended {
-        self.command(home, words).output().unwrap().into()
+        let mut command = self.command(home, words);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let kill = format!("kill -TERM {}", child.id());
+        let (done, over) = channel::<()>();
+        std::thread::spawn(move || {
+            if over.recv_timeout(HANGS) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("sh").args(["-c", &kill]).status();
+            }
+        });
+        let output = child.wait_with_output().unwrap();
+        drop(done);
+        output.into()
     }
 
     /// Everything that was written below `target/xtask`, logs and records.
