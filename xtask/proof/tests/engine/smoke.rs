@@ -130,6 +130,13 @@ fn a_remote_podman_is_asked_as_a_local_one() {
     let before = things(&repository);
     let address = format!("unix://{}", repository.path("target/podman.sock").display());
     let mut service = repository.engine_command(&["system", "service", "--time=0", &address]);
+    // What it has run in a container stays for five minutes, for who would ask about it.
+    let settings = repository.path("target/xtask/containers.conf");
+    let settings = std::fs::read_to_string(settings).unwrap_or_default();
+    let (before_engine, engine) = settings.split_once("[engine]\n").unwrap_or((&settings, ""));
+    let settings = format!("{before_engine}[engine]\nexit_command_delay = 1\n{engine}");
+    repository.write("target/service.conf", &settings);
+    service.env("CONTAINERS_CONF", repository.path("target/service.conf"));
     service.stdout(Stdio::null()).stderr(Stdio::null());
     let _service = Service(service.spawn().unwrap());
     let start = Instant::now();
@@ -147,6 +154,7 @@ fn a_remote_podman_is_asked_as_a_local_one() {
     let ended = Ended::from(command.stdin(Stdio::null()).output().unwrap());
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.out, ended.err);
     assert!(ended.err.contains("; a remote Podman, unix://"), "{}", ended.err);
+    std::thread::sleep(Duration::from_secs(2));
     assert_eq!(things(&repository), before);
 }
 
