@@ -110,6 +110,22 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
     assert!(rest.contains(&push) && rest.contains(" --tag 1.0.0 "), "{script}");
     assert_eq!(scene.registry.tags(NAME), "");
 
+    // One that fails its test isn't sent, however often it is tried.
+    let asked = repository.read("app/tests/smoke.toml");
+    let never = "\n[[smoke.http]]\nname = \"never\"\npath = \"/health/\"\ncontains = \"no page says this\"\n";
+    repository.write("app/tests/smoke.toml", &(asked + never));
+    repository.commit("failing");
+    repository.git(&["tag", "v0.9.0"]);
+    for _ in 0..2 {
+        scene.refused(&["--allow-standin"], 8, &["no page says this"]);
+    }
+    assert_eq!(
+        (scene.registry.tags(NAME), &scene.record("0.9.0")["tested"]),
+        (String::new(), &false.into())
+    );
+    repository.git(&["tag", "--delete", "v0.9.0"]);
+    repository.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+
     // Neither files outside the commit nor a broken Dockerfile is part of it.
     repository.write("app/new.py", "");
     let dockerfile = repository.read("docker/Dockerfile");
