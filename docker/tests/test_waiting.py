@@ -156,8 +156,10 @@ def test_all_services_share_one_budget(serve, silent_port):
     result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="15")
     assert result.returncode == 1
     last = result.stderr.splitlines()[-1]
-    found = re.fullmatch(r".* Redis at .*/3 after 1.5 s: no answer in (.*) s", last)
-    assert 0 < float(found[1]) <= 1.2, result.stderr
+    # On a busy machine the driver's own limit may have passed.
+    reason = r"(?:no answer in (.*) s|Timeout connecting to server)"
+    found = re.fullmatch(rf".* Redis at .*/3 after 1.5 s: {reason}", last)
+    assert found and 0 < float(found[1] or 1) <= 1.2, result.stderr
 
 
 @pytest.mark.parametrize("settings", [postgresql, lambda port: SQLITE + redis(port)])
