@@ -153,13 +153,15 @@ def test_all_services_share_one_budget(serve, silent_port):
     # The first takes some of it, the second what is left.
     settings = SQLITE + serve_redis([LOADING] * 4 + [b"+PONG\r\n"])
     settings += redis(silent_port, "CELERY_BROKER_URL")
-    result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="15")
+    result = serve(settings, "worker", *COMMAND, WAIT_ATTEMPTS="45")
     assert result.returncode == 1
+    left = [float(each) for each in re.findall(r", (.*) s left: ", result.stderr)]
     last = result.stderr.splitlines()[-1]
     # On a busy machine the driver's own limit may have passed.
     reason = r"(?:no answer in (.*) s|Timeout connecting to server)"
-    found = re.fullmatch(rf".* Redis at .*/3 after 1.5 s: {reason}", last)
-    assert found and 0 < float(found[1] or 1) <= 1.2, result.stderr
+    found = re.fullmatch(rf".* Redis at .*/3 after 4.5 s: {reason}", last)
+    assert len(left) >= 4 and found, result.stderr
+    assert 0 < float(found[1] or 0.1) <= left[3], result.stderr
 
 
 @pytest.mark.parametrize("settings", [postgresql, lambda port: SQLITE + redis(port)])
