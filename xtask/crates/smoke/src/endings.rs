@@ -6,6 +6,7 @@ use super::test_bed::{Ended, TestBed, set};
 use super::verdict::{Found, Verdict};
 use engine::containers::Container;
 use image::config::smoke::{Role, Slow};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// Exit statuses of a process that SIGTERM ended well.
@@ -66,7 +67,11 @@ fn stop_server(bed: &TestBed<'_>, role: Role) -> Found {
     let mut accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
     for _ in 0..TRIES {
         let (answer, ended) = std::thread::scope(|scope| {
-            let request = scope.spawn(|| bed.get(&name, &slow.request));
+            let (begun, under_way) = channel();
+            let ask = || bed.get_and(&name, &slow.request, move || drop(begun));
+            let request = scope.spawn(ask);
+            // Closed when the request is under way, or failed before.
+            let _ = under_way.recv() as Result<(), _>;
             std::thread::sleep(accepted);
             let ended = (!request.is_finished()).then(|| bed.stop(&name));
             (request.join(), ended)

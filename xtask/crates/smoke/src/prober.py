@@ -45,6 +45,7 @@ def asked(question):
         return {"message": message(stream).decode(errors="replace")}
 
 
+print(json.dumps("ready"), flush=True)
 for line in sys.stdin:
     try:
         found = asked(json.loads(line))

@@ -43,21 +43,30 @@ impl Prober {
     /// Starts one: `container` is one of the image, in the network.
     ///
     /// # Errors
-    /// When the engine's program can't be started.
+    /// When the engine's program can't be started, or the container isn't ready in time.
     pub fn start(engine: &Engine, container: Container, runner: &Runner) -> anyhow::Result<Prober> {
         // Isolated: no module of the project is taken for one of Python's.
         let words = ["-I", "-c", SCRIPT].map(str::to_owned).to_vec();
         let entrypoint = Some("python3".to_owned());
         let container = Container { entrypoint, words, input: true, ..container };
-        Ok(Prober(runner.converse(&containers::run(engine, &container, false))?))
+        let mut conversation = runner.converse(&containers::run(engine, &container, false))?;
+        let ready = conversation.hear(runner, MORE)?;
+        ready.context("the prober doesn't start")?;
+        Ok(Prober(conversation))
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer; `begun` is called when the question is under way.
     ///
     /// # Errors
     /// When the container has ended or doesn't answer in time; 130 or 143 after a signal.
-    pub fn ask(&mut self, question: &Question<'_>, runner: &Runner) -> anyhow::Result<Reply> {
+    pub fn ask(
+        &mut self,
+        question: &Question<'_>,
+        begun: impl FnOnce(),
+        runner: &Runner,
+    ) -> anyhow::Result<Reply> {
         self.0.say(&serde_json::to_string(question)?);
+        begun();
         let limit = Duration::from_secs_f64(question.limit) + MORE;
         let line = self.0.hear(runner, limit)?.context("the prober doesn't answer")?;
         serde_json::from_str(&line).with_context(|| format!("the prober said {line:?}"))
@@ -101,9 +110,11 @@ mod tests {
             signal: std::sync::Arc::default(),
         };
         let program = process::invocation::Invocation::new("python3", ["-I", "-c", SCRIPT]);
-        let mut prober = Prober(runner.converse(&program).unwrap());
+        let mut conversation = runner.converse(&program).unwrap();
+        assert_eq!(conversation.hear(&runner, MORE).unwrap().as_deref(), Some("\"ready\""));
+        let mut prober = Prober(conversation);
         let question = Question { host: "127.0.0.1", port, request: "hi", message, limit: 20.0 };
-        let found = prober.ask(&question, &runner).unwrap();
+        let found = prober.ask(&question, || (), &runner).unwrap();
         serving.join().unwrap();
         found
     }

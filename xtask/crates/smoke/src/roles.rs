@@ -221,7 +221,7 @@ pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
         answer.stdout.trim().lines().last().unwrap_or_default().clone_into(&mut cookie);
     }
     let start = Instant::now();
-    match bed.probe(&name, &http::websocket(&asked.path, &cookie), true)? {
+    match bed.probe(&name, &http::websocket(&asked.path, &cookie), true, || ())? {
         Reply::Message(message) if message.contains(&asked.contains) => {
             Ok(Verdict::Passed(format!(
                 "a message of {} bytes after {:.1} s",

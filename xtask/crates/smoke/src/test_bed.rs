@@ -469,11 +469,17 @@ impl<'a> TestBed<'a> {
     }
 
     /// Sends a web container a request, from another container in the network. `message`: as
-    /// [`Question::message`].
+    /// [`Question::message`]; `begun` is called when the request is under way.
     ///
     /// # Errors
     /// When the container has no address; 130 or 143 after a signal.
-    pub fn probe(&self, name: &str, request: &str, message: bool) -> anyhow::Result<Reply> {
+    pub fn probe(
+        &self,
+        name: &str,
+        request: &str,
+        message: bool,
+        begun: impl FnOnce(),
+    ) -> anyhow::Result<Reply> {
         let addresses = self.must(&containers::addresses(self.engine, name))?;
         let host = addresses.stdout.lines().next().unwrap_or_default().trim();
         let limit = self.subject.smoke.start.as_secs_f64();
@@ -487,7 +493,7 @@ impl<'a> TestBed<'a> {
                 Prober::start(self.engine, container, self.runner)?
             }
         };
-        let found = prober.ask(&question, self.runner)?;
+        let found = prober.ask(&question, begun, self.runner)?;
         self.idle_probers().push(prober);
         Ok(found)
     }
@@ -501,7 +507,17 @@ impl<'a> TestBed<'a> {
     /// # Errors
     /// [`Evidence`] when it doesn't answer.
     pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::Answer> {
-        let found = self.probe(name, &http::request(path, BEHIND_TLS), false);
+        self.get_and(name, path, || ())
+    }
+
+    /// As [`TestBed::get`]; `begun` is called when the request is under way.
+    pub fn get_and(
+        &self,
+        name: &str,
+        path: &str,
+        begun: impl FnOnce(),
+    ) -> anyhow::Result<http::Answer> {
+        let found = self.probe(name, &http::request(path, BEHIND_TLS), false, begun);
         found.and_then(Reply::answer).map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
     }
 }
