@@ -2,8 +2,7 @@
 //! checks start in it. Each is started when the first check asks for it, and all of them are
 //! removed at the end; what a killed run left, the next one removes.
 
-use super::http::{self, BEHIND_TLS};
-use super::prober::{Prober, Question, Reply};
+use super::prober::Prober;
 use super::static_checks::Expected;
 use super::verdict::Evidence;
 use anyhow::Context as _;
@@ -22,6 +21,7 @@ use std::time::{Duration, Instant};
 
 mod recipes;
 mod runs;
+mod web;
 pub use recipes::{of_image, services, set};
 pub use runs::clear;
 use runs::this_run;
@@ -466,58 +466,5 @@ impl<'a> TestBed<'a> {
     /// Removes a container before the end of the run.
     pub fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
-    }
-
-    /// Sends a web container a request, from another container in the network. `message`: as
-    /// [`Question::message`]; `begun` is called when the request is under way.
-    ///
-    /// # Errors
-    /// When the container has no address; 130 or 143 after a signal.
-    pub fn probe(
-        &self,
-        name: &str,
-        request: &str,
-        message: bool,
-        begun: impl FnOnce(),
-    ) -> anyhow::Result<Reply> {
-        let addresses = self.must(&containers::addresses(self.engine, name))?;
-        let host = addresses.stdout.lines().next().unwrap_or_default().trim();
-        let limit = self.subject.smoke.start.as_secs_f64();
-        let question = Question { host, port: self.subject.port(), request, message, limit };
-        // One that is at a slow request isn't waited for.
-        let free = self.idle_probers().pop();
-        let mut prober = match free {
-            Some(prober) => prober,
-            None => {
-                let container = Container { env: Vec::new(), ..self.container("prober", &[]) };
-                Prober::start(self.engine, container, self.runner)?
-            }
-        };
-        let found = prober.ask(&question, begun, self.runner)?;
-        self.idle_probers().push(prober);
-        Ok(found)
-    }
-
-    fn idle_probers(&self) -> std::sync::MutexGuard<'_, Vec<Prober>> {
-        self.probers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Asks a web container for `path`, as a proxy does that ends TLS.
-    ///
-    /// # Errors
-    /// [`Evidence`] when it doesn't answer.
-    pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::Answer> {
-        self.get_and(name, path, || ())
-    }
-
-    /// As [`TestBed::get`]; `begun` is called when the request is under way.
-    pub fn get_and(
-        &self,
-        name: &str,
-        path: &str,
-        begun: impl FnOnce(),
-    ) -> anyhow::Result<http::Answer> {
-        let found = self.probe(name, &http::request(path, BEHIND_TLS), false, begun);
-        found.and_then(Reply::answer).map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
     }
 }

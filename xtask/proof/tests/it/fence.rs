@@ -34,7 +34,7 @@ fn a_crate_depends_on_those_below_it_and_none_on_proof() {
 /// Where code above the crate `engine` decides by an engine's name, how often, and why that is no
 /// capability: the other places ask the engine.
 const BY_NAME: [(&str, usize, &str); 16] = [
-    ("registry/src/login.rs", 7, "each engine keeps logins in files of its own"),
+    ("registry/src/login.rs", 7, "each engine keeps logins in other files"),
     ("registry/src/places.rs", 5, "each engine tells its registries in its own JSON"),
     ("image/src/config.rs", 2, "the words of image.toml"),
     (
@@ -51,7 +51,7 @@ const BY_NAME: [(&str, usize, &str); 16] = [
     ("workflow/src/commands/dev.rs", 2, "mounts with SELinux, and users"),
     ("workflow/src/commands/doctor.rs", 3, "it looks at both"),
     ("workflow/src/commands/images.rs", 1, "steps are images in Podman's store alone"),
-    ("workflow/src/commands/push.rs", 1, "Docker's daemon has an environment of its own"),
+    ("workflow/src/commands/push.rs", 1, "Docker's daemon has a separate environment"),
     ("workflow/src/commands/setup.rs", 2, "it installs Podman"),
     ("workflow/src/commands/squash.rs", 1, "Podman squashes in a build, which tidies up itself"),
 ];
