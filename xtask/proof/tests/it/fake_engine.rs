@@ -197,6 +197,10 @@ fn a_base_that_is_stored_for_another_platform_is_not_here() {
     let elsewhere = ["--base", "127.0.0.1:9/python:3.12-arm64"];
     check(&elsewhere, 6, "no registry can be reached");
     check(&[&elsewhere[..], &["--platform", "linux/arm64/v8"]].concat(), 0, "in the local store");
+    // A newer one is asked for: what is here is no answer.
+    let stored = ["--base", "127.0.0.1:9/python:3.12"];
+    check(&stored, 0, "in the local store");
+    check(&[&stored[..], &["--pull"]].concat(), 6, "leave out --pull to use what is here");
     let local = ["--base", "localhost/python:3.12-arm64"];
     check(&local, 0, "in the local store");
     let asked = [&local[..], &["--platform", "linux/s390x"]].concat();
