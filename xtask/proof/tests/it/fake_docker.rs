@@ -176,6 +176,7 @@ fn nothing_changed_is_found_by_one_question() {
     };
     again(&[], &[("DOCKER_API_VERSION", "1.41")], false, "a variable");
     again(&["--force"], &[], true, "--force");
+    again(&["--cache", "127.0.0.1:9/team/cache"], &[], false, "--cache");
     assert_eq!(asked(&[], &[]).0, 1);
     checkout.program("docker", &format!("{DOCKER}\n"));
     again(&[], &[], false, "another program");

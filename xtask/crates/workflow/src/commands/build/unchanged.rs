@@ -56,7 +56,10 @@ pub(super) fn reusable(
 
 /// What the last build asked of its engine, if nothing says that the answers are others now.
 pub(super) fn known(workflow: &Workflow, args: &cli::Build, key: &str) -> Option<(Engine, Base)> {
-    if args.force || args.pull || args.setup || !leftovers::none(&workflow.state) {
+    // Whether a layer cache is filled, only its registry can tell.
+    let cache = args.cache.is_some() || workflow.config.push.cache.is_some();
+    let asks = args.force || args.pull || args.setup || cache;
+    if asks || !leftovers::none(&workflow.state) {
         return None;
     }
     let Known { engine, base, .. } = fingerprint::known(&workflow.state, key)?;
