@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+from entrypoint.messages import Refusal
 from entrypoint.patience import InProgress, Patience, within
 from settings_of_tests import SQLITE, postgresql, redis
 
@@ -162,6 +163,21 @@ def test_all_services_share_one_budget(serve, silent_port):
     found = re.fullmatch(rf".* Redis at .*/3 after 4.5 s: {reason}", last)
     assert len(left) >= 4 and found, result.stderr
     assert 0 < float(found[1] or 0.1) <= left[3], result.stderr
+
+
+def test_what_is_left_too_short_for_an_answer_is_no_attempt(monkeypatch):
+    monkeypatch.setenv("WAIT_ATTEMPTS", "20")
+    monkeypatch.setenv("WAIT_INTERVAL", "0.1")
+    patience = Patience()
+
+    def attempt():
+        # As one that took longer than the interval, and nearly all there was.
+        time.sleep(0.2)
+        patience.end = time.monotonic() + 0.05
+        raise OSError("refused")
+
+    with pytest.raises(Refusal, match="gave up waiting for it after 2 s: refused"):
+        patience.wait_for("it", attempt, lambda _: False, (OSError,))
 
 
 @pytest.mark.parametrize("settings", [postgresql, lambda port: SQLITE + redis(port)])

@@ -9,6 +9,9 @@ from entrypoint.messages import Refusal, number, reason_of, say
 # A slow answer is an answer; a lost packet is asked for again after 1 and 3 seconds.
 ATTEMPT_SECONDS = 5
 
+# Too short for an answer: such an attempt would only hide the reason of the one before.
+BRIEF_SECONDS = 0.1
+
 # A migration may take hours.
 SAY_AGAIN_SECONDS = 30
 
@@ -33,22 +36,25 @@ class Patience:
         An error that waiting can't mend ends the container at once. It is tried at least once.
         """
         limit = max(ATTEMPT_SECONDS, self.interval)
+        reason = None
         while True:
-            start = time.monotonic()
+            start, left = time.monotonic(), self.left()
+            if reason and left < BRIEF_SECONDS:
+                raise Refusal(f"gave up waiting for {what} after {self.seconds:g} s: {reason}")
             try:
-                return within(min(self.left() or limit, limit), attempt)
+                return within(limit if left < BRIEF_SECONDS else min(left, limit), attempt)
             except (*temporary, TimeoutError) as error:
                 if hopeless(error):
                     raise Refusal(f"{what} refuses: {reason_of(error)}") from None
                 reason = reason_of(error)
                 if isinstance(error, InProgress):
                     self.wait_for_progress(what, reason)
+                    reason = None
                     continue
-            pause = min(max(0, start + self.interval - time.monotonic()), self.left())
-            if self.left() <= pause:
-                time.sleep(pause)
-                raise Refusal(f"gave up waiting for {what} after {self.seconds:g} s: {reason}")
-            say(f"waiting for {what}, {round(self.left(), 1):g} s left: {reason}")
+            left = self.left()
+            pause = min(max(0, start + self.interval - time.monotonic()), left)
+            if left - pause >= BRIEF_SECONDS:
+                say(f"waiting for {what}, {round(left, 1):g} s left: {reason}")
             time.sleep(pause)
 
     def wait_for_progress(self, what, reason):
