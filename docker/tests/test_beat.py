@@ -76,6 +76,7 @@ def undo_signals():
     yield
     for signal_of_celery, receivers in before:
         signal_of_celery.receivers = receivers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, beat.STOPS)
 
 
 def test_it_stands_by_until_the_lock_is_its_own(postgres, tmp_path, capsys):
@@ -254,6 +255,23 @@ def test_what_was_sent_is_kept_over_a_crash_and_a_stop(start, tmp_path):
     assert container.stop() == 0
     with shelve.open(str(tmp_path / "schedule")) as file:
         assert file["entries"]["often"].total_run_count >= 2
+
+
+def test_a_stop_while_the_scheduler_is_made_is_an_end_like_any_other(start, tmp_path):
+    scheduler = (
+        "import celery.beat, os, signal\n"
+        "class Slow(celery.beat.PersistentScheduler):\n"
+        "    def setup_schedule(self):\n"
+        "        print('made')\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        super().setup_schedule()\n"
+    )
+    (tmp_path / "slow.py").write_text(scheduler)
+    (tmp_path / "shop.py").write_text(SHOP)
+    container = start(SQLITE, "beat", *BEAT, "--scheduler=slow:Slow")
+    _, stderr = container.process.communicate(timeout=60)
+    assert (container.process.returncode, stderr.count("] made")) == (0, 1), stderr
+    assert "Traceback" not in stderr
 
 
 def test_a_volume_that_is_full_stops_nothing(start, tmp_path):

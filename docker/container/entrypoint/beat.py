@@ -38,6 +38,7 @@ with shelve.open(sys.argv[1]) as file:
 """
 LOOK_SECONDS = 30
 OPTION = "--schedule="
+STOPS = {signal.SIGTERM, signal.SIGINT}
 # What an empty one takes, several times over.
 ROOM = 2**18
 
@@ -54,6 +55,9 @@ def prepare(words):
     paths = [word.removeprefix(OPTION) for word in words if word.startswith(OPTION)]
     if conf.beat_scheduler == WITH_FILE and paths:
         words = [*words, f"{OPTION}{usable(Path(paths[-1]))}"]
+    # Celery's handler closes the scheduler: in the middle of its making, it would make a second.
+    # `watch` lets them in.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     return words
 
 
@@ -98,6 +102,7 @@ def watch(scheduler, session):
 
     scheduler.tick = tick
     scheduler.sync, scheduler.close = partial(said, scheduler.sync), partial(said, scheduler.close)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def check(session):
@@ -114,7 +119,7 @@ def begin_again(why):
     say(why, "ERROR")
     time.sleep(1)
     # Blocked until `start.main` handles them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     words = [word for word in sys.orig_argv[1:] if word != "--prepared"]
     os.execv(sys.executable, [sys.executable, *words])
 
