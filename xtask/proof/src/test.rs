@@ -7,7 +7,7 @@ use crate::tools;
 use engine::machine;
 use groups::{GROUPS, Group, Lane, Part};
 use image::config::Workflow;
-use process::failure::{Exit, Failure, failure_help};
+use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::run::Runner;
 use process::state::{lock, make_folder, write_whole};
@@ -91,14 +91,7 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let text = report::summary(&outcomes, start.0.elapsed(), busy);
     world.output.result(&text, &report::json(&outcomes))?;
     ended?;
-    let failed = outcomes.iter().filter(|outcome| !outcome.good).map(|outcome| outcome.group);
-    let failed: Vec<&str> = failed.collect();
-    if failed.is_empty() {
-        return Ok(());
-    }
-    let help = failed.iter().map(|name| format!("cargo xtask test --only {name}")).collect();
-    let message = format!("testing: failed: {}", failed.join(", "));
-    Err(Failure { exit: Exit::Check, message, help }.into())
+    report::failed(&outcomes).map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 /// The groups that the command line asks for, and the tools if one of them needs them.
@@ -171,14 +164,12 @@ fn run_group(
         let bench = Bench { world, workflow, runner, tools, group: name, log, shared, work: &work };
         (group.run)(&bench)
     });
-    if let Err(error) = &done {
-        let (_, lines) = process::failure::shown(error);
-        lines.iter().for_each(|line| notice(&format!("{} | {line}", group.name)));
-    }
-    let word = if done.is_ok() { "ok" } else { "FAILED" };
+    let why = done.err().map(|error| process::failure::shown(&error).1);
+    why.iter().flatten().for_each(|line| notice(&format!("{} | {line}", group.name)));
+    let word = if why.is_none() { "ok" } else { "FAILED" };
     notice(&format!("=== {} {word} after {:.0} s", group.name, start.elapsed().as_secs_f64()));
     let work = work.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Outcome { group: group.name, good: done.is_ok(), wall: start.elapsed(), work }
+    Outcome { group: group.name, why, wall: start.elapsed(), work }
 }
 
 /// The log of a group, empty: that of the run before is gone.

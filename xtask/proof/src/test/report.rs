@@ -1,11 +1,12 @@
 //! What the groups took: for `--dry-run` as last measured, at the end as it was.
 
 use super::groups::{GROUPS, Group, Part};
+use process::failure::{Exit, Failure};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How many of the slowest tests are named.
-const SLOWEST: usize = 20;
+const SLOWEST: usize = 10;
 
 /// What the steps of a group took.
 #[derive(Default)]
@@ -23,7 +24,8 @@ pub(super) struct Work {
 /// How a group ended.
 pub(super) struct Outcome {
     pub group: &'static str,
-    pub good: bool,
+    /// If it failed, the lines that say why.
+    pub why: Option<Vec<String>>,
     pub wall: Duration,
     pub work: Work,
 }
@@ -61,8 +63,8 @@ pub(super) fn planned(chosen: &[&'static Group]) -> (String, serde_json::Value) 
 /// All groups, the slowest tests, and how busy the machine was (`busy`: seconds of all processors).
 pub(super) fn summary(outcomes: &[Outcome], wall: Duration, busy: f64) -> String {
     let mut text = String::new();
-    for Outcome { group, good, wall, work } in outcomes {
-        let mark = if *good { "ok    " } else { "FAILED" };
+    for Outcome { group, why, wall, work } in outcomes {
+        let mark = if why.is_none() { "ok    " } else { "FAILED" };
         let wall = wall.as_secs_f64();
         let _ = writeln!(text, "{mark}  {group:<12}{wall:>7.1} s {:>7.1} CPU s", work.cpu);
     }
@@ -86,12 +88,25 @@ pub(super) fn summary(outcomes: &[Outcome], wall: Duration, busy: f64) -> String
     #[allow(clippy::cast_precision_loss)]
     let share = 100.0 * busy / (wall * cores as f64).max(0.001);
     let _ = writeln!(text, "{wall:.0} s, {busy:.0} CPU s: {cores} processors {share:.0} % busy");
-    let failed = outcomes.iter().filter(|outcome| !outcome.good).count();
+    let failed = outcomes.iter().filter(|outcome| outcome.why.is_some()).count();
     let _ = writeln!(text, "{} passed, {failed} failed", outcomes.len() - failed);
     text
 }
 
-/// The same for programs.
+/// The groups that failed, each with its reason: a CI system shows the end of the output.
+pub(super) fn failed(outcomes: &[Outcome]) -> Option<Failure> {
+    let failed = || outcomes.iter().filter_map(|one| Some((one.group, one.why.as_ref()?)));
+    let names: Vec<&str> = failed().map(|(name, _)| name).collect();
+    let help = failed().flat_map(|(name, why)| {
+        let lines = why.iter().map(move |line| format!("{name} | {line}"));
+        lines.chain([format!("cargo xtask test --only {name}")])
+    });
+    let message = format!("testing: failed: {}", names.join(", "));
+    let failure = Failure { exit: Exit::Check, message, help: help.collect() };
+    (!names.is_empty()).then_some(failure)
+}
+
+/// As [`summary`], for programs.
 pub(super) fn json(outcomes: &[Outcome]) -> serde_json::Value {
     let groups = outcomes.iter().map(|outcome| {
         let tests =
@@ -100,7 +115,7 @@ pub(super) fn json(outcomes: &[Outcome]) -> serde_json::Value {
             );
         serde_json::json!({
             "group": outcome.group,
-            "passed": outcome.good,
+            "passed": outcome.why.is_none(),
             "seconds": outcome.wall.as_secs_f64(),
             "cpu_seconds": outcome.work.cpu,
             "tests": tests.collect::<Vec<_>>(),
@@ -120,8 +135,9 @@ mod tests {
         let told = vec!["not run: no root (a.rs:7)".to_owned()];
         let work = Work { cpu: 3.0, tests: vec![test("fast", 1), test("slow", 9)], told };
         let outcome =
-            |group, good, work| Outcome { group, good, wall: Duration::from_secs(10), work };
-        let outcomes = [outcome("one", true, work), outcome("two", false, Work::default())];
+            |group, why, work| Outcome { group, why, wall: Duration::from_secs(10), work };
+        let why = Some(vec!["a test panicked".to_owned()]);
+        let outcomes = [outcome("one", None, work), outcome("two", why, Work::default())];
         let text = summary(&outcomes, Duration::from_secs(10), 10.0);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
@@ -135,5 +151,9 @@ mod tests {
         assert_eq!(lines[5], "one: not run: no root (a.rs:7)");
         assert!(lines[6].starts_with("10 s, 10 CPU s: "), "{text}");
         assert_eq!(lines.last(), Some(&"1 passed, 1 failed"));
+        let failure = failed(&outcomes).unwrap();
+        assert_eq!(failure.message, "testing: failed: two");
+        assert_eq!(failure.help, ["two | a test panicked", "cargo xtask test --only two"]);
+        assert!(failed(&outcomes[..1]).is_none());
     }
 }

@@ -11,7 +11,7 @@ pub fn step_failed(exit: Exit, step: &str, ended: &Ended, log: &Path) -> Failure
         None => "ended by a signal".to_owned(),
     };
     let mut help = vec![format!("the whole log is {}; its last lines:", log.display())];
-    help.extend(tail(&ended.lines, 8).iter().map(|line| format!("  {}", shortened(line, 160))));
+    help.extend(tail(&ended.lines, 16).iter().map(|line| format!("  {}", shortened(line, 160))));
     Failure { exit, message: format!("{step}: {how}"), help }
 }
 
