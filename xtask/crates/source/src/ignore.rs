@@ -18,23 +18,24 @@ pub struct Ignore {
     pub patterns: Vec<Pattern>,
     /// The lines, from 0, between which patterns leave files out on purpose.
     purpose: std::ops::Range<usize>,
-    /// The patterns by how what they match ends, so that most are never tried on most paths.
-    by_end: HashMap<End, Vec<usize>>,
+    /// The patterns by the last component of what they match, so that most are never tried on most
+    /// paths.
+    by_end: ByEnd,
+}
+
+/// Indexes of patterns, by what the last component of a path must be at least.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ByEnd {
+    name: HashMap<String, Vec<usize>>,
+    last_char: HashMap<char, Vec<usize>>,
+    first_char: HashMap<char, Vec<usize>>,
+    any: Vec<usize>,
 }
 
 /// The comment before the patterns for files that aren't needed, such as tests and secrets.
 pub const ON_PURPOSE: &str = "# section: on purpose";
 /// The comment before those that may take away what the project needs.
 pub const THE_REST: &str = "# section: the rest";
-
-/// What the last component of a path must be at least for a pattern to match.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum End {
-    Name(String),
-    LastChar(char),
-    FirstChar(char),
-    Any,
-}
 
 /// What is decided about one path, and by which line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,18 +115,18 @@ impl Ignore {
     }
 
     fn of(patterns: Vec<Pattern>, purpose: std::ops::Range<usize>) -> Ignore {
-        let mut by_end = HashMap::<End, Vec<usize>>::new();
+        let mut by_end = ByEnd::default();
         for (index, pattern) in patterns.iter().enumerate() {
-            let end = match pattern.components.last() {
-                Some(Component::Name(name)) => End::Name(name.clone()),
+            let same = match pattern.components.last() {
+                Some(Component::Name(name)) => by_end.name.entry(name.clone()).or_default(),
                 Some(Component::Glob(glyphs)) => match (glyphs.first(), glyphs.last()) {
-                    (_, Some(Glyph::Char(c))) => End::LastChar(*c),
-                    (Some(Glyph::Char(c)), _) => End::FirstChar(*c),
-                    _ => End::Any,
+                    (_, Some(Glyph::Char(c))) => by_end.last_char.entry(*c).or_default(),
+                    (Some(Glyph::Char(c)), _) => by_end.first_char.entry(*c).or_default(),
+                    _ => &mut by_end.any,
                 },
-                _ => End::Any,
+                _ => &mut by_end.any,
             };
-            by_end.entry(end).or_default().push(index);
+            same.push(index);
         }
         Ignore { patterns, purpose, by_end }
     }
@@ -167,13 +168,14 @@ impl Ignore {
     pub fn below(&self, above: &Folder, path: &[&str]) -> Folder {
         let mut here = Folder::default();
         let name = path.last().copied().unwrap_or_default();
-        let ends = [
-            Some(End::Name(name.to_owned())),
-            name.chars().next_back().map(End::LastChar),
-            name.chars().next().map(End::FirstChar),
-            Some(End::Any),
+        let ByEnd { name: by_name, last_char, first_char, any } = &self.by_end;
+        let tried = [
+            by_name.get(name),
+            name.chars().next_back().and_then(|c| last_char.get(&c)),
+            name.chars().next().and_then(|c| first_char.get(&c)),
+            Some(any),
         ];
-        let tried = ends.iter().flatten().filter_map(|end| self.by_end.get(end)).flatten();
+        let tried = tried.into_iter().flatten().flatten();
         let matching = tried.copied().filter(|&index| self.patterns[index].matches(path));
         let mut matching: Vec<usize> = matching.collect();
         let mut candidates: Vec<(usize, u8, bool)> = Vec::new();

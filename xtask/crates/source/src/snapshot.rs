@@ -122,10 +122,13 @@ pub fn take(wanted: &Wanted<'_>) -> anyhow::Result<Snapshot> {
 /// One attempt; the inner error names what changed meanwhile.
 fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, String>> {
     let (top, commit) = (wanted.repository(), wanted.commit.map(|(id, _)| id));
-    let (format, executable) = git::rules(top, commit)?;
     let (was_read, repository, facts) = std::thread::scope(|scope| {
         // What git says of the whole work tree takes as long as to look at all files here.
-        let reading = scope.spawn(|| read_all(wanted, Rules { format, executable }, first));
+        let rules = || {
+            let (format, executable) = git::rules(top, commit)?;
+            Ok(Rules { format, executable })
+        };
+        let reading = scope.spawn(move || read_all(wanted, rules, first));
         let facts = Repository::open(top, Some(top), commit)
             .and_then(|repository| Ok((repository.facts(wanted.prefix)?, repository)));
         let Ok(was_read) = reading.join() else {
@@ -189,7 +192,7 @@ type Read<'a> = (Ignore, Vec<ContextFile>, Contents, Contents, Reader<'a>);
 /// Lists and reads all files; the inner error names one that changed meanwhile.
 fn read_all<'a>(
     wanted: &'a Wanted<'a>,
-    rules: Rules,
+    rules: impl FnOnce() -> anyhow::Result<Rules> + Send,
     first: bool,
 ) -> anyhow::Result<Result<Read<'a>, String>> {
     // Looked at before the rules are read, which are in one of them.
@@ -198,10 +201,14 @@ fn read_all<'a>(
         others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
     }
     let ignore = context::read_ignore(wanted.top)?;
-    let (listed, known) = std::thread::scope(|scope| {
+    let (listed, known, rules) = std::thread::scope(|scope| {
         let known = scope.spawn(|| remembered(wanted.state));
-        (context::files_with_stats(wanted.top, &ignore), known.join().unwrap_or_default())
+        let rules = scope.spawn(rules);
+        let listed = context::files_with_stats(wanted.top, &ignore);
+        let rules = rules.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the thread panicked")));
+        (listed, known.join().unwrap_or_default(), rules)
     });
+    let rules = rules?;
     let (files, stats): (Vec<ContextFile>, Vec<Stat>) = listed?.into_iter().unzip();
     let large = wanted.large.filter(|_| first).and_then(|at| warnings::large(&files, at));
     if let Some(warning) = large {

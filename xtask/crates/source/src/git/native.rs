@@ -101,10 +101,15 @@ impl Native {
 
 /// Whether the permission of every file to execute counts, that of submodules included.
 pub(super) fn looks_at_modes(repo: &Repository) -> bool {
-    let modules = || repo.submodules().unwrap_or_default();
+    // `Repository::submodules` takes as long as git's whole status.
+    let modules = || -> Option<Vec<PathBuf>> {
+        let (top, index) = (repo.workdir()?, repo.index().ok()?);
+        let links = index.iter().filter(|entry| entry.mode == GITLINK);
+        Some(links.map(|entry| top.join(lossy(&entry.path))).collect())
+    };
     let inside =
-        |module: git2::Submodule<'_>| module.open().map_or(true, |repo| looks_at_modes(&repo));
-    counts(repo) && modules().into_iter().all(inside)
+        |folder: PathBuf| Repository::open(folder).map_or(true, |repo| looks_at_modes(&repo));
+    counts(repo) && modules().unwrap_or_default().into_iter().all(inside)
 }
 
 /// Whether the permission of the repository's own files to execute counts.
