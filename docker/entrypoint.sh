@@ -183,10 +183,27 @@ choose_settings() {
         SETTINGS_FROM=DJANGO_SETTINGS_MODULE
         return 0
     fi
-    case ${ENVIRONMENT:-production} in
-        production | prod) settings=production ;;
-        development | dev) settings=development ;;
-        *) refuse "unknown ENVIRONMENT '$ENVIRONMENT'; known: production (prod), development (dev)" ;;
+    settings=${ENVIRONMENT:-production}
+    case $settings in
+        prod) settings=production ;;
+        dev) settings=development ;;
+    esac
+    SETTINGS_FROM="ENVIRONMENT=${ENVIRONMENT:-production}"
+    # What docker/image.toml names: NAME=MODULE for each, or one module for all.
+    known=
+    for word in ${SETTINGS_MODULES:-}; do
+        if [ "${word%%=*}" = "$settings" ] || [ "$word" = "${word#*=}" ]; then
+            export DJANGO_SETTINGS_MODULE="${word#*=}"
+            return 0
+        fi
+        known="${known:+$known, }${word%%=*}"
+    done
+    case $known$settings in
+        production | development) ;;
+        *)
+            known=${known:-production (prod), development (dev)}
+            refuse "unknown ENVIRONMENT '${ENVIRONMENT:-}'; known: $known"
+            ;;
     esac
     if [ -f "$APP_MODULE/settings.py" ]; then
         # The project's only ones; they may read ENVIRONMENT themselves.
@@ -194,7 +211,6 @@ choose_settings() {
         export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings"
         return 0
     fi
-    SETTINGS_FROM="ENVIRONMENT=${ENVIRONMENT:-production}"
     export DJANGO_SETTINGS_MODULE="$APP_MODULE.settings.$settings"
 }
 
@@ -294,7 +310,7 @@ run_gunicorn() {
 
 run_worker() {
     require_numbers 9999999999 CELERY_CONCURRENCY CELERY_MAX_TASKS_PER_CHILD
-    run_service worker celery -A "$APP_MODULE" worker \
+    run_service worker celery -A "${CELERY_APP:-$APP_MODULE}" worker \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --queues="$CELERY_QUEUES" \
         --concurrency="${CELERY_CONCURRENCY:-4}" \
@@ -304,7 +320,7 @@ run_worker() {
 
 # No pid file: a container has one beat, and a file that a crash left would keep it from starting.
 run_beat() {
-    run_service beat celery -A "$APP_MODULE" beat \
+    run_service beat celery -A "${CELERY_APP:-$APP_MODULE}" beat \
         --loglevel="${CELERY_LOGLEVEL:-info}" \
         --pidfile= \
         --schedule="${CELERY_SCHEDULE:-$STATE_DIR/celerybeat-schedule}" "$@"

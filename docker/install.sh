@@ -1,13 +1,32 @@
 #!/bin/sh
-# Installs the locked packages into /opt/venv, with the words given for uv: --no-dev for production.
+# Installs the locked packages into /opt/venv.
 #
-# Both Dockerfiles run it in one RUN, so that the installer (pip from the base, then uv) and its open
-# lock file leave no layer. It takes from the build, if they are there:
-#   secret `ca`     the certificates of an intercepting proxy; in no layer
-#   secret `index`  another index of packages; in no layer. The lock holds the addresses of PyPI's
-#                   files, so that `uv sync` would still fetch from there: what is in the lock is
-#                   installed by name, version and hash instead
+#   --packages="NAME …"            Debian packages of the image
+#   --build-packages="NAME …"      Debian packages that are there only while this runs
+#   --build-from-source="NAME …"   Python packages without a wheel
+#   --unhashed                     the list of requirements may come without hashes
+# Other words are uv's: --no-default-groups for production.
+#
+# Both Dockerfiles run it in one RUN, so that the installer (pip from the base, then uv), its open
+# lock file and a compiler leave no layer. It takes from the build, if they are there:
+#   secret `ca`      the certificates of an intercepting proxy; in no layer
+#   secret `debian`  the address of another Debian mirror; in no layer
+#   secret `index`   another index of packages; in no layer. The lock holds the addresses of PyPI's
+#                    files, so that `uv sync` would still fetch from there: what is in the lock is
+#                    installed by name, version and hash instead
 set -eu
+
+packages='' build_packages='' from_source='' hashes=--require-hashes
+for word in "$@"; do
+    shift
+    case $word in
+        --packages=*) packages=${word#*=} ;;
+        --build-packages=*) build_packages=${word#*=} ;;
+        --build-from-source=*) from_source=${word#*=} ;;
+        --unhashed) hashes=--no-verify-hashes ;;
+        *) set -- "$@" "$word" ;;
+    esac
+done
 
 cd /opt/dependencies
 if [ -s /run/secrets/ca ]; then
@@ -20,21 +39,65 @@ fi
 export UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON=python3 UV_PYTHON_DOWNLOADS=never \
     UV_LINK_MODE=copy
 
+debian() {
+    set -- --quiet=2 -o Dpkg::Use-Pty=0 -o APT::Update::Error-Mode=any "$@"
+    if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca "$@"; fi
+    if [ -s /run/secrets/debian ]; then
+        set -- -o Dir::Etc::SourceList=/tmp/debian.list -o Dir::Etc::SourceParts=/dev/null "$@"
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get "$@"
+}
+
+if [ -n "$packages$build_packages" ]; then
+    if [ -s /run/secrets/debian ]; then
+        suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+        mirror=$(cat /run/secrets/debian)
+        printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" >/tmp/debian.list
+    fi
+    debian update
+    # Unquoted here and below: they are lists of words.
+    # shellcheck disable=SC2086
+    [ -z "$packages" ] || debian install --no-install-recommends --yes $packages
+    apt-mark showmanual >/tmp/manual
+    # shellcheck disable=SC2086
+    [ -z "$build_packages" ] || debian install --no-install-recommends --yes $build_packages
+fi
+
 python3 -m venv /tmp/installer
 /tmp/installer/bin/python -m pip install --quiet --disable-pip-version-check \
     --require-hashes --only-binary=:all: --requirement installer.txt
 
-# Exactly the lock, with its hashes. No wheel is built, so no compiler is needed.
-if [ -s /run/secrets/index ]; then
-    /tmp/installer/bin/uv export --quiet --frozen --no-emit-project "$@" \
-        --output-file /tmp/installer/lock.txt
+# Exactly the lock, with its hashes. No wheel is built but those of the named packages.
+sync='' pip=''
+for name in $from_source; do
+    sync="$sync --no-binary-package $name" pip="$pip --no-binary $name"
+done
+# shellcheck disable=SC2086
+if [ -f uv.lock ] && [ ! -s /run/secrets/index ]; then
+    /tmp/installer/bin/uv sync --frozen --no-build $sync --no-install-project "$@"
+else
+    list=/tmp/installer/lock.txt
+    if [ -f uv.lock ]; then
+        /tmp/installer/bin/uv export --quiet --frozen --no-emit-project "$@" --output-file "$list"
+    else
+        find . -name '*.txt' ! -name installer.txt -exec cat {} + >"$list"
+    fi
     /tmp/installer/bin/uv venv --quiet /opt/venv
     /tmp/installer/bin/uv pip install --python /opt/venv/bin/python \
-        --no-build --require-hashes --requirement /tmp/installer/lock.txt
-else
-    /tmp/installer/bin/uv sync --frozen --no-build --no-install-project "$@"
+        --no-build $pip "$hashes" --requirement "$list"
 fi
 rm -rf /tmp/installer /opt/venv/.lock /tmp/uv-*.lock
+
+if [ -n "$packages$build_packages" ]; then
+    if [ -n "$build_packages" ]; then
+        # All that wasn't there before, and that nothing else needs.
+        # shellcheck disable=SC2046
+        apt-mark auto $(apt-mark showmanual | grep -vxFf /tmp/manual) >/dev/null
+        debian purge --auto-remove --yes
+    fi
+    rm -rf /tmp/manual /tmp/debian.list /var/lib/apt/lists/* /var/cache/apt/*.bin \
+        /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
+fi
 
 # Tests are a quarter of numpy and a third of Twisted. (A folder `test` can be part of a package, as
 # django/test is.) *.po and *.pyi are what translations and types are made of: gettext reads *.mo.

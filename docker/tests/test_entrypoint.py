@@ -209,6 +209,27 @@ def test_a_settings_module_wins_and_is_said(enter):
     assert "web with mine (from DJANGO_SETTINGS_MODULE)" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("modules", "environment", "settings"),
+    [
+        ("config.settings", "anything", "config.settings"),
+        ("production=c.prod development=c.local", "dev", "c.local"),
+        ("production=c.prod staging=c.stage", "staging", "c.stage"),
+        ("production=c.prod staging=c.stage", "", "c.prod"),
+    ],
+)
+def test_the_project_names_its_settings(enter, modules, environment, settings):
+    result = enter("worker", ENVIRONMENT=environment, SETTINGS_MODULES=modules, CELERY_APP="c.tasks:app")
+    assert f"settings={settings}\n" in result.stdout
+    assert "<-A><c.tasks:app>" in result.stdout
+
+
+def test_an_environment_without_settings_is_refused_with_those_that_have_some(enter):
+    result = enter("web", ENVIRONMENT="dev", SETTINGS_MODULES="production=c.prod staging=c.stage")
+    assert result.returncode == 64
+    assert "unknown ENVIRONMENT 'dev'; known: production, staging\n" in result.stderr
+
+
 @pytest.mark.parametrize("word", ["web", "celery"])
 def test_an_unknown_environment_is_refused(enter, word):
     result = enter(word, ENVIRONMENT="staging")

@@ -67,14 +67,15 @@ pub struct Entry {
 
 /// What dpkg knows of the packages that are installed.
 pub const DPKG_STATUS: &str = "var/lib/dpkg/status";
-/// What `collectstatic` made of each file.
-pub const STATIC_MANIFEST: &str = "app/staticfiles/staticfiles.json";
+/// The end of the path of the list that says what `collectstatic` made of each file.
+pub const STATIC_MANIFEST: &str = "/staticfiles.json";
 /// The end of the path of the list of files that a Python package brought.
 pub const RECORD: &str = ".dist-info/RECORD";
 
 /// Whether the content of the file `path` is part of a archive, as checks read it.
 pub fn is_kept(path: &str) -> bool {
-    path == DPKG_STATUS || path == STATIC_MANIFEST || path.ends_with(RECORD)
+    let list = || path.starts_with("app/") && path.ends_with(STATIC_MANIFEST);
+    path == DPKG_STATUS || path.ends_with(RECORD) || list()
 }
 
 /// What an entry of a layer is.

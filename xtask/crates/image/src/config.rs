@@ -3,6 +3,7 @@
 
 use crate::network::{self, Network};
 use crate::tags::Rules;
+use app::{App, Health};
 use engine::Kind;
 use process::disk;
 use process::failure::{Exit, Failure, failure_help};
@@ -10,6 +11,7 @@ use process::state::State;
 use source::content;
 use std::path::{Path, PathBuf};
 
+pub mod app;
 pub mod dev;
 pub mod names;
 pub mod push;
@@ -26,6 +28,8 @@ pub struct Config {
     pub image: Image,
     /// The Django project, as far as the image must know it.
     pub app: App,
+    /// How a container is asked whether it works.
+    pub health: Health,
     /// The engine that the file asks for.
     pub engine: Option<Kind>,
     /// What `build --prod` makes.
@@ -69,25 +73,6 @@ pub struct Image {
     pub source: String,
     /// `org.opencontainers.image.licenses`, an SPDX expression.
     pub licenses: String,
-}
-
-/// `[app]`: what is passed to the Dockerfiles as build arguments. What the file leaves out is
-/// not passed, so that the Dockerfile's own default stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct App {
-    /// `APP_MODULE`.
-    pub module: String,
-    /// `CELERY_QUEUES`.
-    pub queues: String,
-    /// `ASGI_APPLICATION`.
-    pub asgi: Option<String>,
-    /// `WEB_SERVER`: the package that serves it.
-    pub web_server: Option<String>,
-    /// `WSGI_APPLICATION`.
-    pub wsgi: Option<String>,
-    /// `APP_USER`.
-    pub user: Option<String>,
-    pub required_environment: Option<Vec<String>>,
 }
 
 /// `[variant.prod]` or `[variant.dev]`.
@@ -197,10 +182,11 @@ pub fn find_top(folder: &Path) -> Option<PathBuf> {
 /// [`Exit::Usage`] with one help line for every mistake in a file, in the order of its lines.
 fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
     let mut config = parse(text).map_err(|found| mistakes(PATH, found))?;
-    let own = top.join(smoke::PATH);
+    let path = config.app.inside(smoke::PATH);
+    let own = top.join(&path);
     if own.is_file() {
-        let added = smoke::add(config.smoke, &disk::text(&own, smoke::PATH)?);
-        config.smoke = added.map_err(|found| mistakes(smoke::PATH, found))?;
+        let added = smoke::add(config.smoke, &disk::text(&own, &path)?);
+        config.smoke = added.map_err(|found| mistakes(&path, found))?;
     }
     Ok(config)
 }
@@ -240,15 +226,11 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
-        "push", "cache", "dev",
+        "push", "cache", "dev", "health",
     ]);
     file.only_keys(
         "image",
         &["name", "title", "description", "authors", "vendor", "url", "source", "licenses"],
-    );
-    file.only_keys(
-        "app",
-        &["module", "queues", "asgi", "web_server", "wsgi", "user", "required_environment"],
     );
     file.only_keys("engine", &["name"]);
     file.only_keys("variant", &["prod", "dev"]);
@@ -277,15 +259,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         source: file.required("image", "source"),
         licenses: file.required("image", "licenses"),
     };
-    let app = App {
-        module: file.required_as("app", "module", names::module),
-        queues: file.required_as("app", "queues", names::queues),
-        asgi: file.checked("app", "asgi", names::application),
-        web_server: file.checked("app", "web_server", names::web_server),
-        wsgi: file.checked("app", "wsgi", names::application),
-        user: file.checked("app", "user", names::user),
-        required_environment: file.strings("app", "required_environment", names::variable),
-    };
+    let (app, health) = (app::app(file), app::health(file));
     let engine = file.string("engine", "name").and_then(|name| match name.as_str() {
         "podman" => Some(Kind::Podman),
         "docker" => Some(Kind::Docker),
@@ -300,6 +274,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     Config {
         image,
         app,
+        health,
         engine,
         large: large.or(prod.size_budget.map(|bytes| bytes / 2)),
         prod,

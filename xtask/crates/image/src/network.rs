@@ -13,6 +13,9 @@ const INDEXES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"]
 /// By this name the build gets the index that the file names.
 pub const INDEX_OF_FILE: &str = "XTASK_INDEX_URL";
 
+/// The variable that a build gives a step the address of a Debian mirror by.
+pub const MIRROR: &str = "XTASK_DEBIAN_MIRROR";
+
 /// `[network]` of `docker/image.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {

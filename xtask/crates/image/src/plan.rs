@@ -1,7 +1,8 @@
 //! What a build will be, decided as plain data: no file, clock or environment is read here, so
 //! every decision is tested as a value and `--dry-run` can't drift from the real run.
 
-use crate::config::{App, Config, Variant};
+use crate::config::app::App;
+use crate::config::{Config, Variant};
 use crate::network;
 use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
 use engine::dockerfile;
@@ -47,6 +48,8 @@ pub struct Facts<'a> {
     pub proxies: Vec<String>,
     /// The variable that names an index of Python packages, if one does.
     pub index_variable: Option<&'static str>,
+    /// Whether [`network::MIRROR`] is set.
+    pub mirror_variable: bool,
     /// The layer cache in a registry, if one can be used.
     pub layer_cache: Option<Cache>,
     /// What we keep in the checkout.
@@ -111,7 +114,7 @@ pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build>
         labels,
         build_args: build_args(options, &config.app, &facts.base),
         passed: passed(facts),
-        env: index_of_file(facts).into_iter().collect(),
+        env: index_of_file(facts).into_iter().chain(mirror_of_file(facts)).collect(),
         secrets: secrets(options, facts, state),
         no_cache: options.no_cache,
         squash: options.squash,
@@ -221,18 +224,9 @@ fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String>
 }
 
 fn build_args(options: &BuildOptions, app: &App, base: &Base) -> BTreeMap<String, String> {
-    let known = [
-        (BASE_IMAGE, Some(base.reference.clone())),
-        ("APP_MODULE", Some(app.module.clone())),
-        ("CELERY_QUEUES", Some(app.queues.clone())),
-        ("ASGI_APPLICATION", app.asgi.clone()),
-        ("WEB_SERVER", app.web_server.clone()),
-        ("WSGI_APPLICATION", app.wsgi.clone()),
-        ("APP_USER", app.user.clone()),
-        ("REQUIRED_ENVIRONMENT", app.required_environment.as_ref().map(|names| names.join(" "))),
-    ];
+    let known = app.arguments().into_iter().chain([(BASE_IMAGE, Some(base.reference.clone()))]);
     let mut all: BTreeMap<String, String> =
-        known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        known.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     all.extend(options.build_args.iter().cloned());
     all
 }
@@ -249,6 +243,20 @@ fn passed(facts: &Facts<'_>) -> Vec<String> {
 fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
     let url = facts.config.network.index_url.clone()?;
     facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
+}
+
+/// The Debian mirror that `docker/image.toml` names, if a step needs one and the environment names
+/// none.
+fn mirror_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
+    let url = facts.config.network.debian_mirror.clone()?;
+    let asked = needs_debian(facts) && !facts.mirror_variable;
+    asked.then(|| (network::MIRROR.to_owned(), url))
+}
+
+/// Whether a step installs Debian packages.
+fn needs_debian(facts: &Facts<'_>) -> bool {
+    let app = &facts.config.app;
+    !app.packages.is_empty() || !app.build_packages.is_empty()
 }
 
 fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<SecretMount> {
@@ -272,6 +280,12 @@ fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<Secr
         && let Some(name) = facts.index_variable.map(str::to_owned).or(of_file)
     {
         secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
+    }
+    let mirror = facts.mirror_variable || facts.config.network.debian_mirror.is_some();
+    if mirror && needs_debian(facts) && !options.secrets.iter().any(|secret| secret.id == "debian")
+    {
+        let source = SecretSource::Environment(network::MIRROR.to_owned());
+        secrets.push(SecretMount { id: "debian".into(), source });
     }
     secrets.extend(options.secrets.iter().cloned());
     secrets

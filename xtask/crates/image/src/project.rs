@@ -1,24 +1,20 @@
-//! What the project in `app/` must have for the workflow, looked at before an engine runs: a missing
+//! What the project must have for the workflow, looked at before an engine runs: a missing
 //! file is one line here, and a traceback in the middle of a build. The files are read once; what
 //! they lack is decided as plain data.
 
 use crate::config::Config;
+use crate::config::app::{App, Lock};
 use crate::config::smoke::Role;
 use source::context::ContextFile;
 use std::collections::BTreeSet;
 use std::path::Path;
-
-/// The lock of the project's packages.
-pub const LOCK: &str = "app/uv.lock";
-const PROJECT: &str = "app/pyproject.toml";
-const MANAGE: &str = "app/manage.py";
 
 /// The project, as far as it matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Project {
     /// The files of the build context.
     pub paths: BTreeSet<String>,
-    /// The text of [`LOCK`].
+    /// The text of its lock.
     pub lock: String,
     /// The Python files of the project's module, one after another.
     pub code: String,
@@ -39,14 +35,16 @@ pub struct Missing {
 ///
 /// # Errors
 /// [`Exit::Usage`](process::failure::Exit::Usage) if the lock can't be read.
-pub fn read(top: &Path, module: &str, files: &[ContextFile]) -> anyhow::Result<Project> {
+pub fn read(top: &Path, app: &App, files: &[ContextFile]) -> anyhow::Result<Project> {
     let text = |path: &str| process::regular::read(top.join(path)).unwrap_or_default();
     let text = |path: &str| String::from_utf8_lossy(&text(path)).into_owned();
     let paths: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
-    let folder = format!("app/{module}/");
+    let folder = app.inside(&format!("{}/", app.module));
     let code = paths.iter().filter(|path| path.starts_with(&folder) && path.ends_with(".py"));
     let code = code.map(|path| text(path)).collect();
-    let lock = paths.get(LOCK).map(|_| process::disk::text(&top.join(LOCK), LOCK)).transpose()?;
+    let lock = app.lock_file();
+    let lock =
+        paths.get(&lock).map(|_| process::disk::text(&top.join(&lock), &lock)).transpose()?;
     Ok(Project { lock: lock.unwrap_or_default(), code, paths })
 }
 
@@ -62,45 +60,74 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     // A Dockerfile of the project's own may do without them.
     let copies = |path: &str| dockerfile.contains(path);
     let collects = dockerfile.contains("collectstatic");
-    for (path, asked, remedy) in [
-        (PROJECT, copies(PROJECT), "uv init --bare app".to_owned()),
-        (LOCK, copies(LOCK), "uv lock --project app".to_owned()),
-        (MANAGE, collects, "the Django project belongs in app/".to_owned()),
-    ] {
-        lack(asked && !has(path), true, format!("{path} isn't in the build context"), remedy);
+    let app = &config.app;
+    let (lock, manage) = (app.lock_file(), app.inside("manage.py"));
+    for path in app.lock_files(false) {
+        let what = format!("{path} isn't in the build context");
+        let remedy = match (&app.lock, path == lock) {
+            (Lock::Uv, true) => format!("uv lock --project {}", app.folder),
+            (Lock::Uv, false) => format!("uv init --bare {}", app.folder),
+            (Lock::Requirements { .. }, _) => "name another one in [app] lock".to_owned(),
+        };
+        lack(copies(&path) && !has(&path), true, what, remedy);
+    }
+    let what = format!("{manage} isn't in the build context");
+    let remedy = "name the folder of the Django project in [app] folder".to_owned();
+    lack(collects && !has(&manage), true, what, remedy);
+    if let Lock::Requirements { unhashed, .. } = &app.lock {
+        requirements(&project.lock, &lock, *unhashed, &mut lack);
     }
     let module = &config.app.module;
-    let inside = |file: &str| format!("app/{module}/{file}");
+    let inside = |file: &str| app.inside(&format!("{module}/{file}"));
     if !project.paths.iter().any(|path| path.starts_with(&inside(""))) {
         let what = format!("{} isn't there", inside(""));
         lack(true, true, what, "name the project's package in [app] module".to_owned());
         return found;
     }
+    for (key, name) in app
+        .settings
+        .values()
+        .map(|name| ("settings", name))
+        .chain(app.settings_build.iter().map(|name| ("settings_build", name)))
+    {
+        let path = app.inside(&name.replace('.', "/"));
+        let there = has(&format!("{path}.py")) || has(&format!("{path}/__init__.py"));
+        let what = format!("{path}.py isn't in the build context, which [app] {key} names");
+        lack(!there, true, what, "name the module as Django does".to_owned());
+    }
     let settings = ["settings.py", "settings/production.py"];
     lack(
-        settings.iter().all(|file| !has(&inside(file))),
+        app.settings.is_empty() && settings.iter().all(|file| !has(&inside(file))),
         false,
         format!("neither {} nor {} is there", inside(settings[0]), inside(settings[1])),
-        "give each container a DJANGO_SETTINGS_MODULE".to_owned(),
+        "name the module in [app] settings".to_owned(),
     );
     let server = config.app.web_server.as_deref().unwrap_or("daphne");
     for (role, package, file, set) in [
-        (Role::Web, server, "asgi.py", config.app.asgi.as_ref()),
-        (Role::Gunicorn, "gunicorn", "wsgi.py", config.app.wsgi.as_ref()),
-        (Role::Worker, "celery", "celery.py", None),
-        (Role::Beat, "celery", "celery.py", None),
+        (Role::Web, server, "asgi.py", app.asgi.as_ref()),
+        (Role::Gunicorn, "gunicorn", "wsgi.py", app.wsgi.as_ref()),
+        (Role::Worker, "celery", "celery.py", app.celery.as_ref()),
+        (Role::Beat, "celery", "celery.py", app.celery.as_ref()),
     ] {
         if !config.smoke.roles.contains(&role) {
             continue;
         }
         let word = role.word();
         let or = format!("or leave {word} out of [smoke] roles");
-        let locked = project.lock.contains(&format!("\nname = \"{package}\"\n"));
+        let (locked, remedy) = match &app.lock {
+            Lock::Uv => (
+                project.lock.contains(&format!("\nname = \"{package}\"\n")),
+                format!("uv add --project {} {package}, {or}", app.folder),
+            ),
+            Lock::Requirements { .. } => {
+                (names(&project.lock).any(|name| name == package), format!("add it, {or}"))
+            }
+        };
         lack(
-            copies(LOCK) && has(LOCK) && !locked,
+            copies(&lock) && has(&lock) && !locked,
             true,
-            format!("{LOCK} has no {package}, which the role {word} runs"),
-            format!("uv add --project app {package}, {or}"),
+            format!("{lock} has no {package}, which the role {word} runs"),
+            remedy,
         );
         // Celery's application may stand elsewhere in the package.
         let elsewhere = package == "celery" && project.code.contains("Celery(");
@@ -112,12 +139,47 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         );
     }
     lack(
-        collects && !project.code.contains("STATIC_ROOT"),
+        collects && app.settings.is_empty() && !project.code.contains("STATIC_ROOT"),
         false,
         format!("no file in {} sets STATIC_ROOT, which collectstatic needs", inside("")),
-        "STATIC_ROOT = BASE_DIR / \"staticfiles\"".to_owned(),
+        format!("STATIC_ROOT = BASE_DIR / \"{}\"", app.static_root),
     );
     found
+}
+
+/// The names of the packages in a list of requirements, in small letters.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', '-']));
+    lines.filter_map(|line| {
+        let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+        let name = &line[..end.unwrap_or(line.len())];
+        (!name.is_empty()).then(|| name.to_lowercase().replace(['_', '.'], "-"))
+    })
+}
+
+/// What a list of requirements missing: it is copied alone, and is installed with its hashes.
+fn requirements(
+    text: &str,
+    file: &str,
+    unhashed: bool,
+    lack: &mut dyn FnMut(bool, bool, String, String),
+) {
+    let other = text.lines().map(str::trim).find(|line| {
+        ["-r", "--requirement", "-c", "--constraint", "-e", "--editable"]
+            .iter()
+            .any(|option| line.split([' ', '=']).next() == Some(option))
+    });
+    let compiled = format!(
+        "uv pip compile --universal --generate-hashes {file} --output-file requirements.lock.txt, and \
+         lock = \"requirements.lock.txt\""
+    );
+    if let Some(line) = other {
+        lack(true, true, format!("{file} has `{line}`, and is copied alone"), compiled.clone());
+    }
+    let hashed = text.contains("--hash=");
+    let what = format!("{file} has no hashes: what is installed could be anything of that name");
+    let remedy = format!("{compiled}; or unhashed = true below [app]");
+    lack(!text.is_empty() && !hashed && !unhashed, true, what, remedy);
 }
 
 #[cfg(test)]
@@ -160,11 +222,11 @@ mod tests {
             |p| p.paths = BTreeSet::new(),
             "",
             expect![[r#"
-            BAD app/pyproject.toml isn't in the build context: uv init --bare app
-            BAD app/uv.lock isn't in the build context: uv lock --project app
-            BAD app/manage.py isn't in the build context: the Django project belongs in app/
-            BAD app/shop/ isn't there: name the project's package in [app] module
-        "#]],
+                BAD app/pyproject.toml isn't in the build context: uv init --bare app
+                BAD app/uv.lock isn't in the build context: uv lock --project app
+                BAD app/manage.py isn't in the build context: name the folder of the Django project in [app] folder
+                BAD app/shop/ isn't there: name the project's package in [app] module
+            "#]],
         );
         check(
             |p| {
@@ -177,7 +239,7 @@ mod tests {
             },
             "",
             expect![[r#"
-                    neither app/shop/settings.py nor app/shop/settings/production.py is there: give each container a DJANGO_SETTINGS_MODULE
+                    neither app/shop/settings.py nor app/shop/settings/production.py is there: name the module in [app] settings
                 BAD app/uv.lock has no daphne, which the role web runs: uv add --project app daphne, or leave web out of [smoke] roles
                 BAD app/shop/asgi.py isn't there, which the role web runs: write it, or leave web out of [smoke] roles
                 BAD app/uv.lock has no gunicorn, which the role gunicorn runs: uv add --project app gunicorn, or leave gunicorn out of [smoke] roles
@@ -205,8 +267,8 @@ mod tests {
     #[test]
     fn a_dockerfile_of_the_project_s_own_may_do_without() {
         let mut project = stock();
-        project.paths.remove(LOCK);
-        project.paths.remove(MANAGE);
+        project.paths.remove("app/uv.lock");
+        project.paths.remove("app/manage.py");
         project.code = "app = Celery('shop')".into();
         assert_eq!(missing(&project, &config(""), "FROM scratch\n"), []);
     }

@@ -2,6 +2,7 @@
 
 use super::test_bed::{KEY, PASSWORD, TestBed, set};
 use super::verdict::{Found, Verdict};
+use image::surroundings::Surroundings;
 use process::run::Answer;
 
 /// Exit status of a container that was started wrongly (`EX_USAGE`, sysexits.h).
@@ -41,8 +42,12 @@ pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
         "SECRET_KEY" => "test-secret-key",
         _ => "test-encryption-key",
     };
-    let names = bed.subject.required_environment.iter();
-    container.env = names.map(|name| (name.clone(), value(name).to_owned())).collect();
+    let names = bed.subject.app.required().into_iter();
+    container.env = names.map(|name| (name.clone(), value(&name).to_owned())).collect();
+    // A project may say that its settings need more than that.
+    let told = bed.container("run-test", &[]).env;
+    let own = told.into_iter().filter(|(name, _)| bed.subject.app.environment.contains_key(name));
+    own.for_each(|(name, text)| set(&mut container.env, &name, &text));
     let (answer, time) = bed.run(&container)?;
     if answer.good() {
         return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
@@ -82,7 +87,8 @@ const WORDS: [&str; 10] = [
 
 /// Each word starts a service: without its keys it is refused in one line that names them.
 pub(super) fn role_words(bed: &TestBed<'_>) -> Found {
-    let names: Vec<&str> = bed.subject.required_environment.iter().map(String::as_str).collect();
+    let names = bed.subject.app.required();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     if names.is_empty() {
         return Ok(Verdict::NotAsked("required_environment is empty".into()));
     }
@@ -103,25 +109,26 @@ pub(super) fn role_typo(bed: &TestBed<'_>) -> Found {
 
 /// `ENVIRONMENT` picks the settings, and its value is never code.
 pub(super) fn environment(bed: &TestBed<'_>) -> Found {
-    let keys: Vec<(String, String)> = bed
-        .subject
-        .required_environment
-        .iter()
-        .map(|name| (name.clone(), KEY.to_owned()))
-        .collect();
+    let app = &bed.subject.app;
+    let keys: Vec<(String, String)> =
+        app.required().into_iter().map(|name| (name, KEY.to_owned())).collect();
     let mut evidence = Vec::new();
     let print = ["sh", "-c", "echo \"$DJANGO_SETTINGS_MODULE\""];
     let only = ["sh", "-c", "test -f \"$APP_MODULE/settings.py\""];
     let (only, _) = bed.run(&bed.alone("settings", &only))?;
-    let settings = |name: &str| match only.good() {
-        true => format!("{}.settings", bed.subject.module),
-        false => format!("{}.settings.{name}", bed.subject.module),
+    let settings = |name: &str| match app.settings.get(name).or(app.settings.get("")) {
+        Some(module) => Some(module.clone()),
+        // The entrypoint refuses what isn't named.
+        None if !app.settings.is_empty() => None,
+        None if only.good() => Some(format!("{}.settings", app.module)),
+        None => Some(format!("{}.settings.{name}", app.module)),
     };
     for (variable, value, wanted) in [
         ("ENVIRONMENT", "prod", settings("production")),
         ("ENVIRONMENT", "dev", settings("development")),
-        ("DJANGO_SETTINGS_MODULE", "some.settings", "some.settings".to_owned()),
+        ("DJANGO_SETTINGS_MODULE", "some.settings", Some("some.settings".to_owned())),
     ] {
+        let Some(wanted) = wanted else { continue };
         let mut container = bed.alone("settings", &print);
         container.env.clone_from(&keys);
         set(&mut container.env, variable, value);
@@ -209,22 +216,27 @@ pub(super) fn wrong_password(bed: &TestBed<'_>) -> Found {
     // PostgreSQL must be up: before that, waiting is right.
     bed.role(bed.first_role()?)?;
     let mut evidence = Vec::new();
-    let mut container = bed.container("wrong-password", &["worker"]);
-    set(&mut container.env, "DB_PASSWORD", &format!("{PASSWORD} but another"));
+    let container = bed.elsewhere("wrong-password", &["worker"], |around| {
+        around.password = format!("{PASSWORD} but another");
+    });
     let (answer, time) = bed.run(&container)?;
     evidence.extend(refusal("a wrong password", &answer, None, &["PostgreSQL"]));
-    let mut container = bed.container("wrong-database", &["worker"]);
-    set(&mut container.env, "DB_NAME", "no_such_database");
+    let container = bed.elsewhere("wrong-database", &["worker"], |around| {
+        around.database = "no_such_database".to_owned();
+    });
     let (answer, _) = bed.run(&container)?;
     evidence.extend(refusal("a wrong database", &answer, None, &["no_such_database"]));
     Ok(Verdict::from_evidence(evidence, format!("refused after {:.1} s", time.as_secs_f64())))
 }
 
+fn nowhere(around: &mut Surroundings) {
+    around.postgres = "nobody.invalid".to_owned();
+}
+
 /// A service that never comes is waited for as long as it says, and named.
 pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
     bed.network()?;
-    let mut container = bed.container("never", &["worker"]);
-    set(&mut container.env, "DB_HOST", "nobody.invalid");
+    let mut container = bed.elsewhere("never", &["worker"], nowhere);
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
     set(&mut container.env, "WAIT_INTERVAL", "1");
     let (answer, time) = bed.run(&container)?;
@@ -235,8 +247,7 @@ pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
 /// SIGTERM ends a container that still waits.
 pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
     bed.network()?;
-    let mut container = bed.container("waiting", &["web"]);
-    set(&mut container.env, "DB_HOST", "nobody.invalid");
+    let container = bed.elsewhere("waiting", &["web"], nowhere);
     bed.start(&container)?;
     bed.wait_log(&container.name, "waiting for")?;
     let ended = bed.stop(&container.name)?;
@@ -255,9 +266,10 @@ pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
 /// Workers start only once the migrations are applied; waiting for that also has an end.
 pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
     bed.role(bed.first_role()?)?;
-    let mut container = bed.container("unmigrated", &["worker"]);
     // Always there, and never migrated.
-    set(&mut container.env, "DB_NAME", "template1");
+    let mut container = bed.elsewhere("unmigrated", &["worker"], |around| {
+        around.database = "template1".to_owned();
+    });
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
     set(&mut container.env, "WAIT_INTERVAL", "1");
     let (answer, _) = bed.run(&container)?;

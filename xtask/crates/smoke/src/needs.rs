@@ -1,7 +1,8 @@
 //! What a check needs of the project. If the project hasn't got it, the check is skipped, and the
 //! report says why.
 
-use super::test_bed::{KEY, TestBed};
+use super::test_bed::TestBed;
+use engine::containers::Container;
 use image::config::smoke::Role;
 
 /// One thing that a check needs.
@@ -49,14 +50,9 @@ print(connection.vendor)";
 /// every check.
 fn other_database(bed: &TestBed<'_>) -> anyhow::Result<Option<String>> {
     bed.once("database", || {
-        let mut container = bed.alone("database", &["python", "-c", VENDOR]);
-        container.env = bed
-            .subject
-            .required_environment
-            .iter()
-            .map(|name| (name.clone(), KEY.to_owned()))
-            .chain(bed.subject.smoke.environment.clone())
-            .collect();
+        let words = ["python", "-c", VENDOR];
+        let env = bed.container("told", &[]).env;
+        let container = Container { env, ..bed.alone("database", &words) };
         let (answer, _) = bed.run(&container)?;
         let said = answer.stdout.lines().last().unwrap_or_default().trim().to_owned();
         let other = answer.good() && !said.is_empty() && said != "postgresql";

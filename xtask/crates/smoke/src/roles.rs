@@ -2,7 +2,7 @@
 
 use super::http;
 use super::prober::Reply;
-use super::test_bed::{Subject, TestBed, set};
+use super::test_bed::{Subject, TestBed};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};
@@ -119,7 +119,8 @@ fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
         Role::Beat => vec!["beat".into(), flag("--loglevel=", "CELERY_LOGLEVEL")],
     };
     if matches!(role, Role::Worker | Role::Beat) {
-        words.extend(["celery".to_owned(), subject.module.clone()]);
+        let application = subject.app.celery.as_ref().unwrap_or(&subject.app.module);
+        words.extend(["celery".to_owned(), application.clone()]);
     }
     // A variable without a default that we know: any value is right.
     words.retain(|word| !word.is_empty() && !word.ends_with('='));
@@ -311,8 +312,9 @@ pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {
     let database = "postgres";
     let role = needs::server(bed).unwrap_or(Role::Web);
     for _ in 0..3 {
-        let mut container = bed.container("replica", &[role.word()]);
-        set(&mut container.env, "DB_NAME", database);
+        let container = bed.elsewhere("replica", &[role.word()], |around| {
+            around.database = database.to_owned();
+        });
         bed.start(&container)?;
         names.push(container.name);
     }
@@ -353,7 +355,7 @@ pub(super) fn lock(bed: &TestBed<'_>) -> Found {
         return Ok(Verdict::Failed(vec![answer.last_line().to_owned()]));
     }
     let (markers, installed) = static_checks::listing(&answer.stdout)?;
-    Ok(static_checks::lock(&bed.subject.lock, &markers, &installed))
+    Ok(static_checks::lock(&bed.subject.app, &bed.subject.lock, &markers, &installed))
 }
 
 #[cfg(test)]
@@ -361,11 +363,13 @@ mod tests {
     use super::*;
     use crate::test_bed::defaults;
     use expect_test::expect;
+    use image::config::app::App;
 
     #[test]
     fn command_lines_are_those_of_the_variables() {
         let script = include_str!("../../../../docker/entrypoint.sh");
-        let mut subject = Subject { module: "shop".into(), ..Subject::default() };
+        let app = App { module: "shop".into(), ..App::default() };
+        let mut subject = Subject { app: app.clone(), ..Subject::default() };
         subject.defaults = defaults(script);
         subject.image.environment = vec!["CELERY_QUEUES=a,b".into(), "PORT=8080".into()];
         let words = |subject: &Subject| {
@@ -403,7 +407,7 @@ mod tests {
             gunicorn --workers --timeout --max-requests --max-requests-jitter --access-logfile --error-logfile
             worker celery shop
             beat celery shop
-        "#]].assert_eq(&words(&Subject { module: "shop".into(), ..Subject::default() }));
+        "#]].assert_eq(&words(&Subject { app, ..Subject::default() }));
     }
 
     #[test]

@@ -44,11 +44,12 @@ print(json.dumps({
 pub(super) fn settings(bed: &TestBed<'_>) -> Found {
     let entrypoint = bed.subject.image.entrypoint.iter().map(String::as_str);
     let words: Vec<&str> = entrypoint.chain(["python", "-c", PROGRAM]).collect();
+    let required = bed.subject.app.required();
     let given: Vec<String> = bed
         .container("given", &[])
         .env
         .into_iter()
-        .filter(|(name, _)| secret_name(name) || bed.subject.required_environment.contains(name))
+        .filter(|(name, _)| secret_name(name) || required.contains(name))
         .map(|(_, value)| sha256(value.as_bytes()))
         .collect();
     let (mut evidence, mut modules) = (Vec::new(), Vec::new());

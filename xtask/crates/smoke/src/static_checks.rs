@@ -10,6 +10,7 @@ pub(crate) mod content;
 pub(crate) mod labels;
 mod lock;
 mod markers;
+mod requirements;
 pub(crate) mod rights;
 pub(crate) mod secrets;
 pub(crate) mod sizes;
@@ -30,6 +31,10 @@ pub struct Expected {
     pub max_layers: Option<usize>,
     /// `os/arch`, if one was asked for.
     pub platform: Option<String>,
+    /// What the path of each file of the application begins with in the build context.
+    pub prefix: String,
+    /// Where the static files are, below `/app`.
+    pub static_root: String,
     /// Whether the static files have names with a hash.
     pub hashed_static: bool,
     /// Folders that the application writes, with `/` in front.
@@ -71,6 +76,12 @@ pub fn writable_folders(module: &str) -> Vec<String> {
         .into_iter()
         .chain(["log", "lib"].map(|kind| format!("/var/{kind}/{module}")))
         .collect()
+}
+
+/// As the package index spells a name: small letters, and `-` for every run of `-`, `_` and `.`.
+fn normalized(name: &str) -> String {
+    let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 /// So many lines of evidence are shown.

@@ -10,7 +10,9 @@ use engine::archive::{self, Archive};
 use engine::containers::{self, Container};
 use engine::label;
 use engine::{Engine, inspect, words};
+use image::config::app::App;
 use image::config::smoke::{Role, Smoke};
+use image::surroundings::Surroundings;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
 use process::run::{Answer, QUESTION, Runner};
@@ -44,12 +46,8 @@ pub struct Subject {
     pub image: inspect::Image,
     /// References of PostgreSQL's and Redis' images.
     pub services: [String; 2],
-    /// The Django project's module.
-    pub module: String,
-    /// The queues of the worker, with commas.
-    pub queues: String,
-    /// What a service refuses to start without.
-    pub required_environment: Vec<String>,
+    /// The Django project.
+    pub app: App,
     /// `[smoke]` of the configuration.
     pub smoke: Smoke,
     /// What the image alone must be.
@@ -58,7 +56,7 @@ pub struct Subject {
     pub base_layers: Vec<String>,
     /// Texts that must be nowhere in the image, with names that may be shown.
     pub absent: Vec<(String, Vec<u8>)>,
-    /// The text of the project's `uv.lock`.
+    /// The text of the project's lock.
     pub lock: String,
     /// The defaults of variables in the text of `docker/entrypoint.sh`.
     pub defaults: BTreeMap<String, String>,
@@ -276,6 +274,19 @@ impl<'a> TestBed<'a> {
         let base = of_image(self.subject, words, &|what| self.name(what));
         let hosts = self.hosts.get().cloned().unwrap_or_default();
         Container { name, network, labels, hosts, ..base }
+    }
+
+    /// As [`TestBed::container`], with something around it changed.
+    pub fn elsewhere(
+        &self,
+        what: &str,
+        words: &[&str],
+        change: impl FnOnce(&mut Surroundings),
+    ) -> Container {
+        let mut around = recipes::surroundings(&|what| self.name(what));
+        change(&mut around);
+        let Container { env, .. } = recipes::told(self.subject, words, &around);
+        Container { env, ..self.container(what, words) }
     }
 
     /// A container of the image with nothing around it: no network, no environment.

@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub commit: Option<(&'a str, &'a Path)>,
     /// Files outside of the build context that decide what is built.
     pub beside: &'a [&'a str],
+    /// What the path of each file of the application begins with; all files if it is empty.
+    pub application: &'a str,
     /// What the git tags of this project's versions begin with.
     pub prefix: &'a str,
     /// Patterns of files that may look like secrets.
@@ -161,7 +163,7 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         return Ok(Err("HEAD".to_owned()));
     }
     reader.finish(&contents, &beside)?;
-    let left_out = warnings::left_out(&ignore, &checkout.absent);
+    let left_out = warnings::left_out(&ignore, &checkout.absent, wanted.application);
     Ok(Ok(Snapshot { ignore, files, contents, beside, checkout, left_out }))
 }
 
@@ -242,6 +244,7 @@ pub fn read(
         top: root,
         commit: None,
         beside: &[],
+        application: "",
         prefix: "",
         allow: &[],
         large: None,

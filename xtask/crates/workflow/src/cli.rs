@@ -125,6 +125,11 @@ pub enum Command {
     Context(Context),
     /// Check that this machine can build, and how to fix it if not
     Doctor,
+    /// Write what docker/image.toml says into the Dockerfiles
+    ///
+    /// Only the lines between `# >>> docker/image.toml: …` and `# >>> end` change. `build` refuses
+    /// Dockerfiles whose lines are out of date.
+    Init,
     /// Install missing packages (Debian and Ubuntu)
     Setup(Setup),
     /// Test an image with real PostgreSQL and Redis

@@ -23,6 +23,7 @@ pub mod context_list;
 pub mod dev;
 pub mod doctor;
 pub mod images;
+pub mod init;
 pub mod label;
 pub mod push;
 pub mod release;
@@ -70,6 +71,7 @@ pub fn snapshot(
         top: root,
         commit: commit.as_deref().map(|id| (id, top.as_path())),
         beside: &[config::PATH, &variant.dockerfile, IGNORE_FILE],
+        application: &workflow.config.app.prefix(),
         prefix: &workflow.config.tags.prefix,
         allow: &workflow.config.allow_secrets,
         large: workflow.config.large,
@@ -108,7 +110,7 @@ pub fn checkout(
 pub fn missing(workflow: &Workflow, files: &[ContextFile]) -> anyhow::Result<Vec<Missing>> {
     let file = &workflow.config.prod.dockerfile;
     let text = disk::text(&workflow.root.join(file), file)?;
-    let project = project::read(&workflow.root, &workflow.config.app.module, files)?;
+    let project = project::read(&workflow.root, &workflow.config.app, files)?;
     Ok(project::missing(&project, &workflow.config, &text))
 }
 

@@ -40,7 +40,7 @@ fn the_development_image_is_in_step_with_production() {
         let line = line.replace("ENVIRONMENT=development", "ENVIRONMENT=production");
         let line = line.replace("LOG_FORMAT=text", "LOG_FORMAT=json");
         let same = prod.contains(&line)
-            || prod.contains(&line.replace("install.sh", "install.sh --no-dev"));
+            || prod.contains(&line.replace("install.sh", "install.sh --no-default-groups"));
         assert!(same || own.contains(&line.as_str()), "{line}");
     }
 }

@@ -48,6 +48,79 @@ pub(super) fn web_server(text: &str) -> Option<String> {
         .then(|| format!("unknown server `{text}`: daphne or uvicorn"))
 }
 
+/// A Python module: identifiers with dots between them.
+pub(super) fn dotted(text: &str) -> Option<String> {
+    let named = text.split('.').all(identifier);
+    (!named).then(|| format!("`{text}` is no Python module: write it as `package.settings`"))
+}
+
+/// What Celery's option `-A` takes.
+pub(super) fn celery(text: &str) -> Option<String> {
+    let named = text.splitn(2, ':').all(|part| part.split('.').all(identifier));
+    (!named)
+        .then(|| format!("`{text}` is no Celery application: `package`, or `package.module:app`"))
+}
+
+/// A Debian package (policy manual, 5.6.7), with a version if one is asked for.
+pub(super) fn debian(text: &str) -> Option<String> {
+    let (name, version) = text.split_once('=').unwrap_or((text, "1"));
+    let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+    let version_part = |c: char| c.is_ascii_alphanumeric() || ".+-:~".contains(c);
+    let named = name.len() > 1 && name.chars().all(part) && !name.starts_with(['+', '-', '.']);
+    let named = named && !version.is_empty() && version.chars().all(version_part);
+    (!named).then(|| format!("`{text}` is no Debian package: small letters, digits, `+`, `-`, `.`"))
+}
+
+/// A Python package, a dependency group or an extra.
+pub(super) fn python(text: &str) -> Option<String> {
+    let part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let named = text.chars().all(part) && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (!named).then(|| format!("`{text}` is no name: letters, digits, `-`, `_`, `.`"))
+}
+
+/// A file or a folder below the application's, in characters that need no quotes in a Dockerfile.
+pub(super) fn below(text: &str) -> Option<String> {
+    let part = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        !part.is_empty() && part != "." && part != ".." && part.chars().all(plain)
+    };
+    (!text.split('/').all(part))
+        .then(|| format!("`{text}` is no path below the folder: letters, digits, `-_.+` and `/`"))
+}
+
+/// The folder of the application: `.`, or one that isn't the workflow's own.
+pub(super) fn folder(text: &str) -> Option<String> {
+    if text == "." {
+        return None;
+    }
+    let first = text.split('/').next().unwrap_or_default();
+    let own = ["docker", "xtask", "target"].contains(&first);
+    let own = own.then(|| format!("`{first}` is the workflow's own folder"));
+    own.or_else(|| below(text))
+}
+
+/// A list of packages that pip can read; of others, the command that makes one.
+pub(super) fn lock(text: &str) -> Option<String> {
+    let name = text.rsplit('/').next().unwrap_or(text);
+    let command = match name {
+        "poetry.lock" => "poetry export --output requirements.txt",
+        "Pipfile.lock" => "pipenv requirements --hash > requirements.txt",
+        "pdm.lock" => "pdm export --output requirements.txt",
+        _ if name.ends_with(".txt") => return None,
+        _ => return Some(format!("`{text}` is no lock: uv.lock, or a requirements.txt")),
+    };
+    Some(format!(
+        "{name} can't be installed from; write {command}, and lock = \"requirements.txt\""
+    ))
+}
+
+/// The path of a URL, without a query.
+pub(super) fn url_path(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~%".contains(c);
+    (!text.starts_with('/') || !text.chars().all(plain))
+        .then(|| format!("`{text}` is no path of a URL, as /health/"))
+}
+
 fn identifier(text: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.chars().all(part) && text.starts_with(|c: char| c.is_alphabetic() || c == '_')

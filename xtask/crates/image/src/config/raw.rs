@@ -145,6 +145,14 @@ impl<'t> File<'t> {
         Vec::new()
     }
 
+    /// As [`File::keys`]; of a text the one key is empty.
+    pub(super) fn keys_or_text(&mut self, table: &str, key: &str) -> Vec<String> {
+        match self.value(table, key) {
+            Some(value) if value.get_ref().as_str().is_some() => vec![String::new()],
+            _ => self.keys(table, key),
+        }
+    }
+
     /// A string, if it is written; another type or an empty string is a mistake.
     pub(super) fn string(&mut self, table: &str, key: &str) -> Option<String> {
         let text = self.value(table, key)?.get_ref().as_str().map(str::to_owned);
@@ -219,10 +227,15 @@ impl<'t> File<'t> {
 
     /// A table of environment variables, if it is written; a name that none can have is a mistake.
     pub(super) fn environment(&mut self, table: &str) -> BTreeMap<String, String> {
-        let all: BTreeMap<String, String> = self.typed(table, "environment").unwrap_or_default();
+        self.environment_of(table, "environment")
+    }
+
+    /// As [`File::environment`], of another key.
+    pub(super) fn environment_of(&mut self, table: &str, key: &str) -> BTreeMap<String, String> {
+        let all: BTreeMap<String, String> = self.typed(table, key).unwrap_or_default();
         for name in all.keys() {
             if let Some(message) = variable(name) {
-                self.mistake(&format!("{table}.environment"), name, message);
+                self.mistake(&format!("{table}.{key}"), name, message);
             }
         }
         all

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The file with the project's own checks, if it has any, below the top folder of the workflow.
-pub const PATH: &str = "app/tests/smoke.toml";
+/// The file with the project's own checks, if it has any, in the folder of the application.
+pub const PATH: &str = "tests/smoke.toml";
 
 /// The resolved tables of both files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -82,6 +82,11 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.dev_site, explicit.dev_site);
     assert!(uncommented.contains("other_tags = true"), "{uncommented}");
     assert_eq!(explicit.app.user.as_deref(), Some("senex"));
+    assert_eq!(written.health, explicit.health);
+    let same = |app: &app::App| {
+        (app.folder.clone(), app.static_root.clone(), app.lock.clone(), app.packages.clone())
+    };
+    assert_eq!(same(&written.app), same(&explicit.app));
 }
 
 #[test]
@@ -98,7 +103,6 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "[image]\nname = \"Upper Case\"\nnmae = 1\ntitle = 3\n[imgae]\nx = 1\n[engine]\nname = \"nerdctl\"\n",
         expect![[r#"
             1: app.module: is required and not there
-            1: app.queues: is required and not there
             1: image.authors: is required and not there
             1: image.description: is required and not there
             1: image.licenses: is required and not there
@@ -108,7 +112,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -203,7 +207,6 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         "[image\nname = \n",
         expect![[r#"
             1: app.module: is required and not there
-            1: app.queues: is required and not there
             1: image.authors: is required and not there
             1: image.description: is required and not there
             1: image.licenses: is required and not there
@@ -213,7 +216,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev; it is a key of [image], [engine]
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health; it is a key of [image], [engine]
         "#]],
     );
 }
@@ -284,8 +287,8 @@ fn a_key_in_another_table_is_told_its_own() {
     check(
         "prefix = \"v\"\nbase = \"a/b:c\"\n",
         expect![[r#"
-            14: [app]: unknown key `prefix`: known are module, queues, asgi, web_server, wsgi, user, required_environment; it is a key of [tags]
-            15: [app]: unknown key `base`: known are module, queues, asgi, web_server, wsgi, user, required_environment; it is a key of [variant.prod], [variant.dev]
+            14: [app]: unknown key `prefix`: known are folder, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [tags]
+            15: [app]: unknown key `base`: known are folder, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [variant.prod], [variant.dev]
         "#]],
     );
     // Another table has the same key: it would be taken for that one's.

@@ -3,28 +3,18 @@
 
 use crate::config::Config;
 use crate::fingerprint::hash;
+use crate::surroundings::Surroundings;
 use engine::containers::{Container, Mount};
 use engine::label;
-use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The label that says which checkout a container, a network or a volume belongs to.
 pub const CHECKOUT: &str = "dev.senex.xtask.dev";
 /// The label of a development image with the hash of what it was made from.
 pub const INPUTS: &str = "dev.senex.xtask.dev-inputs";
-/// The files and folders that a development image is made from, in addition to its base.
-pub const MADE_FROM: [&str; 7] = [
-    "app/pyproject.toml",
-    "app/uv.lock",
-    "docker/install.sh",
-    "docker/installer.txt",
-    "docker/entrypoint.sh",
-    "docker/healthcheck",
-    "docker/container",
-];
 /// Those that stand in for what production has.
 pub const SERVICES: [&str; 2] = ["postgres", "redis"];
-/// Those that run the application.
+/// Those that run the application, if the project has them.
 pub const ROLES: [&str; 3] = ["web", "worker", "beat"];
 /// The image's first program, which chooses settings and home.
 pub const ENTRYPOINT: &str = "/usr/local/lib/container/entrypoint.sh";
@@ -78,6 +68,20 @@ pub fn name(top: &Path, what: &str) -> String {
     format!("xtask-dev-{}-{what}", checkout(top))
 }
 
+/// The files and folders that a development image is made from, in addition to its base.
+pub fn made_from(config: &Config) -> Vec<String> {
+    let ours = ["install.sh", "installer.txt", "entrypoint.sh", "healthcheck", "container"];
+    let ours = ours.map(|name| format!("docker/{name}"));
+    let locks = config.app.lock_files(true);
+    locks.into_iter().chain(ours).chain([config.dev.dockerfile.clone()]).collect()
+}
+
+/// The roles that `dev` runs: web, and those of the others that the project has.
+pub fn roles(config: &Config) -> Vec<&'static str> {
+    let has = |role: &str| config.smoke.roles.iter().any(|one| one.word() == role);
+    ROLES.into_iter().filter(|role| *role == "web" || has(role)).collect()
+}
+
 /// What everything of a checkout is labelled with.
 pub fn all_labels(top: &Path) -> Vec<(String, String)> {
     vec![(label::OURS.into(), "1".into()), (CHECKOUT.into(), checkout(top))]
@@ -128,7 +132,10 @@ impl Facts<'_> {
         };
         Container {
             image: self.image.clone(),
-            mounts: vec![mount("app", "/app", false), mount("docker/dev", TOOLS, true)],
+            mounts: vec![
+                mount(&self.config.app.folder, "/app", false),
+                mount("docker/dev", TOOLS, true),
+            ],
             user,
             user_namespace,
             ..self.container(what)
@@ -137,24 +144,17 @@ impl Facts<'_> {
 
     /// The environment of the application.
     fn environment(&self) -> Vec<(String, String)> {
-        let required = self.config.app.required_environment.clone();
-        let required = required
-            .unwrap_or_else(|| vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()]);
-        let mut all: BTreeMap<String, String> =
-            required.into_iter().map(|name| (name, KEY.to_owned())).collect();
-        let redis = format!("redis://{}:6379/0", self.name("redis"));
-        let (postgres, database) = (self.name("postgres"), DATABASE.to_owned());
-        for (name, value) in [
-            ("DB_HOST", postgres),
-            ("DB_NAME", database.clone()),
-            ("DB_USER", database.clone()),
-            ("DB_PASSWORD", database),
-            ("REDIS_URL", redis),
-            // Another user than the image's can't write to the default folder.
-            ("CELERY_SCHEDULE", "/tmp/celerybeat-schedule".to_owned()),
-        ] {
-            all.insert(name.to_owned(), value);
-        }
+        let around = Surroundings {
+            postgres: self.name("postgres"),
+            redis: self.name("redis"),
+            database: DATABASE.to_owned(),
+            user: DATABASE.to_owned(),
+            password: DATABASE.to_owned(),
+            key: KEY.to_owned(),
+        };
+        let mut all = around.environment(&self.config.app);
+        // Another user than the image's can't write to the default folder.
+        all.insert("CELERY_SCHEDULE".to_owned(), "/tmp/celerybeat-schedule".to_owned());
         if matches!(self.user, User::Numbers(0, _)) {
             all.insert("ALLOW_ROOT".to_owned(), "1".to_owned());
         }
@@ -176,18 +176,21 @@ impl Facts<'_> {
         self.serving("migrate", &["migrate"])
     }
 
-    /// Web, worker and beat, each started again when a file is saved.
-    pub fn roles(&self) -> [Container; 3] {
+    /// Web, and those of worker and beat that the project has, each started again when a file is
+    /// saved.
+    pub fn roles(&self) -> Vec<Container> {
         let reload = format!("{TOOLS}/reload.py");
         let server = ["python", "manage.py", "runserver", "--noreload", "0.0.0.0:8000"];
         let web = [&["python", reload.as_str(), "--web", "8000"], &server[..]].concat();
-        let role = |role| self.serving(role, &["python", reload.as_str(), ENTRYPOINT, role]);
-        let web = self.serving("web", &web);
-        [
-            Container { publish: Some(PORT), host_port: Some(self.port), ..web },
-            role("worker"),
-            role("beat"),
-        ]
+        let role = |role| match role {
+            "web" => Container {
+                publish: Some(PORT),
+                host_port: Some(self.port),
+                ..self.serving("web", &web)
+            },
+            _ => self.serving(role, &["python", reload.as_str(), ENTRYPOINT, role]),
+        };
+        roles(self.config).into_iter().map(role).collect()
     }
 
     /// The tests of the application, without services and without a network. Not by the image's

@@ -8,7 +8,6 @@ use serde_json::Value;
 /// The folders of the application and its packages.
 const WORKDIR: &str = "/app";
 const VENV: &str = "/opt/venv/bin";
-const STATIC: &str = "app/staticfiles";
 
 /// A number and not a name, and not root's.
 pub(crate) fn user(archive: &Archive, _: &Expected) -> Verdict {
@@ -70,12 +69,13 @@ pub(crate) fn structure(archive: &Archive, expected: &Expected) -> Verdict {
             }
         }
     }
-    match merged.get(STATIC) {
-        None => ask(false, format!("/{STATIC}: the folder is missing")),
+    let collected = format!("app/{}", expected.static_root);
+    match merged.get(&collected) {
+        None => ask(false, format!("/{collected}: the folder is missing")),
         Some(placed) => {
             let is = rights::described(placed.entry);
             let reason = rights::writable(placed.entry);
-            ask(reason.is_none(), format!("/{STATIC}: {is}: it must not be writable"));
+            ask(reason.is_none(), format!("/{collected}: {is}: it must not be writable"));
         }
     }
     verdict(evidence, "entrypoint, command, folders, port and PATH as documented")

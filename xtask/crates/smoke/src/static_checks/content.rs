@@ -7,11 +7,30 @@ use serde_json::Value;
 use source::ignore::Ignore;
 use std::collections::BTreeMap;
 
-/// The application; the same path in the build context.
+/// The application in the image.
 const APP: &str = "app";
 
-/// Made in the image: not from the build context, whose patterns don't speak of it.
-const MADE: &str = "app/staticfiles";
+impl Expected {
+    /// The path in the build context of a file of the application in the image.
+    fn in_context(&self, path: &str) -> String {
+        let inside = path.strip_prefix("app/").unwrap_or(path);
+        format!("{}{inside}", self.prefix)
+    }
+
+    /// The path in the image of a file of the build context, if it is of the application.
+    fn in_image(&self, path: &str) -> Option<String> {
+        let inside = path.strip_prefix(&self.prefix)?;
+        let ours = |own: &str| inside == own || own.ends_with('/') && inside.starts_with(own);
+        let taken = TAKEN_OUT.contains(&inside)
+            || self.prefix.is_empty() && OURS.iter().any(|own| ours(own));
+        (!taken).then(|| format!("{APP}/{inside}"))
+    }
+
+    /// Made in the image: not from the build context, whose patterns don't speak of it.
+    fn made(&self) -> String {
+        format!("{APP}/{}", self.static_root)
+    }
+}
 
 /// Folders whose Python files are compiled.
 const COMPILED: [&str; 2] = [APP, "opt/venv"];
@@ -23,28 +42,29 @@ const COMPILED_OF_1000: usize = 990;
 /// The list of hashed files, and each of them; any files at all if the project asks for no hashes.
 pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
     let merged = archive.merged();
+    let made = expected.made();
     if !expected.hashed_static {
-        let files = merged.below(MADE).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
+        let files =
+            merged.below(&made).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
         let fact = match files.count() {
-            0 => return Verdict::Failed(vec![format!("/{MADE} is empty: run collectstatic")]),
+            0 => return Verdict::Failed(vec![format!("/{made} is empty: run collectstatic")]),
             count => {
                 format!("{count} files; [smoke] hashed_static asks for no hashes in their names")
             }
         };
         return Verdict::Passed(fact);
     }
-    let text = merged
-        .get(STATIC_MANIFEST)
-        .and_then(|placed| archive.layers[placed.layer].texts.get(STATIC_MANIFEST));
+    let list = format!("{made}{STATIC_MANIFEST}");
+    let text = merged.get(&list).and_then(|placed| archive.layers[placed.layer].texts.get(&list));
     let Some(text) = text else {
-        return Verdict::Failed(vec![format!("/{STATIC_MANIFEST} is missing: run collectstatic")]);
+        return Verdict::Failed(vec![format!("/{list} is missing: run collectstatic")]);
     };
     let manifest: Value = serde_json::from_str(text).unwrap_or_default();
     let Some(paths) = manifest["paths"].as_object().filter(|paths| !paths.is_empty()) else {
-        return Verdict::Failed(vec![format!("/{STATIC_MANIFEST} names no files")]);
+        return Verdict::Failed(vec![format!("/{list} names no files")]);
     };
     let missing = paths.iter().filter_map(|(name, hashed)| {
-        let path = format!("{MADE}/{}", hashed.as_str().unwrap_or_default());
+        let path = format!("{made}/{}", hashed.as_str().unwrap_or_default());
         let there = merged.get(&path).is_some_and(|placed| placed.entry.kind != EntryKind::Folder);
         (!there).then(|| format!("/{path} is missing, which {name} is served as"))
     });
@@ -87,7 +107,16 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
 
 /// Files of the application in the build context that docker/Dockerfile takes out: they stay in
 /// /opt/dependencies.
-const TAKEN_OUT: [&str; 2] = ["app/pyproject.toml", "app/uv.lock"];
+const TAKEN_OUT: [&str; 2] = ["pyproject.toml", "uv.lock"];
+
+/// What else it takes out of an application at the top: the image's own files.
+const OURS: [&str; 5] = [
+    "docker/entrypoint.sh",
+    "docker/healthcheck",
+    "docker/install.sh",
+    "docker/installer.txt",
+    "docker/container/",
+];
 
 /// The application's files are those of the build context, byte by byte.
 pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdict {
@@ -106,10 +135,9 @@ pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdi
         Err(failed) => return failed,
     };
     let merged = archive.merged();
-    let mut wanted: BTreeMap<&str, &str> = built_from
+    let mut wanted: BTreeMap<String, &str> = built_from
         .iter()
-        .filter(|(path, _)| path.starts_with("app/") && !TAKEN_OUT.contains(&path.as_str()))
-        .map(|(path, sha256)| (path.as_str(), sha256.as_str()))
+        .filter_map(|(path, sha256)| Some((expected.in_image(path)?, sha256.as_str())))
         .collect();
     let count = wanted.len();
     let mut evidence = Vec::new();
@@ -122,9 +150,10 @@ pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdi
             Some(sha256) if archive.first(path, placed).1.content.as_deref() == Some(sha256) => {}
             Some(_) => evidence.push(format!("{is}: not as it is in the build context")),
             // What `.dockerignore` excludes, `no-development-files` names.
-            None if is_made(path)
-                || !generated.verdict(path).included
-                || !ignore.verdict(path).included && !path.contains("/__pycache__/") => {}
+            None if is_made(path, &expected.made())
+                || !generated.verdict(&expected.in_context(path)).included
+                || !ignore.verdict(&expected.in_context(path)).included
+                    && !path.contains("/__pycache__/") => {}
             None => evidence.push(format!("{is}: not in the build context")),
         }
     }
@@ -137,15 +166,16 @@ pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdi
     evidence.extend(
         linked.map(|(path, placed)| format!("{}: it is below a link", place(path, placed.layer))),
     );
-    let missing = wanted.keys().filter(|path| generated.verdict(path).included);
+    let missing = wanted.keys().map(|path| expected.in_context(path));
+    let missing = missing.filter(|path| generated.verdict(path).included);
     evidence.extend(missing.map(|path| format!("{path} of the build context is not in the image")));
     verdict(evidence, format!("{count} files, as they are in the build context"))
 }
 
 /// Made in the image: static files, and bytecode next to its source.
-fn is_made(path: &str) -> bool {
+fn is_made(path: &str, made: &str) -> bool {
     let (folder, name) = split(path);
-    path.starts_with("app/staticfiles/")
+    path.strip_prefix(made).is_some_and(|rest| rest.starts_with('/'))
         || folder.ends_with("/__pycache__") && name.ends_with(".pyc")
 }
 
@@ -159,12 +189,13 @@ pub(crate) fn no_development_files(archive: &Archive, expected: &Expected) -> Ve
     let mut count = 0;
     let mut evidence = Vec::new();
     for (path, placed) in merged.below(APP) {
-        let made = path.starts_with(MADE) || path.split('/').any(|part| part == "__pycache__");
+        let made =
+            path.starts_with(&expected.made()) || path.split('/').any(|part| part == "__pycache__");
         if made || placed.entry.kind == EntryKind::Folder || !archive.layers[placed.layer].ours {
             continue;
         }
         count += 1;
-        let verdict = ignore.verdict(path);
+        let verdict = ignore.verdict(&expected.in_context(path));
         if !verdict.included {
             let (line, pattern) = (verdict.line.unwrap_or(0), verdict.pattern.unwrap_or_default());
             let is = place(path, placed.layer);

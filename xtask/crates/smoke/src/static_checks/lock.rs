@@ -1,8 +1,9 @@
-//! The check that what is installed is what `uv.lock` locks for production, neither less nor more.
+//! The check that what is installed is what the lock says for production, neither less nor more.
 
-use super::{markers, verdict};
+use super::{markers, normalized, requirements, verdict};
 use crate::verdict::Verdict;
 use anyhow::Context as _;
+use image::config::app::{self, App};
 use std::collections::{BTreeMap, BTreeSet};
 use toml::{Table, Value};
 
@@ -64,39 +65,57 @@ pub fn listing(text: &str) -> anyhow::Result<(BTreeMap<String, String>, Packages
     Ok((listing.markers, packages))
 }
 
-/// As the package index spells a name: small letters, and `-` for every run of `-`, `_` and `.`.
-fn normalized(name: &str) -> String {
-    let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join("-").to_lowercase()
-}
-
-/// Compares what is `installed` (names are normalized) with what the text of a `uv.lock` locks for
-/// production when the variables of markers are these.
-pub fn lock(lock: &str, markers: &BTreeMap<String, String>, installed: &Packages) -> Verdict {
-    let needed = match Lock::parse(lock).and_then(|lock| Ok((lock.needed(markers)?, lock))) {
-        Ok(needed) => needed,
-        Err(reason) => return Verdict::Failed(vec![format!("reading uv.lock: {reason}")]),
+/// Compares what is `installed` (names are normalized) with what the text of the lock of `app` says
+/// for production when the variables of markers are these.
+pub fn lock(
+    app: &App,
+    text: &str,
+    markers: &BTreeMap<String, String>,
+    installed: &Packages,
+) -> Verdict {
+    let file = app.lock_file();
+    let read = match &app.lock {
+        app::Lock::Uv => Lock::parse(text).and_then(|lock| {
+            let needed = lock.needed(app, markers)?;
+            let known: BTreeSet<String> =
+                lock.packages.into_iter().map(|package| package.name).collect();
+            let pinned = needed.into_iter().map(|(name, version)| (name, Some(version)));
+            Ok((pinned.collect(), Some(known)))
+        }),
+        app::Lock::Requirements { unhashed, .. } => {
+            // A list without hashes may leave out what its packages need.
+            let known = (!unhashed).then(BTreeSet::new);
+            requirements::needed(text, markers).map(|needed| (needed, known))
+        }
     };
-    let (needed, lock) = needed;
+    let (needed, known): (BTreeMap<String, Option<String>>, _) = match read {
+        Ok(read) => read,
+        Err(reason) => return Verdict::Failed(vec![format!("reading {file}: {reason}")]),
+    };
     let mut evidence = Vec::new();
     for (name, version) in &needed {
+        let wanted = version.as_deref().unwrap_or_default();
         match installed.get(name) {
-            None => evidence.push(format!("{name} {version}: locked and not installed")),
-            Some(found) if found != version => {
-                evidence.push(format!("{name} {found}: installed, but {version} is locked"));
+            None => evidence.push(format!("{name} {wanted}: locked and not installed")),
+            Some(found) if version.as_ref().is_some_and(|version| found != version) => {
+                evidence.push(format!("{name} {found}: installed, but {wanted} is locked"));
             }
             Some(_) => {}
         }
     }
-    for (name, version) in installed.iter().filter(|(name, _)| !needed.contains_key(*name)) {
-        let why = if lock.packages.iter().any(|package| package.name == *name) {
-            "locked for development, or for another platform"
-        } else {
-            "not in uv.lock"
+    let more = installed.iter().filter(|(name, _)| !needed.contains_key(*name));
+    for (name, version) in more.filter(|_| known.is_some()) {
+        let why = match known.as_ref().is_some_and(|known| known.contains(name)) {
+            true => "locked for development, or for another platform".to_owned(),
+            false => format!("not in {file}"),
         };
         evidence.push(format!("{name} {version}: installed, but {why}"));
     }
-    verdict(evidence, format!("{} packages, as locked", needed.len()))
+    let fact = match known {
+        Some(_) => format!("{} packages, as locked", needed.len()),
+        None => format!("{} packages of {file}, which has no hashes", needed.len()),
+    };
+    verdict(evidence, fact)
 }
 
 /// A `uv.lock`, as far as it is needed here.
@@ -111,6 +130,7 @@ struct Package {
     root: bool,
     dependencies: Vec<Dependency>,
     extras: BTreeMap<String, Vec<Dependency>>,
+    groups: BTreeMap<String, Vec<Dependency>>,
 }
 
 struct Dependency {
@@ -130,15 +150,18 @@ impl Lock {
             let text = |key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
             let source = |kind: &str| package.get("source").and_then(|s| s.get(kind)?.as_str());
             let of_project = ["virtual", "editable", "directory"].map(source);
-            let extras = package.get("optional-dependencies").and_then(Value::as_table);
-            let extras = extras.into_iter().flatten();
+            let lists = |key: &str| {
+                let lists = package.get(key).and_then(Value::as_table).into_iter().flatten();
+                lists.map(|(name, list)| (name.clone(), dependencies(list))).collect()
+            };
             Some(Package {
                 name: text("name")?,
                 // The project itself may have none: git tells it.
                 version: text("version").unwrap_or_default(),
                 root: of_project.contains(&Some(".")),
                 dependencies: package.get("dependencies").map(dependencies).unwrap_or_default(),
-                extras: extras.map(|(name, list)| (name.clone(), dependencies(list))).collect(),
+                extras: lists("optional-dependencies"),
+                groups: lists("dev-dependencies"),
             })
         });
         let packages: Option<Vec<Package>> = packages.collect();
@@ -146,9 +169,13 @@ impl Lock {
     }
 
     /// The packages that production needs: those of the project, and theirs.
-    fn needed(&self, markers: &BTreeMap<String, String>) -> Result<Packages, String> {
-        let roots = self.packages.iter().filter(|package| package.root);
-        let mut queue: Vec<&Dependency> = roots.flat_map(|root| &root.dependencies).collect();
+    fn needed(&self, app: &App, markers: &BTreeMap<String, String>) -> Result<Packages, String> {
+        let mut queue: Vec<&Dependency> = Vec::new();
+        for root in self.packages.iter().filter(|package| package.root) {
+            queue.extend(&root.dependencies);
+            queue.extend(app.groups.iter().filter_map(|name| root.groups.get(name)).flatten());
+            queue.extend(app.extras.iter().filter_map(|name| root.extras.get(name)).flatten());
+        }
         if !self.packages.iter().any(|package| package.root) {
             return Err("it has no project, a package with the source `.`".to_owned());
         }

@@ -4,9 +4,10 @@ mod good;
 
 use super::*;
 use crate::checks::{self, Check, Run};
-use engine::archive::{DPKG_STATUS, Entry, EntryKind, STATIC_MANIFEST};
+use engine::archive::{DPKG_STATUS, Entry, EntryKind};
 use engine::dockerfile::instructions;
 use engine::label::OCI;
+use good::STATIC_MANIFEST;
 use good::{VENV, file, folder, good, owned};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use super::{DATABASE, KEY, PASSWORD, Subject};
 use engine::containers::Container;
-use std::collections::BTreeMap;
+use image::surroundings::Surroundings;
 
 /// PostgreSQL and Redis; `name` gives the names.
 pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
@@ -22,19 +22,26 @@ pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container;
     ]
 }
 
+/// Where the services are, and what opens them; `name` gives the names.
+pub fn surroundings(name: &dyn Fn(&str) -> String) -> Surroundings {
+    Surroundings {
+        postgres: name("postgres"),
+        redis: name("redis"),
+        database: DATABASE.to_owned(),
+        user: DATABASE.to_owned(),
+        password: PASSWORD.to_owned(),
+        key: KEY.to_owned(),
+    }
+}
+
 /// A container of the image, hardened, with what a service needs; `name` gives the names.
 pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
-    let mut env: BTreeMap<String, String> =
-        subject.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
-    for (variable, value) in [
-        ("DB_HOST", name("postgres")),
-        ("DB_NAME", DATABASE.to_owned()),
-        ("DB_USER", DATABASE.to_owned()),
-        ("DB_PASSWORD", PASSWORD.to_owned()),
-        ("REDIS_URL", format!("redis://{}:6379/0", name("redis"))),
-    ] {
-        env.insert(variable.to_owned(), value);
-    }
+    told(subject, words, &surroundings(name))
+}
+
+/// As [`of_image`], with other surroundings.
+pub fn told(subject: &Subject, words: &[&str], around: &Surroundings) -> Container {
+    let mut env = around.environment(&subject.app);
     env.extend(subject.smoke.environment.clone());
     Container {
         image: subject.image.id.clone(),

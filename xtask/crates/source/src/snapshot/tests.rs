@@ -72,6 +72,7 @@ impl Sandbox {
         let beside = ["Dockerfile"];
         let (top, state) = (&self.top(), &self.state);
         take(&Wanted {
+            application: "app/",
             top,
             commit: None,
             beside: &beside,
@@ -543,6 +544,7 @@ fn a_commit_is_read_without_the_work_tree() {
         let exported = repository.export(folder.path()).unwrap();
         assert_eq!((exported.submodules.len(), exported.missing.len()), (0, 0));
         let snapshot = take(&Wanted {
+            application: "app/",
             top: &exported.root,
             commit: Some((name, &top)),
             beside: &["Dockerfile"],
@@ -584,7 +586,7 @@ fn what_is_tracked_leaves_with_a_word() {
     sandbox.write("README.md", "");
     check(&[]);
     sandbox.commit();
-    let one = "2 tracked files in app/ aren't in the build context: app/logs/models.py (line 6, \
+    let one = "2 tracked files of the application aren't in the build context: app/logs/models.py (line 6, \
                **/logs/), app/mail/a.md (line 7, **/*.md); put the rule of .dockerignore below \
                `# section: on purpose` if that is right";
     check(&[one]);

@@ -8,9 +8,6 @@ use crate::ignore::Ignore;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// The folder of the application.
-const APPLICATION: &str = "app/";
-
 /// So many files are named in a warning.
 const NAMED: usize = 3;
 
@@ -27,9 +24,10 @@ pub struct LeftOut {
     pub on_purpose: bool,
 }
 
-/// Those of the files that are `absent` from the build context that a rule leaves out.
-pub(super) fn left_out(ignore: &Ignore, absent: &[String]) -> Vec<LeftOut> {
-    let files = absent.iter().filter(|path| path.starts_with(APPLICATION));
+/// Those of the files that are `absent` from the build context that a rule leaves out, if their path
+/// begins with `application`.
+pub(super) fn left_out(ignore: &Ignore, absent: &[String], application: &str) -> Vec<LeftOut> {
+    let files = absent.iter().filter(|path| path.starts_with(application));
     files
         .filter_map(|path| {
             let verdict = ignore.verdict(path);
@@ -72,8 +70,10 @@ impl Snapshot {
             .map(|file| format!("{} (line {}, {})", file.path, file.line, file.pattern))
             .collect();
         let files = match taken.len() {
-            1 => "1 tracked file in app/ isn't in the build context".to_owned(),
-            count => format!("{count} tracked files in app/ aren't in the build context"),
+            1 => "1 tracked file of the application isn't in the build context".to_owned(),
+            count => {
+                format!("{count} tracked files of the application aren't in the build context")
+            }
         };
         let help = "put the rule of .dockerignore below `# section: on purpose` if that is right";
         let taken = named(&taken).map(|names| format!("{files}: {names}; {help}"));

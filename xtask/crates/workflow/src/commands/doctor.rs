@@ -209,10 +209,17 @@ impl Look<'_> {
             let (what, help) = warning.rsplit_once("; ").unwrap_or((&warning, ""));
             findings.push(Finding::told("context", what).with_remedy(help));
         }
+        let stale = super::init::stale(workflow)?;
+        if !stale.is_empty() {
+            let found = format!("{}: not as docker/image.toml says", stale.join(", "));
+            let finding = Finding::told("dockerfile", found).with_remedy(super::init::REMEDY);
+            findings.push(Finding { good: Some(false), ..finding });
+        }
         let missing = super::missing(workflow, &snapshot.files)?;
         findings.push(Finding::good("git", snapshot.checkout.version));
         if missing.is_empty() {
-            let found = format!("app/{}: all that a build needs", workflow.config.app.module);
+            let app = &workflow.config.app;
+            let found = format!("{}: all that a build needs", app.inside(&app.module));
             findings.push(Finding::good("project", found));
         }
         for lack in missing {

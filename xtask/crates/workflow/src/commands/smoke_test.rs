@@ -12,7 +12,6 @@ use image::config::smoke::Smoke;
 use image::config::{Config, Workflow};
 use image::labels;
 use image::plan;
-use image::project::LOCK;
 use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
@@ -240,21 +239,19 @@ impl Testing<'_> {
                 *service = base.reference;
             }
         }
-        let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
         let image = inspect::image(&answer.stdout)?;
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
         let expected = expected(world, workflow, engine, &image)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
+        let lock = config.app.lock_file();
         Ok(Subject {
             image,
             expected,
             base_layers,
             absent: absent(args)?,
-            lock: disk::text(&workflow.root.join(LOCK), LOCK)?,
+            lock: disk::text(&workflow.root.join(&lock), &lock)?,
             services,
-            module: config.app.module.clone(),
-            queues: config.app.queues.clone(),
-            required_environment: config.app.required_environment.clone().unwrap_or_else(default),
+            app: config.app.clone(),
             defaults: process::regular::read_text(workflow.root.join(ENTRYPOINT))
                 .map(|text| test_bed::defaults(&text))
                 .unwrap_or_default(),
@@ -291,6 +288,8 @@ fn expected(
         labels: all,
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
+        prefix: config.app.prefix(),
+        static_root: config.app.static_root.clone(),
         hashed_static: config.smoke.hashed_static,
         platform: Some(
             world.environment.variable("XTASK_PLATFORM").unwrap_or(&engine.platform).to_owned(),

@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn app() -> App {
+    App { folder: ".".to_owned(), ..App::default() }
+}
+
 const LOCK: &str = r#"
 version = 1
 
@@ -69,7 +73,7 @@ fn what_is_installed_is_what_is_locked_for_production() {
         let mut installed = map(&good);
         installed.extend(map(change));
         installed.retain(|name, _| !gone.contains(&name.as_str()));
-        let found = lock(LOCK, &python("3.11"), &installed);
+        let found = lock(&app(), LOCK, &python("3.11"), &installed);
         let evidence: Vec<String> = expected.iter().map(ToString::to_string).collect();
         assert_eq!(found, Verdict::from_evidence(evidence, "4 packages, as locked"));
     };
@@ -83,7 +87,7 @@ fn what_is_installed_is_what_is_locked_for_production() {
     check(&[("old", "1")], &[], &[&format!("old 1: {other}")]);
     check(&[("pip", "23")], &[], &["pip 23: installed, but not in uv.lock"]);
     // Another Python needs other packages.
-    let needed = |version| Lock::parse(LOCK).unwrap().needed(&python(version)).unwrap();
+    let needed = |version| Lock::parse(LOCK).unwrap().needed(&app(), &python(version)).unwrap();
     assert_eq!(needed("3.12")["fork"], "2.0");
     assert_eq!(needed("3.10")["old"], "1");
 }
@@ -91,7 +95,7 @@ fn what_is_installed_is_what_is_locked_for_production() {
 #[test]
 fn a_lock_that_is_not_understood_fails_the_check() {
     let check = |text: &str, expected: &str| {
-        let found = lock(text, &python("3.11"), &Packages::new());
+        let found = lock(&app(), text, &python("3.11"), &Packages::new());
         assert_eq!(found, Verdict::Failed(vec![format!("reading uv.lock: {expected}")]));
     };
     check("", "it has no packages");
@@ -124,7 +128,7 @@ fn the_lock_of_this_repository_is_understood() {
     values.extend(map(&others.map(|name| (name, "linux"))));
     values.extend(map(&[("platform_python_implementation", "CPython"), ("extra", "")]));
     values.extend(map(&[("implementation_name", "cpython")]));
-    let needed = Lock::parse(text).unwrap().needed(&values).unwrap();
+    let needed = Lock::parse(text).unwrap().needed(&app(), &values).unwrap();
     assert!(needed.contains_key("django") && needed.contains_key("psycopg-binary"), "{needed:?}");
     assert!(!needed.contains_key("pytest") && !needed.contains_key("ruff"), "{needed:?}");
 }

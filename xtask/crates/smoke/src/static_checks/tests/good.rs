@@ -1,7 +1,9 @@
 //! A small good image.
 
 use crate::static_checks::{Expected, writable_folders};
-use engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer, STATIC_MANIFEST};
+use engine::archive::{Archive, DPKG_STATUS, Entry, EntryKind, Layer};
+
+pub(super) const STATIC_MANIFEST: &str = "app/staticfiles/staticfiles.json";
 use engine::dockerfile::instructions;
 use serde_json::{Value, json};
 
@@ -158,6 +160,8 @@ pub fn good() -> (Archive, Expected) {
         labels: labels.map(|(name, value)| (name.clone(), text(value))).collect(),
         size_budget: Some(5_000_000),
         max_layers: Some(5),
+        prefix: "app/".to_owned(),
+        static_root: "staticfiles".to_owned(),
         hashed_static: true,
         platform: Some("linux/amd64".into()),
         writable: writable_folders("shop"),

@@ -1,6 +1,7 @@
 //! What a build depends on: asked for once, and whole when it is decided.
 
 use crate::cli;
+use crate::commands::init;
 use crate::commands::{missing, setup, snapshot, tidy};
 use crate::world::World;
 use engine::build::{Base, Build, Cache, SecretSource};
@@ -160,6 +161,7 @@ impl Gathered {
             ca_bundle: machine.ca_bundle.clone(),
             proxies: network::proxies(&world.environment.variables),
             index_variable: network::index_variable(&world.environment.variables),
+            mirror_variable: world.environment.variable(network::MIRROR).is_some(),
             layer_cache: self.layer_cache.clone(),
             state: &workflow.state,
             cache: (mount_cache(world)?, machine.uid),
@@ -222,6 +224,7 @@ fn files(
     warnings.iter().for_each(|warning| notice(&format!("warning: {warning}")));
     secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)?;
     let text = text_of(workflow, &snapshot, &variant.dockerfile)?;
+    init::require_current(workflow)?;
     startable::check(&snapshot.contents, &dockerfile::instructions(&text))?;
     look_at_project(workflow, &snapshot.files)?;
     Ok((snapshot, text))

@@ -30,7 +30,8 @@ impl Site<'_> {
                 return Ok(image.id);
             }
             notice(&format!(
-                "rebuilding {reference}: app/uv.lock or another of its inputs changed"
+                "rebuilding {reference}: {} or another of its inputs changed",
+                config.app.lock_file()
             ));
         } else {
             notice(&format!("building {reference} for the first time: this takes some minutes"));
@@ -57,7 +58,7 @@ impl Site<'_> {
         let settings = format!("{:?} {:?}", config.app, config.dev);
         let mut parts = vec![settings.into_bytes()];
         let mut files = Vec::new();
-        for place in dev::MADE_FROM.iter().copied().chain([config.dev.dockerfile.as_str()]) {
+        for place in dev::made_from(config) {
             below(&self.top().join(place), &mut files)?;
         }
         for file in files {

@@ -74,7 +74,7 @@ impl Site<'_> {
     /// Those that don't run, or run something else than this image with these services.
     fn start_roles(&self, mut facts: Facts<'_>, anew: bool) -> anyhow::Result<u16> {
         let mut missing = Vec::new();
-        for what in dev::ROLES {
+        for what in dev::roles(facts.config) {
             let current = self.known(what)?.is_some_and(|known| {
                 known.state == "running"
                     && known.image.trim_start_matches("sha256:")
@@ -118,7 +118,7 @@ impl Site<'_> {
                 continue;
             }
             facts.port = port;
-            let [web, ..] = facts.roles();
+            let web = facts.roles().swap_remove(0);
             let answer = self.runner.ask(&containers::run(self.engine, &web, true), QUESTION)?;
             if answer.good() {
                 if port != asked {
@@ -174,8 +174,9 @@ impl Site<'_> {
 
     /// Whether the site answers now.
     pub(super) fn answers(&self, port: u16) -> bool {
-        let environment = &self.workflow.config.dev_site.environment;
-        let path = environment.get("HEALTHCHECK_PATH").map_or("/health/", String::as_str);
+        let config = &self.workflow.config;
+        let path = config.dev_site.environment.get("HEALTHCHECK_PATH");
+        let path = path.unwrap_or(&config.health.path);
         let answer =
             http::get(&format!("127.0.0.1:{port}"), path, BEHIND_TLS, Duration::from_secs(5));
         answer.is_ok_and(|answer| answer.status == 200)

@@ -1,0 +1,324 @@
+//! `[app]` and `[health]`: the Django project, as far as an image must know it.
+
+use super::names;
+use super::raw::File;
+use std::collections::BTreeMap;
+
+/// The keys of `[app]`.
+pub(super) const KEYS: &[&str] = &[
+    "folder",
+    "module",
+    "queues",
+    "asgi",
+    "web_server",
+    "wsgi",
+    "celery",
+    "user",
+    "required_environment",
+    "settings",
+    "settings_build",
+    "static_root",
+    "lock",
+    "lock_dev",
+    "unhashed",
+    "groups",
+    "extras",
+    "packages",
+    "build_packages",
+    "build_from_source",
+    "environment",
+    "build_environment",
+];
+
+/// What stands for a value that only the surroundings of a container know, in `[app.environment]`.
+pub const PLACEHOLDERS: &[&str] = &[
+    "db_host",
+    "db_port",
+    "db_name",
+    "db_user",
+    "db_password",
+    "database_url",
+    "redis_host",
+    "redis_url",
+    "secret_key",
+    "fernet_key",
+];
+
+/// `[app]`. What is `None` is what the Dockerfile's own default says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct App {
+    /// The folder with `manage.py`, below the top; `.` is the top itself.
+    pub folder: String,
+    /// The package with the project's `asgi.py` or `wsgi.py`.
+    pub module: String,
+    /// The Celery queues of the worker, with commas.
+    pub queues: String,
+    /// The ASGI application, `package.module:attribute`.
+    pub asgi: Option<String>,
+    /// The package that serves it: daphne or uvicorn.
+    pub web_server: Option<String>,
+    /// The WSGI application.
+    pub wsgi: Option<String>,
+    /// Celery's application, as its option `-A` takes it.
+    pub celery: Option<String>,
+    /// The name of the user 1000:1000.
+    pub user: Option<String>,
+    /// The variables that a service refuses to start without.
+    pub required_environment: Option<Vec<String>>,
+    /// The settings module of each value of ENVIRONMENT; one for all has the name ``.
+    pub settings: BTreeMap<String, String>,
+    /// The settings module of `collectstatic` in a build.
+    pub settings_build: Option<String>,
+    /// Where `collectstatic` writes, below the folder.
+    pub static_root: String,
+    /// What is installed.
+    pub lock: Lock,
+    /// Dependency groups that production has.
+    pub groups: Vec<String>,
+    /// Extras of the project that production has.
+    pub extras: Vec<String>,
+    /// Debian packages of the image.
+    pub packages: Vec<String>,
+    /// Debian packages that are there while Python packages are installed.
+    pub build_packages: Vec<String>,
+    /// Python packages without a wheel.
+    pub build_from_source: Vec<String>,
+    /// What each container of a smoke test, of `dev` and of Compose is told, with placeholders.
+    pub environment: BTreeMap<String, String>,
+    /// What `collectstatic` is told in a build.
+    pub build_environment: BTreeMap<String, String>,
+}
+
+/// The file that says which Python packages are installed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Lock {
+    /// uv's lock next to its `pyproject.toml`.
+    #[default]
+    Uv,
+    /// Lists as pip takes them, below the folder.
+    Requirements {
+        file: String,
+        /// Those of the development image; `None` are the same.
+        dev: Option<String>,
+        /// Whether they may come without hashes.
+        unhashed: bool,
+    },
+}
+
+/// `[health]`: what the engine asks of a container of the image, and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The path that answers 200.
+    pub path: String,
+    /// Seconds between two questions, for an answer, and until failures count.
+    pub interval: u32,
+    pub timeout: u32,
+    pub start_period: u32,
+    /// So many failures in a row are one too many.
+    pub retries: u32,
+}
+
+impl App {
+    /// `path` in the folder of the application, from the top.
+    pub fn inside(&self, path: &str) -> String {
+        self.prefix() + path
+    }
+
+    /// What the path of each file of the application begins with, from the top.
+    pub fn prefix(&self) -> String {
+        if self.folder == "." { String::new() } else { format!("{}/", self.folder) }
+    }
+
+    /// The files that say which packages are installed, from the top; the lock is the last.
+    pub fn lock_files(&self, dev: bool) -> Vec<String> {
+        match &self.lock {
+            Lock::Uv => vec![self.inside("pyproject.toml"), self.inside("uv.lock")],
+            Lock::Requirements { file, dev: other, .. } => {
+                vec![self.inside(other.as_ref().filter(|_| dev).unwrap_or(file))]
+            }
+        }
+    }
+
+    /// The lock of the production image, from the top.
+    pub fn lock_file(&self) -> String {
+        self.lock_files(false).pop().unwrap_or_default()
+    }
+
+    /// The settings module of a container in production, if the file says one.
+    pub fn settings_of_production(&self) -> Option<&String> {
+        self.settings.get("production").or_else(|| self.settings.get(""))
+    }
+
+    /// What a service refuses to start without.
+    pub fn required(&self) -> Vec<String> {
+        let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
+        self.required_environment.clone().unwrap_or_else(default)
+    }
+
+    /// The build arguments that have a value here, by name.
+    pub fn arguments(&self) -> Vec<(&'static str, Option<String>)> {
+        let words = |list: &Option<Vec<String>>| list.as_ref().map(|names| names.join(" "));
+        vec![
+            ("APP_MODULE", Some(self.module.clone())),
+            ("APP_USER", self.user.clone()),
+            ("CELERY_APP", self.celery.clone()),
+            ("CELERY_QUEUES", Some(self.queues.clone())),
+            ("ASGI_APPLICATION", self.asgi.clone()),
+            ("WEB_SERVER", self.web_server.clone()),
+            ("WSGI_APPLICATION", self.wsgi.clone()),
+            ("REQUIRED_ENVIRONMENT", words(&self.required_environment)),
+            ("SETTINGS_MODULES", (!self.settings.is_empty()).then(|| self.settings_words())),
+        ]
+    }
+
+    /// `production=shop.settings.production development=…`, or the one module.
+    fn settings_words(&self) -> String {
+        let words = self.settings.iter().map(|(name, module)| match name.as_str() {
+            "" => module.clone(),
+            name => format!("{name}={module}"),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Reads `[app]`; mistakes are noted in `file`.
+pub(super) fn app(file: &mut File<'_>) -> App {
+    file.only_keys("app", KEYS);
+    let words = |file: &mut File<'_>, key, wrong: fn(&str) -> Option<String>| {
+        file.strings("app", key, wrong).unwrap_or_default()
+    };
+    App {
+        folder: file.checked("app", "folder", names::folder).unwrap_or_else(|| "app".to_owned()),
+        module: file.required_as("app", "module", names::module),
+        queues: file.checked("app", "queues", names::queues).unwrap_or_else(|| "celery".to_owned()),
+        asgi: file.checked("app", "asgi", names::application),
+        web_server: file.checked("app", "web_server", names::web_server),
+        wsgi: file.checked("app", "wsgi", names::application),
+        celery: file.checked("app", "celery", names::celery),
+        user: file.checked("app", "user", names::user),
+        required_environment: file.strings("app", "required_environment", names::variable),
+        settings: settings(file),
+        settings_build: file.checked("app", "settings_build", names::dotted),
+        static_root: file
+            .checked("app", "static_root", names::below)
+            .unwrap_or_else(|| "staticfiles".to_owned()),
+        lock: lock(file),
+        groups: words(file, "groups", names::python),
+        extras: words(file, "extras", names::python),
+        packages: words(file, "packages", names::debian),
+        build_packages: words(file, "build_packages", names::debian),
+        build_from_source: words(file, "build_from_source", names::python),
+        environment: environment(file, "environment", PLACEHOLDERS),
+        build_environment: environment(file, "build_environment", &["secret_key", "fernet_key"]),
+    }
+}
+
+/// One module, or one for each value of ENVIRONMENT.
+fn settings(file: &mut File<'_>) -> BTreeMap<String, String> {
+    let names = file.keys_or_text("app", "settings");
+    let mut all = BTreeMap::new();
+    for name in names {
+        let (table, key) =
+            if name.is_empty() { ("app", "settings") } else { ("app.settings", &*name) };
+        if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+            file.mistake(
+                table,
+                key,
+                format!("`{name}` is no value of ENVIRONMENT: letters, digits, `-`, `_`"),
+            );
+        }
+        if let Some(module) = file.checked(table, key, names::dotted) {
+            all.insert(name, module);
+        }
+    }
+    all
+}
+
+fn lock(file: &mut File<'_>) -> Lock {
+    let name = file.checked("app", "lock", names::below).unwrap_or_else(|| "uv.lock".to_owned());
+    let dev = file.checked("app", "lock_dev", names::below);
+    let unhashed = file.typed("app", "unhashed");
+    if name == "uv.lock" {
+        for (key, is_written) in [("lock_dev", dev.is_some()), ("unhashed", unhashed.is_some())] {
+            if is_written {
+                let message = "belongs to a lock of requirements, and `lock` is uv.lock";
+                file.mistake("app", key, message.to_owned());
+            }
+        }
+        return Lock::Uv;
+    }
+    if let Some(message) = names::lock(&name) {
+        file.mistake("app", "lock", message);
+    }
+    Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
+}
+
+fn environment(file: &mut File<'_>, key: &str, known: &[&str]) -> BTreeMap<String, String> {
+    let all = file.environment_of("app", key);
+    for (name, value) in &all {
+        if let Err(unknown) = filled(value, &|name| known.contains(&name).then(String::new)) {
+            let names: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
+            let message =
+                format!("unknown placeholder {{{unknown}}}: known are {}", names.join(", "));
+            file.mistake(&format!("app.{key}"), name, message);
+        }
+    }
+    all
+}
+
+/// `text` with each `{name}` replaced by what `value` says of it; the name that it says nothing of.
+/// `{{` and `}}` stand for braces.
+pub fn filled(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let (mut whole, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find(['{', '}']) {
+        whole += &rest[..at];
+        let double = rest[at..].starts_with("{{") || rest[at..].starts_with("}}");
+        if double || rest[at..].starts_with('}') {
+            whole += &rest[at..=at];
+            rest = &rest[at + 1 + usize::from(double)..];
+            continue;
+        }
+        let (name, after) = rest[at + 1..].split_once('}').unwrap_or((&rest[at + 1..], ""));
+        whole += &value(name).ok_or_else(|| name.to_owned())?;
+        rest = after;
+    }
+    Ok(whole + rest)
+}
+
+/// Reads `[health]`; mistakes are noted in `file`.
+pub(super) fn health(file: &mut File<'_>) -> Health {
+    file.only_keys("health", &["path", "interval", "timeout", "start_period", "retries"]);
+    let mut number = |key, default: u32| {
+        let found = file.typed("health", key).unwrap_or(default);
+        if found == 0 && key != "start_period" {
+            file.mistake("health", key, "is at least 1".to_owned());
+        }
+        found
+    };
+    let (interval, timeout) = (number("interval", 30), number("timeout", 10));
+    let (start_period, retries) = (number("start_period", 40), number("retries", 3));
+    let path = file.checked("health", "path", names::url_path);
+    let path = path.unwrap_or_else(|| "/health/".to_owned());
+    Health { path, interval, timeout, start_period, retries }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_filled_and_an_unknown_one_is_named() {
+        let value = |name: &str| (name == "db_host").then(|| "postgres".to_owned());
+        let check = |text: &str, expected: Result<&str, &str>| {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(filled(text, &value), expected, "{text}");
+        };
+        check("plain", Ok("plain"));
+        check("x://{db_host}:1/{db_host}", Ok("x://postgres:1/postgres"));
+        check("{{\"a\": 1}}", Ok("{\"a\": 1}"));
+        check("a } b", Ok("a } b"));
+        check("{db_hots}", Err("db_hots"));
+        check("{db_host", Ok("postgres"));
+        check("{}", Err(""));
+    }
+}

@@ -1,0 +1,282 @@
+//! The lines of a Dockerfile that say what `docker/image.toml` says: `cargo xtask init` writes them
+//! there, so that a plain `podman build` makes the same image.
+
+use crate::config::Config;
+use crate::config::app::{self, App, Lock};
+
+/// The comment before the lines of one topic; its name follows.
+const BEGIN: &str = "# >>> docker/image.toml: ";
+/// The comment after them.
+const END: &str = "# >>> end";
+
+/// What a key or a Fernet key is in a build: "build only build only build only".
+const BUILD_KEY: &str = "YnVpbGQgb25seSBidWlsZCBvbmx5IGJ1aWxkIG9ubHk=";
+
+/// Which image a Dockerfile makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    Production,
+    Development,
+}
+
+/// `text` with the lines of each topic as `config` has them.
+///
+/// # Errors
+/// The line, from 1, of a topic that there isn't, or that has no end.
+pub fn rendered(text: &str, config: &Config, made_for: For) -> Result<String, (usize, String)> {
+    let mut whole = String::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        whole += &format!("{line}\n");
+        let Some(topic) = line.trim().strip_prefix(BEGIN) else { continue };
+        let Some(made) = topic_of(topic, config, made_for) else {
+            return Err((at + 1, format!("there is no topic `{topic}`")));
+        };
+        if !lines.any(|(_, line)| line.trim() == END) {
+            return Err((at + 1, format!("the topic `{topic}` has no end, `{END}`")));
+        }
+        whole += &format!("{made}{END}\n");
+    }
+    Ok(whole)
+}
+
+/// The first line, from 1, in which `text` isn't as [`rendered`].
+pub fn difference(text: &str, rendered: &str) -> Option<usize> {
+    let (mut is, mut should) = (text.lines(), rendered.lines());
+    let same = (1..).take_while(|_| match (is.next(), should.next()) {
+        (None, None) => false,
+        (one, other) => one == other,
+    });
+    let same = same.count();
+    (text.trim_end() != rendered.trim_end()).then_some(same + 1)
+}
+
+/// The lines of one topic, each with its end.
+fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
+    let app = &config.app;
+    let dev = made_for == For::Development;
+    Some(match topic {
+        "project" => project(config, dev),
+        "lock" => {
+            let files = app.lock_files(dev).join(" ");
+            format!("COPY docker/install.sh docker/installer.txt {files} /opt/dependencies/\n")
+        }
+        "dependencies" => dependencies(app, dev),
+        "application" => format!("COPY {}/ /build/app/\n", app.folder),
+        "build" => instruction("ARG", &build(app)),
+        "static files" => {
+            format!("COPY --from=staticfiles /build/staticfiles /app/{}\n", app.static_root)
+        }
+        "health" => {
+            let health = &config.health;
+            format!(
+                "HEALTHCHECK --interval={}s --timeout={}s --start-period={}s --retries={} \\\n    \
+                 CMD [\"/usr/local/lib/container/healthcheck\"]\n",
+                health.interval, health.timeout, health.start_period, health.retries
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// What the image knows of the project.
+fn project(config: &Config, dev: bool) -> String {
+    let defaults = |name: &str| match name {
+        "APP_USER" => "=app",
+        "WEB_SERVER" => "=daphne",
+        "REQUIRED_ENVIRONMENT" => "=\"SECRET_KEY FIELD_ENCRYPTION_KEY\"",
+        _ => "",
+    };
+    let argument = |(name, value): (&str, Option<String>)| {
+        let value = value.map_or(defaults(name).to_owned(), |value| format!("={}", word(&value)));
+        format!("{name}{value}")
+    };
+    let mut words: Vec<String> = config.app.arguments().into_iter().map(argument).collect();
+    words.push(format!("HEALTHCHECK_PATH={}", config.health.path));
+    words.push(format!("ENVIRONMENT={}", if dev { "development" } else { "production" }));
+    if !dev {
+        words.push("DEBIAN_REFRESH=".to_owned());
+    }
+    instruction("ARG", &words)
+}
+
+/// The step that installs the packages.
+fn dependencies(app: &App, dev: bool) -> String {
+    let mut words = Vec::new();
+    match &app.lock {
+        Lock::Uv => {
+            words.extend((!dev).then(|| "--no-default-groups".to_owned()));
+            words.extend(app.groups.iter().map(|name| format!("--group={name}")));
+            words.extend(app.extras.iter().map(|name| format!("--extra={name}")));
+        }
+        Lock::Requirements { unhashed, .. } => {
+            words.extend(unhashed.then(|| "--unhashed".to_owned()));
+        }
+    }
+    for (option, list) in [
+        ("packages", &app.packages),
+        ("build-packages", &app.build_packages),
+        ("build-from-source", &app.build_from_source),
+    ] {
+        if !list.is_empty() {
+            words.push(format!("--{option}={}", word(&list.join(" "))));
+        }
+    }
+    let debian = !app.packages.is_empty() || !app.build_packages.is_empty();
+    let mut lines = vec![
+        "--mount=type=cache,id=python-packages,target=/root/.cache,sharing=locked".to_owned(),
+        "--mount=type=secret,id=ca".to_owned(),
+        "--mount=type=secret,id=index".to_owned(),
+    ];
+    lines.extend(debian.then(|| "--mount=type=secret,id=debian".to_owned()));
+    lines.push(
+        ["/opt/dependencies/install.sh".to_owned()]
+            .into_iter()
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(" "),
+    );
+    instruction("RUN", &lines)
+}
+
+/// What the step that collects static files is told.
+fn build(app: &App) -> Vec<String> {
+    let settings = app.settings_build.as_ref().or(app.settings_of_production());
+    let settings = settings.map(|module| format!("SETTINGS_BUILD={module}"));
+    let collected =
+        (app.static_root != "staticfiles").then(|| format!("COLLECTED={}", app.static_root));
+    let value = |_: &str| Some(BUILD_KEY.to_owned());
+    let told = app.build_environment.iter().map(|(name, text)| {
+        let text = app::filled(text, &value).unwrap_or_default();
+        format!("{name}={}", word(&text))
+    });
+    settings.into_iter().chain(collected).chain(told).collect()
+}
+
+/// One instruction over several lines; none without words.
+fn instruction(keyword: &str, words: &[String]) -> String {
+    match words.is_empty() {
+        true => String::new(),
+        false => format!("{keyword} {}\n", words.join(" \\\n    ")),
+    }
+}
+
+/// A word as a Dockerfile and a shell read it.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_.,:/=@%+".contains(c);
+    if text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let escaped: String = text
+        .chars()
+        .flat_map(|c| "\"\\$`".contains(c).then_some('\\').into_iter().chain([c]))
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn config(app: &str) -> Config {
+        let text = include_str!("../../../../docker/image.toml");
+        let text = text.replace("\n[app]\n", &format!("\n[app]\n{app}"));
+        crate::config::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+    }
+
+    #[test]
+    fn this_repository_s_own_files_are_what_its_image_toml_says() {
+        for (text, made_for) in [
+            (include_str!("../../../../docker/Dockerfile"), For::Production),
+            (include_str!("../../../../docker/Dockerfile.dev"), For::Development),
+        ] {
+            let rendered = rendered(text, &config(""), made_for).unwrap();
+            assert_eq!(difference(text, &rendered), None, "{rendered}");
+        }
+    }
+
+    #[test]
+    fn each_key_is_on_a_line() {
+        let check = |app: &str, topic: &str, dev: bool, expected: Expect| {
+            let made_for = if dev { For::Development } else { For::Production };
+            expected.assert_eq(&topic_of(topic, &config(app), made_for).unwrap());
+        };
+        check(
+            "folder = \".\"\nlock = \"requirements/base.txt\"\nlock_dev = \"requirements/dev.txt\"\n",
+            "lock",
+            true,
+            expect![[r#"
+                COPY docker/install.sh docker/installer.txt requirements/dev.txt /opt/dependencies/
+            "#]],
+        );
+        check(
+            "folder = \".\"\n",
+            "application",
+            false,
+            expect![[r#"
+            COPY ./ /build/app/
+        "#]],
+        );
+        check(
+            "groups = [\"web\"]\nextras = [\"s3\"]\npackages = [\"libpq5\", \"gettext\"]\n\
+             build_packages = [\"gcc\"]\nbuild_from_source = [\"svglib\"]\n",
+            "dependencies",
+            false,
+            expect![[r#"
+                RUN --mount=type=cache,id=python-packages,target=/root/.cache,sharing=locked \
+                    --mount=type=secret,id=ca \
+                    --mount=type=secret,id=index \
+                    --mount=type=secret,id=debian \
+                    /opt/dependencies/install.sh --no-default-groups --group=web --extra=s3 --packages="libpq5 gettext" --build-packages=gcc --build-from-source=svglib
+            "#]],
+        );
+        check(
+            "lock = \"requirements.txt\"\nunhashed = true\n",
+            "dependencies",
+            false,
+            expect![[r#"
+            RUN --mount=type=cache,id=python-packages,target=/root/.cache,sharing=locked \
+                --mount=type=secret,id=ca \
+                --mount=type=secret,id=index \
+                /opt/dependencies/install.sh --unhashed
+        "#]],
+        );
+        check(
+            "static_root = \"static\"\nsettings = { production = \"c.settings.prod\", staging = \"c.settings.stage\" }\n\
+             build_environment = { KEY = \"{fernet_key}\", NOTE = \"a $b \\\"c\\\"\" }\n",
+            "build",
+            false,
+            expect![[r#"
+                ARG SETTINGS_BUILD=c.settings.prod \
+                    COLLECTED=static \
+                    KEY=YnVpbGQgb25seSBidWlsZCBvbmx5IGJ1aWxkIG9ubHk= \
+                    NOTE="a \$b \"c\""
+            "#]],
+        );
+        check("", "build", false, expect![""]);
+    }
+
+    #[test]
+    fn what_can_not_be_rendered_is_named_with_its_line() {
+        let check = |text: &str, expected: (usize, &str)| {
+            let (line, why) = rendered(text, &config(""), For::Production).unwrap_err();
+            assert_eq!((line, why.as_str()), expected);
+        };
+        check(
+            "FROM x\n# >>> docker/image.toml: nothing\n# >>> end\n",
+            (2, "there is no topic `nothing`"),
+        );
+        check(
+            "# >>> docker/image.toml: lock\nCOPY a b\n",
+            (1, "the topic `lock` has no end, `# >>> end`"),
+        );
+    }
+
+    #[test]
+    fn the_line_that_differs_is_found() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(difference("a\nb\n", "a\nc\n"), Some(2));
+        assert_eq!(difference("a\n", "a\nc\n"), Some(2));
+    }
+}
