@@ -9,6 +9,7 @@ use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::state::State;
 use source::content;
+use source::context::IGNORE_FILE;
 use std::path::{Path, PathBuf};
 
 pub mod app;
@@ -42,6 +43,8 @@ pub struct Config {
     pub network: Network,
     /// Paths that the secrets gate lets through.
     pub allow_secrets: Vec<String>,
+    /// The file that says what is in the build context.
+    pub ignore_file: String,
     /// The bytes of a build context from which its largest files are told.
     pub large: Option<u64>,
     /// What the image of a commit is called.
@@ -238,7 +241,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("services", &["postgres", "redis"]);
     file.only_keys("network", &["index_url", "debian_mirror"]);
-    file.only_keys("context", &["allow_secrets", "large"]);
+    file.only_keys("context", &["allow_secrets", "large", "ignore_file"]);
 
     let name = file.required("image", "name");
     if !name.is_empty() {
@@ -287,6 +290,9 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             index_url: url(file, "index_url", "set UV_DEFAULT_INDEX instead"),
             debian_mirror: url(file, "debian_mirror", "use /etc/apt/auth.conf.d instead"),
         },
+        ignore_file: file
+            .checked("context", "ignore_file", names::path)
+            .unwrap_or_else(|| IGNORE_FILE.to_owned()),
         allow_secrets: file.strings("context", "allow_secrets", allowed).unwrap_or_default(),
         tags: tags(file),
         smoke: smoke::read(file),

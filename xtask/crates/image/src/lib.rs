@@ -1,6 +1,7 @@
 //! What an image is: its configuration, labels and tags, the plan of a build, a squash, a push and a
 //! release, and what carries one out and verifies it.
 
+pub mod adopt;
 pub mod base;
 pub mod cache;
 pub mod config;

@@ -19,6 +19,23 @@ pub enum For {
     Development,
 }
 
+/// The Dockerfiles of a project, by their paths.
+pub fn files(config: &Config) -> Vec<(String, For)> {
+    let mut files = vec![(config.prod.dockerfile.clone(), For::Production)];
+    if config.dev.dockerfile != config.prod.dockerfile {
+        files.push((config.dev.dockerfile.clone(), For::Development));
+    }
+    files
+}
+
+/// The Dockerfile of this repository that another project begins with.
+pub fn template(made_for: For) -> &'static str {
+    match made_for {
+        For::Production => "docker/Dockerfile",
+        For::Development => "docker/Dockerfile.dev",
+    }
+}
+
 /// `text` with the lines of each topic as `config` has them.
 ///
 /// # Errors
@@ -58,10 +75,16 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
     Some(match topic {
         "project" => project(config, dev),
         "lock" => {
-            let files = app.lock_files(dev).join(" ");
-            format!("COPY docker/install.sh docker/installer.txt {files} /opt/dependencies/\n")
+            let (runtime, files) = (&app.runtime, app.lock_files(dev).join(" "));
+            format!(
+                "COPY {runtime}/install.sh {runtime}/installer.txt {files} /opt/dependencies/\n"
+            )
         }
         "dependencies" => dependencies(app, dev),
+        "runtime" => format!(
+            "COPY {0}/entrypoint.sh {0}/healthcheck {0}/container/ /usr/local/lib/container/\n",
+            app.runtime
+        ),
         "application" => format!("COPY {}/ /build/app/\n", app.folder),
         "build" => instruction("ARG", &build(app)),
         "static files" => {
@@ -150,7 +173,9 @@ fn build(app: &App) -> Vec<String> {
         let text = app::filled(text, &value).unwrap_or_default();
         format!("{name}={}", word(&text))
     });
-    settings.into_iter().chain(collected).chain(told).collect()
+    // The application has them around it.
+    let runtime = (app.folder == ".").then(|| format!("RUNTIME_FILES={}", app.runtime));
+    settings.into_iter().chain(collected).chain(runtime).chain(told).collect()
 }
 
 /// One instruction over several lines; none without words.

@@ -33,6 +33,8 @@ pub struct Expected {
     pub platform: Option<String>,
     /// What the path of each file of the application begins with in the build context.
     pub prefix: String,
+    /// The folder of the image's own files in the build context.
+    pub runtime: String,
     /// Where the static files are, below `/app`.
     pub static_root: String,
     /// Whether the static files have names with a hash.

@@ -57,39 +57,39 @@ pub struct Explanation {
     pub files: Vec<ContextFile>,
 }
 
-/// Reads `.dockerignore` of `root`, having made sure that it is the only ignore file.
+/// Reads the ignore file `file` of `root`; of [`IGNORE_FILE`], having made sure that it is the only one.
 ///
 /// # Errors
 /// [`Exit::Usage`] when it is missing, when an ignore file of one engine is next to it (Podman
 /// prefers `.containerignore`, and `NAME.dockerignore` next to a Dockerfile replaces it), or when
 /// a line is refused by [`Ignore::parse`].
-pub fn read_ignore(root: &Path) -> anyhow::Result<Ignore> {
-    for folder in ["", "docker"] {
+pub fn read_ignore(root: &Path, file: &str) -> anyhow::Result<Ignore> {
+    // A project that names another one keeps both.
+    let folders: &[&str] = if file == IGNORE_FILE { &["", "docker"] } else { &[] };
+    for folder in folders {
         for (name, _) in entries(&root.join(folder))? {
             let other = name.ends_with(".dockerignore") || name.ends_with(".containerignore");
             if other && !(folder.is_empty() && name == IGNORE_FILE) {
                 let path = Path::new(folder).join(name);
                 return Err(failure_help(
                     Exit::Usage,
-                    format!(
-                        "reading .dockerignore: {} would replace it on some engines",
-                        path.display()
-                    ),
-                    "keep one ignore file for all engines: move its lines into .dockerignore",
+                    format!("reading {file}: {} would replace it on some engines", path.display()),
+                    "keep one ignore file for all engines: move its lines into .dockerignore, or name the \
+                     other one as ignore_file below [context] in docker/image.toml",
                 ));
             }
         }
     }
-    let path = root.join(IGNORE_FILE);
+    let path = root.join(file);
     if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
         return Err(failure_help(
             Exit::Usage,
-            format!("reading .dockerignore: no such file in {}", root.display()),
+            format!("reading {file}: no such file in {}", root.display()),
             "without it the engine is sent everything, secrets and .git included; start one with \
              a line `*` and then a line `!NAME` for each thing that the image needs",
         ));
     }
-    Ignore::parse(&disk::text(&path, IGNORE_FILE)?)
+    Ignore::parse(&disk::text(&path, file)?)
 }
 
 /// What is in `folder`, sorted by name; nothing when there is no such folder. A name that is not

@@ -15,7 +15,7 @@ mod program;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::content::{Content, Format};
@@ -57,6 +57,8 @@ pub struct Checkout {
     pub context_changes: Vec<Change>,
     /// Files of the commit that aren't in the build context, by their paths below its root, sorted.
     pub absent: Vec<String>,
+    /// The files that git ignores, if those are no part of the build context.
+    pub ignored: BTreeSet<String>,
     /// When the content was made, in seconds: time of the commit, or of the newest change.
     pub created: i64,
     /// What the user should know, a line each.
@@ -81,6 +83,8 @@ pub struct Context<'a> {
     pub includes: &'a dyn Fn(&str) -> bool,
     /// Whether that, or something below it, would.
     pub reaches: &'a dyn Fn(&str) -> bool,
+    /// Whether files that git ignores enter it.
+    pub with_ignored: bool,
 }
 
 /// A file as a commit has it.
@@ -342,11 +346,19 @@ impl Repository {
         }
         let mut dirty = Vec::new();
         let (mut context_changes, mut absent) = (Vec::new(), Vec::new());
+        let mut ignored = BTreeSet::new();
         let changed = &facts.changed;
         if let Some(context) = context {
             absent = changes::absent(source, below, context);
             context_changes =
                 changes::of_context(source, &expected, changed, below, context, &absent, program)?;
+            if !context.with_ignored {
+                let all = std::mem::take(&mut context_changes).into_iter();
+                let (left, changes): (Vec<_>, Vec<_>) =
+                    all.partition(|change| change.kind == ChangeKind::Ignored);
+                context_changes = changes;
+                ignored = left.into_iter().map(|change| change.path).collect();
+            }
             dirty = changes::of_checkout(changed, below, context);
         } else {
             dirty.extend(changed.iter().map(|(path, kind)| Change {
@@ -358,6 +370,7 @@ impl Repository {
         }
         let mut checkout =
             checkout(facts, context.map(|context| context.root), dirty, context_changes, absent);
+        checkout.ignored = ignored;
         let pointers = expected.pointers_left();
         if let Some(first) = pointers.first() {
             checkout.warnings.push(format!(
@@ -410,6 +423,7 @@ fn checkout(
         dirty,
         context_changes,
         absent,
+        ignored: BTreeSet::new(),
         created,
         warnings,
     }
@@ -483,7 +497,7 @@ fn below(source: &dyn Source, top: &Path, root: &Path) -> anyhow::Result<String>
 
 /// A remote's URL that can be shown to everybody: without user and password, or with the user
 /// only for SSH, as it is no secret there.
-fn without_credentials(url: &str) -> String {
+pub fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let port = rest[..end].rsplit_once(':').map_or("", |(_, port)| port);

@@ -41,7 +41,10 @@ pub struct Wanted<'a> {
     pub commit: Option<(&'a str, &'a Path)>,
     /// Files outside of the build context that decide what is built.
     pub beside: &'a [&'a str],
-    /// What the path of each file of the application begins with; all files if it is empty.
+    /// The file that says what is in the build context.
+    pub ignore_file: &'a str,
+    /// What the path of each file of the application begins with. If it is empty, all files are the
+    /// application's, but for those that git ignores.
     pub application: &'a str,
     /// What the git tags of this project's versions begin with.
     pub prefix: &'a str,
@@ -140,14 +143,20 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         let (was_read, (facts, repository)) = (was_read?, facts?);
         anyhow::Ok((was_read, repository, facts))
     })?;
-    let (ignore, files, contents, beside, reader) = match was_read {
+    let (ignore, mut files, mut contents, beside, reader) = match was_read {
         Ok(all) => all,
         Err(path) => return Ok(Err(path)),
     };
     let includes = |path: &str| ignore.verdict(path).included;
     let reaches = |path: &str| ignore.reaches(path);
-    let compared =
-        git::Context { root: wanted.top, files: &contents, includes: &includes, reaches: &reaches };
+    let compared = git::Context {
+        root: wanted.top,
+        files: &contents,
+        includes: &includes,
+        reaches: &reaches,
+        // An application at the top has everything around it that a developer leaves there.
+        with_ignored: !wanted.application.is_empty(),
+    };
     let (checkout, changed) = std::thread::scope(|scope| {
         let changed = scope.spawn(|| {
             changed_since(wanted.top, &contents).or_else(|| changed_since(wanted.top, &beside))
@@ -156,6 +165,13 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         (checkout, changed.join().unwrap_or_else(|_| Some(UNKNOWN.to_owned())))
     });
     let checkout = checkout?;
+    let kept = |path: &str| !checkout.ignored.contains(path);
+    contents.retain(|path, _| kept(path));
+    files.retain(|file| kept(&file.path));
+    let changed = match changed {
+        Some(path) if !kept(&path) => changed_since(wanted.top, &contents),
+        changed => changed,
+    };
     if let Some(path) = changed {
         return Ok(Err(path));
     }
@@ -202,7 +218,7 @@ fn read_all<'a>(
     for path in wanted.beside {
         others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
     }
-    let ignore = context::read_ignore(wanted.top)?;
+    let ignore = context::read_ignore(wanted.top, wanted.ignore_file)?;
     let (listed, known, rules) = std::thread::scope(|scope| {
         let known = scope.spawn(|| remembered(wanted.state));
         let rules = scope.spawn(rules);
@@ -245,6 +261,7 @@ pub fn read(
         commit: None,
         beside: &[],
         application: "",
+        ignore_file: context::IGNORE_FILE,
         prefix: "",
         allow: &[],
         large: None,

@@ -125,11 +125,13 @@ pub enum Command {
     Context(Context),
     /// Check that this machine can build, and how to fix it if not
     Doctor,
-    /// Write what docker/image.toml says into the Dockerfiles
+    /// Bring the workflow into a project, or its files up to date
     ///
-    /// Only the lines between `# >>> docker/image.toml: …` and `# >>> end` change. `build` refuses
-    /// Dockerfiles whose lines are out of date.
-    Init,
+    /// With PROJECT: finds out what the Django project there is, writes docker/image.toml and our other
+    /// files, and never replaces one of the project's. Without: writes what docker/image.toml says into
+    /// the Dockerfiles, between `# >>> docker/image.toml: …` and `# >>> end`; `build` refuses
+    /// Dockerfiles that are out of date.
+    Init(Init),
     /// Install missing packages (Debian and Ubuntu)
     Setup(Setup),
     /// Test an image with real PostgreSQL and Redis
@@ -260,6 +262,23 @@ pub struct Context {
     /// Fail with exit code 10 if the snapshot is not this one
     #[arg(long, value_name = "SHA256", requires = "snapshot")]
     pub expect: Option<String>,
+}
+
+/// `cargo xtask init`
+#[derive(Args, Debug)]
+pub struct Init {
+    /// The top folder of a Django project
+    #[arg(value_name = "PROJECT")]
+    pub project: Option<PathBuf>,
+    /// Bring our files in this project up to those of the workflow it uses
+    #[arg(long, conflicts_with = "project")]
+    pub update: bool,
+    /// Set a key of docker/image.toml: app.folder=web (repeatable)
+    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = pair, requires = "project")]
+    pub set: Vec<(String, String)>,
+    /// Take the workflow from this git repository, at the commit that is here [default: this folder]
+    #[arg(long, value_name = "URL", requires = "project")]
+    pub git: Option<String>,
 }
 
 /// `cargo xtask setup`

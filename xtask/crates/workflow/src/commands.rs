@@ -12,7 +12,7 @@ use process::run::Runner;
 use process::state::State;
 use smoke::test_bed;
 use source::content;
-use source::context::{ContextFile, IGNORE_FILE};
+use source::context::ContextFile;
 use source::git::Checkout;
 use source::snapshot::{self, Snapshot};
 use std::time::Duration;
@@ -70,7 +70,8 @@ pub fn snapshot(
     let mut taken = snapshot::take(&snapshot::Wanted {
         top: root,
         commit: commit.as_deref().map(|id| (id, top.as_path())),
-        beside: &[config::PATH, &variant.dockerfile, IGNORE_FILE],
+        beside: &[config::PATH, &variant.dockerfile, &workflow.config.ignore_file],
+        ignore_file: &workflow.config.ignore_file,
         application: &workflow.config.app.prefix(),
         prefix: &workflow.config.tags.prefix,
         allow: &workflow.config.allow_secrets,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 /// The keys of `[app]`.
 pub(super) const KEYS: &[&str] = &[
     "folder",
+    "runtime",
     "module",
     "queues",
     "asgi",
@@ -49,6 +50,8 @@ pub const PLACEHOLDERS: &[&str] = &[
 pub struct App {
     /// The folder with `manage.py`, below the top; `.` is the top itself.
     pub folder: String,
+    /// The folder of what runs inside of the images and around them: entrypoint, health check, installer.
+    pub runtime: String,
     /// The package with the project's `asgi.py` or `wsgi.py`.
     pub module: String,
     /// The Celery queues of the worker, with commas.
@@ -189,6 +192,9 @@ pub(super) fn app(file: &mut File<'_>) -> App {
     };
     App {
         folder: file.checked("app", "folder", names::folder).unwrap_or_else(|| "app".to_owned()),
+        runtime: file
+            .checked("app", "runtime", names::below)
+            .unwrap_or_else(|| "docker".to_owned()),
         module: file.required_as("app", "module", names::module),
         queues: file.checked("app", "queues", names::queues).unwrap_or_else(|| "celery".to_owned()),
         asgi: file.checked("app", "asgi", names::application),

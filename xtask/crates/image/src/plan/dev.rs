@@ -71,7 +71,7 @@ pub fn name(top: &Path, what: &str) -> String {
 /// The files and folders that a development image is made from, in addition to its base.
 pub fn made_from(config: &Config) -> Vec<String> {
     let ours = ["install.sh", "installer.txt", "entrypoint.sh", "healthcheck", "container"];
-    let ours = ours.map(|name| format!("docker/{name}"));
+    let ours = ours.map(|name| format!("{}/{name}", config.app.runtime));
     let locks = config.app.lock_files(true);
     locks.into_iter().chain(ours).chain([config.dev.dockerfile.clone()]).collect()
 }
@@ -134,7 +134,7 @@ impl Facts<'_> {
             image: self.image.clone(),
             mounts: vec![
                 mount(&self.config.app.folder, "/app", false),
-                mount("docker/dev", TOOLS, true),
+                mount(&format!("{}/dev", self.config.app.runtime), TOOLS, true),
             ],
             user,
             user_namespace,

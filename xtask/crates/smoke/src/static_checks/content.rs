@@ -20,9 +20,11 @@ impl Expected {
     /// The path in the image of a file of the build context, if it is of the application.
     fn in_image(&self, path: &str) -> Option<String> {
         let inside = path.strip_prefix(&self.prefix)?;
-        let ours = |own: &str| inside == own || own.ends_with('/') && inside.starts_with(own);
-        let taken = TAKEN_OUT.contains(&inside)
-            || self.prefix.is_empty() && OURS.iter().any(|own| ours(own));
+        let ours = |own: &&str| {
+            let rest = path.strip_prefix(&self.runtime).and_then(|rest| rest.strip_prefix('/'));
+            rest.is_some_and(|rest| rest == *own || own.ends_with('/') && rest.starts_with(*own))
+        };
+        let taken = TAKEN_OUT.contains(&inside) || OURS.iter().any(ours);
         (!taken).then(|| format!("{APP}/{inside}"))
     }
 
@@ -110,13 +112,8 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
 const TAKEN_OUT: [&str; 2] = ["pyproject.toml", "uv.lock"];
 
 /// What else it takes out of an application at the top: the image's own files.
-const OURS: [&str; 5] = [
-    "docker/entrypoint.sh",
-    "docker/healthcheck",
-    "docker/install.sh",
-    "docker/installer.txt",
-    "docker/container/",
-];
+const OURS: [&str; 5] =
+    ["entrypoint.sh", "healthcheck", "install.sh", "installer.txt", "container/"];
 
 /// The application's files are those of the build context, byte by byte.
 pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdict {

@@ -85,7 +85,10 @@ fn tree<P: AsRef<str>>(ignore: &str, paths: &[P]) -> tempfile::TempDir {
 }
 
 fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
-    Ok(files(root, &read_ignore(root)?)?.into_iter().map(|file| file.path).collect())
+    Ok(files(root, &read_ignore(root, ".dockerignore")?)?
+        .into_iter()
+        .map(|file| file.path)
+        .collect())
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn files_are_listed_by_path_with_length_and_kind() {
     fs::create_dir(root.join("b/empty")).unwrap();
     let file = |path: &str, bytes, kind| ContextFile { path: path.into(), bytes, kind };
     assert_eq!(
-        files(root, &read_ignore(root).unwrap()).unwrap(),
+        files(root, &read_ignore(root, ".dockerignore").unwrap()).unwrap(),
         [
             file("a/x", 4, Kind::File),
             file("b/d.py", 4, Kind::File),
@@ -198,7 +201,7 @@ fn a_missing_ignore_file_is_refused() {
 fn explanations_name_the_deciding_line() {
     let folder = tree("*\n\n!app\n**/keys\n", &["app/a", "app/d/b", "app/keys/x", "c"]);
     let root = folder.path();
-    let ignore = read_ignore(root).unwrap();
+    let ignore = read_ignore(root, ".dockerignore").unwrap();
     let told = |path: &Path| explain(root, &ignore, path).unwrap().to_string();
     for (path, words) in [
         ("app/a", "app/a: in the build context: line 3 of .dockerignore, !app, matches app"),
@@ -233,7 +236,7 @@ fn explanations_name_the_deciding_line() {
         assert_eq!(describe(&error).0, Exit::Usage);
     }
     let folder = tree("b\n", &["a"]);
-    let open = read_ignore(folder.path()).unwrap();
+    let open = read_ignore(folder.path(), ".dockerignore").unwrap();
     let told = explain(folder.path(), &open, Path::new("a")).unwrap();
     assert!(told.verdict.included && told.exists && told.files.len() == 1);
     assert_eq!(told.to_string(), "a: in the build context: no line of .dockerignore matches it");
@@ -349,7 +352,7 @@ fn the_context_is_a_small_part_of_a_checkout_in_use() {
     }
     let total: u64 =
         files(root, &crate::ignore::Ignore::default()).unwrap().iter().map(|file| file.bytes).sum();
-    let ours = files(root, &read_ignore(root).unwrap()).unwrap();
+    let ours = files(root, &read_ignore(root, ".dockerignore").unwrap()).unwrap();
     let bytes: u64 = ours.iter().map(|file| file.bytes).sum();
     assert_eq!(ours.len(), 23);
     assert!(bytes * 10 < total, "{bytes} of {total} bytes");

@@ -203,7 +203,13 @@ fn of_submodule(
     source.list()?;
     let includes = |path: &str| (context.includes)(&prefixed(path));
     let reaches = |path: &str| (context.reaches)(&prefixed(path));
-    let context = Context { root: &folder, files, includes: &includes, reaches: &reaches };
+    let context = Context {
+        root: &folder,
+        files,
+        includes: &includes,
+        reaches: &reaches,
+        with_ignored: true,
+    };
     let source = source.as_ref();
     let all = || files.iter().map(|(path, content)| (path.clone(), content)).collect();
     let expected = Expected::of(source, &folder, &source.now()?, program, &all)?;

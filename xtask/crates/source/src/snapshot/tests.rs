@@ -73,6 +73,7 @@ impl Sandbox {
         let (top, state) = (&self.top(), &self.state);
         take(&Wanted {
             application: "app/",
+            ignore_file: context::IGNORE_FILE,
             top,
             commit: None,
             beside: &beside,
@@ -545,6 +546,7 @@ fn a_commit_is_read_without_the_work_tree() {
         assert_eq!((exported.submodules.len(), exported.missing.len()), (0, 0));
         let snapshot = take(&Wanted {
             application: "app/",
+            ignore_file: context::IGNORE_FILE,
             top: &exported.root,
             commit: Some((name, &top)),
             beside: &["Dockerfile"],
@@ -567,6 +569,35 @@ fn a_commit_is_read_without_the_work_tree() {
     let error = Repository::open(&top, Some(&top), Some("v9")).err().unwrap();
     assert_eq!(describe(&error).0, Exit::Git);
     assert_eq!(changes(&sandbox.take()), [("app/a.py", Modified), ("app/c.py", Untracked)]);
+}
+
+#[test]
+fn an_application_at_the_top_leaves_what_git_ignores() {
+    let sandbox = Sandbox::new();
+    let top = sandbox.top();
+    sandbox.write(".gitignore", "*.sqlite3\n");
+    sandbox.write(".dockerignore", ".git\ntarget\n");
+    sandbox.commit();
+    sandbox.write("db.sqlite3", "a developer's");
+    sandbox.write("new.py", "");
+    let snapshot = take(&Wanted {
+        application: "",
+        ignore_file: context::IGNORE_FILE,
+        top: &top,
+        commit: None,
+        beside: &[],
+        prefix: "",
+        allow: &[],
+        large: None,
+        state: &sandbox.state,
+        copy: true,
+        signal: &AtomicUsize::new(0),
+    })
+    .unwrap();
+    assert_eq!(changes(&snapshot), [("new.py", Untracked)]);
+    assert!(!snapshot.contents.contains_key("db.sqlite3"));
+    let copied = listing(&sandbox.tree());
+    assert!(!format!("{copied:?}").contains("sqlite3"), "{copied:?}");
 }
 
 #[test]

@@ -63,7 +63,8 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     let _ = fs::remove_dir_all(&folder);
     make_folder(&folder)?;
     let exported = repository.export(&folder)?;
-    let ignore = context::read_ignore(&exported.root)?;
+    let workflow = Workflow::at(top.to_owned(), revision.clone(), exported.root)?;
+    let ignore = context::read_ignore(&workflow.root, &workflow.config.ignore_file)?;
     let included = |path: &&String| ignore.verdict(path).included;
     let modules = exported.submodules.iter().filter(|path| ignore.reaches(path));
     let modules = modules.map(|path| format!("{path}: a submodule, which is another repository"));
@@ -80,6 +81,5 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
         let message = format!("building the commit {name}: not all of its files are in this clone");
         return Err(Failure { exit: Exit::Git, message, help }.into());
     }
-    let workflow = Workflow::at(top.to_owned(), revision, exported.root)?;
     Ok(AtCommit { workflow, _written: written })
 }

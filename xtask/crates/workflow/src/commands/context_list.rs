@@ -30,7 +30,7 @@ pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
 
 /// Why `path` enters the build or doesn't.
 fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()> {
-    let ignore = context::read_ignore(&workflow.top)?;
+    let ignore = context::read_ignore(&workflow.top, &workflow.config.ignore_file)?;
     let path = world.folder.join(path);
     let answer = context::explain(&workflow.top, &ignore, &path)?;
     let json = serde_json::json!({

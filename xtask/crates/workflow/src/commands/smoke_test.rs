@@ -25,14 +25,13 @@ use smoke::test_bed::{self, Subject, TestBed};
 use smoke::verdict::{Found, Lane, Verdict};
 use source::ci;
 use source::content::Content;
-use source::context::IGNORE_FILE;
 use source::snapshot::Snapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What every container runs first: it has the defaults of the documented variables.
-const ENTRYPOINT: &str = "docker/entrypoint.sh";
+const ENTRYPOINT: &str = "entrypoint.sh";
 
 /// The command.
 ///
@@ -244,6 +243,7 @@ impl Testing<'_> {
         let expected = expected(world, workflow, engine, &image)?;
         let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
         let lock = config.app.lock_file();
+        let entrypoint = format!("{}/{ENTRYPOINT}", config.app.runtime);
         Ok(Subject {
             image,
             expected,
@@ -252,7 +252,7 @@ impl Testing<'_> {
             lock: disk::text(&workflow.root.join(&lock), &lock)?,
             services,
             app: config.app.clone(),
-            defaults: process::regular::read_text(workflow.root.join(ENTRYPOINT))
+            defaults: process::regular::read_text(workflow.root.join(entrypoint))
                 .map(|text| test_bed::defaults(&text))
                 .unwrap_or_default(),
             smoke: smoke_of(config, args),
@@ -289,6 +289,7 @@ fn expected(
         size_budget: config.prod.size_budget,
         max_layers: Some(config.smoke.layers),
         prefix: config.app.prefix(),
+        runtime: config.app.runtime.clone(),
         static_root: config.app.static_root.clone(),
         hashed_static: config.smoke.hashed_static,
         platform: Some(
@@ -296,7 +297,7 @@ fn expected(
         ),
         writable: smoke::static_checks::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
-        ignore: text(IGNORE_FILE)?,
+        ignore: text(&config.ignore_file)?,
         generated: config.smoke.generated.clone(),
         dockerfile: (dockerfile::instructions(&dockerfile), config.prod.target.clone()),
         built_from: Some(built_from),

@@ -161,6 +161,7 @@ pub fn good() -> (Archive, Expected) {
         size_budget: Some(5_000_000),
         max_layers: Some(5),
         prefix: "app/".to_owned(),
+        runtime: "docker".to_owned(),
         static_root: "staticfiles".to_owned(),
         hashed_static: true,
         platform: Some("linux/amd64".into()),

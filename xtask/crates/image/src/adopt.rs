@@ -1,0 +1,488 @@
+//! What a Django project says of itself: found by reading its files, and written as an `image.toml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The texts of a project's files by their path from its top.
+pub type Texts = BTreeMap<String, String>;
+
+/// What was found, as the keys of an `image.toml`: table, key, value as TOML writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub keys: Vec<(&'static str, &'static str, String)>,
+    /// What a person should look at.
+    pub told: Vec<String>,
+}
+
+/// Variables that settings read, and what stands for their value in a container of ours.
+const VARIABLES: &[(&str, &str)] = &[
+    ("DATABASE_URL", "{database_url}"),
+    ("POSTGRES_HOST", "{db_host}"),
+    ("POSTGRES_PORT", "{db_port}"),
+    ("POSTGRES_DB", "{db_name}"),
+    ("POSTGRES_USER", "{db_user}"),
+    ("POSTGRES_PASSWORD", "{db_password}"),
+    ("DATABASE_HOST", "{db_host}"),
+    ("DATABASE_NAME", "{db_name}"),
+    ("DATABASE_USER", "{db_user}"),
+    ("DATABASE_PASSWORD", "{db_password}"),
+    ("CELERY_BROKER_URL", "{redis_url}"),
+    ("CELERY_RESULT_BACKEND", "{redis_url}"),
+    ("BROKER_URL", "{redis_url}"),
+    ("CACHE_URL", "{redis_url}"),
+    ("REDIS_HOST", "{redis_host}"),
+    ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
+    ("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1"),
+];
+
+/// Words of a path that answers whether a site works.
+const HEALTH: [&str; 5] = ["health", "status", "ping", "livez", "heartbeat"];
+
+/// The files that can be installed from, the best first.
+const LOCKS: [&str; 8] = [
+    "uv.lock",
+    "requirements.lock.txt",
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "poetry.lock",
+    "Pipfile.lock",
+];
+
+/// A project while it is read.
+struct Reader<'a> {
+    texts: &'a Texts,
+    /// `` or `app/`.
+    prefix: String,
+    /// The settings modules by dotted name, with their texts.
+    settings: BTreeMap<String, &'a str>,
+    found: Found,
+}
+
+/// Reads a project.
+///
+/// # Errors
+/// What it has to have, and hasn't.
+pub fn found(texts: &Texts) -> Result<Found, String> {
+    let manage = texts.keys().filter(|path| *path == "manage.py" || path.ends_with("/manage.py"));
+    let manage = manage.min_by_key(|path| path.matches('/').count());
+    let Some(manage) = manage else {
+        return Err("there is no manage.py: a Django project has one".to_owned());
+    };
+    let prefix = manage.trim_end_matches("manage.py").to_owned();
+    let mut reader = Reader { texts, prefix, settings: BTreeMap::new(), found: Found::default() };
+    let folder = reader.prefix.trim_end_matches('/');
+    let folder = if folder.is_empty() { "." } else { folder }.to_owned();
+    if folder != "app" {
+        reader.key("app", "folder", text(&folder));
+    }
+    let named = quoted_after(&texts[manage], "DJANGO_SETTINGS_MODULE").unwrap_or_default();
+    let module = reader.module(&named)?;
+    reader.key("app", "module", text(&module));
+    reader.settings(&named, &module);
+    let lock = reader.lock();
+    reader.roles(&module, &lock);
+    reader.environment();
+    reader.static_root();
+    reader.health(&module);
+    Ok(reader.found)
+}
+
+impl Reader<'_> {
+    fn key(&mut self, table: &'static str, key: &'static str, value: String) {
+        self.found.keys.push((table, key, value));
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.texts.contains_key(&format!("{}{path}", self.prefix))
+    }
+
+    fn text(&self, path: &str) -> &str {
+        self.texts.get(&format!("{}{path}", self.prefix)).map_or("", String::as_str)
+    }
+
+    /// Paths and texts of the project's Python files, from its folder.
+    fn python(&self) -> impl Iterator<Item = (&str, &str)> {
+        let inside = self
+            .texts
+            .iter()
+            .filter_map(|(path, text)| Some((path.strip_prefix(&self.prefix)?, text.as_str())));
+        inside.filter(|(path, _)| path.ends_with(".py"))
+    }
+
+    /// The package with `wsgi.py` or `asgi.py`.
+    fn module(&self, settings: &str) -> Result<String, String> {
+        let first = settings.split('.').next().unwrap_or_default();
+        let holds = |folder: &str| {
+            ["wsgi.py", "asgi.py"].iter().any(|file| self.has(&format!("{folder}/{file}")))
+        };
+        if !first.is_empty() && holds(first) {
+            return Ok(first.to_owned());
+        }
+        let all: BTreeSet<&str> =
+            self.python().filter_map(|(path, _)| Some(path.split_once('/')?.0)).collect();
+        let other = all.into_iter().find(|folder| holds(folder));
+        let module = other.or(Some(first).filter(|first| !first.is_empty()));
+        module
+            .map(str::to_owned)
+            .ok_or_else(|| "neither manage.py nor a wsgi.py tells the project's package".to_owned())
+    }
+
+    /// The settings of each ENVIRONMENT.
+    fn settings(&mut self, named: &str, module: &str) {
+        let file = |name: &str| format!("{}.py", name.replace('.', "/"));
+        let is_module = self.has(&file(named));
+        // A package, or the one that the module is in.
+        let package = if is_module {
+            named.rsplit_once('.').map_or("", |(package, _)| package)
+        } else {
+            named
+        };
+        let is_package = self.has(&format!("{}/__init__.py", package.replace('.', "/")));
+        let single = is_module && !(is_package && package.ends_with("settings"));
+        if single {
+            self.read_settings(&[named.to_owned()]);
+            if named != format!("{module}.settings") {
+                self.key("app", "settings", text(named));
+            }
+            return;
+        }
+        let folder = package.replace('.', "/") + "/";
+        let stems: Vec<String> = self
+            .python()
+            .filter_map(|(path, _)| path.strip_prefix(&folder)?.strip_suffix(".py"))
+            .filter(|stem| !stem.contains('/') && *stem != "__init__")
+            .map(str::to_owned)
+            .collect();
+        let pick = |names: &[&str]| {
+            names
+                .iter()
+                .find(|name| stems.iter().any(|stem| stem == *name))
+                .map(|name| format!("{package}.{name}"))
+        };
+        let by_wsgi =
+            quoted_after(self.text(&format!("{module}/wsgi.py")), "DJANGO_SETTINGS_MODULE")
+                .filter(|name| self.has(&file(name)) && *name != named);
+        let production = pick(&["production", "prod", "live"]).or(by_wsgi);
+        let development = pick(&["development", "dev", "local"]);
+        let staging = pick(&["staging", "stage"]);
+        let build = pick(&["build"]);
+        let all: Vec<String> = stems.iter().map(|stem| format!("{package}.{stem}")).collect();
+        self.read_settings(&[&all[..], &[package.to_owned()]].concat());
+        let Some(production) = production else {
+            self.key("app", "settings", text(named));
+            return;
+        };
+        let usual = format!("{module}.settings.");
+        let is_usual = production == format!("{usual}production")
+            && development.as_ref().is_some_and(|name| *name == format!("{usual}development"))
+            && staging.is_none();
+        if !is_usual {
+            let development = development.unwrap_or_else(|| named.to_owned());
+            let pairs = [
+                Some(("production", production)),
+                Some(("development", development)),
+                staging.map(|name| ("staging", name)),
+            ];
+            let pairs = pairs
+                .into_iter()
+                .flatten()
+                .map(|(name, module)| format!("{name} = {}", text(&module)));
+            let pairs = pairs.collect::<Vec<_>>().join(", ");
+            self.key("app", "settings", format!("{{ {pairs} }}"));
+        }
+        if let Some(build) = build.filter(|name| *name != format!("{usual}build")) {
+            self.key("app", "settings_build", text(&build));
+        }
+    }
+
+    fn read_settings(&mut self, names: &[String]) {
+        for name in names {
+            let path = name.replace('.', "/");
+            for path in [format!("{path}.py"), format!("{path}/__init__.py")] {
+                if let Some(text) = self.texts.get(&format!("{}{path}", self.prefix)) {
+                    self.settings.insert(path, text);
+                }
+            }
+        }
+    }
+
+    /// The text of the lock.
+    fn lock(&mut self) -> String {
+        let Some(lock) = LOCKS.into_iter().find(|name| self.has(name)) else {
+            self.found.told.push("no lock of the Python packages was found: `uv lock`, or a requirements.txt with hashes".to_owned());
+            return String::new();
+        };
+        let all = self.text(lock).to_owned();
+        if lock != "uv.lock" {
+            self.key("app", "lock", text(lock));
+            if lock.ends_with(".txt") && !all.contains("--hash=") {
+                self.found.told.push(format!(
+                    "{lock} has no hashes; `cargo xtask doctor` says how to make them"
+                ));
+            }
+        } else {
+            let sources = without_wheel(&all);
+            if !sources.is_empty() {
+                self.found.told.push(format!(
+                    "packages without a wheel, which are built in the image: {}",
+                    sources.join(", ")
+                ));
+                self.key("app", "build_packages", list(&["gcc", "libc6-dev"]));
+                self.key("app", "build_from_source", list(&sources));
+            }
+        }
+        all
+    }
+
+    /// The roles that the packages and the files allow.
+    fn roles(&mut self, module: &str, lock: &str) {
+        let lower = lock.to_lowercase();
+        let locked = |name: &str| {
+            lower.contains(&format!("\nname = \"{name}\"\n"))
+                || lower.lines().any(|line| {
+                    line.strip_prefix(name).is_some_and(|rest| {
+                        !rest.starts_with(|c: char| {
+                            c.is_ascii_alphanumeric() || c == '-' || c == '_'
+                        })
+                    })
+                })
+        };
+        let mut roles = Vec::new();
+        let server = ["daphne", "uvicorn"].into_iter().find(|name| locked(name));
+        if let Some(server) = server.filter(|_| self.has(&format!("{module}/asgi.py"))) {
+            roles.push("web");
+            if server != "daphne" {
+                self.key("app", "web_server", text(server));
+            }
+        }
+        if locked("gunicorn") && self.has(&format!("{module}/wsgi.py")) {
+            roles.push("gunicorn");
+        }
+        let celery = self.celery(module).filter(|_| locked("celery"));
+        if let Some(application) = &celery {
+            roles.push("worker");
+            let schedules =
+                ["beat_schedule", "BEAT_SCHEDULE", "django_celery_beat", "add_periodic_task"];
+            if self.python().any(|(_, text)| schedules.iter().any(|word| text.contains(word))) {
+                roles.push("beat");
+            }
+            if application != module {
+                let application = text(application);
+                self.key("app", "celery", application);
+            }
+        }
+        if !roles.iter().any(|role| ["web", "gunicorn"].contains(role)) {
+            self.found.told.push(
+                "no server is locked: add gunicorn, daphne or uvicorn to the project's packages"
+                    .to_owned(),
+            );
+            roles.insert(0, "gunicorn");
+        }
+        if roles.len() < 4 {
+            self.key("smoke", "roles", list(&roles));
+        }
+        self.key("app", "queues", text("celery"));
+    }
+
+    /// Celery's application, as `-A` takes it.
+    fn celery(&self, module: &str) -> Option<String> {
+        let usual = format!("{module}/celery.py");
+        let holds = |(path, text): &(&str, &str)| {
+            !path.contains("test")
+                && text
+                    .lines()
+                    .any(|line| line.contains("= Celery(") && !line.starts_with(['#', ' ']))
+        };
+        let all: Vec<(&str, &str)> = self.python().filter(holds).collect();
+        let (path, source) = all.iter().find(|(path, _)| *path == usual).or(all.first())?;
+        let variable = source
+            .lines()
+            .find_map(|line| Some(line.split_once("= Celery(")?.0.trim().to_owned()))?;
+        let dotted =
+            path.trim_end_matches(".py").replace('/', ".").trim_end_matches(".__init__").to_owned();
+        let loaded = self.text(&format!("{module}/__init__.py")).contains("celery");
+        Some(match variable.as_str() {
+            "app" | "celery" if *path == usual && loaded => module.to_owned(),
+            "app" | "celery" => dotted,
+            _ => format!("{dotted}:{variable}"),
+        })
+    }
+
+    /// What the settings read of their environment.
+    fn environment(&mut self) {
+        let all: String = self.settings.values().copied().collect::<Vec<_>>().join("\n");
+        let reads = |name: &str| {
+            ['"', '\''].iter().any(|quote| all.contains(&format!("{quote}{name}{quote}")))
+        };
+        let mut required: Vec<String> = quoted(&all)
+            .into_iter()
+            .filter(|name| {
+                name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+                    && (name.ends_with("SECRET_KEY") || name.ends_with("ENCRYPTION_KEY"))
+            })
+            .filter(|name| is_read(&all, name))
+            .collect();
+        required.sort();
+        required.dedup();
+        if required.is_empty() {
+            self.found.told.push("the settings read no SECRET_KEY from the environment: the image would have a key that everybody knows".to_owned());
+        }
+        self.key("app", "required_environment", list(&required));
+        let given: Vec<(&str, &str)> = VARIABLES
+            .iter()
+            .copied()
+            .filter(|(name, _)| reads(name) && is_read(&all, name))
+            .collect();
+        for (name, value) in given {
+            self.key("app.environment", name, text(value));
+        }
+    }
+
+    fn static_root(&mut self) {
+        let line = self.settings.values().flat_map(|text| text.lines()).find(|line| {
+            line.trim_start()
+                .strip_prefix("STATIC_ROOT")
+                .is_some_and(|rest| rest.trim_start().starts_with('='))
+        });
+        let Some(line) = line else {
+            self.found.told.push("no settings set STATIC_ROOT, which collectstatic needs: STATIC_ROOT = BASE_DIR / \"staticfiles\"".to_owned());
+            return;
+        };
+        let parts: Vec<String> =
+            quoted(line).into_iter().filter(|part| !part.contains(char::is_uppercase)).collect();
+        let root = parts.join("/");
+        let plain = root.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        if !root.is_empty() && !root.starts_with(['/', '.']) && plain && root != "staticfiles" {
+            self.key("app", "static_root", text(&root));
+        } else if root != "staticfiles" {
+            self.found.told.push(format!(
+                "`{}`: write what it is below the folder as static_root",
+                line.trim()
+            ));
+        }
+    }
+
+    fn health(&mut self, module: &str) {
+        let urls = self.text(&format!("{module}/urls.py"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-_".contains(c);
+        let paths = quoted(urls)
+            .into_iter()
+            .map(|path| path.trim_start_matches('^').trim_end_matches('$').to_owned());
+        let path = paths.filter(|path| path.chars().all(plain)).find(|path| {
+            let words = path
+                .split(['/', '-', '_'])
+                .any(|word| HEALTH.iter().any(|known| word.starts_with(known)));
+            words
+                && (path.ends_with('/')
+                    || urls.contains(&format!("{path}'"))
+                    || urls.contains(&format!("{path}\"")))
+        });
+        match path.as_deref() {
+            Some("health/") => {}
+            Some(path) => self.key("health", "path", text(&format!("/{}", path.trim_start_matches('/')))),
+            None => self.found.told.push(format!("{module}/urls.py has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]")),
+        }
+    }
+}
+
+/// Whether `name` is read from the environment: it is quoted after a word for that.
+fn is_read(text: &str, name: &str) -> bool {
+    ["environ", "env", "config", "getenv"].iter().any(|word| {
+        ['"', '\''].iter().any(|quote| {
+            let name = format!("{quote}{name}{quote}");
+            text.match_indices(&name).any(|(at, _)| {
+                let before = text[..at]
+                    .trim_end_matches(|c: char| c.is_whitespace() || c == '(' || c == '[');
+                let before = before
+                    .trim_end_matches(".get")
+                    .trim_end_matches(|c: char| c.is_alphanumeric() || c == '_')
+                    .trim_end_matches('.');
+                let line = text[..at].rsplit('\n').next().unwrap_or_default();
+                before.ends_with(word)
+                    || line.contains(&format!("{word}("))
+                    || line.contains(&format!("{word}["))
+                    || line.contains(&format!("{word}."))
+            })
+        })
+    })
+}
+
+/// The packages of a `uv.lock` that have no wheel.
+fn without_wheel(lock: &str) -> Vec<String> {
+    let blocks = lock.split("\n[[package]]\n").skip(1);
+    let sources =
+        blocks.filter(|block| block.contains("\nsdist = ") && !block.contains("\nwheels = ["));
+    let name = |block: &str| quoted(block.lines().next().unwrap_or_default()).into_iter().next();
+    sources.filter_map(name).collect()
+}
+
+/// The first text in quotes after `word`, the word's own end aside.
+fn quoted_after(text: &str, word: &str) -> Option<String> {
+    let (_, rest) = text.split_once(word)?;
+    quoted(rest.trim_start_matches(['"', '\''])).into_iter().next()
+}
+
+/// All texts in quotes, of one line each.
+fn quoted(text: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while let Some(at) = rest.find(['"', '\'', '#']) {
+            let quote = rest[at..].chars().next().unwrap_or('"');
+            if quote == '#' {
+                break;
+            }
+            let Some((inside, after)) = rest[at + 1..].split_once(quote) else { break };
+            all.push(inside.to_owned());
+            rest = after;
+        }
+    }
+    all
+}
+
+/// A string as TOML writes it.
+pub fn text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(|item| text(item.as_ref())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// `template`, an `image.toml`, with these values; a key that is commented out comes in.
+pub fn image_toml(template: &str, keys: &[(String, String, String)]) -> String {
+    let mut lines: Vec<String> = template.lines().map(str::to_owned).collect();
+    for (table, key, value) in keys {
+        let line = format!("{key} = {value}");
+        let header = format!("[{table}]");
+        let at = lines.iter().position(|one| one.trim_start_matches("# ") == header);
+        let Some(at) = at else {
+            lines.extend([String::new(), header, line]);
+            continue;
+        };
+        lines[at] = header;
+        let end = lines[at + 1..]
+            .iter()
+            .position(|one| one.trim_start_matches("# ").starts_with('[') && one.ends_with(']'));
+        let end = end.map_or(lines.len(), |end| at + 1 + end);
+        let is = |one: &String| {
+            one.trim_start_matches("# ")
+                .strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.starts_with(" = "))
+        };
+        match lines[at + 1..end].iter().position(is) {
+            Some(place) => lines[at + 1 + place] = line,
+            None => {
+                let last =
+                    lines[at..end].iter().rposition(|one| !one.trim().is_empty()).unwrap_or(0);
+                lines.insert(at + last + 1, line);
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use super::*;
+use crate::config;
+use expect_test::{Expect, expect};
+
+fn check(files: &[(&str, &str)], expected: Expect) {
+    let texts = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+    let shown = match found(&texts) {
+        Ok(found) => {
+            let template = include_str!("../../../../../docker/image.toml");
+            let keys: Vec<(String, String, String)> = found
+                .keys
+                .iter()
+                .map(|(t, k, v)| ((*t).to_owned(), (*k).to_owned(), v.clone()))
+                .collect();
+            let whole = image_toml(template, &keys);
+            if let Err(mistakes) = config::parse(&whole) {
+                panic!("{mistakes:#?}\n{whole}");
+            }
+            let keys =
+                found.keys.iter().map(|(table, key, value)| format!("[{table}] {key} = {value}\n"));
+            keys.collect::<String>()
+                + &found.told.iter().map(|line| format!("- {line}\n")).collect::<String>()
+        }
+        Err(why) => why,
+    };
+    expected.assert_eq(&shown);
+}
+
+#[test]
+fn a_stock_project() {
+    check(
+        &[
+            ("app/manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')"),
+            ("app/shop/settings.py", "SECRET_KEY = 'django-insecure-x'\n"),
+            (
+                "app/shop/wsgi.py",
+                "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')",
+            ),
+            ("app/shop/asgi.py", ""),
+            ("app/shop/urls.py", "path('admin/', admin.site.urls)"),
+        ],
+        expect![[r#"
+            [app] module = "shop"
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] required_environment = []
+            - no lock of the Python packages was found: `uv lock`, or a requirements.txt with hashes
+            - no server is locked: add gunicorn, daphne or uvicorn to the project's packages
+            - the settings read no SECRET_KEY from the environment: the image would have a key that everybody knows
+            - no settings set STATIC_ROOT, which collectstatic needs: STATIC_ROOT = BASE_DIR / "staticfiles"
+            - shop/urls.py has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]
+        "#]],
+    );
+}
+
+#[test]
+fn code_at_the_top_with_requirements_and_split_settings() {
+    check(
+        &[
+            (
+                "manage.py",
+                "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"trader.settings.development\")",
+            ),
+            (
+                "requirements.txt",
+                "Django==5.1\ncelery[redis]==5.4\ndaphne==4\ngunicorn==23\npsycopg2-binary==2.9\n",
+            ),
+            ("trader/settings/__init__.py", ""),
+            (
+                "trader/settings/base.py",
+                "import os\nSECRET_KEY = os.environ.get('SECRET_KEY')\nFIELD_ENCRYPTION_KEY = os.environ['FIELD_ENCRYPTION_KEY']\nCELERY_BROKER_URL = os.environ.get(\"CELERY_BROKER_URL\", \"redis://\")\nSTATIC_ROOT = BASE_DIR / \"staticfiles\"\n",
+            ),
+            (
+                "trader/settings/production.py",
+                "from .base import *\nALLOWED_HOSTS = os.environ.get('ALLOWED_HOSTS', '').split(',')\n",
+            ),
+            ("trader/settings/development.py", ""),
+            ("trader/settings/staging.py", ""),
+            ("trader/asgi.py", ""),
+            ("trader/wsgi.py", ""),
+            ("trader/__init__.py", "from .celery import app as celery_app\n"),
+            ("trader/celery.py", "app = Celery('trader')\napp.conf.beat_schedule = {}\n"),
+            ("trader/urls.py", "path('health/', health),\n"),
+        ],
+        expect![[r#"
+            [app] folder = "."
+            [app] module = "trader"
+            [app] settings = { production = "trader.settings.production", development = "trader.settings.development", staging = "trader.settings.staging" }
+            [app] lock = "requirements.txt"
+            [app] queues = "celery"
+            [app] required_environment = ["FIELD_ENCRYPTION_KEY", "SECRET_KEY"]
+            [app.environment] CELERY_BROKER_URL = "{redis_url}"
+            [app.environment] ALLOWED_HOSTS = "localhost,127.0.0.1"
+            - requirements.txt has no hashes; `cargo xtask doctor` says how to make them
+        "#]],
+    );
+}
+
+#[test]
+fn settings_in_a_config_package_with_urls_of_services() {
+    check(
+        &[
+            (
+                "manage.py",
+                "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"config.settings.local\")",
+            ),
+            (
+                "uv.lock",
+                "version = 1\n\n[[package]]\nname = \"gunicorn\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\nwheels = [\n]\n\n[[package]]\nname = \"svglib\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\n",
+            ),
+            ("config/settings/__init__.py", ""),
+            (
+                "config/settings/base.py",
+                "DATABASES = {\"default\": env.db(\"DATABASE_URL\")}\nSTATIC_ROOT = str(BASE_DIR / \"public\" / \"static\")\n",
+            ),
+            ("config/settings/local.py", ""),
+            ("config/settings/production.py", "SECRET_KEY = env(\"DJANGO_SECRET_KEY\")\n"),
+            (
+                "config/wsgi.py",
+                "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"config.settings.production\")",
+            ),
+            ("config/celery_app.py", "app = Celery(\"shop\")\n"),
+            ("config/urls.py", "path(\"api/status/\", status),\n"),
+        ],
+        expect![[r#"
+            [app] folder = "."
+            [app] module = "config"
+            [app] settings = { production = "config.settings.production", development = "config.settings.local" }
+            [app] build_packages = ["gcc", "libc6-dev"]
+            [app] build_from_source = ["svglib"]
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] required_environment = ["DJANGO_SECRET_KEY"]
+            [app.environment] DATABASE_URL = "{database_url}"
+            [app] static_root = "public/static"
+            [health] path = "/api/status/"
+            - packages without a wheel, which are built in the image: svglib
+        "#]],
+    );
+}
+
+#[test]
+fn no_django_project() {
+    check(&[("setup.py", "")], expect!["there is no manage.py: a Django project has one"]);
+}

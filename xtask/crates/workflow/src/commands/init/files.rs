@@ -1,0 +1,397 @@
+//! The files that `init` writes into a project, and what becomes of each.
+
+use anyhow::Context as _;
+use image::adopt::{self, Texts};
+use image::config::Config;
+use image::rendering;
+use process::disk;
+use process::invocation::Invocation;
+use process::run::{QUESTION, Runner};
+use process::state::{make_folder, write_whole};
+use source::content::sha256;
+use source::context::IGNORE_FILE;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Says of each file that we wrote what it was: `SHA-256  PATH`, as sha256sum prints it.
+pub const RECORD: &str = "xtask/files.sha256";
+
+/// What [`RECORD`] says, by path.
+pub type Record = BTreeMap<String, String>;
+
+/// What runs inside of the images and around them: the same in every project.
+const OURS: [&str; 6] =
+    ["entrypoint.sh", "healthcheck", "install.sh", "installer.txt", "container", "dev"];
+
+/// A file, below the top of the project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    pub path: String,
+    pub text: String,
+    pub executable: bool,
+    /// Whether a project may have one of that name, which then stays.
+    pub may_be_theirs: bool,
+}
+
+impl File {
+    /// A file that isn't executable.
+    pub fn text(path: &str, text: &str) -> File {
+        File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+            executable: false,
+            may_be_theirs: false,
+        }
+    }
+}
+
+/// What becomes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// It is written.
+    New,
+    /// It is there as it should be.
+    Same,
+    /// It is as we wrote it once, and replaced by what it is now.
+    Replaced,
+    /// It was edited, and ours is what it was: theirs stays.
+    Theirs,
+    /// It was edited, and ours is another now: that is written beside it.
+    Beside,
+    /// There is one that we didn't write, and it stays.
+    Kept,
+    /// There is one that we didn't write, and ours can't do without that name.
+    Foreign,
+}
+
+/// Decides about each of `files` in the project `top`, of which `record` says what we wrote.
+pub fn decide(top: &Path, files: Vec<File>, record: &Record) -> Vec<(File, Act)> {
+    let act = |file: &File| {
+        let Ok(there) = process::regular::read(top.join(&file.path)) else { return Act::New };
+        if there == file.text.as_bytes() {
+            return Act::Same;
+        }
+        match record.get(&file.path) {
+            Some(written) if *written == sha256(&there) => Act::Replaced,
+            Some(written) if *written == sha256(file.text.as_bytes()) => Act::Theirs,
+            Some(_) => Act::Beside,
+            None if file.may_be_theirs => Act::Kept,
+            None => Act::Foreign,
+        }
+    };
+    files.into_iter().map(|file| (act(&file), file)).map(|(act, file)| (file, act)).collect()
+}
+
+/// Writes what was decided; if one can't be written, what was new before it goes again.
+pub fn write(top: &Path, acts: &[(File, Act)]) -> anyhow::Result<()> {
+    let mut new = Vec::new();
+    let outcome = write_all(top, acts, &mut new);
+    if outcome.is_err() {
+        new.iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+    outcome
+}
+
+fn write_all(top: &Path, acts: &[(File, Act)], new: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let mut written = record(top);
+    for (file, act) in acts {
+        let path = match act {
+            Act::New | Act::Replaced => top.join(&file.path),
+            Act::Beside => top.join(format!("{}.new", file.path)),
+            Act::Same | Act::Theirs | Act::Kept | Act::Foreign => continue,
+        };
+        make_folder(path.parent().unwrap_or(top))?;
+        write_whole(&path, &file.text).with_context(|| format!("writing {}", path.display()))?;
+        if *act == Act::New {
+            new.push(path.clone());
+        }
+        let mode = if file.executable { 0o755 } else { 0o644 };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+        written.insert(file.path.clone(), sha256(file.text.as_bytes()));
+    }
+    let lines = written.iter().fold(String::new(), |mut lines, (path, hash)| {
+        let _ = writeln!(lines, "{hash}  {path}");
+        lines
+    });
+    write_whole(&top.join(RECORD), &lines).with_context(|| format!("writing {RECORD}"))
+}
+
+/// What [`RECORD`] of the project `top` says.
+pub fn record(top: &Path) -> Record {
+    let text = process::regular::read_text(top.join(RECORD)).unwrap_or_default();
+    let pair =
+        |line: &str| line.split_once("  ").map(|(hash, path)| (path.to_owned(), hash.to_owned()));
+    text.lines().filter_map(pair).collect()
+}
+
+/// What is to be done about the files that stay.
+pub fn kept(acts: &[(File, Act)]) -> Vec<String> {
+    let kept = acts.iter().filter(|(_, act)| *act == Act::Kept);
+    kept.map(|(file, _)| match file.path.as_str() {
+        "Cargo.toml" => "Cargo.toml is kept: add \"xtask\" to the members of its workspace".to_owned(),
+        ".cargo/config.toml" => {
+            ".cargo/config.toml is kept: add below [alias] the line xtask = \"run --locked --package xtask --\"".to_owned()
+        }
+        path => format!("{path} is kept"),
+    })
+    .collect()
+}
+
+/// The files that are the same in every project, in its folder `runtime`.
+pub fn ours(library: &Path, runtime: &str) -> anyhow::Result<Vec<File>> {
+    let mut files = Vec::new();
+    for name in OURS {
+        below(library, &format!("docker/{name}"), &mut files)?;
+    }
+    for file in &mut files {
+        let inside = file.path.strip_prefix("docker/").unwrap_or(&file.path);
+        file.path = format!("{runtime}/{inside}");
+    }
+    Ok(files)
+}
+
+/// The keys of `docker/image.toml` that say where our files are in the project `top`: under other names
+/// if it has files of those.
+pub fn places(top: &Path) -> Vec<(String, String, String)> {
+    let free = |usual: &str, other: &str| match top.join(usual).exists() {
+        true => Some(adopt::text(other)),
+        false => None,
+    };
+    let places = [
+        ("variant.prod", "dockerfile", free("docker/Dockerfile", "docker/prod.Dockerfile")),
+        ("variant.dev", "dockerfile", free("docker/Dockerfile.dev", "docker/dev.Dockerfile")),
+        ("context", "ignore_file", free(IGNORE_FILE, "docker/context.ignore")),
+        ("app", "runtime", Some(adopt::text(RUNTIME))),
+    ];
+    let places = places.into_iter().filter_map(|(table, key, value)| Some((table, key, value?)));
+    places.map(|(table, key, value)| (table.to_owned(), key.to_owned(), value)).collect()
+}
+
+/// The folder of [`ours`] in another project.
+const RUNTIME: &str = "docker/runtime";
+
+fn below(library: &Path, path: &str, files: &mut Vec<File>) -> anyhow::Result<()> {
+    let place = library.join(path);
+    if !place.is_dir() {
+        let mode =
+            place.metadata().with_context(|| format!("reading {path}"))?.permissions().mode();
+        let text = disk::text(&place, path)?;
+        files.push(File { executable: mode & 0o100 != 0, ..File::text(path, &text) });
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&place).with_context(|| format!("reading {path}"))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    for name in names.iter().filter(|name| *name != "__pycache__") {
+        below(library, &format!("{path}/{name}"), files)?;
+    }
+    Ok(())
+}
+
+/// The Dockerfiles, with the lines that `config` decides.
+pub fn dockerfiles(library: &Path, config: &Config) -> anyhow::Result<Vec<File>> {
+    let mut files = Vec::new();
+    for (path, made_for) in rendering::files(config) {
+        let own = rendering::template(made_for);
+        let text = disk::text(&library.join(own), own)?;
+        let text = rendering::rendered(&text, config, made_for)
+            .map_err(|(line, why)| anyhow::anyhow!("reading {own}:{line}: {why}"))?;
+        files.push(File::text(&path, &text));
+    }
+    Ok(files)
+}
+
+/// The ignore file of a project with this configuration.
+pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
+    let app = &config.app;
+    let own = disk::text(&library.join(IGNORE_FILE), IGNORE_FILE)?;
+    let (_, sections) = own.split_once("\n# section:").unwrap_or(("", own.as_str()));
+    let begin = match app.folder.as_str() {
+        "." => format!("{TOP}docker/*\n{}{}/\n", let_in(&app.runtime), app.static_root),
+        folder => format!("{BELOW}*\n!{folder}\n{}", let_in(&app.runtime)),
+    };
+    let text = format!("{begin}\n# section:{sections}");
+    Ok(File::text(&config.ignore_file, &text))
+}
+
+/// Lines that let the image's own files in.
+fn let_in(runtime: &str) -> String {
+    let names = ["entrypoint.sh", "healthcheck", "container", "install.sh", "installer.txt"];
+    names.map(|name| format!("!{runtime}/{name}\n")).concat()
+}
+
+/// What begins the ignore file of an application in a folder.
+const BELOW: &str = "\
+# What the engine is sent: nothing, but for what docker/image.toml says that it copies.
+# `cargo xtask context PATH` tells which line decides about a path.
+";
+
+/// What begins the ignore file of an application at the top.
+const TOP: &str = "\
+# What the engine is sent: all that git knows of this project, and new files that it doesn't ignore,
+# but for what stands here. `cargo xtask context PATH` tells which line decides about a path.
+.git
+.github
+.gitignore
+.gitattributes
+.dockerignore
+.cargo
+Cargo.toml
+Cargo.lock
+target
+xtask
+.venv
+venv
+node_modules
+";
+
+/// The Cargo workspace with the project's own `xtask`, which is this library from `git` or from its
+/// folder.
+pub fn workspace(
+    library: &Path,
+    top: &Path,
+    git: Option<&str>,
+    runner: &Runner,
+) -> anyhow::Result<Vec<File>> {
+    let from = match git {
+        Some(url) => {
+            let here = Runner { folder: library.to_owned(), ..runner.clone() };
+            let head = here.ask(&Invocation::new("git", ["rev-parse", "HEAD"]), QUESTION)?;
+            anyhow::ensure!(head.good(), "asking for our own commit: {}", head.last_line());
+            format!("git = {}, rev = {}", adopt::text(url), adopt::text(head.stdout.trim()))
+        }
+        None => {
+            let path = relative(&top.join("xtask"), &library.join("xtask/crates/workflow"));
+            format!("path = {}", adopt::text(&path))
+        }
+    };
+    let read = |path: &str| disk::text(&library.join(path), path);
+    let own = read("Cargo.toml")?;
+    let profiles = own.find("\n[profile.").map_or("", |at| &own[at..]);
+    let comment = own
+        .find("# Everybody compiles xtask")
+        .map_or("", |at| &own[at..own.len() - profiles.len() + 1]);
+    let manifest = format!(
+        "[workspace]\nmembers = [\"xtask\"]\nresolver = \"3\"\n\n{comment}{}",
+        profiles.trim_start()
+    );
+    let member = format!(
+        "[package]\nname = \"xtask\"\ndescription = \"The container workflow of this project\"\nversion = \"0.1.0\"\n\
+         edition = \"2024\"\npublish = false\n\n[dependencies]\nworkflow = {{ package = \"senex-workflow\", {from} }}\n"
+    );
+    let theirs = |path: &str, text: &str| File { may_be_theirs: true, ..File::text(path, text) };
+    let files = vec![
+        theirs("Cargo.toml", &manifest),
+        theirs("Cargo.lock", &read("Cargo.lock")?),
+        theirs(".cargo/config.toml", &read(".cargo/config.toml")?),
+        File::text("xtask/Cargo.toml", &member),
+        File::text("xtask/src/main.rs", &read("xtask/src/main.rs")?),
+    ];
+    Ok(files)
+}
+
+/// Tells git to leave cargo's folder alone, which also holds what we keep. Whether it had to be told.
+pub fn ignore_target(top: &Path) -> anyhow::Result<bool> {
+    let path = top.join(".gitignore");
+    let text = process::regular::read_text(&path).unwrap_or_default();
+    let known = |line: &str| ["target", "/target", "target/", "/target/"].contains(&line.trim());
+    if text.lines().any(known) {
+        return Ok(false);
+    }
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    write_whole(&path, &format!("{text}{end}/target/\n")).context("writing .gitignore")?;
+    Ok(true)
+}
+
+/// `to` as a path from the folder `from`; both are absolute.
+fn relative(from: &Path, to: &Path) -> String {
+    let same = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(same).map(|_| "..".to_owned());
+    let down =
+        to.components().skip(same).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
+/// The texts of a project's files that say what it is: those that git tracks or doesn't ignore.
+pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<Texts> {
+    let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let listed = runner.ask(&Invocation::new("git", words), QUESTION)?;
+    if !listed.good() {
+        return Err(process::failure::failure_help(
+            process::failure::Exit::Git,
+            format!("looking at {}: {}", top.display(), listed.last_line()),
+            "an image is labelled with its commit: git init, and commit the project",
+        ));
+    }
+    let mut texts = Texts::new();
+    for path in listed.stdout.split_terminator('\0') {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let told = name.ends_with(".py")
+            || name.ends_with(".lock")
+            || name.ends_with(".toml")
+            || name.ends_with(".txt");
+        let text = if told {
+            process::regular::read_text(top.join(path)).unwrap_or_default()
+        } else {
+            String::new()
+        };
+        texts.insert(path.to_owned(), text);
+    }
+    Ok(texts)
+}
+
+/// The labels of the image, as far as the project tells them.
+pub fn names(top: &Path, texts: &Texts, runner: &Runner) -> Vec<(String, String, String)> {
+    let folder =
+        top.file_name().map_or("app".to_owned(), |name| name.to_string_lossy().into_owned());
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) { c.to_ascii_lowercase() } else { '-' }
+    };
+    let name: String = folder.chars().map(plain).collect();
+    let name = name.trim_matches(['-', '_', '.']).to_owned();
+    let title = folder.replace(['-', '_'], " ");
+    let project = texts
+        .iter()
+        .find(|(path, _)| *path == "pyproject.toml" || path.ends_with("/pyproject.toml"));
+    let project = project.map_or("", |(_, text)| text.as_str());
+    let value = |key: &str| {
+        let line = project
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?;
+        Some(line.trim().trim_matches('"').to_owned())
+            .filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
+    };
+    let remote = runner.ask(&Invocation::new("git", ["remote", "get-url", "origin"]), QUESTION);
+    let remote = remote
+        .ok()
+        .filter(process::run::Answer::good)
+        .map(|answer| source::git::without_credentials(answer.stdout.trim()));
+    let source = remote.unwrap_or_else(|| format!("https://example.com/{name}"));
+    [
+        ("name", name),
+        ("title", title.clone()),
+        ("description", value("description").unwrap_or_else(|| title.clone())),
+        ("authors", title.clone()),
+        ("vendor", title),
+        ("url", source.clone()),
+        ("source", source),
+        ("licenses", value("license").unwrap_or_else(|| "NOASSERTION".to_owned())),
+    ]
+    .into_iter()
+    .map(|(key, text)| ("image".to_owned(), key.to_owned(), adopt::text(&text)))
+    .chain([("app".to_owned(), "user".to_owned(), adopt::text("app"))])
+    .collect()
+}
+
+/// What `--set` gives, as TOML: as it is if that is TOML, else as a string.
+pub fn toml(value: &str) -> String {
+    let is_toml = value.starts_with(['"', '[', '{'])
+        || value.parse::<i64>().is_ok()
+        || ["true", "false"].contains(&value);
+    if is_toml { value.to_owned() } else { adopt::text(value) }
+}
