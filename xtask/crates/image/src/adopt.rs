@@ -16,6 +16,12 @@ pub struct Found {
 /// Variables that settings read, and what stands for their value in a container of ours.
 const VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "{database_url}"),
+    ("DB_HOST", "{db_host}"),
+    ("DB_NAME", "{db_name}"),
+    ("DB_USER", "{db_user}"),
+    ("DB_PASSWORD", "{db_password}"),
+    ("REDIS_URL", "{redis_url}"),
+    ("CHANNELS_REDIS_URL", "{redis_url}"),
     ("POSTGRES_HOST", "{db_host}"),
     ("POSTGRES_PORT", "{db_port}"),
     ("POSTGRES_DB", "{db_name}"),

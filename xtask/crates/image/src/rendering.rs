@@ -2,7 +2,9 @@
 //! there, so that a plain `podman build` makes the same image.
 
 use crate::config::Config;
-use crate::config::app::{self, App, Lock};
+use crate::config::app::{App, Lock};
+use crate::surroundings::Surroundings;
+use std::collections::BTreeMap;
 
 /// The comment before the lines of one topic; its name follows.
 const BEGIN: &str = "# >>> docker/image.toml: ";
@@ -168,11 +170,21 @@ fn build(app: &App) -> Vec<String> {
     let settings = settings.map(|module| format!("SETTINGS_BUILD={module}"));
     let collected =
         (app.static_root != "staticfiles").then(|| format!("COLLECTED={}", app.static_root));
-    let value = |_: &str| Some(BUILD_KEY.to_owned());
-    let told = app.build_environment.iter().map(|(name, text)| {
-        let text = app::filled(text, &value).unwrap_or_default();
-        format!("{name}={}", word(&text))
-    });
+    // Settings may refuse to load without them, and nothing is there to connect to.
+    let nothing = || "localhost".to_owned();
+    let word_of = || "build".to_owned();
+    let around = Surroundings {
+        postgres: nothing(),
+        redis: nothing(),
+        database: word_of(),
+        user: word_of(),
+        password: word_of(),
+        key: BUILD_KEY.to_owned(),
+    };
+    let own = app.environment.iter().filter(|(name, _)| !app.build_environment.contains_key(*name));
+    let all: BTreeMap<&String, String> =
+        own.chain(&app.build_environment).map(|(name, text)| (name, around.filled(text))).collect();
+    let told = all.into_iter().map(|(name, text)| format!("{name}={}", word(&text)));
     // The application has them around it.
     let runtime = (app.folder == ".").then(|| format!("RUNTIME_FILES={}", app.runtime));
     settings.into_iter().chain(collected).chain(runtime).chain(told).collect()

@@ -27,11 +27,14 @@ impl Surroundings {
             own.into_iter()
                 .filter_map(|name| Some((name.to_owned(), self.value(&name.to_lowercase())?))),
         );
-        all.extend(app.environment.iter().map(|(name, text)| {
-            // A name that there isn't is a mistake of docker/image.toml.
-            (name.clone(), filled(text, &|name| self.value(name)).unwrap_or_default())
-        }));
+        all.extend(app.environment.iter().map(|(name, text)| (name.clone(), self.filled(text))));
         all
+    }
+
+    /// `text` with what its placeholders stand for.
+    pub fn filled(&self, text: &str) -> String {
+        // A name that there isn't is a mistake of docker/image.toml.
+        filled(text, &|name| self.value(name)).unwrap_or_default()
     }
 
     /// What stands for a placeholder.

@@ -86,9 +86,10 @@ pub struct App {
     pub build_packages: Vec<String>,
     /// Python packages without a wheel.
     pub build_from_source: Vec<String>,
-    /// What each container of a smoke test, of `dev` and of Compose is told, with placeholders.
+    /// What each container of a smoke test and of `dev`, and `collectstatic` in a build, is told, with
+    /// placeholders.
     pub environment: BTreeMap<String, String>,
-    /// What `collectstatic` is told in a build.
+    /// What `collectstatic` is told instead of that.
     pub build_environment: BTreeMap<String, String>,
 }
 
@@ -214,8 +215,8 @@ pub(super) fn app(file: &mut File<'_>) -> App {
         packages: words(file, "packages", names::debian),
         build_packages: words(file, "build_packages", names::debian),
         build_from_source: words(file, "build_from_source", names::python),
-        environment: environment(file, "environment", PLACEHOLDERS),
-        build_environment: environment(file, "build_environment", &["secret_key", "fernet_key"]),
+        environment: environment(file, "environment"),
+        build_environment: environment(file, "build_environment"),
     }
 }
 
@@ -259,8 +260,8 @@ fn lock(file: &mut File<'_>) -> Lock {
     Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
 }
 
-fn environment(file: &mut File<'_>, key: &str, known: &[&str]) -> BTreeMap<String, String> {
-    let all = file.environment_of("app", key);
+fn environment(file: &mut File<'_>, key: &str) -> BTreeMap<String, String> {
+    let (all, known) = (file.environment_of("app", key), PLACEHOLDERS);
     for (name, value) in &all {
         if let Err(unknown) = filled(value, &|name| known.contains(&name).then(String::new)) {
             let names: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();

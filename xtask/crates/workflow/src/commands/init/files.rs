@@ -59,7 +59,7 @@ pub enum Act {
     Replaced,
     /// It was edited, and ours is what it was: theirs stays.
     Theirs,
-    /// It was edited, and ours is another now: that is written beside it.
+    /// It was edited, and ours is another now: that is written as `NAME.new`.
     Beside,
     /// There is one that we didn't write, and it stays.
     Kept,
