@@ -372,17 +372,13 @@ impl Reader<'_> {
     fn health(&mut self, module: &str) {
         let urls = self.text(&format!("{module}/urls.py"));
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_".contains(c);
-        let paths = quoted(urls)
-            .into_iter()
-            .map(|path| path.trim_start_matches('^').trim_end_matches('$').to_owned());
-        let path = paths.filter(|path| path.chars().all(plain)).find(|path| {
-            let words = path
-                .split(['/', '-', '_'])
-                .any(|word| HEALTH.iter().any(|known| word.starts_with(known)));
-            words
-                && (path.ends_with('/')
-                    || urls.contains(&format!("{path}'"))
-                    || urls.contains(&format!("{path}\"")))
+        // The first text of `path("…", view)`, or of a pattern without a group.
+        let routes = urls.lines().filter(|line| line.contains("path(") || line.contains("url("));
+        let routes = routes.filter_map(|line| quoted(line).into_iter().next());
+        let routes = routes.map(|path| path.trim_matches(['^', '$']).to_owned());
+        let path = routes.filter(|path| path.chars().all(plain)).find(|path| {
+            let mut words = path.split(['/', '-', '_']);
+            words.any(|word| HEALTH.iter().any(|known| word.starts_with(known)))
         });
         match path.as_deref() {
             Some("health/") => {}

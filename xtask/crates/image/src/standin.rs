@@ -124,7 +124,9 @@ pub fn making(
         Some(name) => recipe.reference.replace("-standin", &format!("-{name}-standin")),
         None => recipe.reference.to_owned(),
     };
-    let folder = top.join(FOLDER);
+    // Another project has no such folder.
+    let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../..")).join(FOLDER);
+    let folder = Some(top.join(FOLDER)).filter(|folder| folder.is_dir()).unwrap_or(own);
     let hook = folder.join("slim.sh");
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
     let mut text = format!("{recipe:?}{EXCLUDED:?}");

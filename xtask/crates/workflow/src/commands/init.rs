@@ -171,7 +171,19 @@ fn report(
     let mut text = String::new();
     let changed: Vec<&(File, Act)> =
         acts.iter().filter(|(_, act)| !matches!(act, Act::Same | Act::Theirs)).collect();
+    let whole = |file: &File| {
+        let all = acts.iter().filter(|(one, _)| one.folder == file.folder);
+        file.folder.is_some() && all.into_iter().all(|(_, act)| *act == Act::New)
+    };
+    let mut said = Vec::new();
     for (file, act) in &changed {
+        if let Some(folder) = file.folder.as_ref().filter(|_| whole(file)) {
+            if !said.contains(&folder) {
+                text += &format!("{:<40} new\n", format!("{folder}/"));
+                said.push(folder);
+            }
+            continue;
+        }
         let word = match act {
             Act::New => "new",
             Act::Replaced => "updated",

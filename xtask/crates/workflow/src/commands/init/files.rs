@@ -34,6 +34,8 @@ pub struct File {
     pub executable: bool,
     /// Whether a project may have one of that name, which then stays.
     pub may_be_theirs: bool,
+    /// The folder that is the workflow's, and that it is in.
+    pub folder: Option<String>,
 }
 
 impl File {
@@ -44,6 +46,7 @@ impl File {
             text: text.to_owned(),
             executable: false,
             may_be_theirs: false,
+            folder: None,
         }
     }
 }
@@ -149,6 +152,7 @@ pub fn ours(library: &Path, runtime: &str) -> anyhow::Result<Vec<File>> {
     for file in &mut files {
         let inside = file.path.strip_prefix("docker/").unwrap_or(&file.path);
         file.path = format!("{runtime}/{inside}");
+        file.folder = Some(runtime.to_owned());
     }
     Ok(files)
 }
@@ -211,12 +215,19 @@ pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
     let app = &config.app;
     let own = disk::text(&library.join(IGNORE_FILE), IGNORE_FILE)?;
     let (_, sections) = own.split_once("\n# section:").unwrap_or(("", own.as_str()));
-    let begin = match app.folder.as_str() {
-        "." => format!("{TOP}docker/*\n{}{}/\n", let_in(&app.runtime), app.static_root),
-        folder => format!("{BELOW}*\n!{folder}\n{}", let_in(&app.runtime)),
+    let at_top = app.folder == ".";
+    let begin = match at_top {
+        true => format!("{TOP}docker/*\n{}{}/\n", let_in(&app.runtime), app.static_root),
+        false => format!("{BELOW}*\n!{}\n{}", app.folder, let_in(&app.runtime)),
     };
-    let text = format!("{begin}\n# section:{sections}");
-    Ok(File::text(&config.ignore_file, &text))
+    // At the top a folder may be a Django app, whatever it is called; git knows what isn't.
+    let line = |line: &str| match line.strip_prefix("app/") {
+        Some(_) if at_top => String::new(),
+        Some(inside) => format!("{}{inside}\n", app.prefix()),
+        None => format!("{line}\n"),
+    };
+    let sections: String = sections.lines().map(line).collect();
+    Ok(File::text(&config.ignore_file, &format!("{begin}\n# section:{sections}")))
 }
 
 /// Lines that let the image's own files in.
@@ -235,6 +246,7 @@ const BELOW: &str = "\
 const TOP: &str = "\
 # What the engine is sent: all that git knows of this project, and new files that it doesn't ignore,
 # but for what stands here. `cargo xtask context PATH` tells which line decides about a path.
+# section: on purpose
 .git
 .github
 .gitignore
