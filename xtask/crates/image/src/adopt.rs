@@ -318,9 +318,6 @@ impl Reader<'_> {
     /// What the settings read of their environment.
     fn environment(&mut self) {
         let all: String = self.settings.values().copied().collect::<Vec<_>>().join("\n");
-        let reads = |name: &str| {
-            ['"', '\''].iter().any(|quote| all.contains(&format!("{quote}{name}{quote}")))
-        };
         let mut required: Vec<String> = quoted(&all)
             .into_iter()
             .filter(|name| {
@@ -335,11 +332,8 @@ impl Reader<'_> {
             self.found.told.push("the settings read no SECRET_KEY from the environment: the image would have a key that everybody knows".to_owned());
         }
         self.key("app", "required_environment", list(&required));
-        let given: Vec<(&str, &str)> = VARIABLES
-            .iter()
-            .copied()
-            .filter(|(name, _)| reads(name) && is_read(&all, name))
-            .collect();
+        let given: Vec<(&str, &str)> =
+            VARIABLES.iter().copied().filter(|(name, _)| is_read(&all, name)).collect();
         for (name, value) in given {
             self.key("app.environment", name, text(value));
         }
@@ -388,26 +382,21 @@ impl Reader<'_> {
     }
 }
 
-/// Whether `name` is read from the environment: it is quoted after a word for that.
+/// Whether `name` is read from the environment: in quotes, as an argument or an index of something that
+/// is called like that.
 fn is_read(text: &str, name: &str) -> bool {
-    ["environ", "env", "config", "getenv"].iter().any(|word| {
-        ['"', '\''].iter().any(|quote| {
-            let name = format!("{quote}{name}{quote}");
-            text.match_indices(&name).any(|(at, _)| {
-                let before = text[..at]
-                    .trim_end_matches(|c: char| c.is_whitespace() || c == '(' || c == '[');
-                let before = before
-                    .trim_end_matches(".get")
-                    .trim_end_matches(|c: char| c.is_alphanumeric() || c == '_')
-                    .trim_end_matches('.');
-                let line = text[..at].rsplit('\n').next().unwrap_or_default();
-                before.ends_with(word)
-                    || line.contains(&format!("{word}("))
-                    || line.contains(&format!("{word}["))
-                    || line.contains(&format!("{word}."))
-            })
+    let named = |quote: char| {
+        let quoted = format!("{quote}{name}{quote}");
+        text.match_indices(&quoted).any(|(at, _)| {
+            let before = text[..at].trim_end();
+            let Some(called) = before.strip_suffix(['(', '[']) else { return false };
+            let part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+            let start = called.rfind(|c: char| !part(c)).map_or(0, |at| at + 1);
+            let called = called[start..].to_lowercase();
+            ["env", "config", "secret"].iter().any(|word| called.contains(word))
         })
-    })
+    };
+    named('"') || named('\'') || name == "DATABASE_URL" && text.contains("dj_database_url")
 }
 
 /// The packages of a `uv.lock` that have no wheel.
