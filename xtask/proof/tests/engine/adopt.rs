@@ -296,7 +296,7 @@ fn code_at_the_top_with_its_own_docker_folder_adopts_it() {
         "{reasons:#?}"
     );
     let again = project.xtask(&["init", "--update"]).good();
-    assert_eq!(again, "everything is up to date\n");
+    assert_eq!(again, "everything is up to date");
 }
 
 #[test]

@@ -17,15 +17,6 @@ pub fn on_podman() -> bool {
     engine() == "podman"
 }
 
-impl Ended {
-    /// The standard output of a command that went well.
-    #[track_caller]
-    pub fn good(self) -> String {
-        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
-        self.out.trim_end().to_owned()
-    }
-}
-
 /// A copy of this repository with one commit. A test that fails takes its `dev` along, or those
 /// after it would find it.
 pub struct Repository {

@@ -16,3 +16,12 @@ impl From<Output> for Ended {
         Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
+
+impl Ended {
+    /// The standard output of a command that went well.
+    #[track_caller]
+    pub fn good(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.out, self.err);
+        self.out.trim_end().to_owned()
+    }
+}

@@ -13,6 +13,7 @@ mod fake_engine;
 mod fence;
 mod hostile;
 mod images;
+mod init;
 mod lint;
 mod no_engine;
 mod program;
