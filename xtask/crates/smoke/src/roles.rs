@@ -6,7 +6,7 @@ use super::test_bed::{Subject, TestBed};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};
-use image::config::smoke::Role;
+use image::config::smoke::{PATH, Role};
 use process::run::QUESTION;
 use std::time::{Duration, Instant};
 
@@ -127,6 +127,11 @@ fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
     words
 }
 
+/// Says that the project's own file asks for no such check.
+fn unasked(bed: &TestBed<'_>, what: &str) -> String {
+    format!("{} asks for no {what}", bed.subject.app.inside(PATH))
+}
+
 /// The container that answers HTTP. The checks that use it need a role that does.
 pub(super) fn server(bed: &TestBed<'_>) -> anyhow::Result<String> {
     bed.role(needs::server(bed).unwrap_or(Role::Web))
@@ -157,7 +162,7 @@ pub(super) fn health_pages(bed: &TestBed<'_>) -> Found {
 pub(super) fn http(bed: &TestBed<'_>) -> Found {
     let asked = &bed.subject.smoke.http;
     if asked.is_empty() {
-        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.http]]".into()));
+        return Ok(Verdict::NotAsked(unasked(bed, "[[smoke.http]]")));
     }
     let name = server(bed)?;
     let mut evidence = Vec::new();
@@ -180,7 +185,7 @@ pub(super) fn http(bed: &TestBed<'_>) -> Found {
 pub(super) fn exec(bed: &TestBed<'_>) -> Found {
     let asked = &bed.subject.smoke.exec;
     if asked.is_empty() {
-        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [[smoke.exec]]".into()));
+        return Ok(Verdict::NotAsked(unasked(bed, "[[smoke.exec]]")));
     }
     let mut evidence = Vec::new();
     for command in asked {
@@ -202,7 +207,7 @@ pub(super) fn exec(bed: &TestBed<'_>) -> Found {
 /// `[smoke.websocket]`.
 pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
     let Some(asked) = &bed.subject.smoke.websocket else {
-        return Ok(Verdict::NotAsked("app/tests/smoke.toml asks for no [smoke.websocket]".into()));
+        return Ok(Verdict::NotAsked(unasked(bed, "[smoke.websocket]")));
     };
     let name = server(bed)?;
     // Whatever sends the message may come from a task on the schedule.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The most lines that a project has of its own afterwards.
-const OWNED: usize = 700;
+const OWNED: usize = 750;
 
 /// Celery, word for word as its documentation adds it to a project ("First steps with Django").
 const CELERY: &str = r#"import os
@@ -142,8 +142,10 @@ fn a_stock_project_adopts_the_workflow() {
     let adopted = adopted();
     let Adopted { project, .. } = &adopted;
     let owned = project.git(&["diff", "--name-only", "HEAD~1"]);
-    let owned =
-        owned.lines().filter(|path| !path.starts_with("docker/runtime/") && *path != "Cargo.lock");
+    let ours = |path: &&str| {
+        path.starts_with("docker/runtime/") || ["Cargo.lock", "xtask/files.sha256"].contains(path)
+    };
+    let owned = owned.lines().filter(|path| !ours(path));
     let lines: usize = owned.map(|path| project.read(path).lines().count()).sum();
     assert!(lines <= OWNED, "{lines} lines");
     // Elsewhere the tests bring the sources and no Cargo.
@@ -176,14 +178,17 @@ fn a_stock_project_adopts_the_workflow() {
         reasons(&result),
         [
             "http: app/tests/smoke.toml asks for no [[smoke.http]]",
-            "beat-tick: the project has no beat schedule",
+            "beat: [smoke] roles has no beat",
+            "beat-tick: [smoke] roles has no beat",
             "websocket: app/tests/smoke.toml asks for no [smoke.websocket]",
             "exec: app/tests/smoke.toml asks for no [[smoke.exec]]",
-            "two-beats: the project has no beat schedule",
+            "two-beats: [smoke] roles has no beat",
+            "corrupt-schedule: [smoke] roles has no beat",
+            "stop-beat: [smoke] roles has no beat",
             "logs: the project's LOGGING writes no JSON",
         ]
     );
-    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 6);
+    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 9);
 }
 
 /// On Podman alone: what is asked is the same on both engines.
