@@ -201,3 +201,32 @@ pub(crate) fn no_development_files(archive: &Archive, expected: &Expected) -> Ve
     }
     verdict(evidence, format!("{count} files, none that .dockerignore excludes"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_build_context_have_their_place_in_the_image() {
+        let check = |prefix: &str, path: &str, place: Option<&str>| {
+            let expected = Expected {
+                prefix: prefix.to_owned(),
+                runtime: "docker/runtime".to_owned(),
+                ..Expected::default()
+            };
+            let found = expected.in_image(path);
+            assert_eq!(found.as_deref(), place, "{path}");
+            if let Some(place) = found {
+                assert_eq!(expected.in_context(&place), path);
+            }
+        };
+        check("app/", "app/shop/urls.py", Some("app/shop/urls.py"));
+        check("app/", "app/uv.lock", None);
+        check("app/", "docker/runtime/entrypoint.sh", None);
+        check("src/web/", "src/web/manage.py", Some("app/manage.py"));
+        check("", "manage.py", Some("app/manage.py"));
+        check("", "docker/compose.yaml", Some("app/docker/compose.yaml"));
+        check("", "docker/runtime/container/service.py", None);
+        check("", "pyproject.toml", None);
+    }
+}

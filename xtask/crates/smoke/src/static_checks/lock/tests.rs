@@ -132,3 +132,25 @@ fn the_lock_of_this_repository_is_understood() {
     assert!(needed.contains_key("django") && needed.contains_key("psycopg-binary"), "{needed:?}");
     assert!(!needed.contains_key("pytest") && !needed.contains_key("ruff"), "{needed:?}");
 }
+
+#[test]
+fn groups_and_extras_that_production_has_are_needed() {
+    let needed = |app: &App| Lock::parse(LOCK).unwrap().needed(app, &python("3.11")).unwrap();
+    assert!(!needed(&app()).contains_key("tester"));
+    let with = App { groups: vec!["dev".to_owned()], ..app() };
+    assert_eq!(needed(&with)["tester"], "8");
+}
+
+#[test]
+fn a_list_of_requirements_is_a_lock() {
+    let list = |unhashed| App {
+        lock: app::Lock::Requirements { file: "list.txt".to_owned(), dev: None, unhashed },
+        ..app()
+    };
+    let installed = map(&[("web", "5.2"), ("core", "1")]);
+    let found = |app: &App| lock(app, "web==5.2\n", &python("3.11"), &installed);
+    let more = "core 1: installed, but not in list.txt".to_owned();
+    assert_eq!(found(&list(false)), Verdict::Failed(vec![more]));
+    let fact = "1 packages of list.txt, which has no hashes".to_owned();
+    assert_eq!(found(&list(true)), Verdict::Passed(fact));
+}
