@@ -1,7 +1,7 @@
 //! How the roles end, and what the health check says of one that doesn't work: containers of
 //! their own, because they don't outlive the check.
 
-use super::roles::{DUE, health_path, schedule, server};
+use super::roles::{DUE, health_path, seldom, server};
 use super::test_bed::{Ended, TestBed, set};
 use super::verdict::{Found, Verdict};
 use engine::containers::Container;
@@ -114,7 +114,7 @@ pub(super) fn stop_gunicorn(bed: &TestBed<'_>) -> Found {
 const SEND: &str = "
 import json, os, sys, time
 from celery.app.utils import find_app
-app = find_app(os.environ['APP_MODULE'])
+app = find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE'])
 app.control.inspect(timeout=1).active()
 task = app.send_task(sys.argv[1], args=json.loads(sys.argv[2]), queue='smoke-stop')
 for _ in range(100):
@@ -128,7 +128,7 @@ sys.exit('it is not being done')
 const STATE: &str = "
 import os, sys
 from celery.app.utils import find_app
-print(find_app(os.environ['APP_MODULE']).AsyncResult(sys.argv[1]).state)
+print(find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE']).AsyncResult(sys.argv[1]).state)
 ";
 
 /// The worker ends in time, and finishes the task that it has begun.
@@ -217,14 +217,17 @@ pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("unhealthy within {seconds:.0} s")))
 }
 
+/// So many tasks of the first beat show that a second one sends none.
+const SENT: u64 = 6;
+
 /// Of two beats one sends, and the other takes over when the first is gone.
 pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     if !has(bed, Role::Beat) {
         return none(Role::Beat);
     }
     let first = bed.role(Role::Beat)?;
-    if schedule(bed, &first)?.is_empty() {
-        return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
+    if let Some(why) = seldom(bed, &first, SENT + 1)? {
+        return Ok(Verdict::NotAsked(why));
     }
     bed.wait_log(&first, DUE)?;
     let second = own(bed, Role::Beat)?;
@@ -233,7 +236,7 @@ pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     let start = Instant::now();
     // Until the first has sent some more: then the second had its chance, even if it is slow to
     // start.
-    while sent(&first)? < before + 6 {
+    while sent(&first)? < before + SENT as usize {
         if start.elapsed() > bed.subject.smoke.start {
             return Ok(Verdict::Failed(vec!["the first stopped sending".into()]));
         }

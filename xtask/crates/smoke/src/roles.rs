@@ -250,7 +250,7 @@ pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
 const QUEUES: &str = "
 import os, sys, time
 from celery.app.utils import find_app
-app = find_app(os.environ['APP_MODULE'])
+app = find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE'])
 queues = [name for name in os.environ['CELERY_QUEUES'].split(',') if name]
 def done():
     stats = app.control.inspect(timeout=2).stats() or {}
@@ -278,28 +278,44 @@ pub(super) fn queues(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
 }
 
-/// The tasks of the schedule, by name.
+/// The tasks of the schedule: the seconds until each is due for the first time, and its name.
 const SCHEDULE: &str = "
 import os
 from celery.app.utils import find_app
-for entry in find_app(os.environ['APP_MODULE']).conf.beat_schedule.values():
-    print(entry['task'])
+from celery.schedules import maybe_schedule
+app = find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE'])
+for entry in app.conf.beat_schedule.values():
+    schedule = maybe_schedule(entry['schedule'], app=app)
+    try:
+        seconds = schedule.remaining_estimate(schedule.now()).total_seconds()
+    except Exception:
+        seconds = 0
+    print(int(seconds), entry['task'])
 ";
 /// What Celery's beat writes for each task that it sends.
 pub(super) const DUE: &str = "Sending due task";
 
-/// The tasks that the project's schedule has.
-pub(super) fn schedule(bed: &TestBed<'_>, name: &str) -> anyhow::Result<Vec<String>> {
+/// Why the schedule of the beat container `name` won't be seen sending `times` tasks; `None`: it will.
+pub(super) fn seldom(bed: &TestBed<'_>, name: &str, times: u64) -> anyhow::Result<Option<String>> {
     let answer = bed.exec(name, &["python", "-c", SCHEDULE])?;
     anyhow::ensure!(answer.good(), "reading the schedule: {}", answer.last_line());
-    Ok(answer.stdout.lines().map(str::to_owned).collect())
+    let entries = answer.stdout.lines().filter_map(|line| line.split_once(' '));
+    let seconds = |(text, task): (&str, &str)| Some((text.parse::<u64>().ok()?, task.to_owned()));
+    let limit = bed.subject.smoke.start.as_secs();
+    Ok(match entries.filter_map(seconds).min() {
+        None => Some("the project has no beat schedule".to_owned()),
+        Some((seconds, task)) if seconds * times > limit => Some(format!(
+            "the schedule is too slow to be seen within {limit} s: the first task, {task}, is due in {seconds} s"
+        )),
+        Some(_) => None,
+    })
 }
 
 /// Beat sends what is due.
 pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
     let name = bed.role(Role::Beat)?;
-    if schedule(bed, &name)?.is_empty() {
-        return Ok(Verdict::NotAsked("the project has no beat schedule".into()));
+    if let Some(why) = seldom(bed, &name, 1)? {
+        return Ok(Verdict::NotAsked(why));
     }
     let log = bed.wait_log(&name, DUE)?;
     let line = log.lines().find(|line| line.contains(DUE)).unwrap_or_default();
