@@ -81,11 +81,13 @@ fn no_planted_secret_is_in_the_image_and_one_let_in_stops_the_build() {
 fn build_secrets_are_in_no_layer_history_or_label() {
     let repository = Repository::new();
     let bundle = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    // Without its marks the step is the project's own.
+    repository.edit("docker/Dockerfile", "# >>> docker/image.toml: dependencies\n", "");
     repository.edit(
         "docker/Dockerfile",
-        "    /opt/dependencies/install.sh --no-dev\n",
+        "    /opt/dependencies/install.sh --no-default-groups\n# >>> end\n",
         "    --mount=type=secret,id=token \\\n    grep -q canary-token /run/secrets/token \\\n    \
-         && grep -q canary-bundle /run/secrets/ca \\\n    && /opt/dependencies/install.sh --no-dev\n",
+         && grep -q canary-bundle /run/secrets/ca \\\n    && /opt/dependencies/install.sh --no-default-groups\n",
     );
     // Longer than what the RUN looks for, which stands in the history itself.
     let (token, mark) = ("canary-token-c7d1", "canary-bundle-88e0");
