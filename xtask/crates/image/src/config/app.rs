@@ -263,6 +263,10 @@ fn lock(file: &mut File<'_>) -> Lock {
 fn environment(file: &mut File<'_>, key: &str) -> BTreeMap<String, String> {
     let (all, known) = (file.environment_of("app", key), PLACEHOLDERS);
     for (name, value) in &all {
+        if value.contains(char::is_control) {
+            let message = "a line break or another control character can't stand in a Dockerfile";
+            file.mistake(&format!("app.{key}"), name, message.to_owned());
+        }
         if let Err(unknown) = filled(value, &|name| known.contains(&name).then(String::new)) {
             let names: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
             let message =

@@ -369,3 +369,50 @@ fn names_that_others_would_refuse_are_mistakes_on_their_lines() {
     let smoke = smoke::add(smoke::Smoke::default(), "[smoke.environment]\n\"A.B\" = \"c\"\n");
     assert!(shown(&smoke.unwrap_err()).starts_with("2: smoke.environment.A.B: `A.B` can't be a "));
 }
+
+#[test]
+fn what_can_not_stand_in_a_dockerfile_is_a_mistake_on_its_line() {
+    let check = |more: &str, expected: &str| {
+        let found = mistakes(&format!("{REQUIRED}{more}\n"));
+        assert!(found.starts_with(expected), "{more}: {found}");
+    };
+    check("folder = \".\"\nlock = \"requirements/base.txt\"\nunhashed = true", "none");
+    check("folder = \"src/web\"\nruntime = \"docker/runtime\"", "none");
+    check("folder = \"../web\"", "14: app.folder: `../web` is no path below");
+    check("folder = \"/srv\"", "14: app.folder: `/srv` is no path below");
+    check("folder = \"a b\"", "14: app.folder: `a b` is no path below");
+    check("folder = \"docker/app\"", "14: app.folder: `docker` is the workflow's own folder");
+    check(
+        "lock = \"poetry.lock\"",
+        "14: app.lock: poetry.lock can't be installed from; write poetry",
+    );
+    check("lock = \"lock.json\"", "14: app.lock: `lock.json` is no lock");
+    check("unhashed = true", "14: app.unhashed: belongs to a lock of requirements");
+    check("settings = \"shop.settings\"", "none");
+    check("settings = { production = \"c.p\", staging = \"c.s\" }", "none");
+    check("settings = { \"a b\" = \"c.p\" }", "14: app.settings.a b: `a b` is no value of ENV");
+    check(
+        "settings = \"shop/settings.py\"",
+        "14: app.settings: `shop/settings.py` is no Python module",
+    );
+    check("settings = 5", "14: app.settings: is a table");
+    check("celery = \"shop.tasks:app\"", "none");
+    check("celery = \"shop tasks\"", "14: app.celery: `shop tasks` is no Celery application");
+    check("packages = [\"libpq5\", \"x; rm\"]", "14: app.packages: `x; rm` is no Debian package");
+    check("packages = [\"-y\"]", "14: app.packages: `-y` is no Debian package");
+    check(
+        "build_from_source = [\"--index-url\"]",
+        "14: app.build_from_source: `--index-url` is no",
+    );
+    check("static_root = \"../out\"", "14: app.static_root: `../out` is no path below");
+    check("environment = { A = \"{db_host}\", B = \"{{}}\" }", "none");
+    check(
+        "environment = { A = \"{db_hots}\" }",
+        "14: app.environment.A: unknown placeholder {db_hots}",
+    );
+    check("environment = { A = \"a\\nUSER root\" }", "14: app.environment.A: a line break");
+    check("build_environment = { \"A B\" = \"x\" }", "14: app.build_environment.A B: `A B` can't");
+    check("[health]\npath = \"health\"", "15: health.path: `health` is no path of a URL");
+    check("[health]\nretries = 0", "15: health.retries: is at least 1");
+    check("[context]\nignore_file = \"../x\"", "15: context.ignore_file: `../x` is no path");
+}
