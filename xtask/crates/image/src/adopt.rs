@@ -1,6 +1,14 @@
 //! What a Django project says of itself: found by reading its files, and written as an `image.toml`.
 
+mod source;
+#[cfg(test)]
+mod tests;
+mod written;
+
+use source::{is_read, quoted, quoted_after, without_wheel};
 use std::collections::{BTreeMap, BTreeSet};
+use written::list;
+pub use written::{image_toml, text};
 
 /// The texts of a project's files by their path from its top.
 pub type Texts = BTreeMap<String, String>;
@@ -381,99 +389,3 @@ impl Reader<'_> {
         }
     }
 }
-
-/// Whether `name` is read from the environment: in quotes, as an argument or an index of something that
-/// is called like that.
-fn is_read(text: &str, name: &str) -> bool {
-    let named = |quote: char| {
-        let quoted = format!("{quote}{name}{quote}");
-        text.match_indices(&quoted).any(|(at, _)| {
-            let before = text[..at].trim_end();
-            let Some(called) = before.strip_suffix(['(', '[']) else { return false };
-            let part = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
-            let start = called.rfind(|c: char| !part(c)).map_or(0, |at| at + 1);
-            let called = called[start..].to_lowercase();
-            ["env", "config", "secret"].iter().any(|word| called.contains(word))
-        })
-    };
-    named('"') || named('\'') || name == "DATABASE_URL" && text.contains("dj_database_url")
-}
-
-/// The packages of a `uv.lock` that have no wheel.
-fn without_wheel(lock: &str) -> Vec<String> {
-    let blocks = lock.split("\n[[package]]\n").skip(1);
-    let sources =
-        blocks.filter(|block| block.contains("\nsdist = ") && !block.contains("\nwheels = ["));
-    let name = |block: &str| quoted(block.lines().next().unwrap_or_default()).into_iter().next();
-    sources.filter_map(name).collect()
-}
-
-/// The first text in quotes after `word`, the word's own end aside.
-fn quoted_after(text: &str, word: &str) -> Option<String> {
-    let (_, rest) = text.split_once(word)?;
-    quoted(rest.trim_start_matches(['"', '\''])).into_iter().next()
-}
-
-/// All texts in quotes, of one line each.
-fn quoted(text: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    for line in text.lines() {
-        let mut rest = line;
-        while let Some(at) = rest.find(['"', '\'', '#']) {
-            let quote = rest[at..].chars().next().unwrap_or('"');
-            if quote == '#' {
-                break;
-            }
-            let Some((inside, after)) = rest[at + 1..].split_once(quote) else { break };
-            all.push(inside.to_owned());
-            rest = after;
-        }
-    }
-    all
-}
-
-/// A string as TOML writes it.
-pub fn text(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-fn list<T: AsRef<str>>(items: &[T]) -> String {
-    let items: Vec<String> = items.iter().map(|item| text(item.as_ref())).collect();
-    format!("[{}]", items.join(", "))
-}
-
-/// `template`, an `image.toml`, with these values; a key that is commented out comes in.
-pub fn image_toml(template: &str, keys: &[(String, String, String)]) -> String {
-    let mut lines: Vec<String> = template.lines().map(str::to_owned).collect();
-    for (table, key, value) in keys {
-        let line = format!("{key} = {value}");
-        let header = format!("[{table}]");
-        let at = lines.iter().position(|one| one.trim_start_matches("# ") == header);
-        let Some(at) = at else {
-            lines.extend([String::new(), header, line]);
-            continue;
-        };
-        lines[at] = header;
-        let end = lines[at + 1..]
-            .iter()
-            .position(|one| one.trim_start_matches("# ").starts_with('[') && one.ends_with(']'));
-        let end = end.map_or(lines.len(), |end| at + 1 + end);
-        let is = |one: &String| {
-            one.trim_start_matches("# ")
-                .strip_prefix(key.as_str())
-                .is_some_and(|rest| rest.starts_with(" = "))
-        };
-        match lines[at + 1..end].iter().position(is) {
-            Some(place) => lines[at + 1 + place] = line,
-            None => {
-                let last =
-                    lines[at..end].iter().rposition(|one| !one.trim().is_empty()).unwrap_or(0);
-                lines.insert(at + last + 1, line);
-            }
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,44 @@
+//! An `image.toml` as text.
+
+/// A string as TOML writes it.
+pub fn text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+pub(super) fn list<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(|item| text(item.as_ref())).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// `template`, an `image.toml`, with these values; a key that is commented out comes in.
+pub fn image_toml(template: &str, keys: &[(String, String, String)]) -> String {
+    let mut lines: Vec<String> = template.lines().map(str::to_owned).collect();
+    for (table, key, value) in keys {
+        let line = format!("{key} = {value}");
+        let header = format!("[{table}]");
+        let at = lines.iter().position(|one| one.trim_start_matches("# ") == header);
+        let Some(at) = at else {
+            lines.extend([String::new(), header, line]);
+            continue;
+        };
+        lines[at] = header;
+        let end = lines[at + 1..]
+            .iter()
+            .position(|one| one.trim_start_matches("# ").starts_with('[') && one.ends_with(']'));
+        let end = end.map_or(lines.len(), |end| at + 1 + end);
+        let is = |one: &String| {
+            one.trim_start_matches("# ")
+                .strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.starts_with(" = "))
+        };
+        match lines[at + 1..end].iter().position(is) {
+            Some(place) => lines[at + 1 + place] = line,
+            None => {
+                let last =
+                    lines[at..end].iter().rposition(|one| !one.trim().is_empty()).unwrap_or(0);
+                lines.insert(at + last + 1, line);
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
