@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod base;
 pub mod cache;
+pub mod compose;
 pub mod config;
 pub mod fingerprint;
 pub mod labels;

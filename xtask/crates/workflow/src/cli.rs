@@ -132,6 +132,11 @@ pub enum Command {
     /// the Dockerfiles, between `# >>> docker/image.toml: …` and `# >>> end`; `build` refuses
     /// Dockerfiles that are out of date.
     Init(Init),
+    /// Write files for other programs: compose
+    ///
+    /// `compose` writes docker/compose.yaml, one host in production, docker/compose.dev.yaml, what `dev`
+    /// runs, and a docker/Caddyfile if there is none.
+    Export(Export),
     /// Install missing packages (Debian and Ubuntu)
     Setup(Setup),
     /// Test an image with real PostgreSQL and Redis
@@ -279,6 +284,21 @@ pub struct Init {
     /// Take the workflow from this git repository, at the commit that is here [default: this folder]
     #[arg(long, value_name = "URL", requires = "project")]
     pub git: Option<String>,
+}
+
+/// `cargo xtask export`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Export {
+    /// For which program
+    #[arg(value_enum)]
+    pub what: Exported,
+}
+
+/// What `export` writes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exported {
+    /// Docker Compose and podman-compose
+    Compose,
 }
 
 /// `cargo xtask setup`

@@ -22,6 +22,7 @@ pub mod build;
 pub mod context_list;
 pub mod dev;
 pub mod doctor;
+pub mod export;
 pub mod images;
 pub mod init;
 pub mod label;

@@ -97,6 +97,7 @@ fn command(world: &World, command: &Command) -> anyhow::Result<()> {
         Command::Label(args) => commands::label::run(world, args),
         Command::Context(args) => commands::context_list::run(world, args),
         Command::Doctor => commands::doctor::run(world),
+        Command::Export(args) => commands::export::run(world, args),
         Command::Init(args) => commands::init::run(world, args),
         Command::Setup(args) => commands::setup::run(world, *args),
         Command::SmokeTest(args) => commands::smoke_test::run(world, args),

@@ -65,8 +65,12 @@ impl Project {
     }
 
     fn init(&self, words: &[&str]) -> Ended {
+        self.xtask(&[&["init"], words].concat())
+    }
+
+    fn xtask(&self, words: &[&str]) -> Ended {
         let mut command = Command::new(program());
-        command.arg("init").args(words).current_dir(self.0.path()).stdin(Stdio::null());
+        command.args(words).current_dir(self.0.path()).stdin(Stdio::null());
         // It completes Cargo.lock, which wants the network.
         command.env("CARGO", "true").env("XTASK_CI", "none");
         Ended::from(command.output().unwrap())
@@ -185,4 +189,19 @@ fn a_dockerfile_that_is_out_of_date_is_named_and_brought_up_to_date() {
     let said = project.init(&[]).good();
     assert!(said.contains("docker/Dockerfile: brought up to date"), "{said}");
     assert!(project.read("docker/Dockerfile").contains("HEALTHCHECK_PATH=/up/"));
+}
+
+#[test]
+fn the_files_of_compose_are_written_and_one_of_another_hand_stays() {
+    let project = Project::new();
+    project.init(&["."]).good();
+    let files = ["docker/compose.yaml", "docker/compose.dev.yaml", "docker/Caddyfile"];
+    let wrote = files.map(|file| format!("wrote {file}")).join("\n");
+    assert_eq!(project.xtask(&["export", "compose"]).good(), wrote);
+    assert!(project.read(files[0]).contains("    command: [gunicorn]\n"));
+    assert_eq!(project.xtask(&["export", "compose"]).good(), "everything is up to date");
+    project.write(files[0], "services: {}\n");
+    let ended = project.xtask(&["export", "compose"]);
+    assert_eq!((ended.code, project.read(files[0]).as_str()), (Some(2), "services: {}\n"));
+    assert!(ended.err.contains("writing docker/compose.yaml: there is one that"), "{}", ended.err);
 }
