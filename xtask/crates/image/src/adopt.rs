@@ -144,6 +144,10 @@ impl Reader<'_> {
 
     /// The settings of each ENVIRONMENT.
     fn settings(&mut self, named: &str, module: &str) {
+        if named.is_empty() {
+            self.found.told.push("manage.py names no settings: write them as settings".to_owned());
+            return;
+        }
         let file = |name: &str| format!("{}.py", name.replace('.', "/"));
         let is_module = self.has(&file(named));
         // A package, or the one that the module is in.

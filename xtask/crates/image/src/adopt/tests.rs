@@ -140,6 +140,28 @@ fn settings_in_a_config_package_with_urls_of_services() {
 }
 
 #[test]
+fn a_manage_py_that_names_no_settings() {
+    check(
+        &[
+            ("web/manage.py", "main()"),
+            ("web/uv.lock", "\n[[package]]\nname = \"gunicorn\"\n"),
+            ("web/site/wsgi.py", ""),
+        ],
+        expect![[r#"
+            [app] folder = "web"
+            [app] module = "site"
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] required_environment = []
+            - manage.py names no settings: write them as settings
+            - the settings read no SECRET_KEY from the environment: the image would have a key that everybody knows
+            - no settings set STATIC_ROOT, which collectstatic needs: STATIC_ROOT = BASE_DIR / "staticfiles"
+            - site/urls.py has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]
+        "#]],
+    );
+}
+
+#[test]
 fn no_django_project() {
     check(&[("setup.py", "")], expect!["there is no manage.py: a Django project has one"]);
 }

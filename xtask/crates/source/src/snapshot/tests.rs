@@ -70,20 +70,26 @@ impl Sandbox {
     fn try_take_until(&self, copy: bool, signal: &AtomicUsize) -> anyhow::Result<Snapshot> {
         let allow = ["app/allowed.key".to_owned()];
         let beside = ["Dockerfile"];
-        let (top, state) = (&self.top(), &self.state);
-        take(&Wanted {
+        let top = self.top();
+        let wanted = self.wanted(&top, signal);
+        take(&Wanted { beside: &beside, allow: &allow, copy, ..wanted })
+    }
+
+    /// The files of `app/` below `top`, copied.
+    fn wanted<'a>(&'a self, top: &'a Path, signal: &'a AtomicUsize) -> Wanted<'a> {
+        Wanted {
             application: "app/",
             ignore_file: context::IGNORE_FILE,
             top,
             commit: None,
-            beside: &beside,
+            beside: &[],
             prefix: "",
-            allow: &allow,
+            allow: &[],
             large: None,
-            state,
-            copy,
+            state: &self.state,
+            copy: true,
             signal,
-        })
+        }
     }
 
     fn take(&self) -> Snapshot {
@@ -544,20 +550,10 @@ fn a_commit_is_read_without_the_work_tree() {
         let repository = Repository::open(&top, Some(&top), Some(name)).unwrap();
         let exported = repository.export(folder.path()).unwrap();
         assert_eq!((exported.submodules.len(), exported.missing.len()), (0, 0));
-        let snapshot = take(&Wanted {
-            application: "app/",
-            ignore_file: context::IGNORE_FILE,
-            top: &exported.root,
-            commit: Some((name, &top)),
-            beside: &["Dockerfile"],
-            prefix: "",
-            allow: &[],
-            large: None,
-            state: &sandbox.state,
-            copy: true,
-            signal: &AtomicUsize::new(0),
-        })
-        .unwrap();
+        let signal = AtomicUsize::new(0);
+        let wanted = sandbox.wanted(&exported.root, &signal);
+        let (commit, beside) = (Some((name, top.as_path())), &["Dockerfile"]);
+        let snapshot = take(&Wanted { commit, beside, ..wanted }).unwrap();
         assert_eq!((snapshot.sha256(), listing(&sandbox.tree())), (clean.sha256(), files.clone()));
         assert_eq!((changes(&snapshot), snapshot.checkout.version.as_str()), (vec![], "v1.0.0"));
         assert_eq!(
@@ -580,20 +576,9 @@ fn an_application_at_the_top_leaves_what_git_ignores() {
     sandbox.commit();
     sandbox.write("db.sqlite3", "a developer's");
     sandbox.write("new.py", "");
-    let snapshot = take(&Wanted {
-        application: "",
-        ignore_file: context::IGNORE_FILE,
-        top: &top,
-        commit: None,
-        beside: &[],
-        prefix: "",
-        allow: &[],
-        large: None,
-        state: &sandbox.state,
-        copy: true,
-        signal: &AtomicUsize::new(0),
-    })
-    .unwrap();
+    let signal = AtomicUsize::new(0);
+    let wanted = sandbox.wanted(&top, &signal);
+    let snapshot = take(&Wanted { application: "", ..wanted }).unwrap();
     assert_eq!(changes(&snapshot), [("new.py", Untracked)]);
     assert!(!snapshot.contents.contains_key("db.sqlite3"));
     let copied = listing(&sandbox.tree());
