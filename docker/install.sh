@@ -67,6 +67,11 @@ python3 -m venv /tmp/installer
 /tmp/installer/bin/python -m pip install --quiet --disable-pip-version-check \
     --require-hashes --only-binary=:all: --requirement installer.txt
 
+without_wheel() {
+    echo "a package without a wheel is built if docker/image.toml names it in build_from_source" >&2
+    exit 1
+}
+
 # Exactly the lock, with its hashes. No wheel is built but those of the named packages.
 sync='' pip=''
 for name in $from_source; do
@@ -74,7 +79,7 @@ for name in $from_source; do
 done
 # shellcheck disable=SC2086
 if [ -f uv.lock ] && [ ! -s /run/secrets/index ]; then
-    /tmp/installer/bin/uv sync --frozen --no-build $sync --no-install-project "$@"
+    /tmp/installer/bin/uv sync --frozen --no-build $sync --no-install-project "$@" || without_wheel
 else
     list=/tmp/installer/lock.txt
     if [ -f uv.lock ]; then
@@ -84,7 +89,7 @@ else
     fi
     /tmp/installer/bin/uv venv --quiet /opt/venv
     /tmp/installer/bin/uv pip install --python /opt/venv/bin/python \
-        --no-build $pip "$hashes" --requirement "$list"
+        --only-binary :all: $pip "$hashes" --requirement "$list" || without_wheel
 fi
 rm -rf /tmp/installer /opt/venv/.lock /tmp/uv-*.lock
 

@@ -79,6 +79,14 @@ impl Adopted {
         }
     }
 
+    /// The name of its production image.
+    fn image(&self) -> String {
+        let text = self.project.read("docker/image.toml");
+        let name = text.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap();
+        let prefix = if on_podman() { "localhost/" } else { "" };
+        format!("{prefix}{}:prod", name.trim_end_matches('"'))
+    }
+
     /// Brings the workflow in.
     fn init(&self) -> String {
         let place = self.project.path("").display().to_string();
@@ -286,12 +294,7 @@ fn code_at_the_top_with_its_own_docker_folder_adopts_it() {
     let text = include_str!("shapes/trader.txt");
     let (adopted, reasons) = shape(text, &[lock, plain], "/accounts/login/");
     let Adopted { project, .. } = &adopted;
-    let image = Repository::local("my-trader:prod");
-    let image = project
-        .read("docker/image.toml")
-        .lines()
-        .find_map(|line| line.strip_prefix("name = \""))
-        .map_or(image, |name| Repository::local(&format!("{}:prod", name.trim_end_matches('"'))));
+    let image = adopted.image();
     let inside = project.run(&image, &["sh", "-c", "ls; ls templates/mail logs docker"]).good();
     assert!(inside.contains("welcome.md") && inside.contains("models.py"), "{inside}");
     assert!(inside.contains("docker-compose.yml") && !inside.contains("runtime"), "{inside}");
@@ -310,7 +313,15 @@ fn one_process_with_sqlite_adopts_it() {
         return tell("not run: on Podman alone: what is asked is the same on both engines");
     }
     let lock = ("lock = \"requirements.txt\"", "lock = \"requirements.lock.txt\"");
-    let (_adopted, reasons) = shape(include_str!("shapes/notes.txt"), &[lock], "/");
+    // It has no wheel; the library is for nothing but to be there.
+    let source = ("# build_from_source = []", "build_from_source = [\"oncalendar\"]");
+    let library = ("# packages = []", "packages = [\"libpq5\"]");
+    let text = include_str!("shapes/notes.txt");
+    let (adopted, reasons) = shape(text, &[lock, source, library], "/");
+    let Adopted { project, .. } = &adopted;
+    let image = adopted.image();
+    let script = "ls /usr/lib/*/libpq.so.5 && python -c 'import oncalendar'";
+    project.run(&image, &["sh", "-c", script]).good();
     let database = "the default database of the settings is sqlite, not PostgreSQL";
     assert!(reasons.contains(&format!("bounded-wait: {database}")), "{reasons:#?}");
     assert!(reasons.contains(&"worker: [smoke] roles has no worker".to_owned()), "{reasons:#?}");
