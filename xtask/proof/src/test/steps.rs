@@ -29,6 +29,8 @@ impl Bench<'_> {
         invocation: &Invocation,
         started: &mut dyn FnMut(u32) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        // The line of a panic says where; its frames would be all that the end of the output holds.
+        let invocation = &invocation.clone().with_env("RUST_BACKTRACE", "0".to_owned());
         let watched = watch::Watched::new(self.group, &self.log, self.world.common.quiet);
         let (ended, ran) = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| watched.until_ended(self.work));
