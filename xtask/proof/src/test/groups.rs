@@ -113,7 +113,7 @@ pub(super) const GROUPS: [Group; 30] = [
         let lab = b.empty_podman()?;
         b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[IMAGES])))
     }),
-    group("adopt", All, Second, Some(698), |b| {
+    group("adopt", All, Second, Some(998), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["adopt::"]))
     }),
