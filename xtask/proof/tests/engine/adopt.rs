@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// The most lines that a project has of its own afterwards.
+/// The most lines that a project owns afterwards.
 const OWNED: usize = 750;
 
 /// Celery, word for word as its documentation adds it to a project ("First steps with Django").

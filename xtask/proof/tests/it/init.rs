@@ -122,6 +122,21 @@ fn once_more_is_refused_and_an_update_keeps_what_was_edited() {
     assert_eq!(again.code, Some(2));
     assert!(again.err.contains("cargo xtask init --update"), "{}", again.err);
     assert_eq!(project.init(&["--update"]).good(), "everything is up to date");
+    // One that isn't recorded may be the project's.
+    let record = project.read("xtask/files.sha256");
+    let others: String = record
+        .lines()
+        .filter(|line| !line.ends_with("docker/runtime/healthcheck"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (ours, file) = (project.read("docker/runtime/healthcheck"), "docker/runtime/healthcheck");
+    project.write("xtask/files.sha256", &others);
+    project.write(file, "whose?\n");
+    let said = project.init(&["--update"]).good();
+    assert!(said.contains("kept: it isn't known to be ours"), "{said}");
+    assert_eq!(project.read(file), "whose?\n");
+    project.write(file, &ours);
+    project.write("xtask/files.sha256", &record);
     // As if our file had been another when it was written, and the project's own edit.
     let old = |file: &str, text: &str| {
         let record = project.read("xtask/files.sha256");

@@ -189,7 +189,9 @@ fn report(
             Act::Replaced => "updated",
             Act::Beside => "was edited, so the new one is NAME.new",
             Act::Kept => "kept",
-            Act::Same | Act::Theirs | Act::Foreign => continue,
+            // An update: a project that copied them has no record of what they were.
+            Act::Foreign => "kept: it isn't known to be ours",
+            Act::Same | Act::Theirs => continue,
         };
         text += &format!("{:<40} {word}\n", file.path);
     }
