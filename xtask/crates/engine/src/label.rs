@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 /// Prefix of the labels that the OCI image specification defines (annotations, pre-defined keys).
 pub const OCI: &str = "org.opencontainers.image.";
-/// The label that says an image or a container is ours.
+/// The label that says an image or a container is ours; that of an image is the version of the
+/// workflow that made it.
 pub const OURS: &str = "dev.senex.xtask";
 
 /// A label as a Dockerfile's `LABEL` reads it back unchanged; `None` for one that no line can hold.

@@ -397,7 +397,7 @@ pub fn forget(names: &[String], engine: &Engine, runner: &Runner) -> anyhow::Res
 /// Whether an entry of `podman images --format json` is ours and has no name.
 fn unnamed_of_ours(image: &Value) -> bool {
     let names = image["Names"].as_array().map_or(0, Vec::len);
-    image["Labels"][crate::label::OURS] == "1" && names == 0
+    image["Labels"][crate::label::OURS].is_string() && names == 0
 }
 
 /// How long something of ours may refuse to be removed.

@@ -71,7 +71,7 @@ fn service_image(variable: &str, reference: &str) -> String {
 /// The names that are secrets, and of their files.
 fn secrets(config: &Config) -> Vec<(String, String)> {
     let app = &config.app;
-    let required = app.required().into_iter().chain(["DB_PASSWORD".to_owned()]);
+    let required = app.required_environment.iter().cloned().chain(["DB_PASSWORD".to_owned()]);
     let holds = |text: &str| SECRET.iter().any(|name| text.contains(&format!("{{{name}}}")));
     let told = app.environment.iter().filter(|(_, text)| holds(text));
     let mut names: Vec<String> = required.collect();

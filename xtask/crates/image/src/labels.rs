@@ -88,7 +88,7 @@ pub fn from_config(image: &Image) -> BTreeMap<String, String> {
     ];
     let mut labels: BTreeMap<String, String> =
         known.into_iter().map(|(name, value)| (format!("{OCI}{name}"), value.clone())).collect();
-    labels.insert(OURS.to_owned(), "1".to_owned());
+    labels.insert(OURS.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     labels
 }
 

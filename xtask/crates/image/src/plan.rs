@@ -1,7 +1,6 @@
 //! What a build will be, decided as plain data: no file, clock or environment is read here, so
 //! every decision is tested as a value and `--dry-run` can't drift from the real run.
 
-use crate::config::app::App;
 use crate::config::{Config, Variant};
 use crate::network;
 use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
@@ -112,7 +111,7 @@ pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build>
         base: facts.base.clone(),
         references: references(options, facts, variant, stage.as_deref())?,
         labels,
-        build_args: build_args(options, &config.app, &facts.base),
+        build_args: build_args(options, &facts.base),
         passed: passed(facts),
         env: index_of_file(facts).into_iter().chain(mirror_of_file(facts)).collect(),
         secrets: secrets(options, facts, state),
@@ -223,12 +222,9 @@ fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String>
     labels
 }
 
-fn build_args(options: &BuildOptions, app: &App, base: &Base) -> BTreeMap<String, String> {
-    let known = app.arguments().into_iter().chain([(BASE_IMAGE, Some(base.reference.clone()))]);
-    let mut all: BTreeMap<String, String> =
-        known.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    all.extend(options.build_args.iter().cloned());
-    all
+fn build_args(options: &BuildOptions, base: &Base) -> BTreeMap<String, String> {
+    let base = (BASE_IMAGE.to_owned(), base.reference.clone());
+    [base].into_iter().chain(options.build_args.iter().cloned()).collect()
 }
 
 /// Proxies go by name: their values never appear in a command line. Both engines know these names

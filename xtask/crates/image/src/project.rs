@@ -102,7 +102,7 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         format!("neither {} nor {} is there", inside(settings[0]), inside(settings[1])),
         "name the module in [app] settings".to_owned(),
     );
-    let server = config.app.web_server.as_deref().unwrap_or("daphne");
+    let server = config.app.web_server.as_str();
     for (role, package, file, set) in [
         (Role::Web, server, "asgi.py", app.asgi.as_ref()),
         (Role::Gunicorn, "gunicorn", "wsgi.py", app.wsgi.as_ref()),

@@ -75,7 +75,11 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
     let app = &config.app;
     let dev = made_for == For::Development;
     Some(match topic {
-        "project" => project(config, dev),
+        "user" => instruction(
+            "ARG",
+            &[format!("APP_MODULE={}", app.module), format!("APP_USER={}", app.user)],
+        ),
+        "project" => instruction("ENV", &project(config, dev)),
         "lock" => {
             let (runtime, files) = (&app.runtime, app.lock_files(dev).join(" "));
             format!(
@@ -104,25 +108,33 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
     })
 }
 
-/// What the image knows of the project.
-fn project(config: &Config, dev: bool) -> String {
-    let defaults = |name: &str| match name {
-        "APP_USER" => "=app",
-        "WEB_SERVER" => "=daphne",
-        "REQUIRED_ENVIRONMENT" => "=\"SECRET_KEY FIELD_ENCRYPTION_KEY\"",
-        _ => "",
-    };
-    let argument = |(name, value): (&str, Option<String>)| {
-        let value = value.map_or(defaults(name).to_owned(), |value| format!("={}", word(&value)));
-        format!("{name}{value}")
-    };
-    let mut words: Vec<String> = config.app.arguments().into_iter().map(argument).collect();
-    words.push(format!("HEALTHCHECK_PATH={}", config.health.path));
-    words.push(format!("ENVIRONMENT={}", if dev { "development" } else { "production" }));
-    if !dev {
-        words.push("DEBIAN_REFRESH=".to_owned());
+/// What the entrypoint knows of the project.
+fn project(config: &Config, dev: bool) -> Vec<String> {
+    let (app, module) = (&config.app, &config.app.module);
+    let entry = |name: &str, value: &str| format!("{name}={}", word(value));
+    let mut all = vec![
+        entry("APP_MODULE", module),
+        entry(
+            "ASGI_APPLICATION",
+            app.asgi.as_deref().unwrap_or(&format!("{module}.asgi:application")),
+        ),
+        entry("WEB_SERVER", &app.web_server),
+        entry(
+            "WSGI_APPLICATION",
+            app.wsgi.as_deref().unwrap_or(&format!("{module}.wsgi:application")),
+        ),
+        entry("CELERY_APP", app.celery.as_ref().unwrap_or(module)),
+        entry("CELERY_QUEUES", &app.queues),
+        entry("REQUIRED_ENVIRONMENT", &app.required_environment.join(" ")),
+        entry("HEALTHCHECK_PATH", &config.health.path),
+        entry("STATE_DIR", &format!("/var/lib/{module}")),
+        entry("LOG_FORMAT", if dev { "text" } else { "json" }),
+        entry("ENVIRONMENT", if dev { "development" } else { "production" }),
+    ];
+    if !app.settings.is_empty() {
+        all.push(entry("SETTINGS_MODULES", &app.settings_words()));
     }
-    instruction("ARG", &words)
+    all
 }
 
 /// The step that installs the packages.
@@ -182,8 +194,13 @@ fn build(app: &App) -> Vec<String> {
         key: BUILD_KEY.to_owned(),
     };
     let own = app.environment.iter().filter(|(name, _)| !app.build_environment.contains_key(*name));
-    let all: BTreeMap<&String, String> =
-        own.chain(&app.build_environment).map(|(name, text)| (name, around.filled(text))).collect();
+    let own = own.chain(&app.build_environment).map(|(name, text)| (&**name, around.filled(text)));
+    let known = [
+        ("APP_MODULE", app.module.clone()),
+        ("ENVIRONMENT", "production".to_owned()),
+        ("REQUIRED_ENVIRONMENT", app.required_environment.join(" ")),
+    ];
+    let all: BTreeMap<&str, String> = known.into_iter().chain(own).collect();
     let told = all.into_iter().map(|(name, text)| format!("{name}={}", word(&text)));
     // The application has them around it.
     let runtime = (app.folder == ".").then(|| format!("RUNTIME_FILES={}", app.runtime));
@@ -287,11 +304,18 @@ mod tests {
             expect![[r#"
                 ARG SETTINGS_BUILD=c.settings.prod \
                     COLLECTED=static \
+                    APP_MODULE=senex_trader \
+                    ENVIRONMENT=production \
                     KEY=YnVpbGQgb25seSBidWlsZCBvbmx5IGJ1aWxkIG9ubHk= \
-                    NOTE="a \$b \"c\""
+                    NOTE="a \$b \"c\"" \
+                    REQUIRED_ENVIRONMENT="SECRET_KEY FIELD_ENCRYPTION_KEY"
             "#]],
         );
-        check("", "build", false, expect![""]);
+        check("", "build", false, expect![[r#"
+            ARG APP_MODULE=senex_trader \
+                ENVIRONMENT=production \
+                REQUIRED_ENVIRONMENT="SECRET_KEY FIELD_ENCRYPTION_KEY"
+        "#]]);
     }
 
     #[test]

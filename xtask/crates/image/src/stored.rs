@@ -82,7 +82,7 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Stored>> {
         if id.is_empty() {
             return Err(failure(Exit::Engine, "reading what `image inspect` printed: no image ID"));
         }
-        if standin || image["Config"]["Labels"][OURS] == "1" {
+        if standin || image["Config"]["Labels"][OURS].is_string() {
             images.push(Stored {
                 id: engine::inspect::with_algorithm(id),
                 names,

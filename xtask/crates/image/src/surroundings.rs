@@ -21,7 +21,7 @@ impl Surroundings {
     /// The environment of a container of the project.
     pub fn environment(&self, app: &App) -> BTreeMap<String, String> {
         let mut all: BTreeMap<String, String> =
-            app.required().into_iter().map(|name| (name, self.key.clone())).collect();
+            app.required_environment.iter().map(|name| (name.clone(), self.key.clone())).collect();
         let own = ["DB_HOST", "DB_NAME", "DB_USER", "DB_PASSWORD", "REDIS_URL"];
         all.extend(
             own.into_iter()
@@ -100,7 +100,7 @@ mod tests {
     fn the_project_s_own_variables_come_over_ours() {
         let pair = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
         let app = App {
-            required_environment: Some(vec!["KEY".into()]),
+            required_environment: vec!["KEY".into()],
             environment: [
                 ("DATABASE_URL", "{database_url}"),
                 ("CELERY_BROKER_URL", "redis://{redis_host}:6379/1"),

@@ -78,7 +78,7 @@ const WORDS: [&str; 10] = [
 
 /// Each word starts a service: without its keys it is refused in one line that names them.
 pub(super) fn role_words(bed: &TestBed<'_>) -> Found {
-    let names = bed.subject.app.required();
+    let names = &bed.subject.app.required_environment;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     if names.is_empty() {
         return Ok(Verdict::NotAsked("required_environment is empty".into()));
@@ -102,7 +102,7 @@ pub(super) fn role_typo(bed: &TestBed<'_>) -> Found {
 pub(super) fn environment(bed: &TestBed<'_>) -> Found {
     let app = &bed.subject.app;
     let keys: Vec<(String, String)> =
-        app.required().into_iter().map(|name| (name, KEY.to_owned())).collect();
+        app.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
     let mut evidence = Vec::new();
     let print = ["sh", "-c", "echo \"$DJANGO_SETTINGS_MODULE\""];
     let only = ["sh", "-c", "test -f \"$APP_MODULE/settings.py\""];

@@ -44,7 +44,7 @@ print(json.dumps({
 pub(super) fn settings(bed: &TestBed<'_>) -> Found {
     let entrypoint = bed.subject.image.entrypoint.iter().map(String::as_str);
     let words: Vec<&str> = entrypoint.chain(["python", "-c", PROGRAM]).collect();
-    let required = bed.subject.app.required();
+    let required = &bed.subject.app.required_environment;
     let given: Vec<String> = bed
         .container("given", &[])
         .env

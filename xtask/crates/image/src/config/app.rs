@@ -45,7 +45,7 @@ pub const PLACEHOLDERS: &[&str] = &[
     "fernet_key",
 ];
 
-/// `[app]`. What is `None` is what the Dockerfile's own default says.
+/// `[app]`. What is `None` follows from `module`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct App {
     /// The folder with `manage.py`, below the top; `.` is the top itself.
@@ -59,15 +59,15 @@ pub struct App {
     /// The ASGI application, `package.module:attribute`.
     pub asgi: Option<String>,
     /// The package that serves it: daphne or uvicorn.
-    pub web_server: Option<String>,
+    pub web_server: String,
     /// The WSGI application.
     pub wsgi: Option<String>,
     /// Celery's application, as its option `-A` takes it.
     pub celery: Option<String>,
     /// The name of the user 1000:1000.
-    pub user: Option<String>,
+    pub user: String,
     /// The variables that a service refuses to start without.
-    pub required_environment: Option<Vec<String>>,
+    pub required_environment: Vec<String>,
     /// The settings module of each value of ENVIRONMENT; one for all has the name ``.
     pub settings: BTreeMap<String, String>,
     /// The settings module of `collectstatic` in a build.
@@ -153,30 +153,8 @@ impl App {
         self.settings.get("production").or_else(|| self.settings.get(""))
     }
 
-    /// What a service refuses to start without.
-    pub fn required(&self) -> Vec<String> {
-        let default = || vec!["SECRET_KEY".to_owned(), "FIELD_ENCRYPTION_KEY".to_owned()];
-        self.required_environment.clone().unwrap_or_else(default)
-    }
-
-    /// The build arguments that have a value here, by name.
-    pub fn arguments(&self) -> Vec<(&'static str, Option<String>)> {
-        let words = |list: &Option<Vec<String>>| list.as_ref().map(|names| names.join(" "));
-        vec![
-            ("APP_MODULE", Some(self.module.clone())),
-            ("APP_USER", self.user.clone()),
-            ("CELERY_APP", self.celery.clone()),
-            ("CELERY_QUEUES", Some(self.queues.clone())),
-            ("ASGI_APPLICATION", self.asgi.clone()),
-            ("WEB_SERVER", self.web_server.clone()),
-            ("WSGI_APPLICATION", self.wsgi.clone()),
-            ("REQUIRED_ENVIRONMENT", words(&self.required_environment)),
-            ("SETTINGS_MODULES", (!self.settings.is_empty()).then(|| self.settings_words())),
-        ]
-    }
-
     /// `production=shop.settings.production development=…`, or the one module.
-    fn settings_words(&self) -> String {
+    pub(crate) fn settings_words(&self) -> String {
         let words = self.settings.iter().map(|(name, module)| match name.as_str() {
             "" => module.clone(),
             name => format!("{name}={module}"),
@@ -199,11 +177,15 @@ pub(super) fn app(file: &mut File<'_>) -> App {
         module: file.required_as("app", "module", names::module),
         queues: file.checked("app", "queues", names::queues).unwrap_or_else(|| "celery".to_owned()),
         asgi: file.checked("app", "asgi", names::application),
-        web_server: file.checked("app", "web_server", names::web_server),
+        web_server: file
+            .checked("app", "web_server", names::web_server)
+            .unwrap_or_else(|| "daphne".to_owned()),
         wsgi: file.checked("app", "wsgi", names::application),
         celery: file.checked("app", "celery", names::celery),
-        user: file.checked("app", "user", names::user),
-        required_environment: file.strings("app", "required_environment", names::variable),
+        user: file.checked("app", "user", names::user).unwrap_or_else(|| "app".to_owned()),
+        required_environment: file
+            .strings("app", "required_environment", names::variable)
+            .unwrap_or_else(|| ["SECRET_KEY", "FIELD_ENCRYPTION_KEY"].map(str::to_owned).into()),
         settings: settings(file),
         settings_build: file.checked("app", "settings_build", names::dotted),
         static_root: file

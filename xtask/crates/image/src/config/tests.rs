@@ -81,7 +81,7 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
     assert_eq!(written.tags, explicit.tags);
     assert_eq!(written.dev_site, explicit.dev_site);
     assert!(uncommented.contains("other_tags = true"), "{uncommented}");
-    assert_eq!(explicit.app.user.as_deref(), Some("senex"));
+    assert_eq!(explicit.app.user, "senex");
     assert_eq!(written.health, explicit.health);
     let same = |app: &app::App| {
         (app.folder.clone(), app.static_root.clone(), app.lock.clone(), app.packages.clone())

@@ -70,8 +70,8 @@ fn the_production_image_on_podman() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 202 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            { head -n 196 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --secret id=checkout,src=/top/target/xtask/checkout --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
         "#]],
@@ -89,7 +89,7 @@ fn the_production_image_on_docker() {
             cd /top
             mkdir -p /top/target/xtask/tmp /cache
             rm -f /top/target/xtask/image-id
-            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
             DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab
@@ -109,7 +109,7 @@ fn the_development_image_of_a_changed_tree() {
             cd /top
             mkdir -p /top/target/xtask/tmp /cache
             rm -f /top/target/xtask/image-id
-            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile.dev --build-arg APP_MODULE=senex_trader --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile.dev --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:dev
         "#]],
@@ -148,8 +148,8 @@ fn everything_that_the_command_line_can_ask() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 105 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache /top/target/xtask/context/tree
+            { head -n 80 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.digest"="sha256:12" "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3" "team"="it'\''s ours"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target dependencies --platform linux/arm64 --build-arg 'APP_MODULE=x y' --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg ENVIRONMENT=dev --secret id=checkout,src=/top/target/xtask/checkout --secret id=token,env=TOKEN --secret id=ca,src=/own.pem --iidfile /top/target/xtask/image-id --no-cache /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:dependencies localhost/senex_trader:try registry.example/team/app:1
         "#]],
@@ -175,8 +175,8 @@ fn a_closed_network() {
             touch /top/target/xtask/checkout
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache
             ln -sfn /cache /top/target/xtask/tmp/buildah-cache-1000
-            { head -n 202 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
-            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            { head -n 196 /top/target/xtask/context/beside/docker/Dockerfile; printf '\n%s\n' 'LABEL "org.opencontainers.image.base.name"="docker.io/library/python:3.12-slim-bookworm" "org.opencontainers.image.title"="Senex Trader" "org.opencontainers.image.version"="v1.2.3"'; } >/top/target/xtask/Dockerfile
+            TMPDIR=/top/target/xtask/tmp podman build --format=docker --pull=never --identity-label=false --jobs=4 --file /top/target/xtask/Dockerfile --target runtime --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --secret id=checkout,src=/top/target/xtask/checkout --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             podman tag "$image" localhost/senex_trader:prod localhost/senex_trader:sha-0123456789ab
         "#]],
@@ -190,7 +190,7 @@ fn a_closed_network() {
             cd /top
             mkdir -p /top/target/xtask/tmp /cache
             rm -f /top/target/xtask/image-id
-            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg APP_MODULE=senex_trader --build-arg APP_USER=senex --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg CELERY_QUEUES=celery,accounts,trading --build-arg HTTPS_PROXY --build-arg no_proxy --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
+            DOCKER_BUILDKIT=1 docker build --progress=plain --file /top/target/xtask/context/beside/docker/Dockerfile --target runtime --build-arg BASE_IMAGE=docker.io/library/python:3.12-slim-bookworm --build-arg HTTPS_PROXY --build-arg no_proxy --label org.opencontainers.image.base.name=docker.io/library/python:3.12-slim-bookworm --label 'org.opencontainers.image.title=Senex Trader' --label org.opencontainers.image.version=v1.2.3 --secret id=index,env=PIP_INDEX_URL --iidfile /top/target/xtask/image-id /top/target/xtask/context/tree
             image=$(cat /top/target/xtask/image-id)
             DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:prod
             DOCKER_BUILDKIT=1 docker tag "$image" senex_trader:sha-0123456789ab

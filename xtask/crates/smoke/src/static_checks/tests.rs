@@ -73,8 +73,8 @@ const BROKEN: &[Broken] = &[
     ("labels", "url is `shop.example`", |p, e| both(p, e, "url", "shop.example")),
     ("labels", "base.digest is `sha256:1`", |p, e| both(p, e, "base.digest", "sha256:1")),
     ("labels", "title is `Other`, expected `Shop`", |p, _| label(p, "title", "Other")),
-    ("labels", "dev.senex.xtask is missing, expected `1`", |_, e| {
-        e.labels.insert("dev.senex.xtask".into(), "1".into());
+    ("labels", "dev.senex.xtask is missing, expected `0.1.0`", |_, e| {
+        e.labels.insert("dev.senex.xtask".into(), "0.1.0".into());
     }),
     ("identity", "revision is", |p, _| label(p, "revision", &"c".repeat(40))),
     ("identity", "version is `1.2.2`, expected `1.2.3`", |p, _| label(p, "version", "1.2.2")),
