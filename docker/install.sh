@@ -4,6 +4,7 @@
 #   --packages="NAME …"            Debian packages of the image
 #   --build-packages="NAME …"      Debian packages that are there only while this runs
 #   --build-from-source="NAME …"   Python packages without a wheel
+#   --tools="NAME …"               Debian packages of a stage that isn't the image, and nothing else
 #   --unhashed                     the list of requirements may come without hashes
 # Other words are uv's: --no-default-groups for production.
 #
@@ -16,13 +17,14 @@
 #                    installed by name, version and hash instead
 set -eu
 
-packages='' build_packages='' from_source='' hashes=--require-hashes
+packages='' build_packages='' from_source='' tools='' hashes=--require-hashes
 for word in "$@"; do
     shift
     case $word in
         --packages=*) packages=${word#*=} ;;
         --build-packages=*) build_packages=${word#*=} ;;
         --build-from-source=*) from_source=${word#*=} ;;
+        --tools=*) tools=${word#*=} ;;
         --unhashed) hashes=--no-verify-hashes ;;
         *) set -- "$@" "$word" ;;
     esac
@@ -48,7 +50,7 @@ debian() {
     DEBIAN_FRONTEND=noninteractive apt-get "$@"
 }
 
-if [ -n "$packages$build_packages" ]; then
+if [ -n "$tools$packages$build_packages" ]; then
     if [ -s /run/secrets/debian ]; then
         suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
         mirror=$(cat /run/secrets/debian)
@@ -57,8 +59,13 @@ if [ -n "$packages$build_packages" ]; then
     debian update
     # Unquoted here and below: they are lists of words.
     # shellcheck disable=SC2086
+    [ -z "$tools" ] || { debian install --no-install-recommends --yes $tools && exit; }
+    # shellcheck disable=SC2086
     [ -z "$packages" ] || debian install --no-install-recommends --yes $packages
-    apt-mark showmanual >/tmp/manual
+    dpkg-query --show --showformat '${binary:Package}\n' >/tmp/before
+    # A Python that Debian has packaged comes without what extensions are compiled with.
+    header=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+    [ -z "$build_packages" ] || [ -f "$header" ] || build_packages="$build_packages python3-dev"
     # shellcheck disable=SC2086
     [ -z "$build_packages" ] || debian install --no-install-recommends --yes $build_packages
 fi
@@ -95,12 +102,12 @@ rm -rf /tmp/installer /opt/venv/.lock /tmp/uv-*.lock
 
 if [ -n "$packages$build_packages" ]; then
     if [ -n "$build_packages" ]; then
-        # All that wasn't there before, and that nothing else needs.
+        # All that wasn't there before. (An autoremove keeps what anything else only suggests.)
         # shellcheck disable=SC2046
-        apt-mark auto $(apt-mark showmanual | grep -vxFf /tmp/manual) >/dev/null
-        debian purge --auto-remove --yes
+        debian purge --yes \
+            $(dpkg-query --show --showformat '${binary:Package}\n' | grep -vxFf /tmp/before)
     fi
-    rm -rf /tmp/manual /tmp/debian.list /var/lib/apt/lists/* /var/cache/apt/*.bin \
+    rm -rf /tmp/before /tmp/debian.list /var/lib/apt/lists/* /var/cache/apt/*.bin \
         /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
 fi
 

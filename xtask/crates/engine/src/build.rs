@@ -80,6 +80,8 @@ pub struct Base {
     pub standin: bool,
     /// How it was found, for the first lines of the output.
     pub why: String,
+    /// The image of the stage that builds assets, if there is one.
+    pub assets: Option<Box<Base>>,
 }
 
 /// `--secret`: a value for the steps of the build that mount its id.

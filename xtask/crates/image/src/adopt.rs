@@ -5,7 +5,8 @@ mod source;
 mod tests;
 mod written;
 
-use source::{is_read, quoted, quoted_after, without_wheel};
+use crate::config::app::GETTEXT;
+use source::{is_locked, is_read, quoted, quoted_after, without_wheel};
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
 pub use written::{image_toml, text};
@@ -63,6 +64,24 @@ const LOCKS: [&str; 8] = [
     "Pipfile.lock",
 ];
 
+/// Python packages that load a library of Debian, the libraries, and what they are built with if they
+/// have no wheel, by their own documentation.
+const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
+    ("psycopg", &["libpq5"], &[]),
+    ("psycopg2", &["libpq5"], &["libpq-dev"]),
+    ("mysqlclient", &["libmariadb3"], &["libmariadb-dev", "pkg-config"]),
+    ("python-magic", &["libmagic1"], &[]),
+    ("weasyprint", &["libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0"], &[]),
+    ("pycairo", &["libcairo2"], &["libcairo2-dev", "pkg-config"]),
+    ("python-ldap", &["libldap-2.5-0", "libsasl2-2"], &["libldap-dev", "libsasl2-dev"]),
+    ("xmlsec", &["libxmlsec1-openssl"], &["libxmlsec1-dev", "pkg-config"]),
+];
+
+/// Whether another locked package has the library of `name` in its wheel.
+fn brings_its_own(lock: &str, name: &str) -> bool {
+    ["binary", "c"].iter().any(|kind| is_locked(lock, &format!("{name}-{kind}")))
+}
+
 /// A project while it is read.
 struct Reader<'a> {
     texts: &'a Texts,
@@ -98,6 +117,7 @@ pub fn found(texts: &Texts) -> Result<Found, String> {
     reader.roles(&module, &lock);
     reader.environment();
     reader.static_root();
+    reader.assets();
     reader.health(&module);
     Ok(reader.found)
 }
@@ -227,13 +247,24 @@ impl Reader<'_> {
 
     /// The text of the lock.
     fn lock(&mut self) -> String {
-        let Some(lock) = LOCKS.into_iter().find(|name| self.has(name)) else {
+        let Some((lock, all)) = self.lock_file() else {
             self.found.told.push("no lock of the Python packages was found: `uv lock`, or a requirements.txt with hashes".to_owned());
             return String::new();
         };
-        let all = self.text(lock).to_owned();
         if lock != "uv.lock" {
-            self.key("app", "lock", text(lock));
+            self.key("app", "lock", text(&lock));
+        }
+        let mut build_packages = Vec::new();
+        let needed = LIBRARIES.iter().filter(|(name, ..)| is_locked(&all, name));
+        let (mut packages, mut headers) = (Vec::new(), Vec::new());
+        for (_, libraries, development) in needed.filter(|(name, ..)| !brings_its_own(&all, name)) {
+            packages.extend_from_slice(libraries);
+            headers.extend_from_slice(development);
+        }
+        if !packages.is_empty() {
+            self.key("app", "packages", list(&packages));
+        }
+        if !lock.ends_with("uv.lock") {
             if lock.ends_with(".txt") && !all.contains("--hash=") {
                 self.found.told.push(format!(
                     "{lock} has no hashes; `cargo xtask doctor` says how to make them"
@@ -246,26 +277,58 @@ impl Reader<'_> {
                     "packages without a wheel, which are built in the image: {}",
                     sources.join(", ")
                 ));
-                self.key("app", "build_packages", list(&["gcc", "libc6-dev"]));
+                build_packages.extend(["gcc", "libc6-dev"]);
+                build_packages.extend(headers);
                 self.key("app", "build_from_source", list(&sources));
             }
+        }
+        if self.has_uncompiled_translations() {
+            build_packages.push(GETTEXT);
+        }
+        if !build_packages.is_empty() {
+            self.key("app", "build_packages", list(&build_packages));
         }
         all
     }
 
+    /// The best lock of the nearest folder that has one, seen from the application's, and its text.
+    fn lock_file(&self) -> Option<(String, String)> {
+        let folders: Vec<&str> = self.prefix.split_terminator('/').collect();
+        (0..=folders.len()).find_map(|up| {
+            let above: String =
+                folders[..folders.len() - up].iter().map(|name| format!("{name}/")).collect();
+            let text = |name: &&str| self.texts.get(&format!("{above}{name}"));
+            let name = LOCKS.iter().find(|name| text(name).is_some())?;
+            Some((format!("{}{name}", "../".repeat(up)), text(name)?.clone()))
+        })
+    }
+
+    /// Whether the application has translations that git has only as people write them.
+    fn has_uncompiled_translations(&self) -> bool {
+        let mut files = self.texts.keys().filter(|path| path.starts_with(&self.prefix));
+        let compiled = |stem: &str| self.texts.contains_key(&format!("{stem}.mo"));
+        files.any(|path| path.strip_suffix(".po").is_some_and(|stem| !compiled(stem)))
+    }
+
+    /// What builds style sheets and scripts.
+    fn assets(&mut self) {
+        let builds = |path: &&str| {
+            self.texts
+                .get(&format!("{path}package.json"))
+                .is_some_and(|text| text.contains("\"build\""))
+        };
+        let folders = ["", "frontend/", self.prefix.as_str()];
+        if let Some(folder) = folders.iter().find(|path| builds(path)) {
+            self.found.told.push(format!(
+                "{folder}package.json builds something: if pages use it, [assets] makes it part of the image \
+                 (docs/adopting.md)"
+            ));
+        }
+    }
+
     /// The roles that the packages and the files allow.
     fn roles(&mut self, module: &str, lock: &str) {
-        let lower = lock.to_lowercase();
-        let locked = |name: &str| {
-            lower.contains(&format!("\nname = \"{name}\"\n"))
-                || lower.lines().any(|line| {
-                    line.strip_prefix(name).is_some_and(|rest| {
-                        !rest.starts_with(|c: char| {
-                            c.is_ascii_alphanumeric() || c == '-' || c == '_'
-                        })
-                    })
-                })
-        };
+        let locked = |name: &str| is_locked(lock, name);
         let mut roles = Vec::new();
         let server = ["daphne", "uvicorn"].into_iter().find(|name| locked(name));
         if let Some(server) = server.filter(|_| self.has(&format!("{module}/asgi.py"))) {

@@ -330,6 +330,7 @@ fn found(reference: &str, image: &Image, why: &str) -> Base {
         labels: image.labels.clone(),
         standin: false,
         why: why.to_owned(),
+        assets: None,
     }
 }
 

@@ -13,6 +13,7 @@ use source::context::IGNORE_FILE;
 use std::path::{Path, PathBuf};
 
 pub mod app;
+pub mod assets;
 pub mod dev;
 pub mod names;
 pub mod push;
@@ -29,6 +30,8 @@ pub struct Config {
     pub image: Image,
     /// The Django project, as far as the image must know it.
     pub app: App,
+    /// What Node builds, if it does.
+    pub assets: Option<assets::Assets>,
     /// How a container is asked whether it works.
     pub health: Health,
     /// The engine that the file asks for.
@@ -96,6 +99,15 @@ pub struct Variant {
 pub struct Services {
     pub postgres: String,
     pub redis: String,
+}
+
+impl Config {
+    /// What the image makes itself of its application's folder, by the patterns of an ignore file.
+    pub fn generated(&self) -> Vec<String> {
+        let translations = self.app.compiles_translations().then(|| "**/*.mo".to_owned());
+        let assets = self.assets.iter().flat_map(|assets| assets.output.iter().cloned());
+        self.smoke.generated.iter().cloned().chain(assets).chain(translations).collect()
+    }
 }
 
 /// Reference of the official slim Python image of a version, Debian 12.
@@ -229,7 +241,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
-        "push", "cache", "dev", "health",
+        "push", "cache", "dev", "health", "assets",
     ]);
     file.only_keys(
         "image",
@@ -276,6 +288,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     let large = size(file, "context", "large", None);
     Config {
         image,
+        assets: assets::read(file, &app),
         app,
         health,
         engine,

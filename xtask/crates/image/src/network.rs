@@ -10,6 +10,9 @@ const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY"
 /// The variables that name an index, in the order in which they are tried: those of uv, then pip's.
 const INDEXES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 
+/// The variables that name a registry of Node's packages, as npm reads them.
+const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
+
 /// By this name the build gets the index that the file names.
 pub const INDEX_OF_FILE: &str = "XTASK_INDEX_URL";
 
@@ -34,8 +37,20 @@ pub fn proxies(environment: &BTreeMap<String, String>) -> Vec<String> {
 
 /// The variable that names the index, if one does.
 pub fn index_variable(environment: &BTreeMap<String, String>) -> Option<&'static str> {
+    first_set(environment, &INDEXES)
+}
+
+/// The variable that names the registry of Node's packages, if one does.
+pub fn npm_variable(environment: &BTreeMap<String, String>) -> Option<&'static str> {
+    first_set(environment, &NPM)
+}
+
+fn first_set(
+    environment: &BTreeMap<String, String>,
+    names: &[&'static str],
+) -> Option<&'static str> {
     let set = |name: &&str| environment.get(*name).is_some_and(|value| !value.trim().is_empty());
-    INDEXES.into_iter().find(set)
+    names.iter().copied().find(set)
 }
 
 /// What was found, by name and without a value; `None` if nothing was.

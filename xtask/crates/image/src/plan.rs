@@ -3,6 +3,7 @@
 
 use crate::config::{Config, Variant};
 use crate::network;
+use crate::rendering::ASSETS_IMAGE;
 use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
 use engine::dockerfile;
 use engine::label::{self, OCI};
@@ -49,6 +50,8 @@ pub struct Facts<'a> {
     pub index_variable: Option<&'static str>,
     /// Whether [`network::MIRROR`] is set.
     pub mirror_variable: bool,
+    /// The variable that names a registry of Node's packages, if one does.
+    pub npm_variable: Option<&'static str>,
     /// The layer cache in a registry, if one can be used.
     pub layer_cache: Option<Cache>,
     /// What we keep in the checkout.
@@ -223,8 +226,9 @@ fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String>
 }
 
 fn build_args(options: &BuildOptions, base: &Base) -> BTreeMap<String, String> {
-    let base = (BASE_IMAGE.to_owned(), base.reference.clone());
-    [base].into_iter().chain(options.build_args.iter().cloned()).collect()
+    let assets = base.assets.iter().map(|image| (ASSETS_IMAGE.to_owned(), image.reference.clone()));
+    let base = [(BASE_IMAGE.to_owned(), base.reference.clone())];
+    base.into_iter().chain(assets).chain(options.build_args.iter().cloned()).collect()
 }
 
 /// Proxies go by name: their values never appear in a command line. Both engines know these names
@@ -282,6 +286,10 @@ fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<Secr
     {
         let source = SecretSource::Environment(network::MIRROR.to_owned());
         secrets.push(SecretMount { id: "debian".into(), source });
+    }
+    if let Some(name) = facts.npm_variable.filter(|_| facts.base.assets.is_some()) {
+        let source = SecretSource::Environment(name.to_owned());
+        secrets.push(SecretMount { id: "npm".into(), source });
     }
     secrets.extend(options.secrets.iter().cloned());
     secrets

@@ -65,11 +65,20 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     for path in app.lock_files(false) {
         let what = format!("{path} isn't in the build context");
         let remedy = match (&app.lock, path == lock) {
-            (Lock::Uv, true) => format!("uv lock --project {}", app.folder),
-            (Lock::Uv, false) => format!("uv init --bare {}", app.folder),
+            (Lock::Uv { .. }, true) => format!("uv lock --project {}", app.folder),
+            (Lock::Uv { .. }, false) => format!("uv init --bare {}", app.folder),
             (Lock::Requirements { .. }, _) => "name another one in [app] lock".to_owned(),
         };
         lack(copies(&path) && !has(&path), true, what, remedy);
+    }
+    for path in config.assets.iter().flat_map(|a| a.package_files.iter().chain(&a.files)) {
+        let folder = format!("{path}/");
+        let there = path == "."
+            || has(path)
+            || project.paths.iter().any(|other| other.starts_with(&folder));
+        let what = format!("{path} isn't in the build context, which [assets] reads");
+        let remedy = format!("write !{path} in {} if it is there", config.ignore_file);
+        lack(!there, true, what, remedy);
     }
     let what = format!("{manage} isn't in the build context");
     let remedy = "name the folder of the Django project in [app] folder".to_owned();
@@ -115,7 +124,7 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         let word = role.word();
         let or = format!("or leave {word} out of [smoke] roles");
         let (locked, remedy) = match &app.lock {
-            Lock::Uv => (
+            Lock::Uv { .. } => (
                 project.lock.contains(&format!("\nname = \"{package}\"\n")),
                 format!("uv add --project {} {package}, {or}", app.folder),
             ),

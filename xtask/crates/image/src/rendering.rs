@@ -2,9 +2,13 @@
 //! there, so that a plain `podman build` makes the same image.
 
 use crate::config::Config;
-use crate::config::app::{App, Lock};
+use crate::config::app::{App, GETTEXT, Lock};
+use crate::config::assets::Assets;
 use crate::surroundings::Surroundings;
 use std::collections::BTreeMap;
+
+/// The build argument that names the image of the stage `assets`.
+pub const ASSETS_IMAGE: &str = "ASSETS_IMAGE";
 
 /// The comment before the lines of one topic; its name follows.
 const BEGIN: &str = "# >>> docker/image.toml: ";
@@ -91,7 +95,12 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
             "COPY {0}/entrypoint.sh {0}/healthcheck {0}/container/ /usr/local/lib/container/\n",
             app.runtime
         ),
-        "application" => format!("COPY {}/ /build/app/\n", app.folder),
+        "application" => application(config),
+        "assets image" => config
+            .assets
+            .as_ref()
+            .map_or(String::new(), |assets| format!("ARG {ASSETS_IMAGE}={}\n", assets.base)),
+        "assets" => config.assets.as_ref().map_or(String::new(), assets),
         "build" => instruction("ARG", &build(app)),
         "static files" => {
             format!("COPY --from=staticfiles /build/staticfiles /app/{}\n", app.static_root)
@@ -141,7 +150,7 @@ fn project(config: &Config, dev: bool) -> Vec<String> {
 fn dependencies(app: &App, dev: bool) -> String {
     let mut words = Vec::new();
     match &app.lock {
-        Lock::Uv => {
+        Lock::Uv { .. } => {
             words.extend((!dev).then(|| "--no-default-groups".to_owned()));
             words.extend(app.groups.iter().map(|name| format!("--group={name}")));
             words.extend(app.extras.iter().map(|name| format!("--extra={name}")));
@@ -150,16 +159,18 @@ fn dependencies(app: &App, dev: bool) -> String {
             words.extend(unhashed.then(|| "--unhashed".to_owned()));
         }
     }
+    let build_packages: Vec<String> =
+        app.build_packages.iter().filter(|name| *name != GETTEXT).cloned().collect();
     for (option, list) in [
         ("packages", &app.packages),
-        ("build-packages", &app.build_packages),
+        ("build-packages", &build_packages),
         ("build-from-source", &app.build_from_source),
     ] {
         if !list.is_empty() {
             words.push(format!("--{option}={}", word(&list.join(" "))));
         }
     }
-    let debian = !app.packages.is_empty() || !app.build_packages.is_empty();
+    let debian = !app.packages.is_empty() || !build_packages.is_empty();
     let mut lines = vec![
         "--mount=type=cache,id=python-packages,target=/root/.cache,sharing=locked".to_owned(),
         "--mount=type=secret,id=ca".to_owned(),
@@ -174,6 +185,50 @@ fn dependencies(app: &App, dev: bool) -> String {
             .join(" "),
     );
     instruction("RUN", &lines)
+}
+
+/// The application as the build context and the assets make it, and what compiles its translations.
+fn application(config: &Config) -> String {
+    let app = &config.app;
+    let mut text = String::new();
+    if app.build_packages.iter().any(|name| name == GETTEXT) {
+        let run = ["--mount=type=secret,id=ca", "--mount=type=secret,id=debian", TRANSLATIONS];
+        text += &instruction("RUN", &run.map(str::to_owned));
+    }
+    text += &format!("COPY {}/ /build/app/\n", app.folder);
+    for path in config.assets.iter().flat_map(|assets| &assets.output) {
+        let inside = path.strip_prefix(&app.prefix()).unwrap_or(path);
+        text += &format!("COPY --from=assets /assets/{path} /build/app/{inside}\n");
+    }
+    text
+}
+
+/// Installs what compiles translations, in a stage that is no part of the image.
+const TRANSLATIONS: &str = "/opt/dependencies/install.sh --tools=gettext";
+
+/// The stage that Node builds in.
+fn assets(assets: &Assets) -> String {
+    let folder = match assets.folder.as_str() {
+        "." => "/assets".to_owned(),
+        folder => format!("/assets/{folder}"),
+    };
+    let install = [
+        "--mount=type=cache,id=node-packages,target=/root/.npm,sharing=locked",
+        "--mount=type=secret,id=ca",
+        "--mount=type=secret,id=npm",
+        "if [ -s /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi;",
+        "if [ -s /run/secrets/npm ]; then export npm_config_registry=\"$(cat /run/secrets/npm)\"; fi;",
+        &assets.install,
+    ];
+    let mut text = format!("FROM ${{{ASSETS_IMAGE}}} AS assets\nWORKDIR {folder}\n");
+    text += &format!("COPY {} {folder}/\n", assets.package_files.join(" "));
+    text += &instruction("RUN", &install.map(str::to_owned));
+    for path in &assets.files {
+        let place =
+            if path == "." { "./ /assets/".to_owned() } else { format!("{path} /assets/{path}") };
+        text += &format!("COPY {place}\n");
+    }
+    text + &format!("RUN {}\n", assets.build)
 }
 
 /// What the step that collects static files is told.
@@ -235,7 +290,11 @@ mod tests {
 
     fn config(app: &str) -> Config {
         let text = include_str!("../../../../docker/image.toml");
-        let text = text.replace("\n[app]\n", &format!("\n[app]\n{app}"));
+        // Of another table, or of [app].
+        let text = match app.starts_with('[') {
+            true => format!("{text}\n{app}"),
+            false => text.replace("\n[app]\n", &format!("\n[app]\n{app}")),
+        };
         crate::config::parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
     }
 
@@ -311,11 +370,86 @@ mod tests {
                     REQUIRED_ENVIRONMENT="SECRET_KEY FIELD_ENCRYPTION_KEY"
             "#]],
         );
-        check("", "build", false, expect![[r#"
+        check(
+            "",
+            "build",
+            false,
+            expect![[r#"
             ARG APP_MODULE=senex_trader \
                 ENVIRONMENT=production \
                 REQUIRED_ENVIRONMENT="SECRET_KEY FIELD_ENCRYPTION_KEY"
-        "#]]);
+        "#]],
+        );
+        check(
+            "folder = \"src/web\"\nlock = \"../../uv.lock\"\n",
+            "lock",
+            false,
+            expect![[r#"
+                COPY docker/install.sh docker/installer.txt pyproject.toml uv.lock /opt/dependencies/
+            "#]],
+        );
+        let gettext = "build_packages = [\"gettext\"]\n";
+        check(
+            gettext,
+            "dependencies",
+            false,
+            expect![[r#"
+            RUN --mount=type=cache,id=python-packages,target=/root/.cache,sharing=locked \
+                --mount=type=secret,id=ca \
+                --mount=type=secret,id=index \
+                /opt/dependencies/install.sh --no-default-groups
+        "#]],
+        );
+        check(
+            gettext,
+            "application",
+            false,
+            expect![[r#"
+            RUN --mount=type=secret,id=ca \
+                --mount=type=secret,id=debian \
+                /opt/dependencies/install.sh --tools=gettext
+            COPY app/ /build/app/
+        "#]],
+        );
+        let assets = "[assets]\nfolder = \"frontend\"\npackage_files = [\"frontend/package.json\"]\n\
+                      files = [\"frontend\", \"tailwind.config.js\"]\noutput = [\"app/static/dist\"]\n";
+        check(
+            assets,
+            "assets image",
+            false,
+            expect![[r#"
+            ARG ASSETS_IMAGE=docker.io/library/node:22-bookworm-slim
+        "#]],
+        );
+        check(
+            assets,
+            "assets",
+            false,
+            expect![[r#"
+            FROM ${ASSETS_IMAGE} AS assets
+            WORKDIR /assets/frontend
+            COPY frontend/package.json /assets/frontend/
+            RUN --mount=type=cache,id=node-packages,target=/root/.npm,sharing=locked \
+                --mount=type=secret,id=ca \
+                --mount=type=secret,id=npm \
+                if [ -s /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; \
+                if [ -s /run/secrets/npm ]; then export npm_config_registry="$(cat /run/secrets/npm)"; fi; \
+                npm ci
+            COPY frontend /assets/frontend
+            COPY tailwind.config.js /assets/tailwind.config.js
+            RUN npm run build
+        "#]],
+        );
+        check(
+            assets,
+            "application",
+            false,
+            expect![[r#"
+            COPY app/ /build/app/
+            COPY --from=assets /assets/app/static/dist /build/app/static/dist
+        "#]],
+        );
+        check("", "assets", false, expect![""]);
     }
 
     #[test]

@@ -68,6 +68,15 @@ const REDIS: Recipe = Recipe {
     ],
 };
 
+/// Debian 13 has Node 20.
+const NODE: Recipe = Recipe {
+    reference: "localhost/xtask/node:20-trixie-standin",
+    suite: "trixie",
+    packages: &["ca-certificates", "git", "nodejs", "npm"],
+    scripts: &[],
+    config: &[PATH_ENV, "CMD [\"node\"]"],
+};
+
 /// The folder of the hook and the scripts, below the top folder.
 const FOLDER: &str = "docker/base";
 
@@ -76,7 +85,7 @@ pub fn is_reference(name: &str) -> bool {
     name.starts_with("localhost/xtask/") && name.contains("-standin")
 }
 
-/// What can stand in for `reference`: an official Python, PostgreSQL or Redis image. Of the two
+/// What can stand in for `reference`: an official Python, PostgreSQL, Redis or Node image. Of the two
 /// Pythons the newer Debian's serves where 3.13 or trixie is asked for.
 pub fn recipe(reference: &Reference) -> Option<Recipe> {
     let tag = reference.tag.as_deref().unwrap_or_default();
@@ -85,6 +94,7 @@ pub fn recipe(reference: &Reference) -> Option<Recipe> {
         "python" => Some(PYTHON[0]),
         "postgres" => Some(POSTGRES),
         "redis" => Some(REDIS),
+        "node" => Some(NODE),
         _ => None,
     }
 }
@@ -125,7 +135,7 @@ pub fn making(
         None => recipe.reference.to_owned(),
     };
     // Another project has no such folder.
-    let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../..")).join(FOLDER);
+    let own = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/base"));
     let folder = Some(top.join(FOLDER)).filter(|folder| folder.is_dir()).unwrap_or(own);
     let hook = folder.join("slim.sh");
     let scripts: Vec<PathBuf> = recipe.scripts.iter().map(|name| folder.join(name)).collect();
@@ -207,9 +217,9 @@ mod tests {
         check("mirror.example/library/python:3.12-slim-trixie", Some(PYTHON[1].reference));
         check("docker.io/library/postgres:16", Some(POSTGRES.reference));
         check("docker.io/library/redis:7", Some(REDIS.reference));
-        check("docker.io/library/node:22", None);
+        check("docker.io/library/node:22", Some(NODE.reference));
         check("ghcr.io/someone/python:3.12", None);
-        for recipe in PYTHON.iter().chain([&POSTGRES, &REDIS]) {
+        for recipe in PYTHON.iter().chain([&POSTGRES, &REDIS, &NODE]) {
             let reference = engine::reference::parse(recipe.reference).unwrap();
             assert!(reference.tag.is_some_and(|tag| tag.ends_with("standin")));
         }

@@ -83,8 +83,8 @@ pub struct Context<'a> {
     pub includes: &'a dyn Fn(&str) -> bool,
     /// Whether that, or something below it, would.
     pub reaches: &'a dyn Fn(&str) -> bool,
-    /// Whether files that git ignores enter it.
-    pub with_ignored: bool,
+    /// Whether a file that git ignores enters it.
+    pub with_ignored: &'a dyn Fn(&str) -> bool,
 }
 
 /// A file as a commit has it.
@@ -352,13 +352,11 @@ impl Repository {
             absent = changes::absent(source, below, context);
             context_changes =
                 changes::of_context(source, &expected, changed, below, context, &absent, program)?;
-            if !context.with_ignored {
-                let all = std::mem::take(&mut context_changes).into_iter();
-                let (left, changes): (Vec<_>, Vec<_>) =
-                    all.partition(|change| change.kind == ChangeKind::Ignored);
-                context_changes = changes;
-                ignored = left.into_iter().map(|change| change.path).collect();
-            }
+            let leaves = |change: &mut Change| {
+                change.kind == ChangeKind::Ignored && !(context.with_ignored)(&change.path)
+            };
+            let left = context_changes.extract_if(.., leaves);
+            ignored = left.map(|change| change.path).collect();
             dirty = changes::of_checkout(changed, below, context);
         } else {
             dirty.extend(changed.iter().map(|(path, kind)| Change {

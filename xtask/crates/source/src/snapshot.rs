@@ -46,6 +46,8 @@ pub struct Wanted<'a> {
     /// What the path of each file of the application begins with. If it is empty, all files are the
     /// application's, but for those that git ignores.
     pub application: &'a str,
+    /// Patterns of files that the image makes itself: what git ignores of them doesn't enter it.
+    pub made: &'a [String],
     /// What the git tags of this project's versions begin with.
     pub prefix: &'a str,
     /// Patterns of files that may look like secrets.
@@ -147,6 +149,7 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         Ok(all) => all,
         Err(path) => return Ok(Err(path)),
     };
+    let made = Ignore::parse(&wanted.made.join("\n"))?;
     let includes = |path: &str| ignore.verdict(path).included;
     let reaches = |path: &str| ignore.reaches(path);
     let compared = git::Context {
@@ -155,7 +158,7 @@ fn attempt(wanted: &Wanted<'_>, first: bool) -> anyhow::Result<Result<Snapshot, 
         includes: &includes,
         reaches: &reaches,
         // An application at the top has everything around it that a developer leaves there.
-        with_ignored: !wanted.application.is_empty(),
+        with_ignored: &|path| !wanted.application.is_empty() && made.verdict(path).included,
     };
     let (checkout, changed) = std::thread::scope(|scope| {
         let changed = scope.spawn(|| {
@@ -261,6 +264,7 @@ pub fn read(
         commit: None,
         beside: &[],
         application: "",
+        made: &[],
         ignore_file: context::IGNORE_FILE,
         prefix: "",
         allow: &[],

@@ -74,6 +74,7 @@ pub fn snapshot(
         beside: &[config::PATH, &variant.dockerfile, &workflow.config.ignore_file],
         ignore_file: &workflow.config.ignore_file,
         application: &workflow.config.app.prefix(),
+        made: &workflow.config.generated(),
         prefix: &workflow.config.tags.prefix,
         allow: &workflow.config.allow_secrets,
         large: workflow.config.large,

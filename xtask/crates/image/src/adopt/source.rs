@@ -17,6 +17,16 @@ pub(super) fn is_read(text: &str, name: &str) -> bool {
     named('"') || named('\'') || name == "DATABASE_URL" && text.contains("dj_database_url")
 }
 
+/// Whether a lock, uv's or a list of requirements, has the package `name`.
+pub(super) fn is_locked(lock: &str, name: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let lower = lock.to_lowercase();
+    lower.contains(&format!("\nname = \"{name}\"\n"))
+        || lower
+            .lines()
+            .any(|line| line.strip_prefix(name).is_some_and(|rest| !rest.starts_with(part)))
+}
+
 /// The packages of a `uv.lock` that have no wheel.
 pub(super) fn without_wheel(lock: &str) -> Vec<String> {
     let blocks = lock.split("\n[[package]]\n").skip(1);

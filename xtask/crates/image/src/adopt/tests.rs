@@ -126,8 +126,8 @@ fn settings_in_a_config_package_with_urls_of_services() {
             [app] folder = "."
             [app] module = "config"
             [app] settings = { production = "config.settings.production", development = "config.settings.local" }
-            [app] build_packages = ["gcc", "libc6-dev"]
             [app] build_from_source = ["svglib"]
+            [app] build_packages = ["gcc", "libc6-dev"]
             [smoke] roles = ["gunicorn"]
             [app] queues = "celery"
             [app] required_environment = ["DJANGO_SECRET_KEY"]
@@ -164,4 +164,66 @@ fn a_manage_py_that_names_no_settings() {
 #[test]
 fn no_django_project() {
     check(&[("setup.py", "")], expect!["there is no manage.py: a Django project has one"]);
+}
+
+#[test]
+fn code_below_its_lock_with_what_it_needs_around_it() {
+    let package = |name: &str, wheel: bool| {
+        let wheels = if wheel { "wheels = [\n]\n" } else { "" };
+        format!("\n[[package]]\nname = \"{name}\"\nsdist = {{ url = \"y\" }}\n{wheels}")
+    };
+    let lock = [("uvicorn", true), ("psycopg2", false), ("python-magic", true)];
+    let lock: String = lock.map(|(name, wheel)| package(name, wheel)).concat();
+    check(
+        &[
+            ("src/manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')"),
+            (
+                "src/shop/settings.py",
+                "SECRET_KEY = env('SECRET_KEY')\nSTATIC_ROOT = 'staticfiles'\n",
+            ),
+            ("src/shop/asgi.py", ""),
+            ("src/shop/urls.py", "path('health/', health)"),
+            ("src/shop/locale/de/LC_MESSAGES/django.po", ""),
+            ("src/shop/locale/fr/LC_MESSAGES/django.po", ""),
+            ("src/shop/locale/fr/LC_MESSAGES/django.mo", ""),
+            ("package.json", "{\"scripts\": {\"build\": \"vite build\"}}"),
+            ("uv.lock", &lock),
+            ("pyproject.toml", ""),
+        ],
+        expect![[r#"
+            [app] folder = "src"
+            [app] module = "shop"
+            [app] lock = "../uv.lock"
+            [app] packages = ["libpq5", "libmagic1"]
+            [app] build_from_source = ["psycopg2"]
+            [app] build_packages = ["gcc", "libc6-dev", "libpq-dev", "gettext"]
+            [app] web_server = "uvicorn"
+            [smoke] roles = ["web"]
+            [app] queues = "celery"
+            [app] required_environment = ["SECRET_KEY"]
+            - packages without a wheel, which are built in the image: psycopg2
+            - package.json builds something: if pages use it, [assets] makes it part of the image (docs/adopting.md)
+        "#]],
+    );
+    // A binary package brings the library, and a compiled catalogue needs nothing.
+    let lock = [("gunicorn", true), ("psycopg", true), ("psycopg-binary", true)];
+    let lock: String = lock.map(|(name, wheel)| package(name, wheel)).concat();
+    check(
+        &[
+            ("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')"),
+            ("shop/settings.py", "SECRET_KEY = env('SECRET_KEY')\nSTATIC_ROOT = 'staticfiles'\n"),
+            ("shop/wsgi.py", ""),
+            ("shop/urls.py", "path('health/', health)"),
+            ("shop/locale/fr/LC_MESSAGES/django.po", ""),
+            ("shop/locale/fr/LC_MESSAGES/django.mo", ""),
+            ("uv.lock", &lock),
+        ],
+        expect![[r#"
+            [app] folder = "."
+            [app] module = "shop"
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] required_environment = ["SECRET_KEY"]
+        "#]],
+    );
 }

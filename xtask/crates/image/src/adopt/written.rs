@@ -10,9 +10,26 @@ pub(super) fn list<T: AsRef<str>>(items: &[T]) -> String {
     format!("[{}]", items.join(", "))
 }
 
+/// Where the tables begin, in our own `image.toml`, that another project's file only names.
+const RARE: &str = "\n# --- what few projects change";
+
+/// What stands there instead of the tables of `rest`.
+fn named(rest: &str) -> String {
+    let tables = rest.lines().filter_map(|line| {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        line.starts_with('[').then(|| line.to_owned()).filter(|line| line.ends_with(']'))
+    });
+    let tables = tables.collect::<Vec<_>>().join(", ");
+    format!("\n# More, with each default, in docker/image.toml of the workflow:\n# {tables}\n")
+}
+
 /// `template`, an `image.toml`, with these values; a key that is commented out comes in.
 pub fn image_toml(template: &str, keys: &[(String, String, String)]) -> String {
-    let mut lines: Vec<String> = template.lines().map(str::to_owned).collect();
+    let (usual, rest) = template.split_once(RARE).unwrap_or((template, ""));
+    let whole = if rest.is_empty() { usual.to_owned() } else { usual.to_owned() + &named(rest) };
+    // The file is in `docker/`, and what an editor checks it by in the folder of our files.
+    let whole = whole.replacen("#:schema ", "#:schema runtime/", 1);
+    let mut lines: Vec<String> = whole.lines().map(str::to_owned).collect();
     for (table, key, value) in keys {
         let line = format!("{key} = {value}");
         let header = format!("[{table}]");

@@ -94,12 +94,11 @@ pub struct App {
 }
 
 /// The file that says which Python packages are installed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lock {
-    /// uv's lock next to its `pyproject.toml`.
-    #[default]
-    Uv,
-    /// Lists as pip takes them, below the folder.
+    /// uv's lock next to its `pyproject.toml`, in this folder, seen from the application's: `` or `../`.
+    Uv { folder: String },
+    /// Lists as pip takes them, seen from the application's folder.
     Requirements {
         file: String,
         /// Those of the development image; `None` are the same.
@@ -107,6 +106,12 @@ pub enum Lock {
         /// Whether they may come without hashes.
         unhashed: bool,
     },
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::Uv { folder: String::new() }
+    }
 }
 
 /// `[health]`: what the engine asks of a container of the image, and how often.
@@ -133,14 +138,35 @@ impl App {
         if self.folder == "." { String::new() } else { format!("{}/", self.folder) }
     }
 
+    /// Whether the build makes `*.mo` of `*.po`.
+    pub fn compiles_translations(&self) -> bool {
+        self.packages.iter().chain(&self.build_packages).any(|name| name == GETTEXT)
+    }
+
     /// The files that say which packages are installed, from the top; the lock is the last.
     pub fn lock_files(&self, dev: bool) -> Vec<String> {
         match &self.lock {
-            Lock::Uv => vec![self.inside("pyproject.toml"), self.inside("uv.lock")],
+            Lock::Uv { folder } => {
+                ["pyproject.toml", "uv.lock"].map(|name| self.from(folder, name)).into()
+            }
             Lock::Requirements { file, dev: other, .. } => {
-                vec![self.inside(other.as_ref().filter(|_| dev).unwrap_or(file))]
+                vec![self.from("", other.as_ref().filter(|_| dev).unwrap_or(file))]
             }
         }
+    }
+
+    /// `name` in `folder`, a path from the folder of the application that may begin with `../`,
+    /// from the top.
+    fn from(&self, folder: &str, name: &str) -> String {
+        let whole = self.inside(&format!("{folder}{name}"));
+        let mut parts: Vec<&str> = Vec::new();
+        for part in whole.split('/') {
+            parts.push(part);
+            if part == ".." {
+                parts.truncate(parts.len().saturating_sub(2));
+            }
+        }
+        parts.join("/")
     }
 
     /// The lock of the production image, from the top.
@@ -169,8 +195,8 @@ pub(super) fn app(file: &mut File<'_>) -> App {
     let words = |file: &mut File<'_>, key, wrong: fn(&str) -> Option<String>| {
         file.strings("app", key, wrong).unwrap_or_default()
     };
+    let folder = file.checked("app", "folder", names::folder).unwrap_or_else(|| "app".to_owned());
     App {
-        folder: file.checked("app", "folder", names::folder).unwrap_or_else(|| "app".to_owned()),
         runtime: file
             .checked("app", "runtime", names::below)
             .unwrap_or_else(|| "docker".to_owned()),
@@ -191,7 +217,8 @@ pub(super) fn app(file: &mut File<'_>) -> App {
         static_root: file
             .checked("app", "static_root", names::below)
             .unwrap_or_else(|| "staticfiles".to_owned()),
-        lock: lock(file),
+        lock: lock(file, &folder),
+        folder,
         groups: words(file, "groups", names::python),
         extras: words(file, "extras", names::python),
         packages: words(file, "packages", names::debian),
@@ -223,23 +250,41 @@ fn settings(file: &mut File<'_>) -> BTreeMap<String, String> {
     all
 }
 
-fn lock(file: &mut File<'_>) -> Lock {
-    let name = file.checked("app", "lock", names::below).unwrap_or_else(|| "uv.lock".to_owned());
-    let dev = file.checked("app", "lock_dev", names::below);
+/// What [`App::build_packages`] compiles translations with; nothing else needs it in a build.
+pub const GETTEXT: &str = "gettext";
+
+fn lock(file: &mut File<'_>, folder: &str) -> Lock {
+    let depth = if folder == "." { 0 } else { folder.split('/').count() };
+    let mut path = |key| {
+        let text = file.string("app", key)?;
+        let (up, below) = climbed(&text);
+        let above = (up > depth).then(|| format!("`{text}` is above the top of the repository"));
+        let wrong = above.or_else(|| names::below(below));
+        wrong.into_iter().for_each(|message| file.mistake("app", key, message));
+        Some(text)
+    };
+    let (name, dev) = (path("lock").unwrap_or_else(|| "uv.lock".to_owned()), path("lock_dev"));
     let unhashed = file.typed("app", "unhashed");
-    if name == "uv.lock" {
+    if let Some(folder) = name.strip_suffix("uv.lock").filter(|f| f.is_empty() || f.ends_with('/'))
+    {
         for (key, is_written) in [("lock_dev", dev.is_some()), ("unhashed", unhashed.is_some())] {
             if is_written {
                 let message = "belongs to a lock of requirements, and `lock` is uv.lock";
                 file.mistake("app", key, message.to_owned());
             }
         }
-        return Lock::Uv;
+        return Lock::Uv { folder: folder.to_owned() };
     }
     if let Some(message) = names::lock(&name) {
         file.mistake("app", "lock", message);
     }
     Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
+}
+
+/// How many `../` a path begins with, and what follows.
+fn climbed(path: &str) -> (usize, &str) {
+    let below = path.trim_start_matches("../");
+    ((path.len() - below.len()) / 3, below)
 }
 
 fn environment(file: &mut File<'_>, key: &str) -> BTreeMap<String, String> {

@@ -16,7 +16,7 @@ pub(super) struct File<'t> {
     /// What is wrong so far, in the order it was found.
     pub(super) mistakes: Vec<Mistake>,
     /// The keys that each table may have; the tables themselves are those of the table ``.
-    known: Vec<(String, Vec<String>)>,
+    pub(super) known: Vec<(String, Vec<String>)>,
 }
 
 impl<'t> File<'t> {

@@ -1,5 +1,6 @@
 use super::*;
 use expect_test::{Expect, expect};
+use std::collections::BTreeMap;
 
 const REQUIRED: &str = r#"
 [image]
@@ -87,6 +88,9 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
         (app.folder.clone(), app.static_root.clone(), app.lock.clone(), app.packages.clone())
     };
     assert_eq!(same(&written.app), same(&explicit.app));
+    let only = format!("{REQUIRED}\n[assets]\noutput = [\"app/static/dist\"]\n");
+    assert_eq!(parse(&only).unwrap().assets, explicit.assets);
+    assert_eq!(written.assets, None);
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -216,7 +220,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health; it is a key of [image], [engine]
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets; it is a key of [image], [engine]
         "#]],
     );
 }
@@ -288,7 +292,7 @@ fn a_key_in_another_table_is_told_its_own() {
         "prefix = \"v\"\nbase = \"a/b:c\"\n",
         expect![[r#"
             14: [app]: unknown key `prefix`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [tags]
-            15: [app]: unknown key `base`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [variant.prod], [variant.dev]
+            15: [app]: unknown key `base`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [variant.prod], [variant.dev], [assets]
         "#]],
     );
     // Another table has the same key: it would be taken for that one's.
@@ -415,4 +419,83 @@ fn what_can_not_stand_in_a_dockerfile_is_a_mistake_on_its_line() {
     check("[health]\npath = \"health\"", "15: health.path: `health` is no path of a URL");
     check("[health]\nretries = 0", "15: health.retries: is at least 1");
     check("[context]\nignore_file = \"../x\"", "15: context.ignore_file: `../x` is no path");
+}
+
+/// The comment above each key of our own file, and the value that it shows; by table and key.
+fn shown_keys(text: &str) -> BTreeMap<(String, String), (String, toml::Value)> {
+    let (mut table, mut comment, mut all) = (String::new(), Vec::new(), BTreeMap::new());
+    for line in text.lines() {
+        let inner = line.strip_prefix("# ").unwrap_or(line);
+        let header = inner.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let pair =
+            inner.split_once(" = ").filter(|(key, _)| !key.contains([' ', '`', ':', '(', '{']));
+        let value = pair.and_then(|_| inner.parse::<toml::Table>().ok());
+        match (header, pair, value) {
+            (Some(name), ..) => (table, comment) = (name.to_owned(), Vec::new()),
+            (_, Some((key, _)), Some(mut value)) => {
+                let value = value.remove(key.trim_matches('"')).unwrap_or(false.into());
+                let about = std::mem::take(&mut comment).join(" ");
+                all.insert((table.clone(), key.to_owned()), (about, value));
+            }
+            _ if inner == line => comment.clear(),
+            _ => comment.push(inner),
+        }
+    }
+    all
+}
+
+#[test]
+fn editors_have_a_schema_of_all_keys() {
+    let text = include_str!("../../../../../docker/image.toml");
+    let mut file = raw::File::parse(text);
+    let _ = resolve(&mut file);
+    let shown = shown_keys(text);
+    let strings = serde_json::json!({ "type": "string" });
+    let mut tables: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+    for (table, keys) in file.known.iter().filter(|(table, _)| !table.is_empty()) {
+        let key = |key: &String| {
+            let (about, value) = shown.get(&(table.clone(), key.clone()))?;
+            let mut schema = match value {
+                toml::Value::Array(_) => serde_json::json!({ "type": "array", "items": strings }),
+                toml::Value::Integer(_) => serde_json::json!({ "type": "integer", "minimum": 0 }),
+                toml::Value::Boolean(_) => serde_json::json!({ "type": "boolean" }),
+                toml::Value::Table(_) => {
+                    serde_json::json!({ "type": "object", "additionalProperties": strings })
+                }
+                // One module, or one for each value of ENVIRONMENT.
+                _ if key == "settings" => serde_json::json!({ "type": ["string", "object"] }),
+                _ => strings.clone(),
+            };
+            if !about.is_empty() {
+                schema["description"] = about.as_str().into();
+            }
+            Some((key.clone(), schema))
+        };
+        // A key that the comments only mention has any value, and so has a table in it.
+        let named = keys.iter().map(|name| key(name).unwrap_or((name.clone(), true.into())));
+        let properties: serde_json::Map<String, serde_json::Value> = named.collect();
+        tables.insert(
+            table.clone(),
+            serde_json::json!({
+                "type": "object", "properties": properties, "additionalProperties": false
+            }),
+        );
+    }
+    let (inner, mut outer): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        tables.into_iter().partition(|(name, _)| name.contains('.'));
+    for (name, schema) in inner {
+        let (table, key) = name.split_once('.').unwrap();
+        outer.get_mut(table).unwrap()["properties"][key] = schema;
+    }
+    let schema = serde_json::json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "docker/image.toml of the container workflow",
+        "type": "object", "properties": outer, "additionalProperties": false,
+    });
+    let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    expect_test::expect_file!["../../../../../docker/image.schema.json"].assert_eq(&text);
+    assert!(shown.keys().all(|(table, key)| {
+        let other = table.starts_with("app.") || table == "smoke.skip";
+        other || text.contains(&format!("\"{key}\": {{"))
+    }));
 }

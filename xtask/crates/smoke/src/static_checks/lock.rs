@@ -75,7 +75,7 @@ pub fn lock(
 ) -> Verdict {
     let file = app.lock_file();
     let read = match &app.lock {
-        app::Lock::Uv => Lock::parse(text).and_then(|lock| {
+        app::Lock::Uv { .. } => Lock::parse(text).and_then(|lock| {
             let needed = lock.needed(app, markers)?;
             let known: BTreeSet<String> =
                 lock.packages.into_iter().map(|package| package.name).collect();

@@ -208,7 +208,7 @@ fn of_submodule(
         files,
         includes: &includes,
         reaches: &reaches,
-        with_ignored: true,
+        with_ignored: &|_| true,
     };
     let source = source.as_ref();
     let all = || files.iter().map(|(path, content)| (path.clone(), content)).collect();

@@ -161,6 +161,6 @@ fn with_context<T>(root: &Path, prefix: &str, use_it: impl Fn(&Context<'_>) -> T
         files: &files,
         includes: &|path| path.starts_with(prefix),
         reaches: &|path| path.starts_with(prefix),
-        with_ignored: true,
+        with_ignored: &|_| true,
     })
 }

@@ -79,6 +79,7 @@ impl Sandbox {
     fn wanted<'a>(&'a self, top: &'a Path, signal: &'a AtomicUsize) -> Wanted<'a> {
         Wanted {
             application: "app/",
+            made: &[],
             ignore_file: context::IGNORE_FILE,
             top,
             commit: None,
@@ -588,6 +589,27 @@ fn an_application_at_the_top_leaves_what_git_ignores() {
     assert!(!snapshot.contents.contains_key("db.sqlite3"));
     let copied = listing(&sandbox.tree());
     assert!(!format!("{copied:?}").contains("sqlite3"), "{copied:?}");
+}
+
+#[test]
+fn what_the_image_makes_itself_leaves_if_git_ignores_it() {
+    let sandbox = Sandbox::new();
+    let top = sandbox.top();
+    sandbox.write(".gitignore", "/app/static/dist/\n*.mo\n");
+    sandbox.write("app/static/dist/tracked.js", "");
+    sandbox.git(&["add", "--force", "app/static/dist/tracked.js"]);
+    sandbox.commit();
+    for file in ["app/static/dist/made.js", "app/static/dist/tracked.js", "app/de.mo"] {
+        sandbox.write(file, "a developer's");
+    }
+    let signal = AtomicUsize::new(0);
+    let (wanted, made) = (sandbox.wanted(&top, &signal), ["app/static/dist".to_owned()]);
+    let snapshot = take(&Wanted { made: &made, ..wanted }).unwrap();
+    assert_eq!(
+        changes(&snapshot),
+        [("app/de.mo", ChangeKind::Ignored), ("app/static/dist/tracked.js", Modified)]
+    );
+    assert!(!snapshot.contents.contains_key("app/static/dist/made.js"));
 }
 
 #[test]

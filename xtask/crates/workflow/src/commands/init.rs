@@ -19,8 +19,9 @@ use std::time::Duration;
 
 mod files;
 
-/// The repository that this library is in.
-const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
+/// What a project gets of our own files. Here they are links; a package that is unpacked elsewhere has
+/// the files.
+const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/library");
 
 /// How long cargo may take to read a new workspace.
 const CARGO: Duration = Duration::from_secs(600);

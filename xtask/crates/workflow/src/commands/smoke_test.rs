@@ -156,11 +156,13 @@ fn verdict(chosen: &[&'static Check], outcomes: &[Outcome]) -> anyhow::Result<()
         return Ok(());
     }
     let only: Vec<String> = failed.iter().map(|name| format!("--only {name}")).collect();
-    Err(failure_help(
-        Exit::Check,
-        format!("testing the image: failed: {}", failed.join(", ")),
+    let message = format!("testing the image: failed: {}", failed.join(", "));
+    let help = vec![
         format!("look at what is left running: cargo xtask smoke-test --keep {}", only.join(" ")),
-    ))
+        "if one doesn't fit this project, [smoke.skip] in docker/image.toml names it and the reason"
+            .to_owned(),
+    ];
+    Err(Failure { exit: Exit::Check, message, help }.into())
 }
 
 fn list(world: &World) -> anyhow::Result<()> {
@@ -298,7 +300,7 @@ fn expected(
         writable: smoke::static_checks::writable_folders(&config.app.module),
         allow_secrets: config.allow_secrets.clone(),
         ignore: text(&config.ignore_file)?,
-        generated: config.smoke.generated.clone(),
+        generated: config.generated(),
         dockerfile: (dockerfile::instructions(&dockerfile), config.prod.target.clone()),
         built_from: Some(built_from),
     })

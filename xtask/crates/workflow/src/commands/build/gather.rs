@@ -85,7 +85,9 @@ impl Local {
         let search = world.search(workflow, &self.machine, runner).key();
         let us = std::env::current_exe().and_then(|us| us.metadata()?.modified()).ok();
         let Local { base, options: BuildOptions { platform, dev, .. }, .. } = self;
-        fingerprint::hash(&[format!("{search} {us:?} {base} {platform:?} {dev}").as_bytes()])
+        let assets = &workflow.config.assets;
+        let key = format!("{search} {us:?} {base} {assets:?} {platform:?} {dev}");
+        fingerprint::hash(&[key.as_bytes()])
     }
 
     /// With what an engine answered before.
@@ -121,7 +123,13 @@ pub(super) fn asked(
         notice(&format!("warning: {warning}"));
     }
     let images = images(world, workflow, runner, (&engine, assumed), &local.log);
-    let (base, base_steps) = images.resolve(&local.base, args.pull, platform)?;
+    let (mut base, mut base_steps) = images.resolve(&local.base, args.pull, platform)?;
+    if let Some(assets) = workflow.config.assets.as_ref().filter(|_| !args.dev) {
+        // It runs, and nothing of it is in the image: it is for this machine, whatever is built.
+        let (image, steps) = images.resolve(&assets.base, args.pull, None)?;
+        base_steps.extend(steps);
+        base.assets = Some(Box::new(image));
+    }
     say_base(&base);
     let layer_cache = cache::find(
         &world.environment,
@@ -138,6 +146,9 @@ pub(super) fn asked(
 /// Prints what a build starts from.
 pub(super) fn say_base(base: &Base) {
     notice(&format!("base {}: {}", base.reference, base.why));
+    if let Some(assets) = &base.assets {
+        notice(&format!("assets are built with {}: {}", assets.reference, assets.why));
+    }
     if base.standin {
         notice(STANDIN);
     }
@@ -162,6 +173,7 @@ impl Gathered {
             proxies: network::proxies(&world.environment.variables),
             index_variable: network::index_variable(&world.environment.variables),
             mirror_variable: world.environment.variable(network::MIRROR).is_some(),
+            npm_variable: network::npm_variable(&world.environment.variables),
             layer_cache: self.layer_cache.clone(),
             state: &workflow.state,
             cache: (mount_cache(world)?, machine.uid),

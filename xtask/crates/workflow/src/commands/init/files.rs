@@ -10,7 +10,7 @@ use process::run::{QUESTION, Runner};
 use process::state::{make_folder, write_whole};
 use source::content::sha256;
 use source::context::IGNORE_FILE;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,8 +23,15 @@ pub const RECORD: &str = "xtask/files.sha256";
 pub type Record = BTreeMap<String, String>;
 
 /// What runs inside of the images and around them: the same in every project.
-const OURS: [&str; 6] =
-    ["entrypoint.sh", "healthcheck", "install.sh", "installer.txt", "container", "dev"];
+const OURS: [&str; 7] = [
+    "entrypoint.sh",
+    "healthcheck",
+    "install.sh",
+    "installer.txt",
+    "container",
+    "dev",
+    "image.schema.json",
+];
 
 /// A file, below the top of the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,12 +220,12 @@ pub fn dockerfiles(library: &Path, config: &Config) -> anyhow::Result<Vec<File>>
 /// The ignore file of a project with this configuration.
 pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
     let app = &config.app;
-    let own = disk::text(&library.join(IGNORE_FILE), IGNORE_FILE)?;
+    let own = disk::text(&library.join("dockerignore"), IGNORE_FILE)?;
     let (_, sections) = own.split_once("\n# section:").unwrap_or(("", own.as_str()));
     let at_top = app.folder == ".";
     let begin = match at_top {
         true => format!("{TOP}docker/*\n{}{}/\n", let_in(&app.runtime), app.static_root),
-        false => format!("{BELOW}*\n!{}\n{}", app.folder, let_in(&app.runtime)),
+        false => format!("{BELOW}*\n!{}\n{}{}", app.folder, let_in(&app.runtime), outside(config)),
     };
     // At the top a folder may be a Django app, whatever it is called; git knows what isn't.
     let line = |line: &str| match line.strip_prefix("app/") {
@@ -228,6 +235,16 @@ pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
     };
     let sections: String = sections.lines().map(line).collect();
     Ok(File::text(&config.ignore_file, &format!("{begin}\n# section:{sections}")))
+}
+
+/// Lines that let in what isn't in the folder of the application: its lock, and what Node reads.
+fn outside(config: &Config) -> String {
+    let assets =
+        config.assets.iter().flat_map(|assets| assets.package_files.iter().chain(&assets.files));
+    let files = config.app.lock_files(false).into_iter().chain(config.app.lock_files(true));
+    let all: BTreeSet<String> = files.chain(assets.cloned()).collect();
+    let outside = all.iter().filter(|path| !path.starts_with(&config.app.prefix()));
+    outside.map(|path| format!("!{path}\n")).collect()
 }
 
 /// Lines that let the image's own files in.
@@ -278,12 +295,12 @@ pub fn workspace(
             format!("git = {}, rev = {}", adopt::text(url), adopt::text(head.stdout.trim()))
         }
         None => {
-            let path = relative(&top.join("xtask"), &library.join("xtask/crates/workflow"));
+            let path = relative(&top.join("xtask"), library.parent().unwrap_or(library));
             format!("path = {}", adopt::text(&path))
         }
     };
     let read = |path: &str| disk::text(&library.join(path), path);
-    let own = read("Cargo.toml")?;
+    let own = read("workspace.toml")?;
     let profiles = own.find("\n[profile.").map_or("", |at| &own[at..]);
     let comment = own
         .find("# Everybody compiles xtask")
@@ -299,10 +316,10 @@ pub fn workspace(
     let theirs = |path: &str, text: &str| File { may_be_theirs: true, ..File::text(path, text) };
     let files = vec![
         theirs("Cargo.toml", &manifest),
-        theirs("Cargo.lock", &read("Cargo.lock")?),
-        theirs(".cargo/config.toml", &read(".cargo/config.toml")?),
+        theirs("Cargo.lock", &read("workspace.lock")?),
+        theirs(".cargo/config.toml", &read("config.toml")?),
         File::text("xtask/Cargo.toml", &member),
-        File::text("xtask/src/main.rs", &read("xtask/src/main.rs")?),
+        File::text("xtask/src/main.rs", &read("main.rs")?),
     ];
     Ok(files)
 }
@@ -346,7 +363,8 @@ pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<Texts> {
         let told = name.ends_with(".py")
             || name.ends_with(".lock")
             || name.ends_with(".toml")
-            || name.ends_with(".txt");
+            || name.ends_with(".txt")
+            || name == "package.json";
         let text = if told {
             process::regular::read_text(top.join(path)).unwrap_or_default()
         } else {
