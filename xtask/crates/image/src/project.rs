@@ -84,7 +84,7 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     let remedy = "name the folder of the Django project in [app] folder".to_owned();
     lack(collects && !has(&manage), true, what, remedy);
     if let Lock::Requirements { unhashed, .. } = &app.lock {
-        requirements(&project.lock, &lock, *unhashed, &mut lack);
+        requirements(&project.lock, &lock, python(&config.prod.base), *unhashed, &mut lack);
     }
     let module = &config.app.module;
     let inside = |file: &str| app.inside(&format!("{module}/{file}"));
@@ -166,10 +166,18 @@ fn names(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// The version of Python that the name of an official base image tells.
+fn python(base: &str) -> Option<&str> {
+    let (_, tag) = base.rsplit_once("python:")?;
+    let version = tag.split(['-', '@']).next().unwrap_or_default();
+    version.starts_with("3.").then_some(version)
+}
+
 /// What a list of requirements missing: it is copied alone, and is installed with its hashes.
 fn requirements(
     text: &str,
     file: &str,
+    python: Option<&str>,
     unhashed: bool,
     lack: &mut dyn FnMut(bool, bool, String, String),
 ) {
@@ -178,9 +186,10 @@ fn requirements(
             .iter()
             .any(|option| line.split([' ', '=']).next() == Some(option))
     });
+    let python = python.map_or(String::new(), |version| format!(" --python-version {version}"));
     let compiled = format!(
-        "uv pip compile --universal --generate-hashes {file} --output-file requirements.lock.txt, and \
-         lock = \"requirements.lock.txt\""
+        "uv pip compile --universal --generate-hashes{python} {file} --output-file requirements.lock.txt, \
+         and lock = \"requirements.lock.txt\""
     );
     if let Some(line) = other {
         lack(true, true, format!("{file} has `{line}`, and is copied alone"), compiled.clone());

@@ -363,11 +363,14 @@ impl<'a> TestBed<'a> {
                 return Ok(start.elapsed());
             }
             let (state, code) = self.state(name)?;
-            if state != "running" || start.elapsed() > self.subject.smoke.start {
+            let lasting = lasting(answer.last_line());
+            let late = start.elapsed() > self.subject.smoke.start;
+            if state != "running" || late || lasting.is_some() {
                 let after = start.elapsed().as_secs();
                 return Err(Evidence::of(&format!(
-                    "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}",
+                    "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}{}",
                     answer.last_line(),
+                    lasting.map_or(String::new(), |why| format!("{why}\n")),
                     self.log_end(name)?
                 )));
             }
@@ -477,5 +480,40 @@ impl<'a> TestBed<'a> {
     /// Removes a container before the end of the run.
     pub fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
+    }
+}
+/// What to do about an answer of the health check's page that is no better later.
+fn lasting(line: &str) -> Option<&'static str> {
+    let (_, answer) = line.split_once(" answers: HTTP/")?;
+    match answer.split(' ').nth(1)?.as_bytes() {
+        b"400" => Some("is localhost in ALLOWED_HOSTS? The health check asks as that"),
+        b"404" => {
+            Some("add that page, or name another as path below [health] in docker/image.toml")
+        }
+        [b'3', ..] => Some("the page must answer itself: name its target as path below [health]"),
+        b"401" | b"403" => {
+            Some("the page must be open to everyone: name another as path below [health]")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_stays_is_not_waited_for() {
+        let check = |answer: &str, lasts: bool| {
+            let line = format!("/health/ answers: {answer}");
+            assert_eq!(lasting(&line).is_some(), lasts, "{line}");
+        };
+        check("HTTP/1.1 404 Not Found", true);
+        check("HTTP/1.1 301 Moved Permanently", true);
+        check("HTTP/1.1 400 Bad Request", true);
+        check("HTTP/1.1 403 Forbidden", true);
+        check("HTTP/1.1 503 Service Unavailable", false);
+        check("HTTP/1.1 500 Internal Server Error", false);
+        check("nothing", false);
     }
 }

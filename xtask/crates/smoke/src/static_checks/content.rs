@@ -37,9 +37,9 @@ impl Expected {
 /// Folders whose Python files are compiled.
 const COMPILED: [&str; 2] = [APP, "opt/venv"];
 
-/// At least so many of a thousand Python files have bytecode: some are templates, or tests of
+/// At least so many of a hundred Python files of each have bytecode: some are templates, or tests of
 /// syntax errors, that no Python compiles.
-const COMPILED_OF_1000: usize = 990;
+const COMPILED_OF_100: usize = 90;
 
 /// The list of hashed files, and each of them; any files at all if the project asks for no hashes.
 pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
@@ -76,27 +76,30 @@ pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
 /// Bytecode for the application and its packages.
 pub(crate) fn bytecode(archive: &Archive, _: &Expected) -> Verdict {
     let merged = archive.merged();
-    let (mut all, mut without) = (0, Vec::new());
-    for (path, placed) in COMPILED.iter().flat_map(|folder| merged.below(folder)) {
-        let Some(source) = path.strip_suffix(".py") else { continue };
-        if !archive.layers[placed.layer].ours || placed.entry.kind == EntryKind::Folder {
-            continue;
-        }
-        all += 1;
-        if !has_bytecode(&merged, source) {
-            without.push(format!("{}: no bytecode", place(path, placed.layer)));
+    let (mut total, mut compiled, mut evidence) = (0, 0, Vec::new());
+    for folder in COMPILED {
+        let sources = merged.below(folder).filter_map(|(path, placed)| {
+            let ours = archive.layers[placed.layer].ours && placed.entry.kind != EntryKind::Folder;
+            Some((path, path.strip_suffix(".py")?, placed.layer)).filter(|_| ours)
+        });
+        let sources: Vec<_> = sources.collect();
+        let without: Vec<String> = sources
+            .iter()
+            .filter(|(_, source, _)| !has_bytecode(&merged, source))
+            .map(|(path, _, layer)| format!("{}: no bytecode", place(path, *layer)))
+            .collect();
+        let (all, good) = (sources.len(), sources.len() - without.len());
+        (total, compiled) = (total + all, compiled + good);
+        if good * 100 < all * COMPILED_OF_100 {
+            evidence.push(format!("only {good} of {all} files of /{folder} are compiled"));
+            evidence.extend(without);
         }
     }
-    if all == 0 {
+    if total == 0 {
         let folders = COMPILED.map(|folder| format!("/{folder}")).join(" and ");
         return Verdict::Failed(vec![format!("no Python file in {folders}")]);
     }
-    let fact = format!("{} of {all} files", all - without.len());
-    if (all - without.len()) * 1000 >= all * COMPILED_OF_1000 {
-        return Verdict::Passed(fact);
-    }
-    without.insert(0, format!("only {fact} are compiled"));
-    verdict(without, "")
+    verdict(evidence, format!("{compiled} of {total} files"))
 }
 
 /// Whether `source`, a path without `.py`, has a compiled file of any Python.
