@@ -75,7 +75,8 @@ python3 -m venv /tmp/installer
     --require-hashes --only-binary=:all: --requirement installer.txt
 
 without_wheel() {
-    echo "a package without a wheel is built if docker/image.toml names it in build_from_source" >&2
+    echo "if a package has no wheel: name it in build_from_source in docker/image.toml; if it isn't for" \
+        "this Python: python = \"…\" below [variant.prod] and [variant.dev] names another" >&2
     exit 1
 }
 

@@ -37,11 +37,20 @@ def record(place):
     os.replace(place + ".new", place)
 
 
+def forget_halves():
+    """A package that failed is gone, and its modules stay: the next import wouldn't make them its own."""
+    for name in sorted(sys.modules):
+        package = name.rpartition(".")[0]
+        if package and package not in sys.modules:
+            del sys.modules[name]
+
+
 def main(place):
     for name in recorded(place):
         # Many need settings, which aren't there yet; those are loaded by the command.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    forget_halves()
     line = sys.stdin.readline()
     if not line:
         # No command needed it.

@@ -82,7 +82,7 @@ def test_a_failure_names_the_settings_and_the_way_out(collect, tmp_path, files, 
     result = collect(FAULT="3")
     assert result.returncode == 1
     assert f"collectstatic failed with shop.settings.{settings}; " in result.stderr
-    assert "settings/build.py" in result.stderr
+    assert "[app.environment]" in result.stderr and "settings_build" in result.stderr
 
 
 def test_no_lock_file_of_the_installer_stays():

@@ -143,3 +143,27 @@ def is_over(process):
             return True
         time.sleep(0.1)
     return False
+
+
+def test_a_package_that_fails_while_it_is_warmed_up_is_whole_for_the_command(tmp_path):
+    library = tmp_path / "library"
+    (library / "half").mkdir(parents=True)
+    # As a package that reads the settings when it is imported, after one of its modules.
+    (library / "half/__init__.py").write_text("import half.inside, os\nos.environ['SETTINGS']\n")
+    (library / "half/inside.py").write_text("x = 1\n")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "manage.py").write_text(
+        "import os; os.environ['SETTINGS'] = '1'\nimport half\nprint(half.inside.x)\n"
+    )
+    (tmp_path / "list").write_text('["half.inside", "half"]')
+    result = subprocess.run(
+        [sys.executable, str(DOCKER / "dev/warm.py"), str(tmp_path / "list")],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(library)},
+        input='["manage.py"]\n',
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.stdout == "1\n", result.stderr

@@ -17,37 +17,65 @@ pub type Texts = BTreeMap<String, String>;
 /// What was found, as the keys of an `image.toml`: table, key, value as TOML writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    pub keys: Vec<(&'static str, &'static str, String)>,
+    pub keys: Vec<(&'static str, String, String)>,
     /// What a person should look at.
     pub told: Vec<String>,
 }
 
-/// Variables that settings read, and what stands for their value in a container of ours.
+/// How the names of variables end that settings read, and what stands for their value in a container of
+/// ours; the first that fits counts.
 const VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "{database_url}"),
+    ("DB_URL", "{database_url}"),
+    ("DB_ENGINE", "django.db.backends.postgresql"),
     ("DB_HOST", "{db_host}"),
+    ("DB_PORT", "{db_port}"),
     ("DB_NAME", "{db_name}"),
+    ("DB_DATABASE", "{db_name}"),
     ("DB_USER", "{db_user}"),
+    ("DB_USERNAME", "{db_user}"),
     ("DB_PASSWORD", "{db_password}"),
-    ("REDIS_URL", "{redis_url}"),
-    ("CHANNELS_REDIS_URL", "{redis_url}"),
+    ("DB_PASS", "{db_password}"),
     ("POSTGRES_HOST", "{db_host}"),
     ("POSTGRES_PORT", "{db_port}"),
     ("POSTGRES_DB", "{db_name}"),
     ("POSTGRES_USER", "{db_user}"),
     ("POSTGRES_PASSWORD", "{db_password}"),
+    ("PGHOST", "{db_host}"),
+    ("PGPORT", "{db_port}"),
+    ("PGDATABASE", "{db_name}"),
+    ("PGUSER", "{db_user}"),
+    ("PGPASSWORD", "{db_password}"),
+    ("DATABASE_ENGINE", "django.db.backends.postgresql"),
     ("DATABASE_HOST", "{db_host}"),
+    ("DATABASE_PORT", "{db_port}"),
     ("DATABASE_NAME", "{db_name}"),
     ("DATABASE_USER", "{db_user}"),
     ("DATABASE_PASSWORD", "{db_password}"),
-    ("CELERY_BROKER_URL", "{redis_url}"),
-    ("CELERY_RESULT_BACKEND", "{redis_url}"),
-    ("BROKER_URL", "{redis_url}"),
-    ("CACHE_URL", "{redis_url}"),
+    ("REDIS_URL", "{redis_url}"),
     ("REDIS_HOST", "{redis_host}"),
+    ("REDIS_PORT", "6379"),
+    ("BROKER_URL", "{redis_url}"),
+    ("CELERY_BROKER", "{redis_url}"),
+    ("CELERY_BACKEND", "{redis_url}"),
+    ("RESULT_BACKEND", "{redis_url}"),
+    ("CACHE_URL", "{redis_url}"),
     ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
-    ("DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1"),
 ];
+
+/// What the image itself sets of those.
+const SET: [&str; 3] = ["DB_PORT", "DB_ENGINE", "REDIS_PORT"];
+
+/// What stands for the variable `name`.
+fn value_of(name: &str) -> Option<&'static str> {
+    let ends = |end: &str| {
+        name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+    };
+    // A switch is no address.
+    let switch = ["USE_", "HAS_", "ENABLE_", "TEST_"].iter().any(|word| name.starts_with(word));
+    let found = VARIABLES.iter().find(|(end, _)| ends(end) && !switch);
+    found.filter(|_| !SET.contains(&name)).map(|(_, value)| *value)
+}
 
 /// Words of a path that answers whether a site works.
 const HEALTH: [&str; 5] = ["health", "status", "ping", "livez", "heartbeat"];
@@ -114,7 +142,8 @@ pub fn found(texts: &Texts) -> Result<Found, String> {
     reader.key("app", "module", text(&module));
     reader.settings(&named, &module);
     let lock = reader.lock();
-    reader.roles(&module, &lock);
+    let run = reader.roles(&module, &lock);
+    reader.groups(&run);
     reader.environment();
     reader.static_root();
     reader.assets();
@@ -123,8 +152,8 @@ pub fn found(texts: &Texts) -> Result<Found, String> {
 }
 
 impl Reader<'_> {
-    fn key(&mut self, table: &'static str, key: &'static str, value: String) {
-        self.found.keys.push((table, key, value));
+    fn key(&mut self, table: &'static str, key: &str, value: String) {
+        self.found.keys.push((table, key.to_owned(), value));
     }
 
     fn has(&self, path: &str) -> bool {
@@ -326,8 +355,8 @@ impl Reader<'_> {
         }
     }
 
-    /// The roles that the packages and the files allow.
-    fn roles(&mut self, module: &str, lock: &str) {
+    /// The roles that the packages and the files allow; the packages that they run.
+    fn roles(&mut self, module: &str, lock: &str) -> Vec<&'static str> {
         let locked = |name: &str| is_locked(lock, name);
         let mut roles = Vec::new();
         let server = ["daphne", "uvicorn"].into_iter().find(|name| locked(name));
@@ -364,6 +393,52 @@ impl Reader<'_> {
             self.key("smoke", "roles", list(&roles));
         }
         self.key("app", "queues", text("celery"));
+        let package = |role: &&str| match *role {
+            "web" => server,
+            "gunicorn" => Some("gunicorn"),
+            _ => Some("celery"),
+        };
+        roles.iter().filter_map(package).collect()
+    }
+
+    /// The groups and extras of `pyproject.toml` that have one of the packages `run`, which its own
+    /// dependencies haven't.
+    fn groups(&mut self, run: &[&str]) {
+        let path = self.lock_file().map(|(lock, _)| lock.replace("uv.lock", "pyproject.toml"));
+        let Some(path) = path.filter(|path| path.ends_with("pyproject.toml")) else { return };
+        let up = path.matches("../").count();
+        let folders: Vec<&str> = self.prefix.split_terminator('/').collect();
+        let above: String =
+            folders[..folders.len() - up].iter().map(|name| format!("{name}/")).collect();
+        let text = self.texts.get(&format!("{above}pyproject.toml")).map_or("", String::as_str);
+        let Ok(project) = text.parse::<toml::Table>() else { return };
+        let main = project.get("project").and_then(|table| table.get("dependencies"));
+        let runs = |list: &toml::Value| {
+            let items = list.as_array().into_iter().flatten().filter_map(toml::Value::as_str);
+            let names = items.map(|item| {
+                let end = item.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+                item[..end.unwrap_or(item.len())].to_lowercase()
+            });
+            names.filter(|name| run.contains(&name.as_str())).collect::<BTreeSet<String>>()
+        };
+        let mut there = main.map(&runs).unwrap_or_default();
+        let tables = [
+            ("groups", project.get("dependency-groups")),
+            ("extras", project.get("project").and_then(|table| table.get("optional-dependencies"))),
+        ];
+        for (key, table) in tables {
+            let mut needed = Vec::new();
+            for (name, list) in table.and_then(toml::Value::as_table).into_iter().flatten() {
+                let new: BTreeSet<String> = runs(list).difference(&there).cloned().collect();
+                if !new.is_empty() {
+                    needed.push(name.clone());
+                    there.extend(new);
+                }
+            }
+            if !needed.is_empty() {
+                self.key("app", key, list(&needed));
+            }
+        }
     }
 
     /// Celery's application, as `-A` takes it.
@@ -407,10 +482,21 @@ impl Reader<'_> {
             self.found.told.push("the settings read no SECRET_KEY from the environment: the image would have a key that everybody knows".to_owned());
         }
         self.key("app", "required_environment", list(&required));
-        let given: Vec<(&str, &str)> =
-            VARIABLES.iter().copied().filter(|(name, _)| is_read(&all, name)).collect();
-        for (name, value) in given {
-            self.key("app.environment", name, text(value));
+        let names: BTreeSet<String> = quoted(&all)
+            .into_iter()
+            .chain(all.contains("dj_database_url").then(|| "DATABASE_URL".to_owned()))
+            .filter(|name| is_read(&all, name))
+            .collect();
+        for name in &names {
+            if let Some(value) = value_of(name) {
+                self.key("app.environment", name, text(value));
+            }
+        }
+        let debug = |name: &&String| *name == "DEBUG" || name.ends_with("_DEBUG");
+        let debug: Vec<String> =
+            names.iter().filter(debug).map(|name| format!("{name} = \"True\"")).collect();
+        if !debug.is_empty() {
+            self.key("dev", "environment", format!("{{ {} }}", debug.join(", ")));
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Source<'a> {
     pub log: PathBuf,
     /// What the file says about the network.
     pub network: &'a Network,
+    /// The oldest Python that the lock is for, if it says one.
+    pub python: Option<(u32, u32)>,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -114,7 +116,7 @@ impl Source<'_> {
             let base = found(text, &Image::default(), "assumed to be in the local store");
             return Ok((base, Vec::new()));
         }
-        let recipe = standin::recipe(&wanted);
+        let recipe = standin::recipe(&wanted, self.python);
         let own = recipe.filter(|_| platform::foreign(platform, self.engine).is_none());
         let (stored, standin) = self.here(text, own.as_ref())?;
         let seen = Seen {

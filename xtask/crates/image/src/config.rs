@@ -110,6 +110,9 @@ impl Config {
     }
 }
 
+/// Bytes of a production image from which one without a `size_budget` gets a warning.
+pub const USUAL: u64 = 500_000_000;
+
 /// Reference of the official slim Python image of a version, Debian 12.
 pub fn python_base(version: &str) -> String {
     format!("docker.io/library/python:{version}-slim-bookworm")
@@ -148,6 +151,11 @@ impl Workflow {
     /// [`Exit::Usage`] when its `docker/image.toml` has mistakes, or isn't there.
     pub fn at(top: PathBuf, revision: String, root: PathBuf) -> anyhow::Result<Workflow> {
         Workflow::read(top, root, Some(revision))
+    }
+
+    /// The oldest Python that the project's lock is for, if it says one.
+    pub fn oldest_python(&self) -> Option<(u32, u32)> {
+        self.config.app.oldest_python(&self.root)
     }
 
     fn read(top: PathBuf, root: PathBuf, commit: Option<String>) -> anyhow::Result<Workflow> {
@@ -284,17 +292,17 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         }
     });
     let push = push::push(file, &image.name);
-    let prod = variant(file, "variant.prod", "docker/Dockerfile", Some("runtime"), Some("500 MB"));
-    let large = size(file, "context", "large", None);
+    let prod = variant(file, "variant.prod", "docker/Dockerfile", Some("runtime"));
+    let large = size(file, "context", "large");
     Config {
         image,
         assets: assets::read(file, &app),
         app,
         health,
         engine,
-        large: large.or(prod.size_budget.map(|bytes| bytes / 2)),
+        large: large.or(Some(prod.size_budget.unwrap_or(USUAL) / 2)),
         prod,
-        dev: variant(file, "variant.dev", "docker/Dockerfile.dev", None, None),
+        dev: variant(file, "variant.dev", "docker/Dockerfile.dev", None),
         services: Services {
             postgres: reference(file, "services", "postgres", "docker.io/library/postgres:16"),
             redis: reference(file, "services", "redis", "docker.io/library/redis:7"),
@@ -357,7 +365,6 @@ fn variant(
     table: &str,
     dockerfile: &str,
     target: Option<&str>,
-    budget: Option<&str>,
 ) -> Variant {
     let python = file.string(table, "python");
     if python.is_some() && file.has(table, "base") {
@@ -370,12 +377,12 @@ fn variant(
             .unwrap_or_else(|| dockerfile.to_owned()),
         target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
         base: reference(file, table, "base", &default_base),
-        size_budget: size(file, table, "size_budget", budget),
+        size_budget: size(file, table, "size_budget"),
     }
 }
 
-fn size(file: &mut raw::File<'_>, table: &str, key: &str, default: Option<&str>) -> Option<u64> {
-    let text = file.string(table, key).or_else(|| default.map(str::to_owned))?;
+fn size(file: &mut raw::File<'_>, table: &str, key: &str) -> Option<u64> {
+    let text = file.string(table, key)?;
     let size = bytes(&text);
     if size.is_none() {
         let message = format!("`{text}` is no size: a number and MB or MiB, as `500 MB`");

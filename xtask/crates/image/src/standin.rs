@@ -86,11 +86,13 @@ pub fn is_reference(name: &str) -> bool {
 }
 
 /// What can stand in for `reference`: an official Python, PostgreSQL, Redis or Node image. Of the two
-/// Pythons the newer Debian's serves where 3.13 or trixie is asked for.
-pub fn recipe(reference: &Reference) -> Option<Recipe> {
+/// Pythons the newer Debian's serves where 3.13 or trixie is asked for, or the lock is for no Python
+/// older than `python`.
+pub fn recipe(reference: &Reference, python: Option<(u32, u32)>) -> Option<Recipe> {
+    let newer = python.is_some_and(|oldest| oldest > (3, 11));
     let tag = reference.tag.as_deref().unwrap_or_default();
     match reference.repository.strip_prefix("library/")? {
-        "python" if tag.starts_with("3.13") || tag.contains("trixie") => Some(PYTHON[1]),
+        "python" if newer || tag.starts_with("3.13") || tag.contains("trixie") => Some(PYTHON[1]),
         "python" => Some(PYTHON[0]),
         "postgres" => Some(POSTGRES),
         "redis" => Some(REDIS),
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn official_images_have_a_stand_in_and_others_have_none() {
         let check = |reference: &str, expected: Option<&str>| {
-            let found = recipe(&engine::reference::parse(reference).unwrap());
+            let found = recipe(&engine::reference::parse(reference).unwrap(), None);
             assert_eq!(found.map(|recipe| recipe.reference), expected, "{reference}");
         };
         check("docker.io/library/python:3.12-slim-bookworm", Some(PYTHON[0].reference));
@@ -219,6 +221,10 @@ mod tests {
         check("docker.io/library/redis:7", Some(REDIS.reference));
         check("docker.io/library/node:22", Some(NODE.reference));
         check("ghcr.io/someone/python:3.12", None);
+        let python = engine::reference::parse("docker.io/library/python:3.12-slim").unwrap();
+        for (oldest, index) in [((3, 10), 0), ((3, 11), 0), ((3, 12), 1)] {
+            assert_eq!(recipe(&python, Some(oldest)), Some(PYTHON[index]), "{oldest:?}");
+        }
         for recipe in PYTHON.iter().chain([&POSTGRES, &REDIS, &NODE]) {
             let reference = engine::reference::parse(recipe.reference).unwrap();
             assert!(reference.tag.is_some_and(|tag| tag.ends_with("standin")));

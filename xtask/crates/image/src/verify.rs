@@ -1,7 +1,7 @@
 //! Runs a planned build and believes nothing that it has not seen: the exit status, the image ID,
 //! the labels, the health check and the size are each looked at before the image gets its names.
 
-use crate::config::Workflow;
+use crate::config::{USUAL, Workflow};
 use crate::report::megabytes;
 use anyhow::Context as _;
 use engine::build::Build;
@@ -334,6 +334,14 @@ fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
             ),
             "no name was moved; raise size_budget in docker/image.toml, or look what grew with the engine's `history`",
         )),
+        None if bytes > USUAL && plan.variant == "prod" => {
+            notice(&format!(
+                "warning: the image has {}; a size_budget below [variant.prod] in docker/image.toml \
+                 refuses what is larger than you mean it to be",
+                megabytes(bytes)
+            ));
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

@@ -10,8 +10,7 @@ use std::time::Duration;
 /// What the program is compiled from, as a number: its first line. One that says another is old.
 pub fn identity() -> String {
     let mut hash = DefaultHasher::new();
-    let (program, lock) =
-        (include_str!("../../https/src/main.rs"), include_str!("../../../../Cargo.lock"));
+    let (program, lock) = (include_str!("../https.rs"), include_str!("../workspace.lock"));
     (program, include_str!("message.rs"), lock).hash(&mut hash);
     format!("{:016x}", hash.finish())
 }

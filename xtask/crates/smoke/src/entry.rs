@@ -132,12 +132,22 @@ pub(super) fn environment(bed: &TestBed<'_>) -> Found {
     let mut container = bed.alone("unknown", &["web"]);
     container.env = keys;
     set(&mut container.env, "ENVIRONMENT", "no'; import os; os.abort() #$(kill 1)");
-    let (answer, _) = bed.run(&container)?;
-    let says = ["production", "development"];
-    evidence.extend(refusal("an unknown ENVIRONMENT", &answer, Some(WRONG), &says));
-    let fact = match only.good() {
-        true => "the project's only settings, an explicit module, an unknown value",
-        false => "aliases, an explicit module, an unknown value",
+    // One module for all is taken whatever ENVIRONMENT says.
+    let one = app.settings.contains_key("");
+    if !one {
+        let (answer, _) = bed.run(&container)?;
+        let known = app.settings.keys().map(String::as_str);
+        let says = if app.settings.is_empty() {
+            vec!["production", "development"]
+        } else {
+            known.collect()
+        };
+        evidence.extend(refusal("an unknown ENVIRONMENT", &answer, Some(WRONG), &says));
+    }
+    let fact = match (one, only.good()) {
+        (true, _) => "the one module that docker/image.toml names, an explicit module",
+        (_, true) => "the project's only settings, an explicit module, an unknown value",
+        _ => "aliases, an explicit module, an unknown value",
     };
     Ok(Verdict::from_evidence(evidence, fact))
 }

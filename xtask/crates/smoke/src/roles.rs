@@ -269,7 +269,7 @@ print(len(queues))
 pub(super) fn queues(bed: &TestBed<'_>) -> Found {
     let name = bed.role(Role::Worker)?;
     let limit = (bed.subject.smoke.start.as_secs() / 2).to_string();
-    let answer = bed.exec(&name, &["python", "-c", QUEUES, &limit])?;
+    let answer = bed.python(&name, QUEUES, &[&limit])?;
     if answer.good() {
         let count = answer.stdout.trim();
         let plural = if count == "1" { "queue" } else { "queues" };
@@ -284,6 +284,9 @@ import os
 from celery.app.utils import find_app
 from celery.schedules import maybe_schedule
 app = find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE'])
+# Modules of tasks may add to it (add_periodic_task).
+app.loader.import_default_modules()
+app.finalize()
 for entry in app.conf.beat_schedule.values():
     schedule = maybe_schedule(entry['schedule'], app=app)
     try:
@@ -297,7 +300,7 @@ pub(super) const DUE: &str = "Sending due task";
 
 /// Why the schedule of the beat container `name` won't be seen sending `times` tasks; `None`: it will.
 pub(super) fn seldom(bed: &TestBed<'_>, name: &str, times: u64) -> anyhow::Result<Option<String>> {
-    let answer = bed.exec(name, &["python", "-c", SCHEDULE])?;
+    let answer = bed.python(name, SCHEDULE, &[])?;
     anyhow::ensure!(answer.good(), "reading the schedule: {}", answer.last_line());
     let entries = answer.stdout.lines().filter_map(|line| line.split_once(' '));
     let seconds = |(text, task): (&str, &str)| Some((text.parse::<u64>().ok()?, task.to_owned()));

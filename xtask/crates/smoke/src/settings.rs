@@ -42,8 +42,6 @@ print(json.dumps({
 
 /// Each role has `DEBUG` off, no insecure key, and the key that its container was given.
 pub(super) fn settings(bed: &TestBed<'_>) -> Found {
-    let entrypoint = bed.subject.image.entrypoint.iter().map(String::as_str);
-    let words: Vec<&str> = entrypoint.chain(["python", "-c", PROGRAM]).collect();
     let required = &bed.subject.app.required_environment;
     let given: Vec<String> = bed
         .container("given", &[])
@@ -55,7 +53,7 @@ pub(super) fn settings(bed: &TestBed<'_>) -> Found {
     let (mut evidence, mut modules) = (Vec::new(), Vec::new());
     for role in &bed.subject.smoke.roles {
         let name = bed.role(*role)?;
-        let answer = bed.exec(&name, &words)?;
+        let answer = bed.python(&name, PROGRAM, &[])?;
         let line = answer.stdout.lines().last().unwrap_or_default();
         match serde_json::from_str::<Said>(line) {
             Ok(said) => {

@@ -340,12 +340,13 @@ impl<'a> TestBed<'a> {
         Ok(name)
     }
 
-    /// Migrates the database for a role that doesn't, if no web does: only such are asked for.
+    /// Migrates the database for a role that doesn't, if no server does: only such are asked for.
     ///
     /// # Errors
     /// 130 or 143 after a signal; how it ended shows by the role.
     pub fn migrated(&self, role: Role) -> anyhow::Result<()> {
-        if !matches!(role, Role::Worker | Role::Beat) || self.lock().contains_key("web") {
+        let server = ["web", "gunicorn"].iter().any(|name| self.lock().contains_key(*name));
+        if !matches!(role, Role::Worker | Role::Beat) || server {
             return Ok(());
         }
         self.once("migrated", || self.run(&self.container("migrate", &["migrate"])).map(|_| ()))
@@ -370,7 +371,9 @@ impl<'a> TestBed<'a> {
                 return Err(Evidence::of(&format!(
                     "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}{}",
                     answer.last_line(),
-                    lasting.map_or(String::new(), |why| format!("{why}\n")),
+                    lasting
+                        .or(late.then_some(LATE))
+                        .map_or(String::new(), |why| format!("{why}\n")),
                     self.log_end(name)?
                 )));
             }
@@ -404,6 +407,17 @@ impl<'a> TestBed<'a> {
                 Ok(Answer { code: None, stderr, ..Answer::default() })
             }
         }
+    }
+
+    /// Runs a Python program in a container, with the settings that the entrypoint chooses.
+    ///
+    /// # Errors
+    /// As [`TestBed::exec`].
+    pub fn python(&self, name: &str, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
+        let entrypoint = self.subject.image.entrypoint.iter().map(String::as_str);
+        let all: Vec<&str> =
+            entrypoint.chain(["python", "-c", program]).chain(words.iter().copied()).collect();
+        self.exec(name, &all)
     }
 
     /// A container's state in the engine's word, and its exit status.
@@ -482,6 +496,9 @@ impl<'a> TestBed<'a> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
     }
 }
+/// What to do about a container that isn't healthy in time.
+const LATE: &str = "if it only takes longer, as many migrations do: start_seconds below [smoke] in docker/image.toml";
+
 /// What to do about an answer of the health check's page that is no better later.
 fn lasting(line: &str) -> Option<&'static str> {
     let (_, answer) = line.split_once(" answers: HTTP/")?;

@@ -57,27 +57,30 @@ pub struct Explanation {
     pub files: Vec<ContextFile>,
 }
 
-/// Reads the ignore file `file` of `root`; of [`IGNORE_FILE`], having made sure that it is the only one.
+/// Reads the ignore file `file` of `root`; of [`IGNORE_FILE`], having made sure that no other takes its
+/// place for one of `dockerfiles`.
 ///
 /// # Errors
-/// [`Exit::Usage`] when it is missing, when an ignore file of one engine is next to it (Podman
+/// [`Exit::Usage`] when it is missing, when an ignore file of one engine is there (Podman
 /// prefers `.containerignore`, and `NAME.dockerignore` next to a Dockerfile replaces it), or when
 /// a line is refused by [`Ignore::parse`].
-pub fn read_ignore(root: &Path, file: &str) -> anyhow::Result<Ignore> {
+pub fn read_ignore(root: &Path, file: &str, dockerfiles: &[&str]) -> anyhow::Result<Ignore> {
     // A project that names another one keeps both.
-    let folders: &[&str] = if file == IGNORE_FILE { &["", "docker"] } else { &[] };
-    for folder in folders {
-        for (name, _) in entries(&root.join(folder))? {
-            let other = name.ends_with(".dockerignore") || name.ends_with(".containerignore");
-            if other && !(folder.is_empty() && name == IGNORE_FILE) {
-                let path = Path::new(folder).join(name);
-                return Err(failure_help(
-                    Exit::Usage,
-                    format!("reading {file}: {} would replace it on some engines", path.display()),
-                    "keep one ignore file for all engines: move its lines into .dockerignore, or name the \
-                     other one as ignore_file below [context] in docker/image.toml",
-                ));
-            }
+    if file == IGNORE_FILE {
+        let replacing =
+            |path: &str| [".dockerignore", ".containerignore"].map(|end| format!("{path}{end}"));
+        let mut others = dockerfiles.iter().copied().flat_map(replacing);
+        let first = Some(".containerignore".to_owned());
+        let there = |path: &String| root.join(path).symlink_metadata().is_ok();
+        if let Some(other) = first.filter(there).or_else(|| others.find(there)) {
+            return Err(failure_help(
+                Exit::Usage,
+                format!("reading {file}: {other} would replace it on some engines"),
+                format!(
+                    "move what {other} has into {file} and remove it, or move {file} to docker/context.ignore \
+                     and name that as ignore_file below [context] in docker/image.toml"
+                ),
+            ));
         }
     }
     let path = root.join(file);

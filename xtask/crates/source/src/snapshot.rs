@@ -221,7 +221,7 @@ fn read_all<'a>(
     for path in wanted.beside {
         others.extend(Stat::of(&wanted.top.join(path)).ok().map(|stat| (*path, stat)));
     }
-    let ignore = context::read_ignore(wanted.top, wanted.ignore_file)?;
+    let ignore = context::read_ignore(wanted.top, wanted.ignore_file, wanted.beside)?;
     let (listed, known, rules) = std::thread::scope(|scope| {
         let known = scope.spawn(|| remembered(wanted.state));
         let rules = scope.spawn(rules);

@@ -130,8 +130,9 @@ fn adopted() -> Adopted {
     adopted.append("app/shop/urls.py", urls);
     project.commit("A shop");
     let place = project.path("").display().to_string();
-    let set = ["--set=image.name=shop", "--set=image.title=Shop"];
-    let said = source.xtask(&["init", &place, set[0], set[1]]).good();
+    let set = ["image.name=shop", "image.title=Shop", "variant.prod.size_budget=500 MB"];
+    let set = set.map(|pair| format!("--set={pair}"));
+    let said = source.xtask(&["init", &place, &set[0], &set[1], &set[2]]).good();
     assert!(!said.contains("look at:") || said.contains("/target/"), "{said}");
     project.commit("The container workflow");
     adopted

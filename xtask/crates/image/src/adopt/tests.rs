@@ -10,7 +10,7 @@ fn check(files: &[(&str, &str)], expected: Expect) {
             let keys: Vec<(String, String, String)> = found
                 .keys
                 .iter()
-                .map(|(t, k, v)| ((*t).to_owned(), (*k).to_owned(), v.clone()))
+                .map(|(t, k, v)| ((*t).to_owned(), k.clone(), v.clone()))
                 .collect();
             let whole = image_toml(template, &keys);
             if let Err(mistakes) = config::parse(&whole) {
@@ -89,8 +89,8 @@ fn code_at_the_top_with_requirements_and_split_settings() {
             [app] lock = "requirements.txt"
             [app] queues = "celery"
             [app] required_environment = ["FIELD_ENCRYPTION_KEY", "SECRET_KEY"]
-            [app.environment] CELERY_BROKER_URL = "{redis_url}"
             [app.environment] ALLOWED_HOSTS = "localhost,127.0.0.1"
+            [app.environment] CELERY_BROKER_URL = "{redis_url}"
             - requirements.txt has no hashes; `cargo xtask doctor` says how to make them
         "#]],
     );
@@ -224,6 +224,47 @@ fn code_below_its_lock_with_what_it_needs_around_it() {
             [smoke] roles = ["gunicorn"]
             [app] queues = "celery"
             [app] required_environment = ["SECRET_KEY"]
+        "#]],
+    );
+}
+
+#[test]
+fn variables_by_other_names_and_a_server_in_a_group() {
+    check(
+        &[
+            ("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'settings.main')"),
+            ("settings/__init__.py", ""),
+            (
+                "settings/main.py",
+                "SECRET_KEY = env.str('SECRET_KEY')\nDEBUG = env.bool('SHOP_DEBUG')\n\
+                 ENGINE = env.str('SHOP_DB_ENGINE')\nNAME = env.str(\"SHOP_DB_DATABASE\")\n\
+                 HOST = env('SHOP_DB_HOST')\nPORT = os.environ.get('DB_PORT')\n\
+                 CELERY_BROKER_URL = env('CELERY_BROKER')\nX = env.bool('USE_REDIS_URL')\n\
+                 STATIC_ROOT = 'staticfiles'\n",
+            ),
+            ("shop/wsgi.py", ""),
+            ("shop/urls.py", "path('health/', health)"),
+            ("uv.lock", "\n[[package]]\nname = \"gunicorn\"\n"),
+            (
+                "pyproject.toml",
+                "[project]\nname = 'shop'\ndependencies = ['django']\n\
+                 [project.optional-dependencies]\nasync = ['uvicorn[standard]>=0.3']\n\
+                 [dependency-groups]\ndocker = ['gunicorn==23']\ndev = ['ruff']\n",
+            ),
+        ],
+        expect![[r#"
+            [app] folder = "."
+            [app] module = "shop"
+            [app] settings = "settings.main"
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] groups = ["docker"]
+            [app] required_environment = ["SECRET_KEY"]
+            [app.environment] CELERY_BROKER = "{redis_url}"
+            [app.environment] SHOP_DB_DATABASE = "{db_name}"
+            [app.environment] SHOP_DB_ENGINE = "django.db.backends.postgresql"
+            [app.environment] SHOP_DB_HOST = "{db_host}"
+            [dev] environment = { SHOP_DEBUG = "True" }
         "#]],
     );
 }

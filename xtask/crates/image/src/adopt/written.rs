@@ -29,6 +29,7 @@ pub fn image_toml(template: &str, keys: &[(String, String, String)]) -> String {
     let whole = if rest.is_empty() { usual.to_owned() } else { usual.to_owned() + &named(rest) };
     // The file is in `docker/`, and what an editor checks it by in the folder of our files.
     let whole = whole.replacen("#:schema ", "#:schema runtime/", 1);
+    let whole = whole.replacen("\nsize_budget = ", "\n# size_budget = ", 1);
     let mut lines: Vec<String> = whole.lines().map(str::to_owned).collect();
     for (table, key, value) in keys {
         let line = format!("{key} = {value}");

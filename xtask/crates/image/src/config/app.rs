@@ -3,6 +3,7 @@
 use super::names;
 use super::raw::File;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The keys of `[app]`.
 pub(super) const KEYS: &[&str] = &[
@@ -155,6 +156,13 @@ impl App {
         }
     }
 
+    /// The oldest Python that the lock, or the project's `pyproject.toml`, is for.
+    pub fn oldest_python(&self, top: &Path) -> Option<(u32, u32)> {
+        let files = self.lock_files(false).into_iter().rev().chain([self.inside("pyproject.toml")]);
+        let text = |path: String| process::regular::read_text(top.join(path)).ok();
+        files.filter_map(text).find_map(|text| oldest(&text))
+    }
+
     /// `name` in `folder`, a path from the folder of the application that may begin with `../`,
     /// from the top.
     fn from(&self, folder: &str, name: &str) -> String {
@@ -281,6 +289,17 @@ fn lock(file: &mut File<'_>, folder: &str) -> Lock {
     Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
 }
 
+/// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`.
+fn oldest(text: &str) -> Option<(u32, u32)> {
+    let line = text.lines().find(|line| line.starts_with("requires-python"))?;
+    let bounds = line.split(['"', ',']).filter_map(|part| {
+        part.trim().strip_prefix(">=").or_else(|| part.trim().strip_prefix("=="))
+    });
+    let version = bounds.map(str::trim).next()?;
+    let mut parts = version.split('.').map(|part| part.trim_end_matches('*').parse().ok());
+    Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+}
+
 /// How many `../` a path begins with, and what follows.
 fn climbed(path: &str) -> (usize, &str) {
     let below = path.trim_start_matches("../");
@@ -358,5 +377,17 @@ mod tests {
         check("{db_hots}", Err("db_hots"));
         check("{db_host", Ok("postgres"));
         check("{}", Err(""));
+    }
+
+    #[test]
+    fn the_oldest_python_is_read() {
+        let check = |text: &str, expected: Option<(u32, u32)>| {
+            assert_eq!(oldest(&format!("version = 1\n{text}\n")), expected, "{text}");
+        };
+        check("requires-python = \">=3.12\"", Some((3, 12)));
+        check("requires-python = \"<4, >= 3.11.2\"", Some((3, 11)));
+        check("requires-python = \"==3.13.*\"", Some((3, 13)));
+        check("requires-python = \"<4\"", None);
+        check("", None);
     }
 }

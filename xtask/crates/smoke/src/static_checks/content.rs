@@ -49,7 +49,11 @@ pub(crate) fn static_files(archive: &Archive, expected: &Expected) -> Verdict {
         let files =
             merged.below(&made).filter(|(_, placed)| placed.entry.kind != EntryKind::Folder);
         let fact = match files.count() {
-            0 => return Verdict::Failed(vec![format!("/{made} is empty: run collectstatic")]),
+            0 => {
+                return Verdict::Failed(vec![format!(
+                    "/{made} is empty: does static_root in docker/image.toml say what STATIC_ROOT does?"
+                )]);
+            }
             count => {
                 format!("{count} files; [smoke] hashed_static asks for no hashes in their names")
             }

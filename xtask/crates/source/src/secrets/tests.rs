@@ -36,7 +36,7 @@ fn tree(ignore: &str, paths: &[String]) -> tempfile::TempDir {
 }
 
 fn context(root: &Path) -> Vec<ContextFile> {
-    files(root, &read_ignore(root, ".dockerignore").unwrap()).unwrap()
+    files(root, &read_ignore(root, ".dockerignore", &[]).unwrap()).unwrap()
 }
 
 fn gate(root: &Path, files: &[ContextFile], allow: &[String]) -> anyhow::Result<()> {

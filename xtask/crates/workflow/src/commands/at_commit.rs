@@ -64,7 +64,7 @@ pub fn at_commit(top: &Path, name: &str) -> anyhow::Result<AtCommit> {
     make_folder(&folder)?;
     let exported = repository.export(&folder)?;
     let workflow = Workflow::at(top.to_owned(), revision.clone(), exported.root)?;
-    let ignore = context::read_ignore(&workflow.root, &workflow.config.ignore_file)?;
+    let ignore = context::read_ignore(&workflow.root, &workflow.config.ignore_file, &[])?;
     let included = |path: &&String| ignore.verdict(path).included;
     let modules = exported.submodules.iter().filter(|path| ignore.reaches(path));
     let modules = modules.map(|path| format!("{path}: a submodule, which is another repository"));

@@ -4,6 +4,7 @@ use super::at_commit::at_commit;
 use super::build::PATIENCE;
 use crate::cli;
 use crate::world::World;
+use image::config::Config;
 use image::config::Workflow;
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
@@ -30,18 +31,29 @@ pub fn run(world: &World, args: &cli::Context) -> anyhow::Result<()> {
 
 /// Why `path` enters the build or doesn't.
 fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()> {
-    let ignore = context::read_ignore(&workflow.top, &workflow.config.ignore_file)?;
+    let Config { ignore_file, prod, dev, .. } = &workflow.config;
+    let dockerfiles = [prod.dockerfile.as_str(), dev.dockerfile.as_str()];
+    let ignore = context::read_ignore(&workflow.top, ignore_file, &dockerfiles)?;
     let path = world.folder.join(path);
-    let answer = context::explain(&workflow.top, &ignore, &path)?;
+    let mut answer = context::explain(&workflow.top, &ignore, &path)?;
+    // An application at the top has nothing that git ignores, and none what the image makes itself.
+    let ignored = super::snapshot(world, workflow, prod, false)?.checkout.ignored;
+    let before = answer.files.len();
+    answer.files.retain(|file| !ignored.contains(&file.path));
+    let none = before > 0 && answer.files.is_empty();
+    let text = match none {
+        true => format!("{}: not in the build context: git ignores it", answer.path),
+        false => answer.to_string().replace(context::IGNORE_FILE, ignore_file),
+    };
     let json = serde_json::json!({
         "path": answer.path,
         "exists": answer.exists,
-        "included": answer.verdict.included,
+        "included": answer.verdict.included && !none,
         "line": answer.verdict.line,
         "pattern": answer.verdict.pattern,
         "files": answer.files.len(),
     });
-    world.output.result(&format!("{answer}\n"), &json)
+    world.output.result(&format!("{text}\n"), &json)
 }
 
 /// The files that enter the build; with `--snapshot` copied for the engine.

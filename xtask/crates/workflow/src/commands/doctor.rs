@@ -144,6 +144,7 @@ impl Look<'_> {
             top: &workflow.top,
             log: std::path::PathBuf::new(),
             network: &workflow.config.network,
+            python: workflow.oldest_python(),
             dry_run: true,
         };
         if runner.ask(&words::inspect(engine, base), QUESTION)?.good() {
@@ -166,7 +167,7 @@ impl Look<'_> {
     fn surroundings(&self) -> anyhow::Result<Vec<Finding>> {
         let Look { world, workflow, machine, .. } = self;
         let mut findings = Vec::new();
-        if standin::recipe(&reference::parse(&workflow.config.prod.base)?).is_some() {
+        if standin::recipe(&reference::parse(&workflow.config.prod.base)?, None).is_some() {
             let missing = find::on_path(world.environment.path(), "mmdebstrap").is_empty();
             let found = if missing { "not installed" } else { "installed" };
             findings.push(Finding::told("mmdebstrap", format!("{found}; only stand-ins need it")));

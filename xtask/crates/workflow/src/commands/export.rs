@@ -8,7 +8,7 @@ use process::failure::{Exit, failure_help};
 use process::state::write_whole;
 
 /// The proxy of `compose.yaml`.
-const CADDYFILE: &str = include_str!("../../../../../docker/Caddyfile");
+const CADDYFILE: &str = include_str!("../../library/docker/Caddyfile");
 
 /// The command.
 ///
@@ -28,7 +28,11 @@ pub fn run(world: &World, args: &cli::Export) -> anyhow::Result<()> {
     };
     if let Some((path, _)) = files.iter().find(foreign) {
         let message = format!("writing {path}: there is one that this command hasn't written");
-        return Err(failure_help(Exit::Usage, message, "give it another name, or remove it"));
+        return Err(failure_help(
+            Exit::Usage,
+            message,
+            "move yours to another name first: this one is always called so",
+        ));
     }
     let caddyfile = "docker/Caddyfile";
     let proxy = there(caddyfile).is_none().then(|| (caddyfile, CADDYFILE.to_owned()));

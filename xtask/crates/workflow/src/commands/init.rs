@@ -85,7 +85,7 @@ fn adopt_into(world: &World, args: &cli::Init, top: &Path) -> anyhow::Result<()>
     let library = Path::new(LIBRARY).canonicalize().context("finding our own files")?;
     let mut keys = files::names(&top, &texts, &runner);
     keys.extend(files::places(&top));
-    keys.extend(found.keys.iter().map(|(t, k, v)| ((*t).to_owned(), (*k).to_owned(), v.clone())));
+    keys.extend(found.keys.iter().map(|(t, k, v)| ((*t).to_owned(), k.clone(), v.clone())));
     for (name, value) in &args.set {
         let (table, key) = name.rsplit_once('.').unwrap_or(("app", name));
         keys.retain(|(t, k, _)| (t.as_str(), k.as_str()) != (table, key));

@@ -46,6 +46,7 @@ pub fn run(world: &World, setup: cli::Setup) -> anyhow::Result<()> {
         top: &workflow.top,
         log: workflow.state.new_log("services")?,
         network: &workflow.config.network,
+        python: workflow.oldest_python(),
         dry_run: false,
     };
     let services = &workflow.config.services;

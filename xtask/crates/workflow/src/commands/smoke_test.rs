@@ -233,6 +233,7 @@ impl Testing<'_> {
                 top: &workflow.top,
                 log: workflow.state.new_log("services")?,
                 network: &config.network,
+                python: workflow.oldest_python(),
                 dry_run: world.common.dry_run,
             };
             for service in &mut services {

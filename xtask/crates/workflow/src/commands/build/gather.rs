@@ -220,6 +220,7 @@ fn images<'a>(
         top: &workflow.top,
         log: log.to_owned(),
         network: &workflow.config.network,
+        python: workflow.oldest_python(),
         dry_run: world.common.dry_run,
     }
 }

@@ -104,7 +104,9 @@ impl Site<'_> {
 
     /// Prints what all print until they have ended, or `enough` is set.
     fn stream(&self, history: bool, enough: &AtomicBool) -> anyhow::Result<()> {
-        let roles: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).collect();
+        let started = dev::roles(&self.workflow.config);
+        let runs = |role: &&str| dev::SERVICES.contains(role) || started.contains(role);
+        let roles: Vec<&str> = dev::SERVICES.into_iter().chain(dev::ROLES).filter(runs).collect();
         // The second time, the services are those of the first time.
         let lines = |role: &str| if history || dev::ROLES.contains(&role) { "50" } else { "0" };
         let all: Vec<_> = roles

@@ -88,6 +88,7 @@ impl Site<'_> {
             top: self.top(),
             log: self.workflow.state.new_log("services")?,
             network: &config.network,
+            python: self.workflow.oldest_python(),
             dry_run: false,
         };
         let mut services = [config.services.postgres.clone(), config.services.redis.clone()];

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// How long another run in this checkout is waited for: it may build the image.
 const PATIENCE: Duration = Duration::from_secs(900);
 /// How long migrating may take.
-const MIGRATING: Duration = Duration::from_secs(300);
+const MIGRATING: Duration = Duration::from_secs(1800);
 /// How long the site may take until it answers.
 const ANSWERING: Duration = Duration::from_secs(90);
 /// How many ports are tried after the one asked for.

@@ -388,29 +388,41 @@ pub fn names(top: &Path, texts: &Texts, runner: &Runner) -> Vec<(String, String,
     let project = texts
         .iter()
         .find(|(path, _)| *path == "pyproject.toml" || path.ends_with("/pyproject.toml"));
-    let project = project.map_or("", |(_, text)| text.as_str());
-    let value = |key: &str| {
-        let line = project
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?;
-        Some(line.trim().trim_matches('"').to_owned())
-            .filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
+    let project: toml::Table = project.and_then(|(_, text)| text.parse().ok()).unwrap_or_default();
+    let at = |path: &[&str]| {
+        let first = project.get("project")?.get(path[0])?;
+        let value = path[1..].iter().try_fold(first, |value, key| match value {
+            toml::Value::Array(items) => items.first()?.get(key),
+            value => value.get(key),
+        })?;
+        value.as_str().map(str::to_owned).filter(|text| !text.trim().is_empty())
     };
+    let title = at(&["name"]).unwrap_or(title);
+    let urls = ["Repository", "repository", "Source", "source", "Homepage", "homepage"];
+    let url = urls.iter().find_map(|name| at(&["urls", name]));
     let remote = runner.ask(&Invocation::new("git", ["remote", "get-url", "origin"]), QUESTION);
-    let remote = remote
-        .ok()
-        .filter(process::run::Answer::good)
-        .map(|answer| source::git::without_credentials(answer.stdout.trim()));
-    let source = remote.unwrap_or_else(|| format!("https://example.com/{name}"));
+    let remote = remote.ok().filter(process::run::Answer::good).and_then(|answer| {
+        let remote = source::git::without_credentials(answer.stdout.trim());
+        // As a browser opens it: git@host:path and ssh://git@host/path are https there.
+        let ssh = remote.strip_prefix("ssh://").unwrap_or(&remote);
+        match ssh.strip_prefix("git@") {
+            Some(rest) => Some(format!("https://{}", rest.replacen(':', "/", 1))),
+            None => Some(remote).filter(|url| url.starts_with("http")),
+        }
+    });
+    let example = format!("https://example.com/{name}");
+    let source = remote.or(url).unwrap_or(example);
+    let authors = at(&["authors", "name"]).unwrap_or_else(|| title.clone());
+    let license = at(&["license"]).or_else(|| at(&["license", "text"]));
     [
         ("name", name),
         ("title", title.clone()),
-        ("description", value("description").unwrap_or_else(|| title.clone())),
-        ("authors", title.clone()),
-        ("vendor", title),
+        ("description", at(&["description"]).unwrap_or(title)),
+        ("authors", authors.clone()),
+        ("vendor", authors),
         ("url", source.clone()),
         ("source", source),
-        ("licenses", value("license").unwrap_or_else(|| "NOASSERTION".to_owned())),
+        ("licenses", license.unwrap_or_else(|| "NOASSERTION".to_owned())),
     ]
     .into_iter()
     .map(|(key, text)| ("image".to_owned(), key.to_owned(), adopt::text(&text)))
