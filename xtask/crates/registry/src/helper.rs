@@ -94,7 +94,10 @@ fn compile(runner: &Runner, cargo: &str, folder: &Path) -> anyhow::Result<()> {
         );
         Err(failure_help(Exit::Unexpected, message, help))
     };
-    if !folder.join(".fingerprint").is_dir() || !Path::new(MANIFEST).is_file() {
+    if !Path::new(MANIFEST).is_file() {
+        return refused("this copy of the workflow came without it".to_owned());
+    }
+    if !folder.join(".fingerprint").is_dir() {
         return refused(format!("{} isn't where cargo compiles", folder.display()));
     }
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
