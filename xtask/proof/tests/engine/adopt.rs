@@ -166,7 +166,7 @@ fn a_stock_project_adopts_the_workflow() {
         assert_eq!(Ended::from(cargo.output().unwrap()).good(), "Shop");
     }
     let doctor = project.xtask(&["doctor"]).good();
-    assert!(doctor.contains("ok  project         app/shop: all that"), "{doctor}");
+    assert!(doctor.contains("ok  project         app/shop: files, lock"), "{doctor}");
     let report = project.build(&[]);
     assert_eq!(label(&report, "title"), "Shop");
     assert_eq!(label(&report, "revision"), project.git(&["rev-parse", "HEAD"]));

@@ -43,7 +43,7 @@ fn doctor_tells_the_one_from_the_other() {
         assert!(ended.out.contains(line), "{}{}", ended.out, ended.err);
         assert_eq!(ended.err.contains("would not work: project"), bad, "{}", ended.err);
     };
-    check(|_| (), "ok  project         app/senex_trader: all that a build needs\n", false);
+    check(|_| (), "ok  project         app/senex_trader: files, lock and roles are there\n", false);
     check(
         |checkout| std::fs::remove_file(checkout.path("app/uv.lock")).unwrap(),
         "BAD project         app/uv.lock isn't in the build context\n",
@@ -54,6 +54,13 @@ fn doctor_tells_the_one_from_the_other() {
         "    project         neither app/senex_trader/settings.py nor ",
         false,
     );
+    let key = |checkout: &Checkout| {
+        checkout.write(
+            "app/notes.txt",
+            concat!("-----BEGIN RSA ", "PRIVATE KEY-----\nMIIEowIBAAKCAQEA\n"),
+        );
+    };
+    check(key, "BAD secrets         ", false);
 }
 
 /// The two files of the configuration each have their own mistakes.

@@ -216,11 +216,16 @@ impl Look<'_> {
             let finding = Finding::told("dockerfile", found).with_remedy(super::init::REMEDY);
             findings.push(Finding { good: Some(false), ..finding });
         }
+        if let Err(error) =
+            source::secrets::gate(&snapshot.contents, &workflow.config.allow_secrets)
+        {
+            findings.push(Finding::bad("secrets", &error));
+        }
         let missing = super::missing(workflow, &snapshot.files)?;
         findings.push(Finding::good("git", snapshot.checkout.version));
         if missing.is_empty() {
             let app = &workflow.config.app;
-            let found = format!("{}: all that a build needs", app.inside(&app.module));
+            let found = format!("{}: files, lock and roles are there", app.inside(&app.module));
             findings.push(Finding::good("project", found));
         }
         for lack in missing {
