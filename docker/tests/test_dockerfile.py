@@ -91,3 +91,20 @@ def test_no_lock_file_of_the_installer_stays():
     assert {"/opt/venv/.lock", "/tmp/uv-*.lock"} <= set(removed)
     # Nothing of uv runs after it.
     assert "/bin/uv " not in script.split("rm -rf /tmp/installer")[1]
+
+
+def test_translations_are_compiled_but_for_those_that_are(collect, tmp_path):
+    program = tmp_path / "bin/msgfmt"
+    program.write_text('#!/bin/sh\ncp "$2" "${1#--output-file=}"\n')
+    program.chmod(0o755)
+    folder = tmp_path / "app/shop/locale/a b"
+    folder.mkdir(parents=True)
+    (folder / "new.po").write_text("new")
+    (folder / "old.po").write_text("new")
+    (folder / "old.mo").write_text("old")
+    assert collect().returncode == 0
+    assert (folder / "new.mo").read_text() == "new"
+    assert (folder / "old.mo").read_text() == "old"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    (folder / "new.mo").unlink()
+    assert collect().returncode != 0
