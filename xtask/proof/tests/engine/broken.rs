@@ -56,7 +56,7 @@ const BROKEN: &[(&str, How)] = &[
     ("structure", Layer("VOLUME /app/media")),
     ("health-check", Layer("HEALTHCHECK NONE")),
     ("platform", Variable("XTASK_PLATFORM", "linux/s390x")),
-    ("size", Setting("# [variant.prod]", "[variant.prod]\nsize_budget = \"1 MB\"")),
+    ("size", Setting("size_budget = \"500 MB\"", "size_budget = \"1 MB\"")),
     ("layers", Setting("[smoke]", "[smoke]\nlayers = 1")),
     (
         "wasted",
