@@ -63,7 +63,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
 ];
 
-/// What the image itself sets of those.
+/// By these plain names settings have a default that fits.
 const SET: [&str; 3] = ["DB_PORT", "DB_ENGINE", "REDIS_PORT"];
 
 /// What stands for the variable `name`.
