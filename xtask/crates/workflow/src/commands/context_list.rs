@@ -37,7 +37,12 @@ fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()
     let path = world.folder.join(path);
     let mut answer = context::explain(&workflow.top, &ignore, &path)?;
     // An application at the top has nothing that git ignores, and none what the image makes itself.
-    let ignored = super::snapshot(world, workflow, prod, false)?.checkout.ignored;
+    let asks_git =
+        workflow.config.app.prefix().is_empty() || !workflow.config.generated().is_empty();
+    let ignored = match asks_git {
+        true => super::snapshot(world, workflow, prod, false)?.checkout.ignored,
+        false => std::collections::BTreeSet::new(),
+    };
     let before = answer.files.len();
     answer.files.retain(|file| !ignored.contains(&file.path));
     let none = before > 0 && answer.files.is_empty();
