@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 mod recipes;
 mod runs;
+mod waiting;
 mod web;
 pub use recipes::{of_image, services, set};
 pub use runs::clear;
@@ -36,8 +37,6 @@ pub const KEY: &str = "c21va2UtdGVzdC1rZXktMzItYnl0ZXMtbG9uZy1vay4=";
 pub const PASSWORD: &str = "smoke 'test' $password@1";
 /// The name of the database and of its user.
 const DATABASE: &str = "smoke";
-/// How often a container is asked whether it is ready.
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// What is tested, as plain data.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -352,35 +351,6 @@ impl<'a> TestBed<'a> {
         self.once("migrated", || self.run(&self.container("migrate", &["migrate"])).map(|_| ()))
     }
 
-    /// Waits until a container's own health check passes; gives the time that it took.
-    ///
-    /// # Errors
-    /// [`Evidence`], the end of its log, when it doesn't within the limit, or the container ends.
-    pub fn wait_healthy(&self, name: &str) -> anyhow::Result<Duration> {
-        let start = Instant::now();
-        loop {
-            let answer = self.health(name)?;
-            if answer.good() {
-                return Ok(start.elapsed());
-            }
-            let (state, code) = self.state(name)?;
-            let lasting = lasting(answer.last_line());
-            let late = start.elapsed() > self.subject.smoke.start;
-            if state != "running" || late || lasting.is_some() {
-                let after = start.elapsed().as_secs();
-                return Err(Evidence::of(&format!(
-                    "{name} is not healthy after {after} s ({state}, exit status {code}): {}\n{}{}",
-                    answer.last_line(),
-                    lasting
-                        .or(late.then_some(LATE))
-                        .map_or(String::new(), |why| format!("{why}\n")),
-                    self.log_end(name)?
-                )));
-            }
-            std::thread::sleep(PAUSE);
-        }
-    }
-
     /// Runs the image's health check in a container, as an engine does.
     ///
     /// # Errors
@@ -442,40 +412,6 @@ impl<'a> TestBed<'a> {
         Ok(process::run::tail(&lines, 8).join("\n"))
     }
 
-    /// Waits until a container's log contains `text`; gives the log.
-    ///
-    /// # Errors
-    /// [`Evidence`], the end of the log, when it doesn't within the limit.
-    pub fn wait_log(&self, name: &str, text: &str) -> anyhow::Result<String> {
-        let start = Instant::now();
-        loop {
-            let log = self.logs(name)?;
-            if log.contains(text) {
-                return Ok(log);
-            }
-            if start.elapsed() > self.subject.smoke.start {
-                let end = self.log_end(name)?;
-                return Err(Evidence::of(&format!("{name} doesn't print `{text}`:\n{end}")));
-            }
-            std::thread::sleep(PAUSE);
-        }
-    }
-
-    /// Waits until a container exits without being stopped; gives its log.
-    ///
-    /// # Errors
-    /// [`Evidence`], the end of the log, when it doesn't within the limit.
-    pub fn wait_end(&self, name: &str) -> anyhow::Result<String> {
-        let start = Instant::now();
-        while self.state(name)?.0 != "exited" {
-            if start.elapsed() > self.subject.smoke.start {
-                return Err(Evidence::of(&format!("{name} doesn't end:\n{}", self.log_end(name)?)));
-            }
-            std::thread::sleep(PAUSE);
-        }
-        self.logs(name)
-    }
-
     /// Ends a container with SIGTERM.
     pub fn stop(&self, name: &str) -> anyhow::Result<Ended> {
         let limit = self.subject.smoke.stop.as_secs();
@@ -494,43 +430,5 @@ impl<'a> TestBed<'a> {
     /// Removes a container before the end of the run.
     pub fn remove(&self, name: &str) -> anyhow::Result<()> {
         self.ask(&containers::remove(self.engine, name), QUESTION).map(|_| ())
-    }
-}
-/// What to do about a container that isn't healthy in time.
-const LATE: &str = "if it only takes longer, as many migrations do: start_seconds below [smoke] in docker/image.toml";
-
-/// What to do about an answer of the health check's page that is no better later.
-fn lasting(line: &str) -> Option<&'static str> {
-    let (_, answer) = line.split_once(" answers: HTTP/")?;
-    match answer.split(' ').nth(1)?.as_bytes() {
-        b"400" => Some("is localhost in ALLOWED_HOSTS? The health check asks as that"),
-        b"404" => {
-            Some("add that page, or name another as path below [health] in docker/image.toml")
-        }
-        [b'3', ..] => Some("the page must answer itself: name its target as path below [health]"),
-        b"401" | b"403" => {
-            Some("the page must be open to everyone: name another as path below [health]")
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_stays_is_not_waited_for() {
-        let check = |answer: &str, lasts: bool| {
-            let line = format!("/health/ answers: {answer}");
-            assert_eq!(lasting(&line).is_some(), lasts, "{line}");
-        };
-        check("HTTP/1.1 404 Not Found", true);
-        check("HTTP/1.1 301 Moved Permanently", true);
-        check("HTTP/1.1 400 Bad Request", true);
-        check("HTTP/1.1 403 Forbidden", true);
-        check("HTTP/1.1 503 Service Unavailable", false);
-        check("HTTP/1.1 500 Internal Server Error", false);
-        check("nothing", false);
     }
 }
