@@ -64,7 +64,7 @@ pub(super) const NEEDED_BY: [&str; 16] = [
     "adopt",
     "broken",
     "docker",
-    "design",
+    "podman-more",
     "broken-each",
     "saves",
     "docker-more",
@@ -104,7 +104,7 @@ pub(super) const GROUPS: [Group; 30] = [
     group("podman", All, Podman, Some(2489), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| {
-            b.engine(lab, &skip(&[NIGHTLY, &["adopt::", "broken::"]]))?;
+            b.engine(lab, &skip(&[NIGHTLY, ON_DOCKER, &["adopt::", "broken::"]]))?;
             b.proofs(lab)
         })
     }),
@@ -129,18 +129,18 @@ pub(super) const GROUPS: [Group; 30] = [
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| {
-            b.engine(lab, &skip(&[NIGHTLY, OUR_CODE]))?;
+            b.engine(lab, &skip(&[NIGHTLY, ON_PODMAN]))?;
             b.proofs(lab)?;
-            b.registry(lab, &skip(&[IMAGES]))?;
+            b.registry(lab, &skip(&[IMAGES, REQUESTS]))?;
             // What differs on an engine; the rest is the same code.
             b.registry(lab, &["release::what_is"])
         })
     }),
     group("rootless", All, Docker, Some(301), rootless::run),
     group("browser", Browser, Second, None, browser),
-    group("design", Nightly, Second, Some(680), |b| {
+    group("podman-more", Nightly, Second, None, |b| {
         let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.engine(lab, NIGHTLY))
+        b.in_lab(lab, |b, lab| b.engine(lab, &[NIGHTLY, ON_DOCKER].concat()))
     }),
     group("broken-each", Nightly, Second, Some(730), |b| {
         let mut lab = b.podman()?;
@@ -164,14 +164,17 @@ pub(super) const GROUPS: [Group; 30] = [
     group("release-each", Nightly, Second, None, |b| {
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
-        b.in_lab(lab, |b, lab| b.registry(lab, &["release::a_release_that_is_killed"]))
+        b.in_lab(lab, |b, lab| {
+            b.registry(lab, &["release::a_release_that", "release::latest_ends"])
+        })
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
         let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
-            b.engine(lab, &[NIGHTLY, OUR_CODE].concat())?;
-            b.registry(lab, &["release::latest_ends", "killed::", "large_image"])
+            b.engine(lab, &[NIGHTLY, ON_PODMAN].concat())?;
+            let more = ["release::latest_ends", "killed::", "large_image"];
+            b.registry(lab, &[&more[..], REQUESTS].concat())
         })
     }),
     group("docker26", Nightly, Docker, Some(814), docker26),
@@ -192,12 +195,32 @@ const CLIPPY: &[&str] = &[
     "warnings",
 ];
 
-/// Tests of the engine that CI leaves to `--nightly`: what the design's own image fails, and a project
-/// of a shape that others have more of.
-const NIGHTLY: &[&str] = &["design::", "adopt::one_process"];
+/// Tests of the engine that CI leaves to `--nightly`: what the design's own image fails, and projects of
+/// two more shapes.
+const NIGHTLY: &[&str] = &["design::", "adopt::one_process", "adopt::code_below"];
 
-/// Tests of the engine that are about our code: on one engine in CI, on the other in `--nightly`.
-const OUR_CODE: &[&str] = &["adopt::", "broken::"];
+/// Tests that are about our code, or about something that no engine does in its own way: in CI on Docker
+/// alone, on Podman in `--nightly`.
+const ON_DOCKER: &[&str] = &[
+    "compose::the_compose_file_of_development",
+    "crafted::",
+    "dependencies::a_new_dependency",
+    "readme::",
+    "smoke::a_killed",
+    "squash::the_squashed",
+];
+
+/// The same, in CI on Podman alone.
+const ON_PODMAN: &[&str] = &[
+    "adopt::",
+    "broken::",
+    "build::a_failing_step",
+    "dev::a_killed_dev",
+    "squash::one_layer_shows",
+];
+
+/// Tests of what is sent to a registry: our client is the same on each engine.
+const REQUESTS: &[&str] = &["faults::", "interleaved::"];
 
 /// Tests with a registry that need the images of this checkout, or minutes.
 const IMAGES: &[&str] = &["release::", "killed::", "large_image"];

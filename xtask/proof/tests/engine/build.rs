@@ -172,7 +172,7 @@ fn a_changed_tree_is_labelled_and_listed_and_builds_the_same_twice() {
 fn a_label_that_nobody_asks_for_is_gone() {
     let repository = Repository::new();
     repository.edit("docker/Dockerfile", "WORKDIR /app\n", "WORKDIR /app\nENV ANOTHER=1\n");
-    let target = ["--target", "dependencies"];
+    let target = ["--target", "base"];
     let build = |words: &[&str]| repository.build(&[&target, words].concat());
     let with = build(&["--label", "team=blue"]);
     assert_eq!(with["labels"]["team"], "blue");

@@ -73,11 +73,6 @@ fn the_image_passes_all_checks_and_nothing_is_left() {
     let xml = std::fs::read_to_string(&junit).unwrap();
     assert_eq!(xml.matches("<testcase ").count(), result["checks"].as_array().unwrap().len());
     assert_eq!(after, before);
-    // Again, the core of it.
-    let before = things(&repository);
-    let (code, result) = smoke(&repository, &["--core"]);
-    assert_eq!(code, Some(0), "{result:#}");
-    assert_eq!(things(&repository), before);
 }
 
 #[test]

@@ -411,8 +411,17 @@ fn latest_ends_at_the_newer_of_two_releases_in_every_order() {
     let homes =
         [0, 1].map(|index: usize| scene._place.home(&proxies[index].address, Some(canary())));
     let newer = scene.digest("2.0.0");
-    let all = orders();
+    let mut all = orders();
     assert_eq!(all.len(), 20);
+    // CI has the first, the last and every fourth between them; `--nightly` has all.
+    if std::env::var_os("XTASK_TEST_EACH").is_none() {
+        let every = (0..20).map(|index| index % 4 == 0 || index == 19);
+        all = all
+            .into_iter()
+            .zip(every)
+            .filter_map(|(order, wanted)| wanted.then_some(order))
+            .collect();
+    }
     for order in &all {
         scene.registry.copy(NAME, "0.9.0", "latest");
         for tag in ["1.0.0", "1.0", "1", "2.0.0", "2.0", "2"] {
@@ -448,6 +457,10 @@ fn latest_ends_at_the_newer_of_two_releases_in_every_order() {
         proxies.iter().for_each(|proxy| proxy.rules(Vec::new()));
         assert_eq!(scene.digest("latest"), newer, "{order:?}");
     }
-    println!("latest ended at the newer of two releases in {0} of {0} orders ({1})", 20, engine());
+    let tried = all.len();
+    println!(
+        "latest ended at the newer of two releases in {tried} of {tried} orders ({})",
+        engine()
+    );
     assert!(on_podman() || engine() == "docker");
 }
