@@ -1,4 +1,4 @@
-"""The step of the Dockerfile that collects static files, run in a folder of the test."""
+"""What collects static files in a build, run in a folder of the test."""
 
 import base64
 import re
@@ -17,12 +17,6 @@ sys.exit(int(os.environ.get("FAULT", "0")))
 """
 
 
-def instructions(name):
-    """Each instruction in one string, without comments."""
-    text = re.sub(r"^\s*#.*\n", "", (DOCKER / name).read_text(), flags=re.MULTILINE)
-    return [line.strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()]
-
-
 @pytest.fixture
 def collect(tmp_path):
     application = tmp_path / "app"
@@ -35,13 +29,11 @@ def collect(tmp_path):
     (programs / "install").write_text('#!/bin/sh\necho "install $*"\n')
     for program in programs.iterdir():
         program.chmod(0o755)
-    step = next(line for line in instructions("Dockerfile") if "collectstatic" in line)
-    script = re.sub(r"(?<=\s)/build\b", str(tmp_path), step.removeprefix("RUN "))
 
     def run(**environment):
         words = {"APP_MODULE": "shop", "REQUIRED_ENVIRONMENT": "KEY", **environment}
         return subprocess.run(
-            ["sh", "-c", script],
+            [DOCKER / "collect.sh", tmp_path],
             env={"PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin", **words},
             capture_output=True,
             text=True,

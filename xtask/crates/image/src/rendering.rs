@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 /// The build argument that names the image of the stage `assets`.
 pub const ASSETS_IMAGE: &str = "ASSETS_IMAGE";
 
+/// The files of an image that are the same in every project, in its folder `runtime`.
+pub const RUNTIME_FILES: [&str; 6] =
+    ["entrypoint.sh", "healthcheck", "container", "install.sh", "installer.txt", "collect.sh"];
+
 /// The comment before the lines of one topic; its name follows.
 const BEGIN: &str = "# >>> docker/image.toml: ";
 /// The comment after them.
@@ -195,6 +199,7 @@ fn application(config: &Config) -> String {
         let run = ["--mount=type=secret,id=ca", "--mount=type=secret,id=debian", TRANSLATIONS];
         text += &instruction("RUN", &run.map(str::to_owned));
     }
+    text += &format!("COPY {}/collect.sh /build/\n", app.runtime);
     text += &format!("COPY {}/ /build/app/\n", app.folder);
     for path in config.assets.iter().flat_map(|assets| &assets.output) {
         let inside = path.strip_prefix(&app.prefix()).unwrap_or(path);
@@ -328,8 +333,9 @@ mod tests {
             "application",
             false,
             expect![[r#"
-            COPY ./ /build/app/
-        "#]],
+                COPY docker/collect.sh /build/
+                COPY ./ /build/app/
+            "#]],
         );
         check(
             "groups = [\"web\"]\nextras = [\"s3\"]\npackages = [\"libpq5\", \"gettext\"]\n\
@@ -405,11 +411,12 @@ mod tests {
             "application",
             false,
             expect![[r#"
-            RUN --mount=type=secret,id=ca \
-                --mount=type=secret,id=debian \
-                /opt/dependencies/install.sh --tools=gettext
-            COPY app/ /build/app/
-        "#]],
+                RUN --mount=type=secret,id=ca \
+                    --mount=type=secret,id=debian \
+                    /opt/dependencies/install.sh --tools=gettext
+                COPY docker/collect.sh /build/
+                COPY app/ /build/app/
+            "#]],
         );
         let assets = "[assets]\nfolder = \"frontend\"\npackage_files = [\"frontend/package.json\"]\n\
                       files = [\"frontend\", \"tailwind.config.js\"]\noutput = [\"app/static/dist\"]\n";
@@ -445,9 +452,10 @@ mod tests {
             "application",
             false,
             expect![[r#"
-            COPY app/ /build/app/
-            COPY --from=assets /assets/app/static/dist /build/app/static/dist
-        "#]],
+                COPY docker/collect.sh /build/
+                COPY app/ /build/app/
+                COPY --from=assets /assets/app/static/dist /build/app/static/dist
+            "#]],
         );
         check("", "assets", false, expect![""]);
     }

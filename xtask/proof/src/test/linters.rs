@@ -18,6 +18,7 @@ pub(super) fn shellcheck(bench: &Bench<'_>) -> anyhow::Result<()> {
     let scripts = [
         "docker/entrypoint.sh",
         "docker/install.sh",
+        "docker/collect.sh",
         "docker/base/slim.sh",
         "docker/base/postgres-start",
         ".ci/run",

@@ -184,6 +184,7 @@ fn the_files_that_run_in_the_image_are_executable() {
     for file in [
         "docker/entrypoint.sh",
         "docker/install.sh",
+        "docker/collect.sh",
         "docker/healthcheck",
         "docker/base/postgres-start",
         ".ci/run",

@@ -3,6 +3,7 @@
 
 use crate::config::Config;
 use crate::fingerprint::hash;
+use crate::rendering::RUNTIME_FILES;
 use crate::surroundings::Surroundings;
 use engine::containers::{Container, Mount};
 use engine::label;
@@ -70,8 +71,7 @@ pub fn name(top: &Path, what: &str) -> String {
 
 /// The files and folders that a development image is made from, in addition to its base.
 pub fn made_from(config: &Config) -> Vec<String> {
-    let ours = ["install.sh", "installer.txt", "entrypoint.sh", "healthcheck", "container"];
-    let ours = ours.map(|name| format!("{}/{name}", config.app.runtime));
+    let ours = RUNTIME_FILES.map(|name| format!("{}/{name}", config.app.runtime));
     let locks = config.app.lock_files(true);
     locks.into_iter().chain(ours).chain([config.dev.dockerfile.clone()]).collect()
 }

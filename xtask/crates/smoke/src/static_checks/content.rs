@@ -3,6 +3,7 @@
 use super::{Expected, place, verdict};
 use crate::verdict::Verdict;
 use engine::archive::{Archive, EntryKind, Merged, STATIC_MANIFEST, split};
+use image::rendering::RUNTIME_FILES;
 use serde_json::Value;
 use source::ignore::Ignore;
 use std::collections::BTreeMap;
@@ -20,11 +21,11 @@ impl Expected {
     /// The path in the image of a file of the build context, if it is of the application.
     fn in_image(&self, path: &str) -> Option<String> {
         let inside = path.strip_prefix(&self.prefix)?;
-        let ours = |own: &&str| {
-            let rest = path.strip_prefix(&self.runtime).and_then(|rest| rest.strip_prefix('/'));
-            rest.is_some_and(|rest| rest == *own || own.ends_with('/') && rest.starts_with(*own))
-        };
-        let taken = TAKEN_OUT.contains(&inside) || OURS.iter().any(ours);
+        // An application at the top has the image's own files around it.
+        let rest = path.strip_prefix(&self.runtime).and_then(|rest| rest.strip_prefix('/'));
+        let name = rest.and_then(|rest| rest.split('/').next());
+        let ours = name.is_some_and(|name| RUNTIME_FILES.contains(&name));
+        let taken = TAKEN_OUT.contains(&inside) || ours;
         (!taken).then(|| format!("{APP}/{inside}"))
     }
 
@@ -114,13 +115,9 @@ fn has_bytecode(merged: &Merged<'_>, source: &str) -> bool {
     tags.any(|tag| tag.ends_with(".pyc") && !tag.contains('/'))
 }
 
-/// Files of the application in the build context that docker/Dockerfile takes out: they stay in
+/// Files of the application in the build context that docker/collect.sh takes out: they stay in
 /// /opt/dependencies.
 const TAKEN_OUT: [&str; 2] = ["pyproject.toml", "uv.lock"];
-
-/// What else it takes out of an application at the top: the image's own files.
-const OURS: [&str; 5] =
-    ["entrypoint.sh", "healthcheck", "install.sh", "installer.txt", "container/"];
 
 /// The application's files are those of the build context, byte by byte.
 pub(crate) fn application_files(archive: &Archive, expected: &Expected) -> Verdict {

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use image::adopt::{self, Texts};
 use image::config::Config;
-use image::rendering;
+use image::rendering::{self, RUNTIME_FILES};
 use process::disk;
 use process::invocation::Invocation;
 use process::run::{QUESTION, Runner};
@@ -22,16 +22,8 @@ pub const RECORD: &str = "xtask/files.sha256";
 /// What [`RECORD`] says, by path.
 pub type Record = BTreeMap<String, String>;
 
-/// What runs inside of the images and around them: the same in every project.
-const OURS: [&str; 7] = [
-    "entrypoint.sh",
-    "healthcheck",
-    "install.sh",
-    "installer.txt",
-    "container",
-    "dev",
-    "image.schema.json",
-];
+/// What else is in the folder with the image's own files: `dev`'s, and for editors.
+const AROUND: [&str; 2] = ["dev", "image.schema.json"];
 
 /// A file, below the top of the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +145,7 @@ pub fn kept(acts: &[(File, Act)]) -> Vec<String> {
 /// The files that are the same in every project, in its folder `runtime`.
 pub fn ours(library: &Path, runtime: &str) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
-    for name in OURS {
+    for name in RUNTIME_FILES.into_iter().chain(AROUND) {
         below(library, &format!("docker/{name}"), &mut files)?;
     }
     for file in &mut files {
@@ -249,8 +241,7 @@ fn outside(config: &Config) -> String {
 
 /// Lines that let the image's own files in.
 fn let_in(runtime: &str) -> String {
-    let names = ["entrypoint.sh", "healthcheck", "container", "install.sh", "installer.txt"];
-    names.map(|name| format!("!{runtime}/{name}\n")).concat()
+    RUNTIME_FILES.map(|name| format!("!{runtime}/{name}\n")).concat()
 }
 
 /// What begins the ignore file of an application in a folder.
@@ -264,19 +255,10 @@ const TOP: &str = "\
 # What the engine is sent: all that git knows of this project, and new files that it doesn't ignore,
 # but for what stands here. `cargo xtask context PATH` tells which line decides about a path.
 # section: on purpose
-.git
-.github
-.gitignore
-.gitattributes
-.dockerignore
-.cargo
 Cargo.toml
 Cargo.lock
 target
 xtask
-.venv
-venv
-node_modules
 ";
 
 /// The Cargo workspace with the project's own `xtask`, which is this library from `git` or from its

@@ -1,0 +1,1 @@
+../../../../../docker/collect.sh
