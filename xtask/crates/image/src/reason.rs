@@ -17,16 +17,34 @@ const ARGUMENT: &str = "argument ";
 
 /// What a build of `plan` reads.
 pub fn inputs(plan: &Build, snapshot: &Snapshot) -> Inputs {
-    let files = snapshot.contents.iter().map(|(path, content)| {
-        (format!("{FILE}{path}"), format!("{:o} {}", content.kind.git_mode(), content.sha256))
-    });
     let arguments = plan.build_args.iter().filter(|(name, _)| *name != BASE_IMAGE);
     let arguments = arguments.map(|(name, value)| (format!("{ARGUMENT}{name}"), value.clone()));
     let rest = [("base", &plan.base.id), ("Dockerfile", &plan.text)];
     let rest = rest.map(|(name, value)| (name.to_owned(), value.clone()));
-    let all = files.chain(arguments).chain(rest);
-    // A line each; their values are only compared.
-    all.map(|(name, value)| (name.replace('\n', " "), hash(&value))).collect()
+    let mut all = files(snapshot);
+    all.extend(arguments.chain(rest).map(entry));
+    all
+}
+
+/// The files among them.
+fn files(snapshot: &Snapshot) -> Inputs {
+    let files = snapshot.contents.iter().map(|(path, content)| {
+        (format!("{FILE}{path}"), format!("{:o} {}", content.kind.git_mode(), content.sha256))
+    });
+    files.map(entry).collect()
+}
+
+/// A line each; their values are only compared.
+fn entry((name, value): (String, String)) -> (String, String) {
+    (name.replace('\n', " "), hash(&value))
+}
+
+/// The files that aren't what the build that read `before` read, sorted.
+pub fn changed_files(before: &Inputs, snapshot: &Snapshot) -> Vec<String> {
+    let now = files(snapshot);
+    let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let changed = names.into_iter().filter(|name| before.get(*name) != now.get(*name));
+    changed.filter_map(|name| name.strip_prefix(FILE)).map(str::to_owned).collect()
 }
 
 fn hash(text: &str) -> String {

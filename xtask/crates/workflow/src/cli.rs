@@ -13,9 +13,8 @@ pub mod release;
 
 /// Build, test and release this project's container image.
 ///
-/// Start with `cargo xtask build`. It finds Podman or Docker, builds the production image, and
-/// verifies its labels, health check and size. `doctor` checks this machine first; `setup` installs
-/// an engine.
+/// Start with `cargo xtask build`. Without a command it shows where this checkout stands: changes,
+/// image, last test and release, and the next command to type.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",
@@ -28,9 +27,9 @@ pub struct Cli {
     /// What is common to all commands.
     #[command(flatten)]
     pub common: Common,
-    /// The command.
+    /// The command; none shows where the checkout stands.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 const AFTER_HELP: &str = "\

@@ -23,6 +23,7 @@ pub mod context_list;
 pub mod dev;
 pub mod doctor;
 pub mod export;
+pub mod home;
 pub mod images;
 pub mod init;
 pub mod label;

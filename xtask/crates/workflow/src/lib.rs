@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
         cli.common.engine_flag = matches.value_source("engine") == Some(ValueSource::CommandLine);
         Ok(cli)
     });
-    ended(cli, |cli: Cli| run_in_world(cli.common, |world| command(world, &cli.command)))
+    ended(cli, |cli: Cli| run_in_world(cli.common, |world| command(world, cli.command.as_ref())))
 }
 
 /// Turns what clap says of a command line, or what `run` makes of it, into an exit status.
@@ -87,11 +87,12 @@ pub fn run_in_world(
     outcome
 }
 
-fn command(world: &World, command: &Command) -> anyhow::Result<()> {
-    if world.common.format == Format::Env && !matches!(command, Command::Label(_)) {
+fn command(world: &World, command: Option<&Command>) -> anyhow::Result<()> {
+    if world.common.format == Format::Env && !matches!(command, Some(Command::Label(_))) {
         let message = "printing in the form env: only `label` has it";
         return Err(failure_help(Exit::Usage, message, "use --format json"));
     }
+    let Some(command) = command else { return commands::home::run(world) };
     match command {
         Command::Build(args) => commands::build::run(world, args),
         Command::Label(args) => commands::label::run(world, args),

@@ -11,6 +11,7 @@ mod ended;
 mod fake_docker;
 mod fake_engine;
 mod fence;
+mod home;
 mod hostile;
 mod images;
 mod init;

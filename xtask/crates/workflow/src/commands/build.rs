@@ -24,10 +24,12 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 mod gather;
+mod next;
 mod unchanged;
 
 pub use gather::engine;
 use gather::{Gathered, Local};
+pub use next::{Next, next};
 
 /// How long a build waits for another one of the same checkout.
 pub const PATIENCE: Duration = Duration::from_secs(2);

@@ -24,7 +24,7 @@ use image::tags::{self, Names};
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
-use process::state;
+use process::state::{self, State};
 use registry::Client;
 use source::ci;
 use source::git::Checkout;
@@ -33,6 +33,9 @@ use std::time::Instant;
 
 mod inputs;
 use inputs::{arguments, locks, paths, registry_tags, shown, unchanged};
+
+/// The folder of the records, in the state folder.
+const RELEASES: &str = "releases";
 
 /// What a release works with.
 struct Releasing<'a> {
@@ -112,7 +115,7 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     names.notes.iter().for_each(|note| notice(&format!("note: {note}")));
     let path = match args.snapshot {
         true => workflow.state.folder.join("snapshot.json"),
-        false => workflow.state.folder.join(format!("releases/{version}.json")),
+        false => workflow.state.folder.join(format!("{RELEASES}/{version}.json")),
     };
     let releasing = Releasing { world, workflow, runner: &runner, args, path };
     let revision = &identity.revision;
@@ -160,6 +163,17 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     let text = format!("{record}  record    {}\n", releasing.shown_path());
     world.output.hand_over(&record.outputs(), &record.markdown(&text))?;
     world.output.result(&text, &serde_json::to_value(&record)?)
+}
+
+/// The release that was begun last in this checkout: its version, when, and whether every registry has it.
+pub fn last(state: &State) -> Option<(String, String, bool)> {
+    let files = std::fs::read_dir(state.folder.join(RELEASES)).ok()?.flatten();
+    let records = files.filter_map(|file| {
+        let name = format!("{RELEASES}/{}", file.file_name().to_string_lossy());
+        state.remembered::<Record>(&name)
+    });
+    let last = records.max_by(|a, b| a.begun.cmp(&b.begun))?;
+    Some((last.version, last.begun, last.pushed))
 }
 
 impl Releasing<'_> {

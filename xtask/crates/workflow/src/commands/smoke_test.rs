@@ -16,7 +16,8 @@ use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
-use process::state::write_whole;
+use process::state::{State, write_whole};
+use serde::{Deserialize, Serialize};
 use smoke::checks::{self, Check};
 use smoke::report::{self, Outcome};
 use smoke::run::run_all;
@@ -58,12 +59,65 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     }
     super::tidy_alone(&workflow.state, &engine, &runner)?;
     let outcomes = testing.run(&subject, args, &chosen)?;
+    if args.only.is_empty() {
+        Tested::of(&subject, &outcomes)?.record(&workflow.state);
+    }
     if let Some(path) = &args.junit {
         write_whole(path, &report::junit(&reference, &outcomes))?;
     }
     let text = report::text(&reference, &outcomes);
     world.output.result(&text, &report::json(&reference, &outcomes))?;
     verdict(&chosen, &outcomes)
+}
+
+/// The file with what was found last.
+const TESTED: &str = "tested.json";
+
+/// What the last smoke test of this checkout found, but for those with `--only`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    pub image_id: String,
+    /// When it ended, RFC 3339 UTC.
+    pub time: String,
+    pub passed: usize,
+    /// The checks that failed or couldn't be run.
+    pub failed: Vec<String>,
+    /// Whether all checks were begun.
+    pub whole: bool,
+}
+
+impl Tested {
+    fn of(subject: &Subject, outcomes: &[Outcome]) -> anyhow::Result<Tested> {
+        let bad = |outcome: &&Outcome| matches!(&outcome.found, Ok(Verdict::Failed(_)) | Err(_));
+        Ok(Tested {
+            image_id: subject.image.id.clone(),
+            time: labels::rfc3339(chrono::Utc::now().timestamp())?,
+            passed: report::counts(outcomes)[0],
+            failed: outcomes.iter().filter(bad).map(|o| o.check.name.to_owned()).collect(),
+            whole: outcomes.len() == checks::all().len(),
+        })
+    }
+
+    /// Only the first screen misses it.
+    fn record(&self, state: &State) {
+        if let Err(error) = state.remember(TESTED, self) {
+            notice(&format!("warning: remembering this smoke test: {error:#}"));
+        }
+    }
+
+    /// `54 checks passed, 1 failed`
+    pub fn said(&self) -> String {
+        let failed = match self.failed.len() {
+            0 => String::new(),
+            count => format!(", {count} failed"),
+        };
+        format!("{} checks passed{failed}", self.passed)
+    }
+}
+
+/// What was found last, if anything was.
+pub fn last(state: &State) -> Option<Tested> {
+    state.remembered(TESTED)
 }
 
 /// What a smoke test needs in addition to the image.
