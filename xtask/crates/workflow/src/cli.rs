@@ -64,6 +64,7 @@ pub struct Common {
         env = "XTASK_ENGINE_WAIT",
         default_value = "5",
         value_parser = minutes,
+        hide_short_help = true,
         global = true
     )]
     pub engine_wait: Duration,
@@ -74,7 +75,13 @@ pub struct Common {
     #[arg(long, value_enum, value_name = "FORM", default_value = "text", global = true)]
     pub format: Format,
     /// Also write the result to this file: as JSON, or as KEY=VALUE lines when it ends in .env
-    #[arg(long, value_name = "FILE", env = "XTASK_METADATA_FILE", global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "XTASK_METADATA_FILE",
+        hide_short_help = true,
+        global = true
+    )]
     pub metadata_file: Option<PathBuf>,
     /// CI system to assume
     #[arg(
@@ -83,6 +90,7 @@ pub struct Common {
         value_name = "CI",
         env = "XTASK_CI",
         default_value = "auto",
+        hide_short_help = true,
         global = true
     )]
     pub ci: ci::Wish,
@@ -175,6 +183,8 @@ pub enum Command {
     /// Refuses before any work if the checkout has changes, the commit has no version tag, or the
     /// base is a stand-in. Keeps a record in target/xtask/releases; a rerun does only what is left.
     Release(release::Release),
+    /// Print the manual of a command, or with --all of every command
+    Help(Help),
     /// Test the workflow itself; --all runs what CI runs
     #[command(disable_help_flag = true)]
     Test(External),
@@ -369,6 +379,20 @@ pub struct Clean {
     /// Also NAME:prod and NAME:dev, images named by --tag, and those of other checkouts
     #[arg(long)]
     pub all: bool,
+}
+
+/// `cargo xtask help`
+#[derive(Args, Debug)]
+pub struct Help {
+    /// A command
+    #[arg(value_name = "COMMAND", conflicts_with_all = ["all", "completion"])]
+    pub command: Option<String>,
+    /// All commands, options and exit codes [default]
+    #[arg(long)]
+    pub all: bool,
+    /// A script that completes `cargo xtask …` in bash
+    #[arg(long, conflicts_with = "all")]
+    pub completion: bool,
 }
 
 /// `cargo xtask test` and `cargo xtask bench`, which parse their own options.

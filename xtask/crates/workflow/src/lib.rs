@@ -21,6 +21,7 @@ use world::World;
 pub mod cli;
 pub mod commands;
 mod external;
+mod help;
 mod output;
 mod packages;
 pub mod world;
@@ -28,13 +29,20 @@ pub mod world;
 /// Runs the command that the process's arguments name; the exit status is part of the contract that
 /// `--help` prints.
 pub fn main() -> ExitCode {
-    let matches = external::without_missing(Cli::command()).try_get_matches();
+    let whole = whole();
+    let short = help::short(&whole);
+    let matches = whole.override_help(short).try_get_matches();
     let cli = matches.and_then(|matches| {
         let mut cli = Cli::from_arg_matches(&matches)?;
         cli.common.engine_flag = matches.value_source("engine") == Some(ValueSource::CommandLine);
         Ok(cli)
     });
     ended(cli, |cli: Cli| run_in_world(cli.common, |world| command(world, cli.command.as_ref())))
+}
+
+/// The command line of this checkout, with its long help.
+fn whole() -> clap::Command {
+    help::with_examples(external::without_missing(Cli::command()))
 }
 
 /// Turns what clap says of a command line, or what `run` makes of it, into an exit status.
@@ -108,6 +116,13 @@ fn command(world: &World, command: Option<&Command>) -> anyhow::Result<()> {
         Command::Clean(args) => commands::images::clean(world, *args),
         Command::Push(args) => commands::push::run(world, args),
         Command::Release(args) => commands::release::run(world, args),
+        Command::Help(args) => {
+            let text = match args.completion {
+                true => help::completion(whole()),
+                false => help::long(whole(), args.command.as_deref().filter(|_| !args.all))?,
+            };
+            world.output.result(&text, &serde_json::json!({ "help": text }))
+        }
         Command::Test(_) | Command::Bench(_) => external::replace_us(world),
     }
 }

@@ -18,14 +18,19 @@ fn check(checkout: &Checkout, words: &[&str], code: i32, expected: &[&str]) {
 fn help_is_a_result_and_a_wrong_word_is_exit_2() {
     let checkout = Checkout::new();
     let help = checkout.run(&["--help"]);
-    assert_eq!(help.code, Some(0));
-    assert!(help.out.contains("Exit codes:") && help.err.is_empty(), "{}", help.err);
-    for command in
-        ["build", "dev", "label", "context", "squash", "images", "clean", "doctor", "setup"]
-    {
-        assert!(help.out.contains(command), "{command}");
-        assert_eq!(checkout.run(&[command, "--help"]).code, Some(0), "{command}");
+    assert_eq!((help.code, help.err.as_str()), (Some(0), ""));
+    // On the smallest terminal.
+    assert!(help.out.lines().count() < 24 && help.out.lines().all(|line| line.len() <= 80));
+    let all = checkout.run(&["help", "--all"]).good();
+    assert!(all.contains("Exit codes:"), "{all}");
+    let (_, listed) = all.split_once("\nCommands:\n").unwrap();
+    let listed = listed.lines().take_while(|line| !line.is_empty());
+    for command in listed.map(|line| line.split_whitespace().next().unwrap()) {
+        let manual = checkout.run(&[command, "--help"]).good();
+        assert_eq!(checkout.run(&["help", command]).good().trim_end(), manual.trim_end());
+        assert!(manual.contains("\nExamples:\n") || command == "help", "{manual}");
     }
+    check(&checkout, &["help", "bulid"], 2, &["there is no command `bulid`"]);
     check(&checkout, &["bulid"], 2, &["build"]);
     check(&checkout, &["build", "--base", "a", "--python", "3.12"], 2, &["cannot be used with"]);
     check(&checkout, &["build", "--secret", "id=x"], 2, &["id=NAME,src=FILE"]);
@@ -39,11 +44,38 @@ fn help_is_a_result_and_a_wrong_word_is_exit_2() {
     check(&checkout, &["-C", "/no/such/folder", "label"], 2, &["error: entering the folder"]);
 }
 
+/// What bash offers after a line.
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let checkout = Checkout::new();
+    checkout.write("completion", &checkout.run(&["help", "--completion"]).good());
+    let check = |line: &str, expected: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let script = format!(
+            ". ./completion\nCOMP_WORDS=({}) COMP_CWORD={}\n_cargo_with_xtask\necho \"${{COMPREPLY[*]}}\"",
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len() - 1
+        );
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script]).current_dir(checkout.path(""));
+        assert_eq!(Ended::from(bash.output().unwrap()).good().trim(), expected, "{line}");
+    };
+    check("cargo xtask sm", "smoke-test");
+    check("cargo xtask s", "setup smoke-test squash");
+    check("cargo xtask build --p", "--prod --python --pull --platform");
+    check("cargo xtask label --g", "--get");
+    check("cargo xtask build --engine ", "podman docker");
+    check("cargo xtask build --engine d", "docker");
+    check("cargo xtask export ", "compose");
+    check("cargo xtask smoke-test x", "");
+    check("cargo xtask nothing ", "");
+}
+
 /// `test` and `bench` are in the help of this repository, and of no other.
 #[test]
 fn tests_and_benchmarks_are_offered_by_the_checkout_that_has_them() {
     let adopter = Checkout::new();
-    let help = adopter.run(&["--help"]).out;
+    let help = adopter.run(&["help", "--all"]).out;
     assert!(!help.contains("\n  test ") && !help.contains("\n  bench "), "{help}");
     check(
         &adopter,
@@ -51,11 +83,11 @@ fn tests_and_benchmarks_are_offered_by_the_checkout_that_has_them() {
         2,
         &["no xtask/proof/Cargo.toml", "help: only the workflow"],
     );
-    for words in [&["--help"][..], &["test", "--help"], &["bench", "--quick", "--help"]] {
+    for words in [&["help", "--all"][..], &["test", "--help"], &["bench", "--quick", "--help"]] {
         let ours = Command::new(program()).args(words).current_dir(source("")).output().unwrap();
         let ours = Ended::from(ours);
         let expected = match words {
-            ["--help"] => "\n  test ",
+            ["help", ..] => "\n  test ",
             ["test", ..] => "--all",
             _ => "--quick",
         };
