@@ -20,6 +20,7 @@ pub mod one_layer;
 pub mod reference;
 pub mod rootless;
 pub mod settings;
+pub mod steps;
 pub mod words;
 
 pub use engine::{Engine, Kind, Version};

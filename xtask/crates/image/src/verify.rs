@@ -9,6 +9,7 @@ use engine::dockerfile;
 use engine::inspect::{self, Image};
 use engine::leftovers;
 use engine::reference;
+use engine::steps::Steps;
 use engine::{Engine, words};
 use process::disk;
 use process::failure::{Exit, Failure, failure_help};
@@ -168,7 +169,11 @@ fn once(
     leftovers::announce(&workflow.state)?;
     let run = || {
         let mut record = |id| leftovers::record(&workflow.state, id);
-        runner.stream(&invocation, log, Watch { started: Some(&mut record), ..Watch::default() })
+        // An ARG before the first FROM is no step.
+        let all = instructions.iter().skip_while(|step| step.keyword != "FROM").count();
+        let steps = Box::new(Steps::of(all));
+        let watch = Watch { started: Some(&mut record), progress: Some(steps), ..Watch::default() };
+        runner.stream(&invocation, log, watch)
     };
     let mut ended = run()?;
     if let Some(why) = engine::build::lost_connection(&ended.lines)
@@ -230,7 +235,8 @@ fn build_failed(
     ended: &Ended,
     log: &Path,
 ) -> Failure {
-    let place = dockerfile::failing(instructions, &ended.lines).map_or_else(
+    let step = dockerfile::failing(instructions, &ended.lines);
+    let place = step.map_or_else(
         || plan.dockerfile.clone(),
         |step| {
             format!(
@@ -242,6 +248,10 @@ fn build_failed(
         },
     );
     let mut failure = run::step_failed(Exit::Build, &format!("building {place}"), ended, log);
+    if let Some((step, line)) = step.and_then(|s| Some((s, plan.text.lines().nth(s.line - 1)?))) {
+        failure.help.push(format!("{:>4} | {}", step.line, run::shortened(line, 70)));
+        failure.help.push(format!("{:>4} | {}", "", "^".repeat(step.keyword.len())));
+    }
     if ended.code == Some(0) {
         failure.message = format!(
             "building {place}: the engine ended with exit status 0 but made no image: it was killed"

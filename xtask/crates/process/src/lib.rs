@@ -8,6 +8,7 @@ pub mod files;
 pub mod form;
 pub mod invocation;
 pub mod notice;
+pub mod progress;
 pub mod regular;
 pub mod run;
 pub mod state;

@@ -6,6 +6,7 @@ use crate::failure::{Exit, failure, failure_help};
 use crate::form::Form;
 use crate::invocation::Invocation;
 use crate::notice::{SILENCE, notice};
+use crate::progress::{Display, Progress};
 use crate::regular;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -91,6 +92,8 @@ pub struct Watch<'w> {
     pub limit: Option<Duration>,
     /// Called with its process id.
     pub started: Option<&'w mut dyn FnMut(u32) -> anyhow::Result<()>>,
+    /// What a terminal shows of its output, instead of all of it.
+    pub progress: Option<Box<dyn Progress>>,
 }
 
 /// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
@@ -270,14 +273,18 @@ impl Runner {
         watch.started.map_or(Ok(()), |started| started(child.id()))?;
         let (sender, lines) = channel();
         let (open, closed) = channel();
-        let progress = self.progress;
+        let steps = watch.progress.filter(|_| self.progress && !self.verbose);
+        let display = steps.and_then(Display::on_terminal).map(Arc::new);
+        let (lent, plain) = (display.as_ref().map(Arc::downgrade), self.progress);
         std::thread::spawn(move || {
             // Dropped when nothing more can come.
             let _open: Sender<()> = open;
             each_line(reader, |text| {
                 let _ = writeln!(file, "{text}");
-                if progress {
-                    notice(&text);
+                match &lent {
+                    Some(display) => drop(display.upgrade().map(|display| display.take(&text))),
+                    None if plain => notice(&text),
+                    None => (),
                 }
                 sender.send(text).is_ok()
             });
@@ -293,6 +300,7 @@ impl Runner {
         while let Ok(line) = lines.recv_timeout(patience) {
             all.push(line);
         }
+        drop(display);
         Ok(Ended { code, lines: all, late })
     }
 

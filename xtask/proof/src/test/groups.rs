@@ -124,16 +124,14 @@ pub(super) const GROUPS: [Group; 30] = [
     }),
     group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &["release::"]))
+        b.in_lab(lab, |b, lab| b.registry(lab, &["release::", "--skip", "release::latest_ends"]))
     }),
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, ON_PODMAN]))?;
             b.proofs(lab)?;
-            b.registry(lab, &skip(&[IMAGES, REQUESTS]))?;
-            // What differs on an engine; the rest is the same code.
-            b.registry(lab, &["release::what_is"])
+            b.registry(lab, &skip(&[IMAGES, REQUESTS]))
         })
     }),
     group("rootless", All, Docker, Some(301), rootless::run),
@@ -173,7 +171,7 @@ pub(super) const GROUPS: [Group; 30] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &[NIGHTLY, ON_PODMAN].concat())?;
-            let more = ["release::latest_ends", "killed::", "large_image"];
+            let more = ["release::what_is", "release::latest_ends", "killed::", "large_image"];
             b.registry(lab, &[&more[..], REQUESTS].concat())
         })
     }),
@@ -195,9 +193,10 @@ const CLIPPY: &[&str] = &[
     "warnings",
 ];
 
-/// Tests of the engine that CI leaves to `--nightly`: what the design's own image fails, and projects of
-/// two more shapes.
-const NIGHTLY: &[&str] = &["design::", "adopt::one_process", "adopt::code_below"];
+/// Tests of the engine that CI leaves to `--nightly`: those that build the design's own image, and
+/// projects of two more shapes.
+const NIGHTLY: &[&str] =
+    &["design::", "adopt::one_process", "adopt::code_below", "size::the_image_is_over"];
 
 /// Tests that are about our code, or about something that no engine does in its own way: in CI on Docker
 /// alone, on Podman in `--nightly`.

@@ -25,4 +25,5 @@ mod recognition;
 mod refused;
 mod rules;
 mod setup;
+mod terminal;
 mod transcript;
