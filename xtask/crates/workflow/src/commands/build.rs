@@ -29,7 +29,7 @@ mod unchanged;
 
 pub use gather::engine;
 use gather::{Gathered, Local};
-pub use next::{Next, next};
+pub use next::{Known, Next, next};
 
 /// How long a build waits for another one of the same checkout.
 pub const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,6 +1,6 @@
 //! `cargo xtask` alone: where this checkout stands, and the next command to type.
 
-use super::build::{Next, next};
+use super::build::{Known, Next, next};
 use super::{release, smoke_test};
 use crate::world::World;
 use image::report::megabytes;
@@ -54,7 +54,7 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 
 fn gather(world: &World) -> anyhow::Result<Home> {
     let workflow = world.workflow()?;
-    let (checkout, last, next) = next(world, &workflow)?;
+    let Known { checkout, last, next } = next(world, &workflow)?;
     let image = last.map(|(name, record)| (name, record.image_id, record.size.bytes));
     let tested = smoke_test::last(&workflow.state);
     let release = release::last(&workflow.state);

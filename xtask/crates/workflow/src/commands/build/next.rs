@@ -22,14 +22,19 @@ pub enum Next {
     Refused(String),
 }
 
-/// A checkout, its image as the last build recorded it, with its name, and what the next build would do.
+/// What is known without an engine.
+pub struct Known {
+    pub checkout: Checkout,
+    /// The name of the production image, and what the last build recorded of it.
+    pub last: Option<(String, fingerprint::Record)>,
+    pub next: Next,
+}
+
+/// What the next build of a checkout would do.
 ///
 /// # Errors
 /// [`process::failure::Exit::Git`] when git has no answer.
-pub fn next(
-    world: &World,
-    workflow: &Workflow,
-) -> anyhow::Result<(Checkout, Option<(String, fingerprint::Record)>, Next)> {
+pub fn next(world: &World, workflow: &Workflow) -> anyhow::Result<Known> {
     // Nothing is copied, and no lock taken.
     let mut world = world.clone();
     world.common.dry_run = true;
@@ -44,23 +49,23 @@ pub fn next(
         Ok(local) => local,
         Err(error) => {
             let (checkout, _) = checkout(&world, workflow)?;
-            return Ok((checkout, last, Next::Refused(format!("{error:#}"))));
+            return Ok(Known { checkout, last, next: Next::Refused(format!("{error:#}")) });
         }
     };
     let checkout = local.snapshot.checkout.clone();
-    let Some((_, record)) = &last else { return Ok((checkout, last, Next::Never)) };
+    let Some((_, record)) = &last else { return Ok(Known { checkout, last, next: Next::Never }) };
     let before = reason::recorded(&workflow.state, "prod").unwrap_or_default();
     let files = reason::changed_files(&before, &local.snapshot);
     // With the engine and the base of that build: nothing is asked.
     let Some(known) = record.known.clone() else {
-        return Ok((checkout, last, Next::Changed(files)));
+        return Ok(Known { checkout, last, next: Next::Changed(files) });
     };
     let gathered = local.with((known.engine, known.base));
     let plan = plan::build(&gathered.local.options, &gathered.facts(&world, workflow)?)?;
     let taken = &gathered.local.snapshot;
     let fingerprint = unchanged::fingerprint(&world, &gathered.engine, &plan, taken);
     if fingerprint.as_ref() == Some(&record.fingerprint) {
-        return Ok((checkout, last, Next::UpToDate));
+        return Ok(Known { checkout, last, next: Next::UpToDate });
     }
-    Ok((checkout, last, Next::Changed(files)))
+    Ok(Known { checkout, last, next: Next::Changed(files) })
 }
