@@ -106,7 +106,7 @@ mod tests {
         let mut steps = Steps::of(9);
         let lines: Vec<String> = output.lines().flat_map(|line| steps.take(line)).collect();
         let now = steps.now().map(|now| format!("now {now}\n")).unwrap_or_default();
-        lines.join("\n") + "\n" + &now
+        format!("shown:\n{}\n{now}", lines.join("\n"))
     }
 
     #[test]
@@ -114,6 +114,7 @@ mod tests {
         let output = "[1/2] STEP 1/3: FROM base AS base\n[1/2] STEP 2/3: ENV A=1     B=2\n--> Using cache 12ab\n\
             --> 12ab\n[1/2] STEP 3/3: RUN a\nsome output\n--> 34cd\n[2/2] STEP 1/1: COPY app/ /app/\n";
         expect![[r#"
+            shown:
                1 of 9   0 s      FROM base AS base
                2 of 9   cached   ENV A=1 B=2
                3 of 9   0 s      RUN a
@@ -128,6 +129,7 @@ mod tests {
             #5 [base 1/3] FROM base\n#5 CACHED\n#6 [base 2/3] RUN a\n#7 [runtime 1/2] COPY x y\n#7 DONE 0.1s\n\
             #6 0.345 some output\n#6 ERROR: exit code: 1\n------\n > [base 2/3] RUN a:\n";
         expect![[r#"
+            shown:
                1 of 9   cached   FROM base
                2 of 9   0 s      COPY x y
                3 of 9   failed   RUN a

@@ -242,6 +242,7 @@ mod tests {
             expect![[r#"
                 BAD app/pyproject.toml isn't in the build context: uv init --bare app
                 BAD app/uv.lock isn't in the build context: uv lock --project app
+                BAD app/manage.py isn't in the build context: name the folder of the Django project in [app] folder
                 BAD app/shop/ isn't there: name the project's package in [app] module
             "#]],
         );
@@ -265,6 +266,7 @@ mod tests {
                     app/shop/celery.py isn't there, which the role worker runs: write it, or leave worker out of [smoke] roles
                 BAD app/uv.lock has no celery, which the role beat runs: uv add --project app celery, or leave beat out of [smoke] roles
                     app/shop/celery.py isn't there, which the role beat runs: write it, or leave beat out of [smoke] roles
+                    no file in app/shop/ sets STATIC_ROOT, which collectstatic needs: STATIC_ROOT = BASE_DIR / "staticfiles"
             "#]],
         );
         check(

@@ -4,6 +4,7 @@ use super::{gather, unchanged};
 use crate::cli;
 use crate::commands::checkout;
 use crate::world::World;
+use clap::ValueEnum as _;
 use engine::Kind;
 use image::config::Workflow;
 use image::{fingerprint, plan, reason};
@@ -39,12 +40,12 @@ pub fn next(world: &World, workflow: &Workflow) -> anyhow::Result<Known> {
     let mut world = world.clone();
     world.common.dry_run = true;
     let args = cli::Build::default();
-    let names = [Kind::Podman, Kind::Docker]
-        .map(|kind| plan::local(kind, &workflow.config.image.name, "prod"));
-    let recorded = |name: &String| {
-        fingerprint::recorded(&workflow.state, name).map(|record| (name.clone(), record))
-    };
-    let last = names.iter().find_map(recorded);
+    let names = Kind::value_variants()
+        .iter()
+        .map(|kind| plan::local(*kind, &workflow.config.image.name, "prod"));
+    let recorded =
+        |name: String| fingerprint::recorded(&workflow.state, &name).map(|record| (name, record));
+    let last = names.into_iter().find_map(recorded);
     let local = match gather::local(&world, workflow, &args) {
         Ok(local) => local,
         Err(error) => {
