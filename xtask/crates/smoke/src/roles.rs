@@ -270,7 +270,9 @@ pub(super) fn queues(bed: &TestBed<'_>) -> Found {
     let name = bed.role(Role::Worker)?;
     let limit = (bed.subject.smoke.start.as_secs() / 2).to_string();
     // What the image says, also if its entrypoint says something else.
-    let all = bed.subject.variable("CELERY_QUEUES").unwrap_or_default();
+    let Some(all) = bed.subject.variable("CELERY_QUEUES") else {
+        return Ok(Verdict::Failed(vec!["the image sets no CELERY_QUEUES".to_owned()]));
+    };
     let answer = bed.python(&name, QUEUES, &[&limit, &all])?;
     if answer.good() {
         let count = answer.stdout.trim();
