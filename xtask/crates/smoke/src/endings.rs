@@ -220,6 +220,9 @@ pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
 /// So many tasks of the first beat show that a second one sends none.
 const SENT: u64 = 6;
 
+/// What a beat writes once it waits for its turn, or has it. Until then it sends nothing in any case.
+const BEATS: [&str; 3] = ["standing by", "beat: Starting", DUE];
+
 /// Of two beats one sends, and the other takes over when the first is gone.
 pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     if !has(bed, Role::Beat) {
@@ -232,10 +235,18 @@ pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
     bed.wait_log(&first, DUE)?;
     let second = own(bed, Role::Beat)?;
     let sent = |name: &str| bed.logs(name).map(|log| log.matches(DUE).count());
+    let start = Instant::now();
+    // An entrypoint that says nothing of it has that time to begin.
+    while start.elapsed() < bed.subject.smoke.start {
+        let log = bed.logs(&second)?;
+        if BEATS.iter().any(|text| log.contains(text)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
     let before = sent(&first)?;
     let start = Instant::now();
-    // Until the first has sent some more: then the second had its chance, even if it is slow to
-    // start.
+    // Until the first has sent some more: then the second had its chance.
     while sent(&first)? < before + SENT as usize {
         if start.elapsed() > bed.subject.smoke.start {
             return Ok(Verdict::Failed(vec!["the first stopped sending".into()]));
