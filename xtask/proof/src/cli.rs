@@ -49,6 +49,9 @@ pub struct Test {
     /// Only this group (repeatable)
     #[arg(long, value_name = "GROUP")]
     pub only: Vec<String>,
+    /// In that group only the tests on an engine with this in their name (repeatable)
+    #[arg(long, value_name = "NAME", requires = "only")]
+    pub filter: Vec<String>,
 }
 
 /// `cargo xtask bench`

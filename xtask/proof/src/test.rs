@@ -37,6 +37,8 @@ struct Shared {
     seed: Mutex<Option<Result<Lab, String>>>,
     /// The test programs, by name.
     programs: Mutex<BTreeMap<String, PathBuf>>,
+    /// `--filter`: all that is run on engines; empty: what the group says.
+    filter: Vec<String>,
 }
 
 /// What a group works with.
@@ -81,7 +83,7 @@ pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let what = "of this checkout's tests";
     let _alone = lock(&workflow.state.folder, "test-lock", what, &holder, Duration::ZERO)?;
     lab::clear_all(&workflow, &world.runner(&workflow.top))?;
-    let shared = Shared::default();
+    let shared = Shared { filter: args.filter.clone(), ..Shared::default() };
     let runner = Runner { progress: false, ..world.runner(&workflow.top) };
     let outcomes = lanes(world, &workflow, &chosen, &runner, &shared);
     let seed = shared.seed.into_inner().ok().flatten();

@@ -75,7 +75,12 @@ pub const RECORD: &str = ".dist-info/RECORD";
 /// Whether the content of the file `path` is part of a archive, as checks read it.
 pub fn is_kept(path: &str) -> bool {
     let list = || path.starts_with("app/") && path.ends_with(STATIC_MANIFEST);
-    path == DPKG_STATUS || path.ends_with(RECORD) || list()
+    path == DPKG_STATUS || is_list(path) || path.ends_with(RECORD) || list()
+}
+
+/// Whether `path` is dpkg's list of the files of a package.
+pub fn is_list(path: &str) -> bool {
+    path.starts_with("var/lib/dpkg/info/") && path.ends_with(".list")
 }
 
 /// What an entry of a layer is.

@@ -19,6 +19,7 @@ pub mod names;
 pub mod push;
 mod raw;
 pub mod smoke;
+pub mod verify;
 
 /// The configuration file, below the top folder of the workflow.
 pub const PATH: &str = "docker/image.toml";
@@ -56,6 +57,8 @@ pub struct Config {
     pub smoke: smoke::Smoke,
     /// Where `push` pushes to, and where layers are kept.
     pub push: push::Push,
+    /// What `verify` must find proven.
+    pub verify: Vec<verify::Proof>,
     /// What `dev` runs with.
     pub dev_site: dev::Dev,
 }
@@ -249,7 +252,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
-        "push", "cache", "dev", "health", "assets",
+        "push", "cache", "dev", "health", "assets", "verify",
     ]);
     file.only_keys(
         "image",
@@ -318,6 +321,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         tags: tags(file),
         smoke: smoke::read(file),
         push,
+        verify: verify::read(file),
         dev_site: dev::read(file),
     }
 }
@@ -330,9 +334,20 @@ fn allowed(text: &str) -> Option<String> {
 fn tags(file: &mut raw::File<'_>) -> Rules {
     file.only_keys(
         "tags",
-        &["prefix", "versions", "minor", "major", "latest", "other_tags", "branch", "pull_request"],
+        &[
+            "prefix",
+            "versions",
+            "minor",
+            "major",
+            "latest",
+            "other_tags",
+            "branch",
+            "pull_request",
+            "environments",
+        ],
     );
     let all = Rules::default();
+    let environments = file.strings("tags", "environments", names::environment);
     let mut on = |key: &str, default: bool| file.typed("tags", key).unwrap_or(default);
     let rules = Rules {
         minor: on("minor", all.minor),
@@ -343,6 +358,7 @@ fn tags(file: &mut raw::File<'_>) -> Rules {
         pull_request: on("pull_request", all.pull_request),
         prefix: file.typed("tags", "prefix").unwrap_or(all.prefix),
         versions: file.typed("tags", "versions").unwrap_or(all.versions),
+        environments: environments.unwrap_or(all.environments),
     };
     // As git has it, so that a prefix that no git tag can have is a mistake and no silence.
     if !source::git::is_reference(&format!("refs/tags/{}1.2.3", rules.prefix)) {

@@ -2,6 +2,7 @@
 //! release, and what carries one out and verifies it.
 
 pub mod adopt;
+pub mod attest;
 pub mod base;
 pub mod cache;
 pub mod compose;
@@ -12,6 +13,7 @@ pub mod network;
 pub mod plan;
 pub mod platform;
 pub mod project;
+pub mod promotion;
 pub mod push;
 pub mod reason;
 pub mod rendering;

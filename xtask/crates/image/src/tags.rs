@@ -8,7 +8,7 @@ mod tests;
 mod version;
 
 use anyhow::Context as _;
-pub use legal::version as registered;
+pub use legal::{is_ours as given, version as registered};
 use serde::Serialize;
 use source::ci::{self, Ci, Identity, Pipeline};
 use source::git::Checkout;
@@ -33,6 +33,8 @@ pub struct Rules {
     pub branch: bool,
     /// A pull request gives `pr-N`.
     pub pull_request: bool,
+    /// Tags that only `promote` and `rollback` move: no commit gives them.
+    pub environments: Vec<String>,
 }
 
 impl Default for Rules {
@@ -46,6 +48,7 @@ impl Default for Rules {
             other_tags: true,
             branch: true,
             pull_request: true,
+            environments: ["production", "staging"].map(str::to_owned).to_vec(),
         }
     }
 }
@@ -283,7 +286,7 @@ fn name_of(rules: &Rules, git_tag: &str) -> anyhow::Result<Option<String>> {
     let of = format!("refs/tags/{git_tag}");
     match rules.versions.version(own) {
         Some(version) => legal::tag(&version.to_string(), &of, false),
-        None => legal::tag(own, &of, legal::is_ours(own, rules.versions)),
+        None => legal::tag(own, &of, legal::is_ours(own, rules)),
     }
     .map(Some)
 }
@@ -320,7 +323,7 @@ fn of_branch(
         return Ok(());
     }
     let text = format!("{branch}{}", dirty(facts));
-    let ours = legal::is_ours(branch, rules.versions);
+    let ours = legal::is_ours(branch, rules);
     let taken = ours || names_of_others(rules, facts, &[])?.contains_key(&text);
     let name = legal::tag(&text, &format!("refs/heads/{text}"), taken)?;
     let changed = if facts.changed { ", with changes" } else { "" };

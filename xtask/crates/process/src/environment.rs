@@ -26,6 +26,23 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Who runs this: with `ci` the address of the CI system's run, if it says one, else user and machine.
+    pub fn mover(&self, ci: bool) -> String {
+        let word = |name: &str| self.variable(name).map(str::to_owned);
+        let github = || {
+            let [server, repository, run] =
+                ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"].map(word);
+            Some(format!("{}/{}/actions/runs/{}", server?, repository?, run?))
+        };
+        let run = if ci { word("CI_JOB_URL").or_else(github) } else { None };
+        run.unwrap_or_else(|| {
+            let user =
+                word("USER").or_else(|| word("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            format!("{user}@{}", host.trim())
+        })
+    }
+
     /// The value of `PATH`.
     pub fn path(&self) -> &str {
         self.variable("PATH").unwrap_or_default()

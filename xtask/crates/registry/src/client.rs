@@ -2,7 +2,7 @@
 
 use super::http::{Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
-use super::manifest::{Manifest, TYPES, digest};
+use super::manifest::{Manifest, TYPES};
 use super::message::{Fault, Request, Response};
 use super::places::{Places, loopback};
 use super::retry::{PATIENCE, passing, retry_after};
@@ -18,6 +18,9 @@ use process::run::Runner;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+mod artifact;
+pub use artifact::{Artifact, Referrer};
 
 /// The most pages of tags that are read.
 const PAGES: usize = 1000;
@@ -278,14 +281,19 @@ impl Client {
     /// # Errors
     /// [`Exit::Mismatch`] when the registry stored something else; those of [`Client::digest`].
     pub fn point(&self, tag: &str, manifest: &Manifest) -> anyhow::Result<()> {
+        self.put(tag, manifest).map(|_| ())
+    }
+
+    /// Stores a manifest under a tag or its digest.
+    fn put(&self, name: &str, manifest: &Manifest) -> anyhow::Result<Response> {
         let response = self.ask(Request {
             method: "PUT".into(),
-            url: self.path(&format!("manifests/{tag}")),
+            url: self.path(&format!("manifests/{name}")),
             headers: vec![("content-type".into(), manifest.media_type.clone())],
             body: Some(manifest.body.clone()),
             ..Request::default()
         })?;
-        let doing = format!("naming {}", self.named(tag));
+        let doing = format!("naming {}", self.named(name));
         if !matches!(response.status, 200..=202) {
             return Err(self.refused(&doing, &response));
         }
@@ -294,7 +302,7 @@ impl Client {
                 let what = format!("{doing}: sent {}, stored {stored}", manifest.digest);
                 Err(failure(Exit::Mismatch, what))
             }
-            _ => Ok(()),
+            _ => Ok(response),
         }
     }
 
@@ -304,26 +312,32 @@ impl Client {
     /// Those of [`Client::digest`].
     pub fn tags(&self) -> anyhow::Result<Vec<String>> {
         let mut tags = Vec::new();
-        let mut url = self.path("tags/list?n=1000");
+        self.pages("tags/list?n=1000", &mut |page| {
+            let found = page["tags"].as_array().into_iter().flatten();
+            tags.extend(found.filter_map(|tag| tag.as_str().map(str::to_owned)));
+        })?;
+        Ok(tags)
+    }
+
+    /// Reads every page of a list; whether there is such a list.
+    fn pages(&self, list: &str, read: &mut dyn FnMut(&serde_json::Value)) -> anyhow::Result<bool> {
+        let mut url = self.path(list);
         for _ in 0..PAGES {
             let request = Request { method: "GET".into(), url: url.clone(), ..Request::default() };
             let response = self.ask(request)?;
             match response.status {
                 200 => {}
-                404 => break,
+                404 => return Ok(false),
                 _ => return Err(self.refused(&format!("listing {}", self.target), &response)),
             }
-            let page: serde_json::Value =
-                serde_json::from_slice(&response.body).unwrap_or_default();
-            let found = page["tags"].as_array().into_iter().flatten();
-            tags.extend(found.filter_map(|tag| tag.as_str().map(str::to_owned)));
+            read(&serde_json::from_slice(&response.body).unwrap_or_default());
             let next = response.header("link").and_then(next_page);
             match next.and_then(|next| resolved(&url, &next)) {
                 Some(next) if origin(&next) == origin(&url) && next != url => url = next,
                 _ => break,
             }
         }
-        Ok(tags)
+        Ok(true)
     }
 
     /// The labels in the config of `manifest`; of an index, those of its first image.
@@ -336,17 +350,8 @@ impl Client {
             return first.map_or(Ok(BTreeMap::new()), |image| self.labels(&image));
         }
         let Some(config) = &manifest.config else { return Ok(BTreeMap::new()) };
-        let url = self.path(&format!("blobs/{config}"));
-        let response = self.ask(Request { method: "GET".into(), url, ..Request::default() })?;
-        let doing = format!("reading the config {config} of {}", self.target);
-        if response.status != 200 {
-            return Err(self.refused(&doing, &response));
-        }
-        if digest(&response.body) != *config {
-            let what = format!("{doing}: what the registry sends is {}", digest(&response.body));
-            return Err(failure(Exit::Mismatch, what));
-        }
-        let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        let json: serde_json::Value =
+            serde_json::from_slice(&self.blob(config)?).unwrap_or_default();
         let labels = json["config"]["Labels"].as_object().into_iter().flatten();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         Ok(labels.map(|(name, value)| (name.clone(), text(value))).collect())
@@ -371,12 +376,17 @@ impl Client {
             return Err(self.refused(&format!("pushing to {}", self.target), response));
         }
         let place = response.header("location").and_then(|place| resolved(&self.base, place));
-        if let Some(url) = place.filter(|place| origin(place) == origin(&self.base)) {
+        if let Some(url) = place.filter(|place| self.is_own(place)) {
             let cancel = Request { method: "DELETE".into(), url, ..Request::default() };
             // One that isn't given up expires; not every registry can do it.
             let _ = self.wire.once(&self.authorized(&cancel))?;
         }
         Ok(())
+    }
+
+    /// Whether a URL is this registry's.
+    fn is_own(&self, url: &str) -> bool {
+        origin(url) == origin(&self.base)
     }
 
     /// After a push of the engine failed: whether the registry says to wait, and how long.

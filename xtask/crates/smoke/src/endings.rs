@@ -203,7 +203,10 @@ pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
                 break;
             }
             if start.elapsed() > bed.subject.smoke.start + Duration::from_secs(60) {
-                evidence.push(format!("{} is called healthy though its loop stands", role.word()));
+                evidence.push(format!(
+                    "{} is called healthy although its loop is blocked",
+                    role.word()
+                ));
                 break;
             }
             std::thread::sleep(Duration::from_secs(1));

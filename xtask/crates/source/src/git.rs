@@ -4,6 +4,7 @@ use anyhow::Context as _;
 pub mod ancestry;
 mod borrowed;
 mod changes;
+pub mod commits;
 mod describe;
 mod expected;
 mod export;

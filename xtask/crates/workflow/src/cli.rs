@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod dev;
+pub mod promote;
 pub mod push;
 pub mod release;
 
@@ -183,6 +184,26 @@ pub enum Command {
     /// Refuses before any work if the checkout has changes, the commit has no version tag, or the
     /// base is a stand-in. Keeps a record in target/xtask/releases; a rerun does only what is left.
     Release(release::Release),
+    /// Move an environment's tag to a tested image
+    ///
+    /// Nothing is pulled and no layer moves. Refuses an image without a passed smoke test (exit code 8).
+    /// The registry keeps who moved the tag when: `verify production --history` shows it.
+    Promote(promote::Promote),
+    /// Move an environment's tag back to the image before
+    ///
+    /// Works from any checkout, by the history in the registry. The database stays as it is; the
+    /// migrations that lie between are listed.
+    Rollback(promote::Rollback),
+    /// Show what is proven of an image in a registry
+    ///
+    /// Compares its labels with git, its provenance with both, and reads its newest test result. Exit
+    /// code 8 if something that [verify] in docker/image.toml requires isn't proven.
+    Verify(promote::Verify),
+    /// Build an image of a registry again and compare
+    ///
+    /// Builds its commit without the layer cache, with the build arguments of its provenance. Exit code 10
+    /// if the result differs, with the files that do. The image is NAME:reproduced.
+    Reproduce(promote::Reproduce),
     /// Print the manual of a command, or with --all of every command
     Help(Help),
     /// Test the workflow itself; --all runs what CI runs

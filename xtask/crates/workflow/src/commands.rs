@@ -18,6 +18,7 @@ use source::snapshot::{self, Snapshot};
 use std::time::Duration;
 
 mod at_commit;
+mod attested;
 pub mod build;
 pub mod context_list;
 pub mod dev;
@@ -27,11 +28,14 @@ pub mod home;
 pub mod images;
 pub mod init;
 pub mod label;
+pub mod promote;
 pub mod push;
 pub mod release;
+pub mod reproduce;
 pub mod setup;
 pub mod smoke_test;
 pub mod squash;
+pub mod verify;
 
 /// Removes what killed commands of this checkout left. The caller holds its lock.
 fn tidy(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ const DAILY: [&str; 12] = [
 ];
 
 /// Examples of each command, and what each does.
-const EXAMPLES: [(&str, &[(&str, &str)]); 16] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
     (
         "build",
         &[
@@ -55,6 +55,22 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 16] = [
     ("clean", &[("clean --dry-run", "what would be removed")]),
     ("push", &[("push --dry-run", "which tag would move from which digest to which")]),
     ("release", &[("release --dry-run", "every step, before any")]),
+    (
+        "promote",
+        &[
+            ("promote 1.4.2 --to production", "the tag production names 1.4.2 from now on"),
+            ("promote staging --to production", "what staging names"),
+        ],
+    ),
+    ("rollback", &[("rollback production", "the image before")]),
+    (
+        "verify",
+        &[
+            ("verify 1.4.2", "each line that is proven, and each that isn't"),
+            ("verify production --history", "who moved the tag when"),
+        ],
+    ),
+    ("reproduce", &[("reproduce 1.4.2", "that commit, built again and compared")]),
     ("test", &[("test --only unit", "one group")]),
     ("bench", &[("bench --quick", "a short run of all")]),
 ];

@@ -116,6 +116,10 @@ fn command(world: &World, command: Option<&Command>) -> anyhow::Result<()> {
         Command::Clean(args) => commands::images::clean(world, *args),
         Command::Push(args) => commands::push::run(world, args),
         Command::Release(args) => commands::release::run(world, args),
+        Command::Promote(args) => commands::promote::promote(world, args),
+        Command::Rollback(args) => commands::promote::rollback(world, args),
+        Command::Verify(args) => commands::verify::run(world, args),
+        Command::Reproduce(args) => commands::reproduce::run(world, args),
         Command::Help(args) => {
             let text = match args.completion {
                 true => help::completion(whole()),

@@ -124,7 +124,7 @@ pub(super) const GROUPS: [Group; 30] = [
     }),
     group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &["release::", "--skip", "release::latest_ends"]))
+        b.in_lab(lab, |b, lab| b.registry(lab, RELEASE))
     }),
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
@@ -163,7 +163,7 @@ pub(super) const GROUPS: [Group; 30] = [
         let mut lab = b.podman()?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
-            b.registry(lab, &["release::a_release_that", "release::latest_ends"])
+            b.registry(lab, &["release::a_release_that", "release::latest_ends", "promote::a_prom"])
         })
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
@@ -171,8 +171,8 @@ pub(super) const GROUPS: [Group; 30] = [
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &[NIGHTLY, ON_PODMAN].concat())?;
-            let more = ["release::what_is", "release::latest_ends", "killed::", "large_image"];
-            b.registry(lab, &[&more[..], REQUESTS].concat())
+            let more = ["release::what_is", "release::latest_ends", "promote::an_environment"];
+            b.registry(lab, &[&more[..], &["killed::", "large_image"], REQUESTS].concat())
         })
     }),
     group("docker26", Nightly, Docker, Some(814), docker26),
@@ -222,7 +222,11 @@ const ON_PODMAN: &[&str] = &[
 const REQUESTS: &[&str] = &["faults::", "interleaved::"];
 
 /// Tests with a registry that need the images of this checkout, or minutes.
-const IMAGES: &[&str] = &["release::", "killed::", "large_image"];
+const IMAGES: &[&str] = &["release::", "promote::", "killed::", "large_image"];
+
+/// Releases and promotions that CI has time for.
+const RELEASE: &[&str] =
+    &["release::", "promote::an_environment", "--skip", "release::latest_ends"];
 
 /// The words that leave out what each of `lists` names.
 fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {

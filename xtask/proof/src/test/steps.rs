@@ -126,7 +126,18 @@ impl Bench<'_> {
 
     /// A test program, in the network of the laboratory if it has its own.
     fn program(&self, lab: &Lab, name: &str, words: &[&str]) -> anyhow::Result<()> {
-        let program = self.test_program(name, words)?;
+        let filter = &self.shared.filter;
+        let words = match filter.is_empty() {
+            true => words.to_vec(),
+            false => {
+                let words = self.filtered(name)?;
+                if words.is_empty() {
+                    return Ok(());
+                }
+                [&words[..], &["--test-threads=1", "--nocapture"]].concat()
+            }
+        };
+        let program = self.test_program(name, &words)?;
         let network = lab.env.iter().find(|(name, _)| name == "XTASK_TEST_NETWORK");
         let invocation = match network.filter(|_| name == "registry") {
             None => Invocation::new(program, words.iter().copied()),
@@ -140,6 +151,17 @@ impl Bench<'_> {
         let folder = self.workflow.top.join("xtask/proof");
         let runner = Runner { folder, ..self.runner.clone() };
         self.step_with(&runner, &lab.inside(self.in_environment(invocation, lab)))
+    }
+
+    /// Those of `--filter` that the test program `name` has.
+    fn filtered(&self, name: &str) -> anyhow::Result<Vec<&str>> {
+        let has = |name: &str, filter: &String| self.test_program(name, &[filter]).is_ok();
+        for filter in &self.shared.filter {
+            let known = ["engine", "registry", "proofs"].iter().any(|name| has(name, filter));
+            anyhow::ensure!(known, "choosing tests: none is called {filter}");
+        }
+        let filters = self.shared.filter.iter().filter(|filter| has(name, filter));
+        Ok(filters.map(String::as_str).collect())
     }
 
     /// The programs of the tests on engines, by name; compiled when the first group asks.

@@ -1,13 +1,13 @@
-//! What the README shows of commands that need an engine.
+//! What the tour shows of commands that need an engine.
 
 use super::bench::{Repository, engine};
 use super::ended::Ended;
 use super::transcript::{fits, transcripts};
 
 #[test]
-fn what_the_readme_shows_of_an_engine_is_true() {
+fn what_the_tour_shows_of_an_engine_is_true() {
     let repository = Repository::new();
-    let all = transcripts(&repository.read("README.md"));
+    let all = transcripts(&repository.read("docs/tour.md"));
     let mut count = 0;
     let needs_engine = ["build", "smoke-test"];
     let wanted = |command: &str| needs_engine.iter().any(|word| command.starts_with(word));

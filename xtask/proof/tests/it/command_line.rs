@@ -264,7 +264,7 @@ fn label_says_what_the_image_would_be_called_and_why() {
 fn a_push_without_a_registry_or_with_a_wrong_tag_is_exit_2_before_any_engine_is_asked() {
     let checkout = Checkout::new();
     let help = "help: name one with --registry registry.example/team/NAME";
-    check(&checkout, &["push"], 2, &["error: pushing: no registry is named", help]);
+    check(&checkout, &["push"], 2, &["error: choosing the repository: none is named", help]);
     let place = ["push", "--registry", "registry.example/team/app"];
     let wrong = [&place[..], &["--tag", "a/b"]].concat();
     check(&checkout, &wrong, 2, &["error: pushing as \"a/b\": it is no tag"]);

@@ -22,6 +22,7 @@ mod project;
 mod push;
 mod readme;
 mod recognition;
+mod reference;
 mod refused;
 mod rules;
 mod setup;

@@ -1,4 +1,4 @@
-//! What the README shows is what happens.
+//! What the README and the tour show is what happens.
 
 use super::checkout::source;
 use super::ended::Ended;
@@ -8,8 +8,7 @@ use std::process::Command;
 
 #[test]
 fn the_transcripts_without_an_engine_are_true() {
-    let readme = std::fs::read_to_string(source("README.md")).unwrap();
-    let all = transcripts(&readme);
+    let all = transcripts(&std::fs::read_to_string(source("docs/tour.md")).unwrap());
     let engines = ["build", "smoke-test"];
     let mine = all
         .iter()
@@ -20,7 +19,7 @@ fn the_transcripts_without_an_engine_are_true() {
         let mut command = Command::new(program());
         let ended: Ended = command.args(&words).current_dir(source("")).output().unwrap().into();
         let found: Vec<&str> = ended.out.lines().collect();
-        // A changed tree is no lie of the README's.
+        // A changed tree is no lie of the tour's.
         let dirty = words == ["label", "--get", "dirty"];
         let text = format!("{}\n{}\n{}", transcript.command, ended.out, ended.err);
         assert!(dirty || fits(&transcript.expected, &found), "{text}");

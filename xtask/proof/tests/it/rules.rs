@@ -149,7 +149,7 @@ fn no_word_of_the_payload_is_in_what_other_projects_copy() {
     }
     assert!(words.contains(&"trading".to_owned()), "{words:?}");
     // The tool's own names, on whatever it makes; `bench` compares this project with its design.
-    let own = ["dev.senex.xtask", "senex-xtask"].map(str::to_owned).into_iter();
+    let own = ["dev.senex.xtask", "senex-xtask", "senex.dev/xtask"].map(str::to_owned).into_iter();
     let crates = CRATES.into_iter().chain([HTTPS, "proof"]).map(|name| format!("senex-{name}"));
     let own: Vec<String> = own.chain(crates).collect();
     // The files of Compose are written from image.toml, by a test that adopters are told of.
@@ -201,23 +201,30 @@ fn the_readme_quotes_the_benchmarks() {
     let cells = |line: &str| -> Vec<String> {
         line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
     };
-    for (table, sections) in [
-        ("\n| | Podman 4.3 | Docker 20.10 |\n", &["\n## Podman 4.3", "\n## Docker 20.10"][..]),
-        ("\n| | Podman 4.3 |\n", &["\n## From the checkout to the site\n"]),
-    ] {
-        let (_, quoted) = readme.split_once(table).unwrap();
-        let rows: Vec<Vec<String>> =
-            quoted.lines().skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
-        assert!(rows.len() > 2);
-        for (column, section) in sections.iter().enumerate() {
-            let (_, text) = benchmarks.split_once(section).unwrap();
-            for row in &rows {
-                let start = format!("| {}, s |", row[0]);
-                let line = text.lines().find(|line| line.starts_with(&start)).unwrap();
-                assert_eq!(cells(line)[3], row[column + 1], "{section}: {}", row[0]);
-            }
+    let find = |text: &str, row: &str| -> Vec<String> {
+        let start = format!("| {row}, s |");
+        cells(text.lines().find(|line| line.starts_with(&start)).unwrap())
+    };
+    let (_, quoted) = readme.split_once("\n| | Podman 4.3 | Docker 20.10 |\n").unwrap();
+    let rows: Vec<Vec<String>> =
+        quoted.lines().skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(rows.len() > 2);
+    for (column, section) in ["\n## Podman 4.3", "\n## Docker 20.10"].iter().enumerate() {
+        let (_, text) = benchmarks.split_once(section).unwrap();
+        for row in &rows {
+            assert_eq!(find(text, &row[0])[3], row[column + 1], "{section}: {}", row[0]);
         }
     }
+    let (_, text) = benchmarks.split_once("\n## From the checkout to the site\n").unwrap();
+    let saved =
+        format!("a saved file is answered in {} of", find(text, "saved file → its answer")[3]);
+    assert!(readme.replace('\n', " ").contains(&saved), "{saved}");
+    let (_, text) = benchmarks.split_once("\n## Docker 20.10").unwrap();
+    let line = find(text, "one line of Python");
+    let seconds =
+        |cell: &str| format!("{:.1}", cell.split(' ').next().unwrap().parse::<f64>().unwrap());
+    let line = format!("{} s against {} s", seconds(&line[1]), seconds(&line[2]));
+    assert!(readme.contains(&line), "{line}");
 }
 
 /// Phrases that readers stumble over, in lower case; a blank or a punctuation mark is around each.

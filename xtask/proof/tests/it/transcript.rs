@@ -1,4 +1,4 @@
-//! The `console` blocks of the README, compared with what the commands print.
+//! The `console` blocks of the documentation, compared with what the commands print.
 
 /// A command and the lines that it should print on stdout.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ mod logins;
 mod place;
 #[path = "../it/program.rs"]
 mod program;
+mod promote;
 mod proxy;
 mod release;
 mod workshop;

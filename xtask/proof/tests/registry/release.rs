@@ -17,21 +17,21 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The repository of the images.
-const NAME: &str = "team/senex";
+pub const NAME: &str = "team/senex";
 /// How long a step of a release is waited for: only what hangs takes longer.
 const HANG: Duration = Duration::from_secs(600);
 
 /// A registry behind a proxy, a checkout, and a user who is logged in.
-struct Scene {
-    repository: Repository,
-    registry: Registry,
-    proxy: Proxy,
-    home: TempDir,
-    _place: Place,
+pub struct Scene {
+    pub repository: Repository,
+    pub registry: Registry,
+    pub proxy: Proxy,
+    pub home: TempDir,
+    pub place: Place,
 }
 
 impl Scene {
-    fn new() -> Scene {
+    pub fn new() -> Scene {
         let repository = Repository::new();
         // The base and the services are there before; a stranger's home folder knows none of them.
         repository.build(&[]);
@@ -40,14 +40,14 @@ impl Scene {
         let registry = Registry::start(&place, "registry");
         let proxy = registry.proxy(&place, false);
         let home = place.home(&proxy.address, Some(canary()));
-        Scene { repository, registry, proxy, home, _place: place }
+        Scene { repository, registry, proxy, home, place }
     }
 
     fn target(&self) -> String {
         format!("{}/{NAME}", self.proxy.address)
     }
 
-    fn command(&self, repository: &Repository, home: &Path, words: &[&str]) -> Command {
+    pub fn command(&self, repository: &Repository, home: &Path, words: &[&str]) -> Command {
         let mut command = repository.command(words);
         as_user(&mut command, home);
         command.env("XTASK_REGISTRY", self.target());
@@ -61,7 +61,7 @@ impl Scene {
 
     /// A release of the commit on the stand-in; its record.
     #[track_caller]
-    fn released(&self, words: &[&str]) -> Value {
+    pub fn released(&self, words: &[&str]) -> Value {
         let words = [&["--allow-standin", "--format=json"], words].concat();
         serde_json::from_str(&self.release(&words).good()).unwrap()
     }
@@ -75,7 +75,7 @@ impl Scene {
         }
     }
 
-    fn digest(&self, tag: &str) -> Option<String> {
+    pub fn digest(&self, tag: &str) -> Option<String> {
         self.registry.digest(NAME, tag)
     }
 
@@ -407,9 +407,9 @@ fn latest_ends_at_the_newer_of_two_releases_in_every_order() {
         checkouts.push(checkout);
     }
     // As two machines have them: no lock is shared.
-    let proxies = [0, 1].map(|_| scene.registry.proxy(&scene._place, false));
+    let proxies = [0, 1].map(|_| scene.registry.proxy(&scene.place, false));
     let homes =
-        [0, 1].map(|index: usize| scene._place.home(&proxies[index].address, Some(canary())));
+        [0, 1].map(|index: usize| scene.place.home(&proxies[index].address, Some(canary())));
     let newer = scene.digest("2.0.0");
     let all = orders();
     assert_eq!(all.len(), 20);

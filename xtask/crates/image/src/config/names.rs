@@ -71,6 +71,20 @@ pub(super) fn debian(text: &str) -> Option<String> {
     (!named).then(|| format!("`{text}` is no Debian package: small letters, digits, `+`, `-`, `.`"))
 }
 
+/// An environment: a tag that no release has.
+pub(super) fn environment(text: &str) -> Option<String> {
+    let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let named = text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(part);
+    let free = crate::tags::Rules { environments: Vec::new(), ..crate::tags::Rules::default() };
+    if named && text.len() <= 64 && !crate::tags::given(text, &free) {
+        return None;
+    }
+    Some(format!(
+        "`{text}` can't be an environment: small letters, digits and `-`, at most 64, and no name of a \
+         release or a commit"
+    ))
+}
+
 /// A Python package, a dependency group or an extra.
 pub(super) fn python(text: &str) -> Option<String> {
     let part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

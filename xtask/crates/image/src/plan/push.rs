@@ -48,7 +48,7 @@ pub fn targets(
     if chosen.is_empty() {
         let help = "name one with --registry registry.example/team/NAME, or in docker/image.toml: \
                     [push] registries = [\"registry.example/team/NAME\"]";
-        return Err(failure_help(Exit::Usage, "pushing: no registry is named", help));
+        return Err(failure_help(Exit::Usage, "choosing the repository: none is named", help));
     }
     let mut targets: Vec<Reference> = Vec::new();
     for text in chosen {
@@ -72,6 +72,11 @@ pub fn tags(asked: &[String], image: &Identity, rules: &Rules) -> anyhow::Result
         if !reference::is_tag(name) {
             let message = format!("pushing as {name:?}: it is no tag");
             let help = "letters, digits, `_`, `.` and `-`, at most 128, not `.` or `-` first";
+            return Err(failure_help(Exit::Usage, message, help));
+        }
+        if rules.environments.contains(name) {
+            let message = format!("pushing as {name}: only `promote` moves an environment's tag");
+            let help = format!("push it, then: cargo xtask promote TAG --to {name}");
             return Err(failure_help(Exit::Usage, message, help));
         }
         if !tags.iter().any(|tag| tag.name == *name) {

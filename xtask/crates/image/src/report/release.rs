@@ -57,6 +57,9 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// Whether every check of the smoke test passed.
     pub tested: bool,
+    /// When its smoke test ended, RFC 3339 UTC; empty before.
+    #[serde(default)]
+    pub tested_at: String,
     /// The checks that `[smoke.skip]` of `docker/image.toml` skips, with its reasons.
     #[serde(default)]
     pub skipped: BTreeMap<String, String>,
@@ -68,6 +71,9 @@ pub struct Record {
     pub left_out: Value,
     /// Whether every registry has it under every name.
     pub pushed: bool,
+    /// Whether every registry also has the proof: how it was made and tested.
+    #[serde(default)]
+    pub attested: bool,
     /// What every registry has, as `push --format json` has it.
     pub registries: Value,
     /// Every step that was done, in order, over all runs.

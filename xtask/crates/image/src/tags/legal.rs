@@ -7,7 +7,8 @@
 //! the whole reference follow, as `printf %s refs/heads/NAME | git hash-object --stdin` prints them.
 //! No name that stays as it is ends so.
 
-use super::{Version, Versions};
+use super::{Rules, Version, Versions};
+use crate::promotion::prefix;
 use anyhow::Context as _;
 use engine::reference::is_tag;
 use source::git::blob_id;
@@ -39,18 +40,20 @@ pub fn tag(text: &str, of: &str, taken: bool) -> anyhow::Result<String> {
     Ok(format!("{cleaned}--{}", &id[..DIGITS]))
 }
 
-/// Whether a tag of the rules for versions, commits, pull requests or changed trees has this form,
-/// so that a branch or another git tag must not.
-pub fn is_ours(text: &str, versions: Versions) -> bool {
+/// Whether a tag of the rules for versions, commits, pull requests, changed trees, environments or lists
+/// of attachments has this form, so that a branch or another git tag must not.
+pub fn is_ours(text: &str, rules: &Rules) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let commit = |text: &str| text.len() == 12 && text.bytes().all(is_hexadecimal);
     text == "latest"
         || digits(text)
         || text.split_once('.').is_some_and(|(major, minor)| digits(major) && digits(minor))
-        || versions.version(text).is_some()
+        || rules.versions.version(text).is_some()
         || text.strip_prefix("sha-").is_some_and(commit)
         || text.strip_prefix("pr-").is_some_and(digits)
         || text.ends_with("-dirty")
+        || text.starts_with("sha256-")
+        || rules.environments.iter().any(|name| text == name || text.starts_with(&prefix(name)))
 }
 
 /// The version that a tag in a registry was given for.
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn names_stay_or_are_changed() {
         let check = |text: &str, expected: &str| {
-            let taken = is_ours(text, Versions::Semver);
+            let taken = is_ours(text, &Rules::default());
             let tag = tag(text, &format!("refs/heads/{text}"), taken).unwrap();
             assert!(is_tag(&tag), "{tag}");
             assert_eq!(tag, expected);
@@ -93,9 +96,12 @@ mod tests {
         check("größe", "gr--e--44c950e1");
         check("ärger", "_rger--12d72f8e");
         check(&"y".repeat(129), &format!("{}--581abf5b", "y".repeat(118)));
+        let more = ["production", "staging", "production-history-000001-0", "sha256-0"];
         for ours in ["latest", "7", "1.2", "1.2.3", "v1.2.3", "sha-0123456789ab", "pr-7", "a-dirty"]
+            .into_iter()
+            .chain(more)
         {
-            assert!(is_ours(ours, Versions::Semver));
+            assert!(is_ours(ours, &Rules::default()));
             assert_ne!(tag(ours, ours, true).unwrap(), ours);
         }
     }
@@ -132,7 +138,7 @@ mod tests {
         );
         let mut seen: BTreeMap<String, &String> = BTreeMap::new();
         for name in names.iter().filter(|name| !name.is_empty()) {
-            let tag = tag(name, name, is_ours(name, Versions::Semver)).unwrap();
+            let tag = tag(name, name, is_ours(name, &Rules::default())).unwrap();
             assert!(is_tag(&tag), "{name}: {tag}");
             if let Some(other) = seen.insert(tag, name) {
                 panic!("{name} and {other}");

@@ -1,11 +1,13 @@
 //! The client against a server on the loopback address that plays one registry or another.
 
 use super::*;
+use crate::manifest::digest;
 use process::form::Form;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+mod artifact;
 mod certificate;
 mod tls;
 

@@ -79,7 +79,7 @@ pub struct Ready {
     pub plan: Build,
     /// What a dry run would do before it.
     first: Vec<Invocation>,
-    log: PathBuf,
+    pub log: PathBuf,
     /// What the engine's answers depend on.
     key: String,
     /// What the build reads, if there is something to build.
@@ -225,7 +225,7 @@ impl Ready {
 }
 
 /// Runs the build, and removes what it left behind when it did not end well.
-fn build(
+pub fn build(
     workflow: &Workflow,
     engine: &Engine,
     plan: &Build,

@@ -59,7 +59,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     if dry_run {
         return sending.with_job(&image, &tags, |job| preview(world, job, clients));
     }
-    let (report, outcome) = sending.send(&image, &tags, clients)?;
+    let (report, outcome, _) = sending.send(&image, &tags, clients)?;
     world.output.result(&report.to_string(), &serde_json::to_value(&report)?)?;
     outcome
 }
@@ -86,6 +86,17 @@ pub struct Sending<'a> {
     pub timeout: Option<u64>,
 }
 
+/// What requests of ours to a registry need to know.
+pub fn surroundings<'a>(
+    world: &'a World,
+    machine: &'a Machine,
+    engine: &'a Engine,
+    runner: &'a Runner,
+) -> Surroundings<'a> {
+    let (limit, attempts) = (REQUEST, registry::ATTEMPTS);
+    Surroundings { environment: &world.environment, machine, engine, runner, limit, attempts }
+}
+
 impl Sending<'_> {
     fn limit(&self, bytes: u64) -> Duration {
         planned::limit(self.timeout, self.workflow.config.push.timeout, bytes)
@@ -99,14 +110,8 @@ impl Sending<'_> {
         bytes: u64,
         writes: bool,
     ) -> anyhow::Result<Vec<Client>> {
-        let surroundings = Surroundings {
-            environment: &self.world.environment,
-            machine: self.machine,
-            engine: self.engine,
-            runner: self.runner,
-            limit: REQUEST.min(self.limit(bytes)),
-            attempts: registry::ATTEMPTS,
-        };
+        let usual = surroundings(self.world, self.machine, self.engine, self.runner);
+        let surroundings = Surroundings { limit: REQUEST.min(self.limit(bytes)), ..usual };
         push::open(targets, &surroundings, writes)
     }
 
@@ -130,7 +135,8 @@ impl Sending<'_> {
         })
     }
 
-    /// Pushes an image under its tags. The report says what was done, even if a push failed.
+    /// Pushes an image under its tags. The report says what was done, even if a push failed; the clients
+    /// are those given.
     ///
     /// # Errors
     /// Before anything is written: those of [`push::survey`] and [`push::check`].
@@ -139,12 +145,12 @@ impl Sending<'_> {
         image: &Subject,
         tags: &[Tag],
         clients: Vec<Client>,
-    ) -> anyhow::Result<(Report, anyhow::Result<()>)> {
+    ) -> anyhow::Result<(Report, anyhow::Result<()>, Vec<Client>)> {
         self.with_job(image, tags, |job| {
             let mut sites = push::survey(job, clients)?;
             push::check(job, &sites)?;
             let (report, outcome) = push::run(job, &mut sites);
-            Ok((timed(self.world, report), outcome))
+            Ok((timed(self.world, report), outcome, push::clients(sites)))
         })
     }
 

@@ -5,14 +5,17 @@ use super::at_commit::at_commit;
 use crate::cli::{self, release::Release};
 use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
-use crate::commands::smoke_test::Testing;
+use crate::commands::smoke_test::{Testing, base_layers};
 use crate::commands::squash;
 use crate::world::World;
 use anyhow::Context as _;
+use engine::archive::{self, Archive};
+use engine::inspect;
 use engine::machine;
 use engine::reference;
 use engine::reference::Reference;
 use engine::{Engine, words};
+use image::attest;
 use image::config::{self, Workflow};
 use image::labels;
 use image::plan;
@@ -316,6 +319,7 @@ impl Releasing<'_> {
         record.skipped = smoke::report::skipped(&outcomes);
         record.checks = json["checks"].clone();
         record.tested = verdict.is_ok();
+        record.tested_at = labels::rfc3339(chrono::Utc::now().timestamp())?;
         note(record, "smoke-test", start);
         self.keep(record)?;
         if verdict.is_err() {
@@ -335,13 +339,47 @@ impl Releasing<'_> {
         let (state, runner) = (&self.workflow.state, self.runner);
         let image = subject(sending.engine, runner, state, &record.image_id)?;
         record.config_digest.clone_from(&image.config_digest);
-        let (report, outcome) = sending.send(&image, &names.tags, clients)?;
+        let (report, outcome, clients) = sending.send(&image, &names.tags, clients)?;
         record.registries = serde_json::to_value(&report.registries)?;
         record.pushed = outcome.is_ok();
         note(record, "push", start);
         self.keep(record)?;
         report.to_string().lines().for_each(notice);
-        outcome
+        outcome?;
+        self.attest(record, sending.engine, &clients)
+    }
+
+    /// Attaches to the image what this release knows of it: how it was made and tested. What is attached
+    /// already stays.
+    fn attest(
+        &self,
+        record: &mut Record,
+        engine: &Engine,
+        clients: &[Client],
+    ) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let archive = self.archive(engine, &record.image_id)?;
+        let found = record.registries.as_array().cloned().unwrap_or_default();
+        for (client, there) in clients.iter().zip(&found) {
+            let digest = there["digest"].as_str().unwrap_or_default();
+            let Some(image) = client.manifest(digest)? else { continue };
+            for statement in
+                attest::of_release(record, &archive, &client.target.to_string(), digest)
+            {
+                client.attach(&image, &statement.artifact(&record.tested_at)?)?;
+            }
+        }
+        record.attested = true;
+        note(record, "attest", start);
+        self.keep(record)
+    }
+
+    /// Every file of the image, and which layers are ours.
+    fn archive(&self, engine: &Engine, id: &str) -> anyhow::Result<Archive> {
+        let runner = self.runner;
+        let image = inspect::image(&runner.ask(&words::inspect(engine, id), QUESTION)?.stdout)?;
+        let base = base_layers(engine, runner, &image)?;
+        runner.read(&words::save(engine, id), |stream| archive::read(stream, &base, &[]))
     }
 
     /// `--dry-run`: the commands that do the same, one after the other.

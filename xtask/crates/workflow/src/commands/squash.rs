@@ -199,6 +199,30 @@ fn make(
     Ok(inspect::with_algorithm(id.trim()))
 }
 
+/// Reads two images whole, and compares them: every file with its mode, owner, time and links, and the config.
+pub fn compared(
+    engine: &Engine,
+    runner: &Runner,
+    source: &str,
+    id: &str,
+    base: Option<&[String]>,
+) -> anyhow::Result<(Archive, Archive, squash::Compared)> {
+    let read = |image: &str| {
+        let save = words::save(engine, image);
+        runner.read(&save, |stream| archive::read_content(stream, base.unwrap_or_default()))
+    };
+    // Each waits for its engine most of the time.
+    let (before, after) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| read(source));
+        let after = read(id);
+        (other.join(), after)
+    });
+    let before = before.map_err(|_| anyhow::anyhow!("reading the image: it panicked"))??;
+    let after = after?;
+    let compared = squash::compare(&before, &after);
+    Ok((before, after, compared))
+}
+
 /// Both images as they are, and how many files were compared.
 ///
 /// # Errors
@@ -210,31 +234,26 @@ fn verify(
     id: &str,
     base: Option<&[String]>,
 ) -> anyhow::Result<(Archive, Archive, usize)> {
-    let read = |image: &str| {
-        let save = words::save(engine, image);
-        runner.read(&save, |stream| archive::read_content(stream, base.unwrap_or_default()))
-    };
-    // Each waits for its engine most of the time.
-    let (before, after) = std::thread::scope(|scope| {
-        let other = scope.spawn(|| read(&source.id));
-        let after = read(id);
-        (other.join(), after)
-    });
-    let before = before.map_err(|_| anyhow::anyhow!("reading the image: it panicked"))??;
-    let after = after?;
-    let compared = squash::compare(&before, &after);
+    let (before, after, compared) = compared(engine, runner, &source.id, id, base)?;
     if compared.differing.is_empty() {
         return Ok((before, after, compared.files));
     }
     let count = compared.differing.len();
-    let mut help: Vec<String> = compared.differing.into_iter().take(NAMED).collect();
-    if count > NAMED {
-        help.push(format!("and {} more", count - NAMED));
-    }
+    let mut help = named(compared.differing);
     help.push("no name was given; the image that was to be squashed is as it was".to_owned());
     let plural = if count == 1 { "difference" } else { "differences" };
     let message = format!("verifying the squashed image: {count} {plural}");
     Err(Failure { exit: Exit::Mismatch, message, help }.into())
+}
+
+/// The first of these differences, and how many more there are.
+pub fn named(differing: Vec<String>) -> Vec<String> {
+    let count = differing.len();
+    let mut lines: Vec<String> = differing.into_iter().take(NAMED).collect();
+    if count > NAMED {
+        lines.push(format!("and {} more", count - NAMED));
+    }
+    lines
 }
 
 /// The layers of the base, if it is here.
