@@ -33,7 +33,7 @@ fn the_transcripts_without_an_engine_are_true() {
 fn the_readme_counts_the_checks() {
     let readme = std::fs::read_to_string(source("README.md")).unwrap();
     let count = smoke::checks::all().len();
-    assert!(readme.contains(&format!("runs {count} checks")), "{count}");
+    assert!(readme.replace('\n', " ").contains(&format!("runs {count} checks")), "{count}");
 }
 
 #[test]

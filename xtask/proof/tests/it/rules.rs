@@ -292,3 +292,27 @@ fn texts_have_no_phrase_that_readers_stumble_over() {
     assert!(whole("a beside b", "beside") && !whole("besides", "beside"));
     assert_eq!(said("a.rs", "    let x = \"Beside\"; // y"), "beside");
 }
+
+/// Prose of the documentation: what isn't a table, code, a heading, a link alone or an image.
+#[test]
+fn prose_keeps_to_a_hundred_characters_and_the_readme_to_its_length() {
+    let mut files: Vec<String> =
+        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "app/README.md"].map(str::to_owned).into();
+    // Those are written by programs.
+    let made = ["docs/benchmarks.md", "docs/reference.md"];
+    let written = files_below("docs").into_iter().filter(|path| !made.contains(&path.as_str()));
+    files.extend(written.filter(|path| path.ends_with(".md")));
+    let mut long = Vec::new();
+    for path in &files {
+        let mut code = false;
+        for (number, line) in read(path).lines().enumerate() {
+            code ^= line.trim_start().starts_with("```");
+            let other = code || ["|", "#", "    ", "!"].iter().any(|start| line.starts_with(start));
+            if !other && line.chars().count() > 100 && line.trim().contains(' ') {
+                long.push(format!("{path}:{}", number + 1));
+            }
+        }
+    }
+    assert!(files.len() > 12 && long.is_empty(), "{long:?}");
+    assert!(read("README.md").lines().count() <= 140);
+}
