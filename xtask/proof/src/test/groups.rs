@@ -108,11 +108,6 @@ pub(super) const GROUPS: [Group; 30] = [
             b.proofs(lab)
         })
     }),
-    // Needs no image of ours: first, while those are built.
-    group("registry", All, Second, Some(277), |b| {
-        let lab = b.empty_podman()?;
-        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[IMAGES])))
-    }),
     group("adopt", All, Second, Some(998), |b| {
         let lab = b.podman()?;
         let words = [&["adopt::"][..], &skip(&[NIGHTLY])].concat();
@@ -125,6 +120,11 @@ pub(super) const GROUPS: [Group; 30] = [
     group("release", All, Second, Some(1039), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.registry(lab, RELEASE))
+    }),
+    // Needs no image of ours: first, while those are built.
+    group("registry", All, Docker, Some(277), |b| {
+        let lab = b.empty_podman()?;
+        b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[IMAGES])))
     }),
     group("docker", All, Docker, Some(1990), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
