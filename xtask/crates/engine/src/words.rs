@@ -175,10 +175,12 @@ pub fn save(engine: &Engine, image: &str) -> Invocation {
     call(engine, ["save", image])
 }
 
-/// Fetches `reference` from its registry.
-pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>) -> Invocation {
+/// Fetches `reference` from its registry; `plain`: one that speaks no TLS.
+pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>, plain: bool) -> Invocation {
     let platform = platform.into_iter().flat_map(|platform| ["--platform", platform]);
-    call(engine, ["pull"].into_iter().chain(platform).chain([reference]))
+    // Docker's daemon knows it by its settings.
+    let tls = (plain && engine.kind == Kind::Podman).then_some("--tls-verify=false");
+    call(engine, ["pull"].into_iter().chain(platform).chain(tls).chain([reference]))
 }
 
 /// Makes an image `reference` of the file system in `archive`; `config` are Dockerfile lines, which

@@ -216,7 +216,7 @@ impl Source<'_> {
     }
 
     fn pull(&self, text: &str, platform: Option<&str>) -> anyhow::Result<(Base, Vec<Invocation>)> {
-        let invocation = words::pull(self.engine, text, platform);
+        let invocation = words::pull(self.engine, text, platform, false);
         if self.dry_run {
             notice(&format!(
                 "assumed: {text} can be pulled; its digest, a label, is known only then"

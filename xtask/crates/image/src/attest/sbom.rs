@@ -8,9 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The predicate's type in a statement (spdx.dev).
 pub const SPDX: &str = "https://spdx.dev/Document";
 /// Folders of the application and of the image's own files.
-const OURS: [&str; 3] = ["app/", "usr/local/lib/container/", "usr/local/lib/dev/"];
-/// What package managers, `useradd` and the linker write about what they did.
-const KEPT: [&str; 10] = [
+const OURS: [&str; 3] = ["app/", "usr/local/lib/container/", "opt/dependencies/"];
+/// What the engine mounts over, and what `useradd`, uv, the linker and package managers write about what
+/// they did.
+const KEPT: [&str; 23] = [
+    "etc/.pwd.lock",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/resolv.conf",
+    "home/",
+    "opt/venv/.gitignore",
+    "opt/venv/CACHEDIR.TAG",
+    "opt/venv/pyvenv.cfg",
+    "opt/venv/lib64",
+    "opt/venv/bin/activate",
+    "opt/venv/bin/deactivate.bat",
+    "opt/venv/bin/pydoc.bat",
+    "opt/venv/bin/python",
     "etc/group",
     "etc/gshadow",
     "etc/passwd",
@@ -234,4 +248,81 @@ fn joined(folder: &str, path: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::archive::{DPKG_STATUS, Entry, Layer};
+
+    const STATUS: &str = "\
+Package: libpq5
+Status: install ok installed
+Architecture: amd64
+Version: 15.1-0+deb12u1
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: amd64
+Version: 1
+";
+
+    fn archive(paths: &[&str]) -> Archive {
+        let record = "opt/venv/lib/python3.11/site-packages/Shop_Kit-1.2.dist-info/RECORD";
+        let list = "var/lib/dpkg/info/libpq5:amd64.list";
+        let text = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+        let own = [record, list, DPKG_STATUS];
+        let files = paths.iter().chain(&own);
+        Archive {
+            layers: vec![Layer {
+                ours: true,
+                files: files.map(|path| ((*path).to_owned(), Entry::default())).collect(),
+                texts: BTreeMap::from([
+                    text(DPKG_STATUS, STATUS),
+                    text(list, "/.\n/usr\n/lib/libpq.so.5\n"),
+                    text(
+                        record,
+                        "shop_kit/a.py,sha256=x,9\nShop_Kit-1.2.dist-info/RECORD,,\n../../../bin/shop,,\n",
+                    ),
+                ]),
+                ..Layer::default()
+            }],
+            ..Archive::default()
+        }
+    }
+
+    #[test]
+    fn packages_are_named_as_others_name_them() {
+        let document = sbom(&archive(&[]), "in.example/app@sha256:abc", "2026-01-02T03:04:05Z");
+        let all = document["packages"].as_array().unwrap().iter();
+        let purls: Vec<&str> = all
+            .filter_map(|package| package["externalRefs"][0]["referenceLocator"].as_str())
+            .collect();
+        let debian = "pkg:deb/debian/libpq5@15.1-0%2Bdeb12u1?arch=amd64";
+        assert_eq!(purls, [debian, "pkg:pypi/shop-kit@1.2"]);
+        let said =
+            "1 Debian packages, 1 Python distributions; every file of our layers accounted for";
+        assert_eq!(packages(&document), Ok(said.to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_belongs_to_nothing_is_named() {
+        let site = "opt/venv/lib/python3.11/site-packages";
+        let known = [
+            "usr/lib/libpq.so.5",
+            "opt/venv/bin/shop",
+            "app/manage.py",
+            "usr/local/lib/container/entrypoint.sh",
+            &format!("{site}/shop_kit/a.py"),
+            &format!("{site}/shop_kit/__pycache__/a.cpython-311.pyc"),
+        ];
+        assert!(packages(&sbom(&archive(&known), "", "")).is_ok());
+        for stray in ["usr/bin/miner", "opt/venv/bin/other", &format!("{site}/stray.py"), "x"] {
+            let found = packages(&sbom(&archive(&[stray]), "", "")).unwrap_err();
+            assert!(
+                found.ends_with(&format!("1 files of our layers belong to none: {stray}")),
+                "{found}"
+            );
+        }
+    }
 }

@@ -121,7 +121,7 @@ fn compare(
     }
     let name = format!("{}@{}", client.target, original.digest);
     notice(&format!("the images differ: fetching {name} to see in what"));
-    let pulled = runner.ask(&words::pull(engine, &name, None), PULL)?;
+    let pulled = runner.ask(&words::pull(engine, &name, None, client.plain), PULL)?;
     if !pulled.good() {
         let message = format!("fetching {name}: {}", pulled.last_line());
         return Err(failure_help(

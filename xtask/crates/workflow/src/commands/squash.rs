@@ -234,7 +234,10 @@ fn verify(
     id: &str,
     base: Option<&[String]>,
 ) -> anyhow::Result<(Archive, Archive, usize)> {
-    let (before, after, compared) = compared(engine, runner, &source.id, id, base)?;
+    let (before, after, mut compared) = compared(engine, runner, &source.id, id, base)?;
+    if after.layers.len() != 1 {
+        compared.differing.push(format!("layers: {} and not one", after.layers.len()));
+    }
     if compared.differing.is_empty() {
         return Ok((before, after, compared.files));
     }
