@@ -82,8 +82,13 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
     // The second was no move.
     assert_eq!((scene.digest(TAG).as_ref(), scene.history().len()), (Some(&new), 2));
     let verified = scene.ask(&["verify", TAG, "--history"]).good();
-    for text in ["is v1.1.0 of this repository", "checks passed on", "uv.lock sha256:", "promote "]
-    {
+    for text in [
+        "is v1.1.0 of this repository",
+        "checks passed on",
+        "uv.lock sha256:",
+        "accounted for",
+        "promote ",
+    ] {
         assert!(verified.contains(text), "{text}\n{verified}");
     }
 
