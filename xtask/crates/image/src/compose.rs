@@ -1,9 +1,8 @@
 //! The files of Compose, made from the same values as `dev` and the image.
 
 use crate::config::Config;
-use crate::config::smoke::Role;
 use crate::plan::dev::{self, Facts, User};
-use crate::surroundings::Surroundings;
+use crate::topology::{self, HEALTH, PIDS, SECRETS, Service, Value};
 use engine::containers::{Container, Mount};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,22 +32,11 @@ const DEVELOPMENT: &str = "\
 # Docker and root's Podman, if you aren't 1000:1000: DEV_USER=$(id -u):$(id -g), for root also ALLOW_ROOT=1.
 ";
 
-/// What web, worker and beat come after. `migrate` comes after nothing and waits for PostgreSQL itself:
-/// Podman 4.3 starts no container that needs one which needs another.
-const ROLE: [(&str, &str); 3] = [
-    ("postgres", "service_healthy"),
-    ("redis", "service_healthy"),
-    ("migrate", "service_completed_successfully"),
-];
-
 /// Asks whether Django's own server answers on the path of the health check.
 fn ask(config: &Config) -> String {
     let url = format!("http://127.0.0.1:8000{}", config.health.path);
     format!("from urllib.request import urlopen; urlopen('{url}', timeout=4)")
 }
-
-/// Where Compose mounts secrets.
-const SECRETS: &str = "/run/secrets";
 
 /// One line of YAML: JSON's strings are also YAML's (yaml.org 1.2.2, 1.3).
 fn text(value: &str) -> String {
@@ -59,43 +47,21 @@ fn list(values: &[&str]) -> String {
     format!("[{}]", values.iter().map(|value| text(value)).collect::<Vec<_>>().join(", "))
 }
 
+/// A list of words; one alone needs no quotes.
+fn words(words: &[String]) -> String {
+    match words {
+        [word] => format!("[{word}]"),
+        _ => list(&words.iter().map(String::as_str).collect::<Vec<_>>()),
+    }
+}
+
 /// An image that a variable replaces, for machines without a registry.
 fn unquoted(variable: &str, reference: &str) -> String {
     format!("${{{variable}:-{reference}}}")
 }
 
-fn service_image(variable: &str, reference: &str) -> String {
-    text(&unquoted(variable, reference))
-}
-
-/// The names that are secrets, and of their files.
-fn secrets(config: &Config) -> Vec<(String, String)> {
-    let app = &config.app;
-    let required = app.required_environment.iter().cloned().chain(["DB_PASSWORD".to_owned()]);
-    let holds = |text: &str| SECRET.iter().any(|name| text.contains(&format!("{{{name}}}")));
-    let told = app.environment.iter().filter(|(_, text)| holds(text));
-    let mut names: Vec<String> = required.collect();
-    for (name, _) in told {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names.into_iter().map(|name| (name.clone(), name.to_lowercase().replace('_', "-"))).collect()
-}
-
-/// The placeholders that stand for a secret.
-const SECRET: [&str; 4] = ["db_password", "database_url", "secret_key", "fernet_key"];
-
 /// An engine keeps logs without an end otherwise. Podman's json-file is its k8s-file.
 const LOGS: &str = "    logging: {driver: json-file, options: {max-size: 10m, max-file: \"3\"}}\n";
-
-/// A request's body is written there before a view sees it: as much as the memory limit bears.
-const TMP: &str = "/tmp:size=256m";
-
-/// Tasks wait in Redis: its file has each of them, to the last second, in the working folder, which
-/// the official image hands over to its user. The rest is what that image does by default.
-const REDIS: [&str; 7] =
-    ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--appendonly", "yes"];
 
 /// Caddy, for who has no proxy. It sets `X-Forwarded-Proto`, and writes certificates into its volume.
 const PROXY: &str = "  proxy:
@@ -109,114 +75,127 @@ const PROXY: &str = "  proxy:
       web: {condition: service_healthy}
 ";
 
-/// What every container of production is held to.
-fn held(yaml: &mut String, memory: &str, writable: &[&str]) {
-    let _ = write!(
-        yaml,
-        "    read_only: true\n{LOGS}    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n    tmpfs: {}\n    mem_limit: {memory}\n    pids_limit: 200\n",
-        list(writable)
-    );
-}
-
 fn health(yaml: &mut String, test: &[&str]) {
+    let (interval, timeout, retries) = HEALTH;
+    let test = list(&[&["CMD"], test].concat());
     let _ = write!(
         yaml,
-        "    healthcheck:\n      test: {}\n      interval: 5s\n      timeout: 5s\n      retries: 12\n",
-        list(test)
+        "    healthcheck:\n      test: {test}\n      interval: {interval}\n      timeout: {timeout}\n      retries: {retries}\n"
     );
 }
 
-fn after(yaml: &mut String, conditions: &[(&str, &str)]) {
+fn after(yaml: &mut String, services: &[&str]) {
     yaml.push_str("    depends_on:\n");
-    for (service, condition) in conditions {
+    for service in services {
+        let ends = *service == "migrate";
+        let condition = if ends { "service_completed_successfully" } else { "service_healthy" };
         let _ = writeln!(yaml, "      {service}: {{condition: {condition}}}");
     }
 }
 
 /// `docker/compose.yaml`.
 pub fn production(config: &Config) -> String {
-    let (name, secrets) = (&config.image.name, secrets(config));
-    let project = name.rsplit('/').next().unwrap_or(name);
-    let mut yaml = format!("{HEAD}{PRODUCTION}name: {project}\n\nservices:\n");
-    let _ = write!(
-        yaml,
-        "  postgres:\n    image: {}\n    environment:\n      POSTGRES_USER: {project}\n      POSTGRES_DB: {project}\n      POSTGRES_PASSWORD_FILE: {SECRETS}/db-password\n    secrets: [db-password]\n    volumes: [\"database:/var/lib/postgresql/data\"]\n    security_opt: [\"no-new-privileges:true\"]\n    shm_size: 128m\n    mem_limit: 1g\n    stop_grace_period: 60s\n    restart: unless-stopped\n{LOGS}",
-        service_image("POSTGRES_IMAGE", &config.services.postgres)
-    );
-    health(&mut yaml, &["CMD", "pg_isready", "--username", project]);
-    let _ = write!(
-        yaml,
-        "  redis:\n    image: {}\n    command: {}\n    working_dir: /var/lib/redis\n    volumes: [\"redis:/var/lib/redis\"]\n    restart: unless-stopped\n",
-        service_image("REDIS_IMAGE", &config.services.redis),
-        list(&REDIS)
-    );
-    held(&mut yaml, "512m", &["/tmp"]);
-    // The official image begins as root, to hand its volume over.
-    yaml.push_str("    cap_add: [CHOWN, DAC_OVERRIDE, SETGID, SETUID]\n");
-    health(&mut yaml, &["CMD", "redis-cli", "ping"]);
-    let around = Surroundings {
-        postgres: "postgres".to_owned(),
-        redis: "redis".to_owned(),
-        database: project.to_owned(),
-        user: project.to_owned(),
-        password: String::new(),
-        key: String::new(),
-    };
-    let has = |role: Role| config.smoke.roles.contains(&role);
-    // Both serve HTTP; one is enough.
-    let server = if has(Role::Web) { "web" } else { "gunicorn" };
-    for role in ["migrate", "web", "worker", "beat"] {
-        if role == "worker" && !has(Role::Worker) || role == "beat" && !has(Role::Beat) {
-            continue;
-        }
-        let command = if role == "web" { server } else { role };
-        let _ = write!(
-            yaml,
-            "  {role}:\n    image: \"${{IMAGE:-{name}:prod}}\"\n    command: [{command}]\n    env_file: [\"${{ENV_FILE:-/dev/null}}\"]\n    environment:\n      DB_NAME: {project}\n      DB_USER: {project}\n"
-        );
-        let known = |name: &str| ["DB_NAME", "DB_USER", "ALLOWED_HOSTS"].contains(&name);
-        for (variable, value) in &config.app.environment {
-            if !known(variable) && !secrets.iter().any(|(name, _)| name == variable) {
-                let _ = writeln!(yaml, "      {variable}: {}", text(&around.filled(value)));
-            }
-        }
-        for (variable, file) in &secrets {
-            let _ = writeln!(yaml, "      {variable}_FILE: {SECRETS}/{file}");
-        }
-        for (variable, default) in [
-            ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
-            ("CSRF_TRUSTED_ORIGINS", ""),
-            ("HTTPS_ONLY", ""),
-        ] {
-            let _ = writeln!(yaml, "      {variable}: \"${{{variable}:-{default}}}\"");
-        }
-        let _ = writeln!(yaml, "      MIGRATE: \"0\"\n      STOP_GRACE_PERIOD: \"30\"");
-        let files: Vec<&str> = secrets.iter().map(|(_, file)| file.as_str()).collect();
-        let _ = writeln!(yaml, "    secrets: {}", list(&files));
-        if role == "web" {
-            yaml.push_str("    ports: [\"127.0.0.1:${PORT:-8000}:8000\"]\n    volumes: [\"media:/app/media\"]\n");
-        }
-        let module = &config.app.module;
-        if role == "beat" {
-            let _ = writeln!(yaml, "    volumes: [\"schedule:/var/lib/{module}\"]");
-        }
-        held(&mut yaml, if role == "beat" { "256m" } else { "1g" }, &[TMP]);
-        yaml.push_str("    stop_grace_period: 30s\n");
-        if role == "migrate" {
-            yaml.push_str("    restart: \"no\"\n");
-        } else {
-            yaml.push_str("    restart: unless-stopped\n");
-            after(&mut yaml, &ROLE);
-        }
+    let all = topology::of(config);
+    let mut yaml = format!("{HEAD}{PRODUCTION}name: {}\n\nservices:\n", all.project);
+    for one in &all.services {
+        what_runs(&mut yaml, one, &all.project, &config.image.name);
+        how_it_runs(&mut yaml, one);
     }
     yaml.push_str(PROXY);
-    yaml.push_str(
-        "\nvolumes:\n  database:\n  redis:\n  media:\n  schedule:\n  certificates:\n\nsecrets:\n",
-    );
-    for (_, file) in &secrets {
-        let _ = writeln!(yaml, "  {file}: {{file: \"${{SECRETS:-./secrets}}/{file}\"}}");
+    yaml.push_str("\nvolumes:\n");
+    let volumes =
+        all.services.iter().filter_map(|one| one.volume.as_ref()).map(|(volume, _)| *volume);
+    for volume in volumes.chain(["certificates"]) {
+        let _ = writeln!(yaml, "  {volume}:");
+    }
+    yaml.push_str("\nsecrets:\n");
+    for (_, secret) in &all.secrets {
+        let _ = writeln!(yaml, "  {secret}: {{file: \"${{SECRETS:-./secrets}}/{secret}\"}}");
     }
     yaml
+}
+
+/// The image of a service, its command, variables, ports and volumes.
+fn what_runs(yaml: &mut String, one: &Service, project: &str, image: &str) {
+    let image = match &one.official {
+        Some((variable, reference)) => unquoted(variable, reference),
+        None => format!("${{IMAGE:-{image}:prod}}"),
+    };
+    let _ = writeln!(yaml, "  {}:\n    image: {}", one.name, text(&image));
+    if !one.command.is_empty() {
+        let _ = writeln!(yaml, "    command: {}", words(&one.command));
+    }
+    if one.official.is_none() {
+        yaml.push_str("    env_file: [\"${ENV_FILE:-/dev/null}\"]\n");
+    }
+    if !one.environment.is_empty() {
+        yaml.push_str("    environment:\n");
+    }
+    for (name, value) in &one.environment {
+        let value = match value {
+            Value::Fixed(value) | Value::Place(value) => text(value),
+            Value::Database => project.to_owned(),
+            Value::Server(default) => format!("\"${{{name}:-{default}}}\""),
+            Value::Secret(secret) => format!("{SECRETS}/{secret}"),
+        };
+        let _ = writeln!(yaml, "      {name}: {value}");
+    }
+    if !one.secrets.is_empty() {
+        let _ = writeln!(yaml, "    secrets: {}", words(&one.secrets));
+    }
+    if let Some(port) = one.port {
+        let _ = writeln!(yaml, "    ports: [\"127.0.0.1:${{PORT:-{port}}}:{port}\"]");
+    }
+    if let Some(folder) = one.folder {
+        let _ = writeln!(yaml, "    working_dir: {folder}");
+    }
+    if let Some((volume, folder)) = &one.volume {
+        let _ = writeln!(yaml, "    volumes: [\"{volume}:{folder}\"]");
+    }
+}
+
+/// The bounds of a service, how it ends and starts again, and when it is healthy.
+fn how_it_runs(yaml: &mut String, one: &Service) {
+    let restart = if one.once { "\"no\"" } else { "unless-stopped" };
+    let restart = format!("    restart: {restart}\n");
+    let options = "    security_opt: [\"no-new-privileges:true\"]\n";
+    // YAML leaves the order of keys free; this one keeps the file as it has been.
+    if one.grace.is_none() {
+        yaml.push_str(&restart);
+    }
+    if let Some(tmpfs) = one.tmpfs {
+        let tmpfs = list(&[tmpfs]);
+        let _ = write!(
+            yaml,
+            "    read_only: true\n{LOGS}    cap_drop: [ALL]\n{options}    tmpfs: {tmpfs}\n"
+        );
+    } else {
+        yaml.push_str(options);
+    }
+    if let Some(size) = one.shm {
+        let _ = writeln!(yaml, "    shm_size: {size}");
+    }
+    let _ = writeln!(yaml, "    mem_limit: {}", one.memory);
+    if one.tmpfs.is_some() {
+        let _ = writeln!(yaml, "    pids_limit: {PIDS}");
+    }
+    if !one.capabilities.is_empty() {
+        let _ = writeln!(yaml, "    cap_add: [{}]", one.capabilities.join(", "));
+    }
+    if let Some(seconds) = one.grace {
+        let _ = write!(yaml, "    stop_grace_period: {seconds}s\n{restart}");
+    }
+    if one.tmpfs.is_none() {
+        yaml.push_str(LOGS);
+    }
+    if !one.health.is_empty() {
+        health(yaml, &one.health.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    // `migrate` waits for PostgreSQL itself: Podman 4.3 starts no container that needs one which needs
+    // another.
+    if !one.once && !one.after.is_empty() {
+        after(yaml, &one.after);
+    }
 }
 
 /// `docker/compose.dev.yaml`: the containers of `cargo xtask dev`.
@@ -280,14 +259,14 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
         let _ = writeln!(yaml, "    ports: [\"127.0.0.1:${{PORT:-{host}}}:{port}\"]");
     }
     match name.as_str() {
-        "postgres" => health(yaml, &["CMD", "pg_isready"]),
-        "redis" => health(yaml, &["CMD", "redis-cli", "ping"]),
+        "postgres" => health(yaml, &["pg_isready"]),
+        "redis" => health(yaml, &["redis-cli", "ping"]),
         "migrate" => {}
         _ => {
-            after(yaml, &ROLE);
+            after(yaml, &topology::AFTER);
             if name == "web" {
                 // The image's own check knows the roles of production alone.
-                health(yaml, &["CMD", "python", "-c", ask]);
+                health(yaml, &["python", "-c", ask]);
             }
         }
     }
@@ -296,17 +275,6 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_application_without_keys_of_its_own_has_only_the_database_s_secret() {
-        let text = include_str!("../../../../docker/image.toml");
-        let keys = "# required_environment = [\"SECRET_KEY\", \"FIELD_ENCRYPTION_KEY\"]";
-        assert!(text.contains(keys));
-        let text = text.replace(keys, "required_environment = [\"A_KEY\"]");
-        let all = secrets(&crate::config::parse(&text).unwrap());
-        let pair = |name: &str, file: &str| (name.to_owned(), file.to_owned());
-        assert_eq!(all, [pair("A_KEY", "a-key"), pair("DB_PASSWORD", "db-password")]);
-    }
 
     #[test]
     fn a_project_s_own_variables_and_roles_are_there() {

@@ -25,4 +25,5 @@ pub mod steps;
 pub mod stored;
 pub mod surroundings;
 pub mod tags;
+pub mod topology;
 pub mod verify;
