@@ -15,6 +15,7 @@ pub mod platform;
 pub mod project;
 pub mod promotion;
 pub mod push;
+pub mod quadlet;
 pub mod reason;
 pub mod rendering;
 pub mod report;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod dev;
+pub mod export;
 pub mod promote;
 pub mod push;
 pub mod release;
@@ -140,11 +141,11 @@ pub enum Command {
     /// the Dockerfiles, between `# >>> docker/image.toml: …` and `# >>> end`; `build` refuses
     /// Dockerfiles that are out of date.
     Init(Init),
-    /// Write files for other programs: compose
+    /// Write Compose files or systemd units for a server
     ///
-    /// `compose` writes docker/compose.yaml, one host in production, docker/compose.dev.yaml, what `dev`
-    /// runs, and a docker/Caddyfile if there is none.
-    Export(Export),
+    /// Replaces only files that it has written.
+    #[command(disable_help_subcommand = true)]
+    Export(export::Export),
     /// Install missing packages (Debian and Ubuntu)
     Setup(Setup),
     /// Test an image with real PostgreSQL and Redis
@@ -314,21 +315,6 @@ pub struct Init {
     /// Take the workflow from this git repository, at the commit that is here [default: this folder]
     #[arg(long, value_name = "URL", requires = "project")]
     pub git: Option<String>,
-}
-
-/// `cargo xtask export`
-#[derive(Args, Clone, Copy, Debug)]
-pub struct Export {
-    /// For which program
-    #[arg(value_enum)]
-    pub what: Exported,
-}
-
-/// What `export` writes for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Exported {
-    /// Docker Compose and podman-compose
-    Compose,
 }
 
 /// `cargo xtask setup`

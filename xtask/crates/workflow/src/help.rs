@@ -34,7 +34,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
     ("context", &[("context app/.env", "whether that file is sent to the engine, and why")]),
     ("doctor", &[("doctor", "every finding with its remedy")]),
     ("init", &[("init ../my-project", "the workflow in another Django project")]),
-    ("export", &[("export compose", "docker/compose.yaml and docker/compose.dev.yaml")]),
+    (
+        "export",
+        &[
+            ("export compose", "docker/compose.yaml and docker/compose.dev.yaml"),
+            ("export quadlet units", "a server's systemd units, in the folder units"),
+        ],
+    ),
     ("setup", &[("setup --dry-run", "what would be installed")]),
     (
         "smoke-test",

@@ -21,6 +21,7 @@ mod network;
 mod platform;
 #[path = "../it/program.rs"]
 mod program;
+mod quadlet;
 mod readme;
 mod size;
 mod smoke;

@@ -66,7 +66,7 @@ fn bash_completes_commands_options_and_values() {
     check("cargo xtask label --g", "--get");
     check("cargo xtask build --engine ", "podman docker");
     check("cargo xtask build --engine d", "docker");
-    check("cargo xtask export ", "compose");
+    check("cargo xtask export ", "compose quadlet");
     check("cargo xtask smoke-test x", "");
     check("cargo xtask nothing ", "");
 }

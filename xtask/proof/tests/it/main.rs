@@ -20,6 +20,7 @@ mod no_engine;
 mod program;
 mod project;
 mod push;
+mod quadlet;
 mod readme;
 mod recognition;
 mod reference;
