@@ -96,9 +96,12 @@ pub struct Watch<'w> {
     pub progress: Option<Box<dyn Progress>>,
 }
 
+/// `timeout` and some CI runners send a signal to a process and then to its group: that is one request.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
 /// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
-/// The second SIGINT or SIGTERM ends the process at once: what it leaves behind is found by the next
-/// command.
+/// The second SIGINT or SIGTERM, a second later or more, ends the process at once: what it leaves behind
+/// is found by the next command.
 ///
 /// # Errors
 /// When the operating system refuses.
@@ -112,11 +115,18 @@ pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let number = usize::try_from(signal).unwrap_or_default();
             flag::register_usize(signal, Arc::clone(&last), number)?;
-            flag::register(signal, Arc::clone(&again))?;
         }
         Ok(())
     };
     register().context("registering for signals")?;
+    let first = Arc::clone(&last);
+    std::thread::spawn(move || {
+        while first.load(Ordering::Relaxed) == 0 {
+            std::thread::sleep(ONE_REQUEST / 4);
+        }
+        std::thread::sleep(ONE_REQUEST);
+        again.store(true, Ordering::Relaxed);
+    });
     Ok(last)
 }
 

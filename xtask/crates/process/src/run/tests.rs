@@ -99,6 +99,31 @@ fn a_push_ends_when_we_are_killed() {
     wait(&|| !runs());
 }
 
+/// This test starts itself, to be told to end twice: `timeout` does both at once, a person later.
+#[test]
+fn a_signal_to_a_process_and_its_group_is_one_request() {
+    if let Ok(pause) = std::env::var("SENEX_TEST_PAUSE") {
+        let signal = signals().unwrap();
+        let id = std::process::id();
+        terminate(id);
+        std::thread::sleep(Duration::from_millis(pause.parse().unwrap()));
+        terminate(id);
+        // What a command does after the first.
+        std::thread::sleep(TICK);
+        std::process::exit(if check_signal(&signal).is_err() { 7 } else { 8 });
+    }
+    let check = |pause: &str, code: i32| {
+        let ended = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "run::tests::a_signal_to_a_process_and_its_group_is_one_request"])
+            .env("SENEX_TEST_PAUSE", pause)
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{pause}");
+    };
+    check("10", 7);
+    check("3000", 143);
+}
+
 #[test]
 fn a_question_can_have_an_input() {
     let with = |program: &str| Invocation {
