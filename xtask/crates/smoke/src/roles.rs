@@ -330,7 +330,7 @@ pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
 }
 
 /// What Django prints for each migration that it applies.
-const APPLYING: &str = "Applying ";
+pub(super) const APPLYING: &str = "Applying ";
 
 /// Several web containers that start at once migrate once, and all of them turn healthy.
 pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {

@@ -14,6 +14,11 @@ pub(crate) fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
         Ok(allow) => allow,
         Err(error) => return Verdict::Failed(vec![format!("{error:#}")]),
     };
+    // Patterns are of the build context, which has the application elsewhere.
+    let in_context = |path: &str| match path.strip_prefix("app/") {
+        Some(rest) => format!("{}{rest}", expected.prefix),
+        None => path.to_owned(),
+    };
     let mut evidence = archive.found.clone();
     let (mut files, mut public) = (0, 0);
     for (index, layer) in ours(archive) {
@@ -24,7 +29,7 @@ pub(crate) fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
             if packaged.contains(source(path).as_ref()) {
                 // It came with a package that everybody can fetch.
                 public += 1;
-            } else if !allow.iter().any(|pattern| holds(pattern, path)) {
+            } else if !allow.iter().any(|pattern| holds(pattern, &in_context(path))) {
                 evidence.push(format!("{}: {reason}", place(path, index)));
             }
         }

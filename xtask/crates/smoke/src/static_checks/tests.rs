@@ -40,6 +40,28 @@ fn every_check_passes_on_a_good_image() {
     }
 }
 
+/// A pattern of `allow_secrets` names a file as the build context has it, wherever the application is.
+#[test]
+fn an_allowed_file_is_named_as_in_the_build_context() {
+    let check = |prefix: &str, pattern: &str, passes: bool| {
+        let (mut archive, mut expected) = good();
+        put(&mut archive, "app/search.db", Entry { secret: Some("a database"), ..file(9) });
+        expected.prefix = prefix.to_owned();
+        expected.allow_secrets = vec![pattern.to_owned()];
+        let verdict = run("no-secrets", &archive, &expected);
+        assert_eq!(
+            matches!(verdict, Verdict::Passed(_)),
+            passes,
+            "{prefix} {pattern}: {verdict:?}"
+        );
+    };
+    check("", "search.db", true);
+    check("app/", "app/search.db", true);
+    check("web/", "web/search.db", true);
+    check("web/", "app/search.db", false);
+    check("", "other.db", false);
+}
+
 /// One way to break the good image or what is asked of it, the one check that sees it, and what
 /// its evidence names.
 type Broken = (&'static str, &'static str, fn(&mut Archive, &mut Expected));

@@ -1,11 +1,15 @@
 //! Waits for containers: until they are healthy, print a line, or end.
 
 use super::TestBed;
+use crate::roles::APPLYING;
 use crate::verdict::Evidence;
 use std::time::{Duration, Instant};
 
 /// What to do about a container that isn't healthy in time.
 const LATE: &str = "if it only takes longer, as many migrations do: start_seconds below [smoke] in docker/image.toml";
+
+/// So many times the limit a container may take that applies migrations all the time.
+const MIGRATING: u32 = 10;
 
 /// Time between two questions: an eighth of the time so far. On two busy processors the questions would
 /// otherwise take as much of them as what is waited for.
@@ -21,6 +25,7 @@ impl TestBed<'_> {
     /// [`Evidence`], the end of its log, when it doesn't within the limit, or the container ends.
     pub fn wait_healthy(&self, name: &str) -> anyhow::Result<Duration> {
         let start = Instant::now();
+        let (mut applied, mut since) = (0, start);
         loop {
             let answer = self.health(name)?;
             if answer.good() {
@@ -28,7 +33,14 @@ impl TestBed<'_> {
             }
             let (state, code) = self.state(name)?;
             let lasting = lasting(answer.last_line());
-            let late = start.elapsed() > self.subject.smoke.start;
+            let mut late = since.elapsed() > self.subject.smoke.start;
+            if late && start.elapsed() < self.subject.smoke.start * MIGRATING {
+                // Each migration that is applied shows that it doesn't hang.
+                let now = self.logs(name)?.matches(APPLYING).count();
+                if now > applied {
+                    (applied, since, late) = (now, Instant::now(), false);
+                }
+            }
             if state != "running" || late || lasting.is_some() {
                 let after = start.elapsed().as_secs();
                 return Err(Evidence::of(&format!(
