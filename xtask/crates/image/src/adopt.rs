@@ -6,7 +6,7 @@ mod tests;
 mod written;
 
 use crate::config::app::GETTEXT;
-use source::{is_locked, is_read, quoted, quoted_after, without_wheel};
+use source::{is_locked, is_needed, is_on, is_read, quoted, quoted_after, sets, without_wheel};
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
 pub use written::{image_toml, text};
@@ -472,7 +472,8 @@ impl Reader<'_> {
             .into_iter()
             .filter(|name| {
                 name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-                    && (name.ends_with("SECRET_KEY") || name.ends_with("ENCRYPTION_KEY"))
+                    && (name.ends_with("ENCRYPTION_KEY")
+                        || name.ends_with("SECRET_KEY") && is_needed(&all, name))
             })
             .filter(|name| is_read(&all, name))
             .collect();
@@ -492,7 +493,13 @@ impl Reader<'_> {
                 self.key("app.environment", name, text(value));
             }
         }
-        let debug = |name: &&String| *name == "DEBUG" || name.ends_with("_DEBUG");
+        let debug = |name: &&String| {
+            *name == "DEBUG" || *name == "DJANGO_DEBUG" || sets(&all, "DEBUG", name)
+        };
+        // Production must not depend on a default that is on.
+        for name in names.iter().filter(debug).filter(|name| is_on(&all, name)) {
+            self.key("app.environment", name, text("False"));
+        }
         let debug: Vec<String> =
             names.iter().filter(debug).map(|name| format!("{name} = \"True\"")).collect();
         if !debug.is_empty() {

@@ -17,6 +17,40 @@ pub(super) fn is_read(text: &str, name: &str) -> bool {
     named('"') || named('\'') || name == "DATABASE_URL" && text.contains("dj_database_url")
 }
 
+/// Whether a line sets the setting `setting` from the variable `name`.
+pub(super) fn sets(settings: &str, setting: &str, name: &str) -> bool {
+    let is = |line: &str| {
+        let rest = line.trim_start().strip_prefix(setting);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    settings.lines().any(|line| is(line) && quoted(line).iter().any(|text| text == name))
+}
+
+/// Whether a project can't start without the variable `name`: its key, or one without a default that is
+/// read by what fails then (os.environ, django-environ, python-decouple).
+pub(super) fn is_needed(settings: &str, name: &str) -> bool {
+    let settings = settings.replace('\'', "\"").replace('=', "= ");
+    let strict = |start: &&str| {
+        [']', ')'].iter().any(|end| settings.contains(&format!("{start}\"{name}\"{end}")))
+    };
+    name == "SECRET_KEY"
+        || name == "DJANGO_SECRET_KEY"
+        || sets(&settings, "SECRET_KEY", name)
+        || ["environ[", " env(", " env.str(", " config("].iter().any(|start| strict(&start))
+}
+
+/// Whether the variable `name` counts as true when it isn't set.
+pub(super) fn is_on(settings: &str, name: &str) -> bool {
+    let lines = settings.lines().filter(|line| quoted(line).iter().any(|text| text == name));
+    lines.filter_map(|line| line.split_once(name)).any(|(_, rest)| {
+        // Of `DEBUG = envbool("DEBUG", "True")` what comes after the variable's own name.
+        let rest = rest.rsplit_once(name).map_or(rest, |(_, rest)| rest);
+        let default = rest.trim_start_matches(['"', '\'', ',', ' ']);
+        let default = default.strip_prefix("default=").unwrap_or(default);
+        default.trim_start_matches(['"', '\'']).to_lowercase().starts_with("true")
+    })
+}
+
 /// Whether a lock, uv's or a list of requirements, has the package `name`.
 pub(super) fn is_locked(lock: &str, name: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -58,4 +92,36 @@ pub(super) fn quoted(text: &str) -> Vec<String> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_with_a_default_is_not_needed() {
+        let check = |line: &str, name: &str, needed: bool| {
+            assert_eq!(is_needed(line, name), needed, "{line}");
+        };
+        check("SECRET_KEY = os.getenv('SECRET_KEY', '---')", "SECRET_KEY", true);
+        check("SECRET_KEY = env(\"APP_SECRET_KEY\", default=\"\")", "APP_SECRET_KEY", true);
+        check("STRIPE_SECRET_KEY = os.environ['STRIPE_SECRET_KEY']", "STRIPE_SECRET_KEY", true);
+        check("STRIPE_SECRET_KEY = env('STRIPE_SECRET_KEY')", "STRIPE_SECRET_KEY", true);
+        check("S3_SECRET_KEY = envsecret(\"S3_SECRET_KEY\")", "S3_SECRET_KEY", false);
+        check("S3_SECRET_KEY = os.getenv(\"S3_SECRET_KEY\")", "S3_SECRET_KEY", false);
+        check("S3_SECRET_KEY = env(\"S3_SECRET_KEY\", default=None)", "S3_SECRET_KEY", false);
+    }
+
+    #[test]
+    fn a_switch_that_is_on_by_default_is_seen() {
+        let check = |line: &str, name: &str, on: bool| assert_eq!(is_on(line, name), on, "{line}");
+        check("DEBUG = envbool(\"DEBUG\", \"True\")", "DEBUG", true);
+        check("DEBUG = env.bool('DJANGO_DEBUG', True)", "DJANGO_DEBUG", true);
+        check("DEBUG = config('DEBUG', default=True, cast=bool)", "DEBUG", true);
+        check("DEBUG = os.getenv('DEBUG') == 'True'", "DEBUG", false);
+        check("DEBUG = env.bool('DEBUG', False)", "DEBUG", false);
+        assert!(
+            sets("  DEBUG = env('X')", "DEBUG", "X") && !sets("DEBUG_X = env('X')", "DEBUG", "X")
+        );
+    }
 }

@@ -17,6 +17,8 @@ pub(super) struct File<'t> {
     pub(super) mistakes: Vec<Mistake>,
     /// The keys that each table may have; the tables themselves are those of the table ``.
     pub(super) known: Vec<(String, Vec<String>)>,
+    /// Tables whose keys the user chooses.
+    free: Vec<String>,
 }
 
 impl<'t> File<'t> {
@@ -34,7 +36,7 @@ impl<'t> File<'t> {
                 Mistake::at(text, span, message + &hint.unwrap_or_default())
             })
             .collect();
-        File { text, top, mistakes, known: Vec::new() }
+        File { text, top, mistakes, known: Vec::new(), free: Vec::new() }
     }
 
     /// `value`, unless there are mistakes: then all of them, sorted by line.
@@ -42,6 +44,8 @@ impl<'t> File<'t> {
         let misplaced: Vec<Mistake> =
             self.known.iter().flat_map(|(table, known)| self.misplaced(table, known)).collect();
         self.mistakes.extend(misplaced);
+        let below: Vec<Mistake> = self.free.iter().flat_map(|table| self.below(table)).collect();
+        self.mistakes.extend(below);
         if self.mistakes.is_empty() {
             return Ok(value);
         }
@@ -79,6 +83,22 @@ impl<'t> File<'t> {
             found.push(Mistake::at(self.text, key.span(), at + &message));
         }
         found
+    }
+
+    /// The keys of `table`, which may have any, that stand below the commented header of the table that
+    /// they are meant for.
+    fn below(&self, table: &str) -> Vec<Mistake> {
+        let knows = |table: &str, key: &str| {
+            self.known.iter().any(|(name, keys)| name == table && keys.iter().any(|k| k == key))
+        };
+        let keys = self.table(table).into_iter().flat_map(|entries| entries.keys());
+        let found = keys.filter_map(|key| {
+            let name = key.get_ref().as_ref();
+            let header = commented_header(self.text, line(self.text, key.span().start))?;
+            let message = format!("[{table}]: `{name}`: {}", uncomment(header));
+            knows(header, name).then(|| Mistake::at(self.text, key.span(), message))
+        });
+        found.collect()
     }
 
     /// Whether the file can have this table, or one that it is in.
@@ -233,6 +253,7 @@ impl<'t> File<'t> {
     /// As [`File::environment`], of another key.
     pub(super) fn environment_of(&mut self, table: &str, key: &str) -> BTreeMap<String, String> {
         let all: BTreeMap<String, String> = self.typed(table, key).unwrap_or_default();
+        self.free.push(format!("{table}.{key}"));
         for name in all.keys() {
             if let Some(message) = variable(name) {
                 self.mistake(&format!("{table}.{key}"), name, message);

@@ -303,6 +303,13 @@ fn a_key_in_another_table_is_told_its_own() {
             20: duplicate key: the header of its table, [variant.dev], is a comment: uncomment it as well
         "#]],
     );
+    // Any key is a variable there, and would be one silently.
+    check(
+        "[app.environment]\nA = \"1\"\n\n# [health]\n# about it\npath = \"/x/\"\nB = \"2\"\n",
+        expect![[r#"
+            19: [app.environment]: `path`: the header of its table, [health], is a comment: uncomment it as well
+        "#]],
+    );
     // A comment that is no header of ours, and a key that its own table goes on with.
     check("# [note]\nuser = \"a\"\n", expect![["none\n"]]);
     check("# [tags]\nuser = \"a\"\n", expect![["none\n"]]);
