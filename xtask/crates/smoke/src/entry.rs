@@ -43,7 +43,20 @@ pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
     if answer.good() {
         return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
     }
-    Ok(Verdict::Failed(vec![answer.last_line().to_owned()]))
+    let line = answer.last_line();
+    let remedy = left_out(line, &bed.subject.app.prefix());
+    Ok(Verdict::Failed([line.to_owned()].into_iter().chain(remedy).collect()))
+}
+
+/// What helps if the code imports from a folder of tests, which the ignore file leaves out.
+fn left_out(line: &str, prefix: &str) -> Option<String> {
+    let (_, rest) = line.split_once("No module named '")?;
+    let parts: Vec<&str> = rest.split('\'').next()?.split('.').collect();
+    let end = parts.iter().position(|part| ["test", "tests"].contains(part))?;
+    let folder = parts[..=end].join("/");
+    Some(format!(
+        "the ignore file leaves it out, and the code imports from it: add a line `!{prefix}{folder}/` at its end"
+    ))
 }
 
 /// A command that is no role is run unchanged, with its arguments, and nothing before its output.
@@ -289,4 +302,24 @@ pub(super) fn migrate_role(bed: &TestBed<'_>) -> Found {
         }
     }
     Ok(Verdict::from_evidence(evidence, "twice, exit status 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_tests_that_is_imported_is_named() {
+        let check = |line: &str, expected: Option<&str>| {
+            let found = left_out(line, "app/");
+            let named = |text: &str| text.contains(&format!("`!app/{}/`", expected.unwrap_or("?")));
+            assert_eq!(found.is_some(), expected.is_some(), "{line}");
+            assert!(found.is_none_or(|text| named(&text)), "{line}");
+        };
+        let error = "ModuleNotFoundError: No module named";
+        check(&format!("{error} 'shop.core.tests'"), Some("shop/core/tests"));
+        check(&format!("{error} 'shop.tests.base'"), Some("shop/tests"));
+        check(&format!("{error} 'shop.core'"), None);
+        check("OperationalError", None);
+    }
 }
