@@ -8,6 +8,7 @@
 #   SETTINGS_BUILD        the settings; else those for a build, those of production, or the only ones
 #   REQUIRED_ENVIRONMENT  names that get a value here alone
 #   COLLECTED             STATIC_ROOT, unless it is staticfiles
+#   AFTER_COLLECTSTATIC   management commands that follow, with `;` between them
 #   RUNTIME_FILES         where the image's own files are, if the application is at the top
 set -eu
 build=$1
@@ -56,6 +57,14 @@ python manage.py collectstatic --noinput --verbosity 0 || {
         "build need others, settings_build (docs/adopting.md)" >&2
     exit 1
 }
+printf '%s\n' "${AFTER_COLLECTSTATIC:-}" | tr ';' '\n' | while read -r command; do
+    # Unquoted: it has arguments.
+    # shellcheck disable=SC2086
+    [ -z "$command" ] || python manage.py $command || {
+        echo "manage.py $command failed: after_collectstatic in docker/image.toml asks for it" >&2
+        exit 1
+    }
+done
 if [ ! -d "$collected" ] && [ -d "/app/$collected" ]; then
     mkdir -p "$collected"
     cp -a "/app/$collected/." "$collected"

@@ -242,6 +242,8 @@ fn build(app: &App) -> Vec<String> {
     let settings = settings.map(|module| format!("SETTINGS_BUILD={module}"));
     let collected =
         (app.static_root != "staticfiles").then(|| format!("COLLECTED={}", app.static_root));
+    let after = app.after_collectstatic.join("; ");
+    let after = (!after.is_empty()).then(|| format!("AFTER_COLLECTSTATIC={}", word(&after)));
     // Settings may refuse to load without them, and nothing is there to connect to.
     let nothing = || "localhost".to_owned();
     let word_of = || "build".to_owned();
@@ -264,7 +266,7 @@ fn build(app: &App) -> Vec<String> {
     let told = all.into_iter().map(|(name, text)| format!("{name}={}", word(&text)));
     // The application has them around it.
     let runtime = (app.folder == ".").then(|| format!("RUNTIME_FILES={}", app.runtime));
-    settings.into_iter().chain(collected).chain(runtime).chain(told).collect()
+    settings.into_iter().chain(collected).chain(after).chain(runtime).chain(told).collect()
 }
 
 /// One instruction over several lines; none without words.
@@ -362,13 +364,14 @@ mod tests {
         "#]],
         );
         check(
-            "static_root = \"static\"\nsettings = { production = \"c.settings.prod\", staging = \"c.settings.stage\" }\n\
+            "static_root = \"static\"\nafter_collectstatic = [\"compress --force\", \"mjml\"]\nsettings = { production = \"c.settings.prod\", staging = \"c.settings.stage\" }\n\
              build_environment = { KEY = \"{fernet_key}\", NOTE = \"a $b \\\"c\\\"\" }\n",
             "build",
             false,
             expect![[r#"
                 ARG SETTINGS_BUILD=c.settings.prod \
                     COLLECTED=static \
+                    AFTER_COLLECTSTATIC="compress --force; mjml" \
                     APP_MODULE=senex_trader \
                     ENVIRONMENT=production \
                     KEY=YnVpbGQgb25seSBidWlsZCBvbmx5IGJ1aWxkIG9ubHk= \

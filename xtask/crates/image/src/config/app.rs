@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "settings",
     "settings_build",
     "static_root",
+    "after_collectstatic",
     "lock",
     "lock_dev",
     "unhashed",
@@ -75,6 +76,8 @@ pub struct App {
     pub settings_build: Option<String>,
     /// Where `collectstatic` writes, below the folder.
     pub static_root: String,
+    /// Management commands that a build runs after `collectstatic`.
+    pub after_collectstatic: Vec<String>,
     /// What is installed.
     pub lock: Lock,
     /// Dependency groups that production has.
@@ -225,6 +228,7 @@ pub(super) fn app(file: &mut File<'_>) -> App {
         static_root: file
             .checked("app", "static_root", names::below)
             .unwrap_or_else(|| "staticfiles".to_owned()),
+        after_collectstatic: words(file, "after_collectstatic", names::command),
         lock: lock(file, &folder),
         folder,
         groups: words(file, "groups", names::python),

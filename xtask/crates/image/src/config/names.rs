@@ -85,6 +85,15 @@ pub(super) fn environment(text: &str) -> Option<String> {
     ))
 }
 
+/// A management command with its arguments: words that no shell reads as anything else.
+pub(super) fn command(text: &str) -> Option<String> {
+    let part = |c: char| c.is_ascii_alphanumeric() || " -_.,:=/@+".contains(c);
+    let named = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(part);
+    (!named).then(|| {
+        format!("`{text}` is no management command: words of letters, digits and `-_.,:=/@+`, as after manage.py")
+    })
+}
+
 /// A Python package, a dependency group or an extra.
 pub(super) fn python(text: &str) -> Option<String> {
     let part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
