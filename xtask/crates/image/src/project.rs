@@ -18,9 +18,11 @@ pub struct Project {
     pub lock: String,
     /// The Python files of the project's module, one after another.
     pub code: String,
+    /// All its `urls.py` and modules in folders called `urls`, one after another.
+    pub urls: String,
 }
 
-/// Something that the project missing.
+/// Something that the project lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// What, and what needs it.
@@ -42,13 +44,15 @@ pub fn read(top: &Path, app: &App, files: &[ContextFile]) -> anyhow::Result<Proj
     let folder = app.inside(&format!("{}/", app.module));
     let code = paths.iter().filter(|path| path.starts_with(&folder) && path.ends_with(".py"));
     let code = code.map(|path| text(path)).collect();
+    let routes = |path: &&String| path.ends_with("urls.py") || path.contains("/urls/");
+    let urls = paths.iter().filter(routes).map(|path| text(path)).collect();
     let lock = app.lock_file();
     let lock =
         paths.get(&lock).map(|_| process::disk::text(&top.join(&lock), &lock)).transpose()?;
-    Ok(Project { lock: lock.unwrap_or_default(), code, paths })
+    Ok(Project { lock: lock.unwrap_or_default(), code, urls, paths })
 }
 
-/// What the project missing for what `dockerfile` and the roles do with it.
+/// What the project lacks for what `dockerfile` and the roles do with it.
 pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Missing> {
     let mut found = Vec::new();
     let mut lack = |missing: bool, certain: bool, what: String, remedy: String| {
@@ -153,6 +157,14 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         format!("no file in {} sets STATIC_ROOT, which collectstatic needs", inside("")),
         format!("STATIC_ROOT = BASE_DIR / \"{}\"", app.static_root),
     );
+    // A page that a package brings has its last part in no file of the project: then this is wrong.
+    let page = config.health.path.trim_matches('/').rsplit('/').next().unwrap_or_default();
+    lack(
+        !project.urls.is_empty() && !page.is_empty() && !project.urls.contains(page),
+        false,
+        format!("no urls.py names {}, which the health check asks", config.health.path),
+        "add that page, or name another as path below [health] (docs/adopting.md)".to_owned(),
+    );
     found
 }
 
@@ -173,7 +185,7 @@ fn python(base: &str) -> Option<&str> {
     version.starts_with("3.").then_some(version)
 }
 
-/// What a list of requirements missing: it is copied alone, and is installed with its hashes.
+/// What a list of requirements lacks: it is copied alone, and is installed with its hashes.
 fn requirements(
     text: &str,
     file: &str,
@@ -215,6 +227,7 @@ mod tests {
                 .map(|name| format!("[[package]]\nname = \"{name}\"\n"))
                 .concat(),
             code: "STATIC_ROOT = BASE_DIR / 'staticfiles'\napp = Celery('shop')\n".into(),
+            urls: "path('health/', health)".into(),
         }
     }
 
@@ -236,6 +249,13 @@ mod tests {
             expected.assert_eq(&lines.collect::<String>());
         };
         check(|_| (), "", expect![""]);
+        check(
+            |p| p.urls = "path('admin/', admin)".into(),
+            "",
+            expect![[r#"
+                    no urls.py names /health/, which the health check asks: add that page, or name another as path below [health] (docs/adopting.md)
+            "#]],
+        );
         check(
             |p| p.paths = BTreeSet::new(),
             "",

@@ -111,7 +111,7 @@ pub fn checkout(
     Ok((taken.checkout, taken.files))
 }
 
-/// What the project in `app/` missing for its production image.
+/// What the project lacks for its production image.
 ///
 /// # Errors
 /// [`Exit::Usage`] when the Dockerfile or the lock can't be read.
