@@ -36,7 +36,7 @@ pub(super) fn is_needed(settings: &str, name: &str) -> bool {
     name == "SECRET_KEY"
         || name == "DJANGO_SECRET_KEY"
         || sets(&settings, "SECRET_KEY", name)
-        || ["environ[", " env(", " env.str(", " config("].iter().any(|start| strict(&start))
+        || ["environ[", " env(", " env.str(", " config("].iter().any(strict)
 }
 
 /// Whether the variable `name` counts as true when it isn't set.
