@@ -6,7 +6,8 @@
 
     uv run xtask/proof/tools/session.py docs/images/session.svg 'cargo xtask' 'cargo xtask build'
 
-The command's own output, with its colours; nothing is typed by hand. Needs what the commands need.
+The command's own output, with its colours; nothing is typed by hand. Only the path of the checkout is
+shown as ~/senex_trader. Needs what the commands need.
 """
 
 import os
@@ -19,9 +20,10 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+NAME = "senex_trader"
 COLUMNS = 100
 LINES = 400
-NAMES = {"default": None, "brown": "yellow", "brightbrown": "bright_yellow"}
+COLOURS = {"default": None, "brown": "yellow", "brightbrown": "bright_yellow"}
 
 
 def record(screen, stream, command):
@@ -32,6 +34,7 @@ def record(screen, stream, command):
     if pid == 0:
         os.environ.update(TERM="xterm-256color", COLUMNS=str(COLUMNS), LINES="60")
         os.execvp("sh", ["sh", "-c", f"stty cols {COLUMNS} rows 60; exec {command}"])
+    shown = b""
     while True:
         try:
             data = os.read(terminal, 65536)
@@ -39,7 +42,9 @@ def record(screen, stream, command):
             break
         if not data:
             break
-        stream.feed(data.decode(errors="replace"))
+        shown += data
+    # Whole, so that no piece ends in the middle of the path.
+    stream.feed(shown.replace(os.getcwd().encode(), f"~/{NAME}".encode()).decode(errors="replace"))
     _, status = os.waitpid(pid, 0)
     if status:
         sys.exit(f"{command}: status {os.waitstatus_to_exitcode(status)}\n" + "\n".join(screen.display))
@@ -52,7 +57,7 @@ def line(screen, row):
     text = Text()
     for column in range(COLUMNS):
         cell = screen.buffer[row][column]
-        colour = NAMES.get(cell.fg, cell.fg)
+        colour = COLOURS.get(cell.fg, cell.fg)
         colour = colour.replace("bright", "bright_") if colour and "_" not in colour else colour
         style = " ".join(filter(None, [cell.bold and "bold", cell.underscore and "underline", colour]))
         text.append(cell.data, style)
@@ -70,7 +75,7 @@ def main(path, commands):
     for row in range(last + 1):
         console.print(line(screen, row))
     # Without an address that a browser would ask for a font.
-    svg = console.export_svg(title="senex_trader", theme=MONOKAI, unique_id="session")
+    svg = console.export_svg(title=NAME, theme=MONOKAI, unique_id="session")
     start, end = svg.index("<style>"), svg.index(".session-matrix")
     svg = svg[: start + len("<style>")] + "\n    " + svg[end:]
     svg = svg.replace("Fira Code", "ui-monospace, Menlo, Consolas, DejaVu Sans Mono")
