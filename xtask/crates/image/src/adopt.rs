@@ -6,7 +6,7 @@ mod tests;
 mod written;
 
 use crate::config::app::GETTEXT;
-use source::{is_locked, is_needed, is_on, is_read, quoted, quoted_after, sets, without_wheel};
+use source::{is_debug, is_locked, is_needed, is_on, is_read, quoted, quoted_after, without_wheel};
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
 pub use written::{image_toml, text};
@@ -493,9 +493,7 @@ impl Reader<'_> {
                 self.key("app.environment", name, text(value));
             }
         }
-        let debug = |name: &&String| {
-            *name == "DEBUG" || *name == "DJANGO_DEBUG" || sets(&all, "DEBUG", name)
-        };
+        let debug = |name: &&String| is_debug(&all, name);
         // Production must not depend on a default that is on.
         for name in names.iter().filter(debug).filter(|name| is_on(&all, name)) {
             self.key("app.environment", name, text("False"));

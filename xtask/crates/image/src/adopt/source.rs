@@ -18,7 +18,7 @@ pub(super) fn is_read(text: &str, name: &str) -> bool {
 }
 
 /// Whether a line sets the setting `setting` from the variable `name`.
-pub(super) fn sets(settings: &str, setting: &str, name: &str) -> bool {
+fn sets(settings: &str, setting: &str, name: &str) -> bool {
     let is = |line: &str| {
         let rest = line.trim_start().strip_prefix(setting);
         rest.is_some_and(|rest| rest.trim_start().starts_with('='))
@@ -37,6 +37,12 @@ pub(super) fn is_needed(settings: &str, name: &str) -> bool {
         || name == "DJANGO_SECRET_KEY"
         || sets(&settings, "SECRET_KEY", name)
         || ["environ[", " env(", " env.str(", " config("].iter().any(strict)
+}
+
+/// Whether the variable `name` is the switch of DEBUG, and not one of a package.
+pub(super) fn is_debug(settings: &str, name: &str) -> bool {
+    let own = ["DEBUG", "DJANGO_DEBUG"].contains(&name);
+    own || name.ends_with("_DEBUG") && sets(settings, "DEBUG", name)
 }
 
 /// Whether the variable `name` counts as true when it isn't set.
@@ -120,8 +126,10 @@ mod tests {
         check("DEBUG = config('DEBUG', default=True, cast=bool)", "DEBUG", true);
         check("DEBUG = os.getenv('DEBUG') == 'True'", "DEBUG", false);
         check("DEBUG = env.bool('DEBUG', False)", "DEBUG", false);
-        assert!(
-            sets("  DEBUG = env('X')", "DEBUG", "X") && !sets("DEBUG_X = env('X')", "DEBUG", "X")
-        );
+        let check =
+            |line: &str, name: &str, is: bool| assert_eq!(is_debug(line, name), is, "{line}");
+        check("DEBUG = env('SHOP_DEBUG')", "SHOP_DEBUG", true);
+        check("SENTRY = env('SENTRY_DEBUG')", "SENTRY_DEBUG", false);
+        check("DEBUG = os.environ['ENVIRONMENT'] != 'production'", "ENVIRONMENT", false);
     }
 }
