@@ -159,9 +159,10 @@ impl App {
         }
     }
 
-    /// The oldest Python that the lock, or the project's `pyproject.toml`, is for.
+    /// The oldest Python that the lock, the project's `pyproject.toml` or its `.python-version` is for.
     pub fn oldest_python(&self, top: &Path) -> Option<(u32, u32)> {
-        let files = self.lock_files(false).into_iter().rev().chain([self.inside("pyproject.toml")]);
+        let more = ["pyproject.toml", ".python-version"].map(|name| self.inside(name));
+        let files = self.lock_files(false).into_iter().rev().chain(more);
         let text = |path: String| process::regular::read_text(top.join(path)).ok();
         files.filter_map(text).find_map(|text| oldest(&text))
     }
@@ -293,15 +294,21 @@ fn lock(file: &mut File<'_>, folder: &str) -> Lock {
     Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
 }
 
-/// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`.
+/// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`, or a version
+/// alone.
 fn oldest(text: &str) -> Option<(u32, u32)> {
+    let number = |version: &str| {
+        let mut parts = version.split('.').map(|part| part.trim_end_matches('*').parse().ok());
+        Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+    };
+    if text.trim().starts_with("3.") && text.trim().lines().count() == 1 {
+        return number(text.trim());
+    }
     let line = text.lines().find(|line| line.starts_with("requires-python"))?;
     let bounds = line.split(['"', ',']).filter_map(|part| {
         part.trim().strip_prefix(">=").or_else(|| part.trim().strip_prefix("=="))
     });
-    let version = bounds.map(str::trim).next()?;
-    let mut parts = version.split('.').map(|part| part.trim_end_matches('*').parse().ok());
-    Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+    number(bounds.map(str::trim).next()?)
 }
 
 /// How many `../` a path begins with, and what follows.
@@ -393,5 +400,7 @@ mod tests {
         check("requires-python = \"==3.13.*\"", Some((3, 13)));
         check("requires-python = \"<4\"", None);
         check("", None);
+        assert_eq!(oldest("3.12.4\n"), Some((3, 12)));
+        assert_eq!(oldest("pypy3.10\n"), None);
     }
 }
