@@ -294,13 +294,17 @@ fn lock(file: &mut File<'_>, folder: &str) -> Lock {
     Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
 }
 
-/// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`, or a version
-/// alone.
+/// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`; the version that
+/// a list of requirements was made for; or a version alone.
 fn oldest(text: &str) -> Option<(u32, u32)> {
     let number = |version: &str| {
         let mut parts = version.split('.').map(|part| part.trim_end_matches('*').parse().ok());
         Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
     };
+    let mut comments = text.lines().filter(|line| line.starts_with('#'));
+    if let Some((_, version)) = comments.find_map(|line| line.split_once(MADE_FOR)) {
+        return number(version.trim_start_matches(['=', ' ']).split(' ').next()?);
+    }
     if text.trim().starts_with("3.") && text.trim().lines().count() == 1 {
         return number(text.trim());
     }
@@ -310,6 +314,9 @@ fn oldest(text: &str) -> Option<(u32, u32)> {
     });
     number(bounds.map(str::trim).next()?)
 }
+
+/// The option of uv and pip-tools that a list of requirements repeats in its first lines.
+const MADE_FOR: &str = "--python-version";
 
 /// How many `../` a path begins with, and what follows.
 fn climbed(path: &str) -> (usize, &str) {
@@ -400,6 +407,8 @@ mod tests {
         check("requires-python = \"==3.13.*\"", Some((3, 13)));
         check("requires-python = \"<4\"", None);
         check("", None);
+        check("#    uv pip compile --generate-hashes --python-version 3.12 a.txt", Some((3, 12)));
+        check("#    uv pip compile --generate-hashes --python-version=3.13", Some((3, 13)));
         assert_eq!(oldest("3.12.4\n"), Some((3, 12)));
         assert_eq!(oldest("pypy3.10\n"), None);
     }
