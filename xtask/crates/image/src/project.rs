@@ -250,9 +250,13 @@ mod tests {
         };
         check(|_| (), "", expect![""]);
         check(
-            |p| p.urls = "path('admin/', admin)".into(),
+            |p| {
+                p.urls = "path('admin/', admin)".into();
+                p.paths.remove("app/manage.py");
+            },
             "",
             expect![[r#"
+                BAD app/manage.py isn't in the build context: name the folder of the Django project in [app] folder
                     no urls.py names /health/, which the health check asks: add that page, or name another as path below [health] (docs/adopting.md)
             "#]],
         );

@@ -2,7 +2,7 @@
 
 use super::http;
 use super::prober::Reply;
-use super::test_bed::{Subject, TestBed};
+use super::test_bed::{APPLYING, Subject, TestBed};
 use super::verdict::{Found, Verdict};
 use super::{needs, static_checks};
 use engine::{Kind, containers};
@@ -328,9 +328,6 @@ pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
     let line = log.lines().find(|line| line.contains(DUE)).unwrap_or_default();
     Ok(Verdict::Passed(process::run::shortened(line.trim(), 120)))
 }
-
-/// What Django prints for each migration that it applies.
-pub(super) const APPLYING: &str = "Applying ";
 
 /// Several web containers that start at once migrate once, and all of them turn healthy.
 pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 mod recipes;
 mod runs;
 mod waiting;
+pub(crate) use waiting::APPLYING;
 mod web;
 pub use recipes::{of_image, services, set};
 pub use runs::clear;

@@ -1,12 +1,14 @@
 //! Waits for containers: until they are healthy, print a line, or end.
 
 use super::TestBed;
-use crate::roles::APPLYING;
 use crate::verdict::Evidence;
 use std::time::{Duration, Instant};
 
 /// What to do about a container that isn't healthy in time.
 const LATE: &str = "if it only takes longer, as many migrations do: start_seconds below [smoke] in docker/image.toml";
+
+/// What Django prints for each migration that it applies.
+pub(crate) const APPLYING: &str = "Applying ";
 
 /// So many times the limit a container may take that applies migrations all the time.
 const MIGRATING: u32 = 10;
