@@ -165,7 +165,7 @@ fn what_is_no_release_is_refused_and_what_is_one_is_what_was_tested() {
     assert_eq!(again["image_id"], record["image_id"]);
     let steps: Vec<&str> =
         again["steps"].as_array().unwrap().iter().map(|step| text(&step["name"])).collect();
-    assert_eq!(steps, ["build", "smoke-test", "push", "push"]);
+    assert_eq!(steps, ["build", "smoke-test", "push", "attest", "push", "attest"]);
     repository.git(&["commit", "--quiet", "--allow-empty", "--message", "second"]);
     repository.git(&["tag", "--force", "v1.0.0"]);
     scene.refused(&["--allow-standin"], 3, &["it was built of the commit"]);
