@@ -90,6 +90,12 @@ pub fn of_history<'a>(tags: &'a [String], environment: &str) -> Vec<&'a String> 
 fn stack(moves: &[Move]) -> Vec<&Move> {
     let mut stack: Vec<&Move> = Vec::new();
     for one in moves {
+        // What was promoted and never came to be the tag's, because that run was killed, was no image of it.
+        if stack.iter().any(|known| Some(&known.digest) == one.before.as_ref()) {
+            while stack.last().is_some_and(|last| Some(&last.digest) != one.before.as_ref()) {
+                stack.pop();
+            }
+        }
         match one.action {
             Action::Promote if stack.last().is_some_and(|last| last.digest == one.digest) => {}
             Action::Promote => stack.push(one),
@@ -121,9 +127,8 @@ pub fn before<'a>(
     environment: &str,
 ) -> anyhow::Result<&'a Move> {
     let stack = stack(moves);
-    let back =
-        if stack.last().is_some_and(|last| Some(last.digest.as_str()) == current) { 2 } else { 1 };
-    stack.len().checked_sub(back).map(|at| stack[at]).ok_or_else(|| {
+    let at = stack.iter().rposition(|one| Some(one.digest.as_str()) == current);
+    at.unwrap_or(stack.len()).checked_sub(1).map(|at| stack[at]).ok_or_else(|| {
         failure_help(
             Exit::Mismatch,
             format!("rolling back {environment}: its history has no image before this one"),
@@ -169,8 +174,12 @@ mod tests {
         check("a b", "x", Some("b"));
         // Two that rolled back at the same time went to the same image.
         check("a b c <b <b", "b", Some("a"));
-        // One whose tag was never moved, because it was killed before.
-        check("a b c", "b", Some("c"));
+        // One whose tag was never moved, because it was killed before: it is no step back either.
+        check("a b c", "b", Some("a"));
+        check("a b c <b", "c", Some("b"));
+        let mut killed = moves("a b c");
+        killed[2].before = Some("a".to_owned());
+        assert_eq!(before(&killed, Some("c"), "production").unwrap().digest, "a");
     }
 
     #[test]

@@ -56,20 +56,17 @@ impl<'t> File<'t> {
 
     /// The keys of `table` that it can't have, or that stand below the commented header of another one.
     fn misplaced(&self, table: &str, known: &[String]) -> Vec<Mistake> {
-        let knows = |table: &str, key: &str| {
-            self.known.iter().any(|(name, keys)| name == table && keys.iter().any(|k| k == key))
-        };
         let mut found = Vec::new();
         for key in self.table(table).into_iter().flat_map(|entries| entries.keys()) {
             let (name, line) = (key.get_ref().as_ref(), line(self.text, key.span().start));
             let unknown = !known.iter().any(|known| known == name);
             let header = commented_header(self.text, line).filter(|other| *other != table);
             let header =
-                header.filter(|other| knows(other, name) || unknown && self.is_table(other));
+                header.filter(|other| self.knows(other, name) || unknown && self.is_table(other));
             let message = match header {
                 Some(header) => format!("`{name}`: {}", uncomment(header)),
                 None if unknown => {
-                    let others = self.known.iter().filter(|(table, _)| knows(table, name));
+                    let others = self.known.iter().filter(|(table, _)| self.knows(table, name));
                     let others: Vec<String> = others.map(|(t, _)| format!("[{t}]")).collect();
                     let of = match others.is_empty() {
                         true => String::new(),
@@ -85,18 +82,20 @@ impl<'t> File<'t> {
         found
     }
 
+    /// Whether `table` may have `key`.
+    fn knows(&self, table: &str, key: &str) -> bool {
+        self.known.iter().any(|(name, keys)| name == table && keys.iter().any(|k| k == key))
+    }
+
     /// The keys of `table`, which may have any, that stand below the commented header of the table that
     /// they are meant for.
     fn below(&self, table: &str) -> Vec<Mistake> {
-        let knows = |table: &str, key: &str| {
-            self.known.iter().any(|(name, keys)| name == table && keys.iter().any(|k| k == key))
-        };
         let keys = self.table(table).into_iter().flat_map(|entries| entries.keys());
         let found = keys.filter_map(|key| {
             let name = key.get_ref().as_ref();
             let header = commented_header(self.text, line(self.text, key.span().start))?;
             let message = format!("[{table}]: `{name}`: {}", uncomment(header));
-            knows(header, name).then(|| Mistake::at(self.text, key.span(), message))
+            self.knows(header, name).then(|| Mistake::at(self.text, key.span(), message))
         });
         found.collect()
     }
