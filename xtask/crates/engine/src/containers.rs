@@ -183,9 +183,21 @@ pub fn port(engine: &Engine, name: &str, port: u16) -> Invocation {
     call(engine, ["port", name, port.as_str()])
 }
 
-/// Removes a container and its volumes without a name, ending it first if it runs.
+/// Removes a container and its volumes without a name, killing it first if it runs.
 pub fn remove(engine: &Engine, name: &str) -> Invocation {
-    call(engine, ["rm", "--force", "--volumes", name])
+    remove_all(engine, Thing::Container, &[name])
+}
+
+/// Removes things of one kind, and prints a line for each that is gone; containers as [`remove`] does.
+pub fn remove_all(engine: &Engine, thing: Thing, ids: &[&str]) -> Invocation {
+    let words: &[&str] = match (thing, engine.kind) {
+        // Podman's `--force` gives each container 10 s to end; Docker kills it at once.
+        (Thing::Container, Kind::Podman) => &["rm", "--force", "--time=0", "--volumes"],
+        (Thing::Container, Kind::Docker) => &["rm", "--force", "--volumes"],
+        (Thing::Network, _) => &["network", "rm"],
+        (Thing::Volume, _) => &["volume", "rm"],
+    };
+    call(engine, words.iter().chain(ids).copied())
 }
 
 pub fn network_create(engine: &Engine, name: &str, labels: &[(String, String)]) -> Invocation {
@@ -198,10 +210,6 @@ pub fn volume_create(engine: &Engine, name: &str, labels: &[(String, String)]) -
     let labels = labels.iter().flat_map(|(l, value)| ["--label".into(), format!("{l}={value}")]);
     let words = ["volume".to_owned(), "create".to_owned()].into_iter().chain(labels);
     call(engine, words.chain([name.to_owned()]))
-}
-
-pub fn volume_remove(engine: &Engine, name: &str) -> Invocation {
-    call(engine, ["volume", "rm", name])
 }
 
 /// Prints the last lines that a container printed, and what it prints from now on until it ends.
@@ -224,10 +232,6 @@ pub fn exec_attached(
 pub fn made_from(engine: &Engine, name: &str) -> Invocation {
     let form = "{{.Image}} {{.State.Status}}";
     call(engine, ["container", "inspect", "--format", form, name])
-}
-
-pub fn network_remove(engine: &Engine, name: &str) -> Invocation {
-    call(engine, ["network", "rm", name])
 }
 
 /// The ids of all containers, one a line.

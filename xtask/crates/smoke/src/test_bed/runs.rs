@@ -71,6 +71,7 @@ fn sweep(
         let label = run.map_or_else(|| RUN.to_owned(), |run| format!("{RUN}={run}"));
         let ids = runner.ask(&containers::labelled(engine, thing, &label), QUESTION)?;
         anyhow::ensure!(ids.good(), "looking for leftovers: {}", ids.last_line());
+        let mut over_now = Vec::new();
         for id in ids.stdout.lines().map(str::trim).filter(|id| !id.is_empty()) {
             if run.is_none() {
                 let asked = runner.ask(&containers::label_of(engine, thing, id, RUN), QUESTION)?;
@@ -78,18 +79,18 @@ fn sweep(
                     continue;
                 }
             }
-            found += 1;
-            let removal = match thing {
-                Thing::Container => containers::remove(engine, id),
-                Thing::Network => containers::network_remove(engine, id),
-                Thing::Volume => containers::volume_remove(engine, id),
-            };
-            let removed = runner.ask(&removal, QUESTION)?;
-            if removed.good() {
-                *count += 1;
-            } else {
-                refused = Err(anyhow::anyhow!("removing {id}: {}", removed.last_line()));
-            }
+            over_now.push(id);
+        }
+        if over_now.is_empty() {
+            continue;
+        }
+        found += over_now.len();
+        // At once: one that can't be removed keeps no other from it.
+        let removed =
+            runner.ask(&containers::remove_all(engine, thing, &over_now), QUESTION * 2)?;
+        *count += removed.stdout.lines().count();
+        if !removed.good() {
+            refused = Err(anyhow::anyhow!("removing leftovers: {}", removed.last_line()));
         }
     }
     refused.map(|()| found)

@@ -29,7 +29,7 @@ impl TestBed<'_> {
         let start = Instant::now();
         let (mut applied, mut since) = (0, start);
         loop {
-            let answer = self.health(name)?;
+            let answer = self.soon_healthy(name)?;
             if answer.good() {
                 return Ok(start.elapsed());
             }

@@ -29,20 +29,12 @@ impl Site<'_> {
         });
         // A container that doesn't stop is removed anyway; only a signal ends us here.
         ended.into_iter().try_for_each(|one| one.map(|_| ()))?;
-        for id in &ids {
-            let remove = containers::remove(self.engine, id);
-            patiently(self.runner, || self.must("removing a container", &remove))?;
-        }
+        self.remove("removing the containers", Thing::Container)?;
         remove_half_made(self.engine, self.runner, &self.name(""))?;
-        for id in self.ours(Thing::Network)? {
-            let remove = containers::network_remove(self.engine, &id);
-            patiently(self.runner, || self.must("removing the network", &remove))?;
-        }
+        self.remove("removing the network", Thing::Network)?;
         let kept = self.ours(Thing::Volume)?;
         if volumes {
-            for name in &kept {
-                self.must("removing the database", &containers::volume_remove(self.engine, name))?;
-            }
+            self.remove("removing the database", Thing::Volume)?;
         }
         let what = if ids.is_empty() { "nothing was running" } else { "stopped" };
         let text = match kept.first() {
@@ -53,6 +45,18 @@ impl Site<'_> {
         let database = kept.first().filter(|_| !volumes);
         let json = serde_json::json!({ "stopped": ids.len(), "database": database });
         Ok(Stopped { text, json })
+    }
+
+    /// Removes all things of a kind, patiently.
+    fn remove(&self, what: &str, thing: Thing) -> anyhow::Result<()> {
+        patiently(self.runner, || {
+            let ids = self.ours(thing)?;
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            if !ids.is_empty() {
+                self.must(what, &containers::remove_all(self.engine, thing, &ids))?;
+            }
+            Ok(())
+        })
     }
 
     fn ours(&self, thing: Thing) -> anyhow::Result<Vec<String>> {
