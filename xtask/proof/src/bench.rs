@@ -64,7 +64,7 @@ const QUICK: Rounds = Rounds {
     repository: programs::Size { commits: 5_000, tags: 500, files: 2_000 },
 };
 
-/// The sections that are written by themselves.
+/// The sections that are written only when asked for by name.
 const SECTIONS: [&str; 2] = [develop::HEAD, context::HEAD];
 
 /// Small packages without dependencies, one for each round.
@@ -73,7 +73,7 @@ const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "tom
 /// The command.
 ///
 /// # Errors
-/// [`Exit::Engine`] when no engine works here; 130 or 143 after a signal.
+/// [`Exit::Engine`] when no engine works here.
 pub fn run(world: &World, args: &cli::Bench) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     if world.common.dry_run {
@@ -150,7 +150,6 @@ impl Bench<'_> {
         Ok(report.text())
     }
 
-    /// The engines to measure.
     fn engines(&self) -> anyhow::Result<Vec<Kind>> {
         let asked = self.world.common.engine;
         let here = |kind: &Kind| {
@@ -193,7 +192,7 @@ impl Bench<'_> {
     }
 
     fn wants(&self, row: Row) -> bool {
-        // These take as long as all other rows: they are measured by themselves.
+        // These take as long as all other rows: they are measured only when asked for by name.
         if self.only.is_empty() {
             !matches!(row, Row::Dev | Row::Context)
         } else {

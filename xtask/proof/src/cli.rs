@@ -1,5 +1,5 @@
-//! The command line of `cargo xtask test` and `cargo xtask bench`. The doc comments here are the manual
-//! that `--help` prints.
+//! The command line of `cargo xtask test` and `cargo xtask bench`. The doc comments here are the
+//! manual that `--help` prints.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use workflow::cli::Common;
@@ -21,10 +21,11 @@ pub struct Cli {
 pub enum Command {
     /// Test the workflow itself; --all runs what CI runs
     Test(Test),
-    /// Measure this workflow against its original design
+    /// Measure this workflow against the Dockerfile it replaced
     ///
     /// Writes docs/benchmarks.md. Uses separate stores for each installed engine and leaves nothing
-    /// behind. Needs some gigabytes below target/ and up to an hour; --quick takes a quarter of that.
+    /// behind. Needs some gigabytes below target/ and up to an hour; --quick takes a quarter of
+    /// that.
     Bench(Bench),
 }
 
@@ -39,8 +40,9 @@ pub struct Test {
     pub browser: bool,
     /// Run the groups that are too slow for CI
     ///
-    /// Podman 5 in a Debian 13 below target/, Docker 26, each broken image alone, and the production
-    /// image for arm64 by QEMU. Needs root. --dry-run lists the groups with their last measured time.
+    /// Podman 5 in a Debian 13 below target/, Docker 26, each broken image alone, and the
+    /// production image for arm64 by QEMU. Needs root. --dry-run lists the groups with their last
+    /// measured time.
     #[arg(long, conflicts_with_all = ["all", "browser"])]
     pub nightly: bool,
     /// Install missing packages first, without asking
@@ -92,6 +94,7 @@ pub enum Row {
     Compile,
     /// The snapshot of a large build context, only when named: its section of docs/benchmarks.md
     Context,
-    /// `dev` until the site answers, and a saved file until its answer; only when named: its section
+    /// `dev` until the site answers, and a saved file until its answer; only when named: its
+    /// section
     Dev,
 }

@@ -44,9 +44,6 @@ pub const RESOLVER: &str = "10.0.2.3";
 
 impl Lab {
     /// Podman with its own images and containers; two of different names can be there at once.
-    ///
-    /// # Errors
-    /// When its store can't be made.
     pub fn podman(workflow: &Workflow, runner: &Runner, name: &str) -> anyhow::Result<Lab> {
         let lab = Lab::begin(workflow, runner, Kind::Podman, name)?;
         let file = lab.folder.join("storage.conf");
@@ -92,9 +89,6 @@ impl Lab {
 
     /// A Podman in another root file system and a separate network namespace; the second value is
     /// the word by which nsenter(1) finds that.
-    ///
-    /// # Errors
-    /// When the namespace has no way out.
     pub fn elsewhere(
         workflow: &Workflow,
         runner: &Runner,
@@ -112,9 +106,6 @@ impl Lab {
 
     /// Gives root's Podman its own network. Without it, the networks of one laboratory would be
     /// seen in all others: their records are in folders of the machine.
-    ///
-    /// # Errors
-    /// When the namespace has no way out.
     pub fn apart(mut self, runner: &Runner) -> anyhow::Result<Lab> {
         match self.start_network(runner) {
             Ok(network) => {
@@ -139,10 +130,8 @@ impl Lab {
         invocation
     }
 
-    /// Takes over the images of another Podman laboratory, in which nothing runs, with its layer cache.
-    ///
-    /// # Errors
-    /// When they can't be copied.
+    /// Takes over the images of another Podman laboratory, in which nothing runs, with its layer
+    /// cache.
     pub fn take_images(&self, from: &Path, runner: &Runner) -> anyhow::Result<()> {
         let place = |folder: &Path| folder.join("graph").display().to_string();
         let copy = ["--archive".to_owned(), place(from), place(&self.folder)];
@@ -239,9 +228,6 @@ impl Lab {
 
     /// Starts a process that goes on until the laboratory ends; it is recorded before anything else
     /// happens.
-    ///
-    /// # Errors
-    /// When it can't be started.
     pub fn background(
         &self,
         invocation: &Invocation,
@@ -254,9 +240,6 @@ impl Lab {
     }
 
     /// Notes a process that ends with the laboratory, or at the start of the next.
-    ///
-    /// # Errors
-    /// When the note can't be written.
     pub fn record(&self, id: u32) -> anyhow::Result<()> {
         let mut all: Vec<Running> = self.state.remembered(&self.processes).unwrap_or_default();
         all.push(leftovers::running(id));
@@ -270,9 +253,6 @@ impl Lab {
     }
 
     /// Ends everything and removes the store.
-    ///
-    /// # Errors
-    /// When a process doesn't end or a file can't be removed.
     pub fn end(self, runner: &Runner) -> anyhow::Result<()> {
         // Also after a signal: what was started is ended.
         let calm = Runner { signal: std::sync::Arc::default(), ..runner.clone() };
@@ -339,9 +319,6 @@ impl Lab {
 }
 
 /// Takes down the laboratories that runs of this checkout left when they were killed.
-///
-/// # Errors
-/// When something of one can't be removed.
 pub fn clear_all(workflow: &Workflow, runner: &Runner) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(&workflow.state.folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -388,9 +365,6 @@ fn wait_until(runner: &Runner, what: &str, mut ready: impl FnMut() -> bool) -> a
 }
 
 /// Unmounts what is still mounted below a folder that is to be removed, deepest first.
-///
-/// # Errors
-/// 130 or 143 after a signal.
 pub fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let places = mounts.lines().filter_map(|line| line.split_whitespace().nth(1));
@@ -404,9 +378,6 @@ pub fn unmount_below(folder: &Path, runner: &Runner) -> anyhow::Result<()> {
 }
 
 /// Removes a folder with all that is in it, if it exists.
-///
-/// # Errors
-/// When something of it can't be removed.
 pub fn remove(folder: &Path) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,4 +1,5 @@
-//! `cargo xtask test` and `cargo xtask bench`: what proves the workflow itself. Only they compile this.
+//! `cargo xtask test` and `cargo xtask bench`: what proves the workflow itself. Only they compile
+//! this.
 
 use clap::Parser as _;
 use process::failure::{Exit, failure_help};

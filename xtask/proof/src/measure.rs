@@ -27,9 +27,6 @@ pub struct Pair {
 
 /// Times `what`. CPU is that of our ended children, and of `daemons` and all below them, which do
 /// the work if the engine is a daemon.
-///
-/// # Errors
-/// Those of `what`.
 pub fn time(daemons: &[u32], what: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<Sample> {
     let (before, start) = (cpu(daemons), Instant::now());
     what()?;
@@ -43,8 +40,8 @@ pub fn alone(id: u32) -> f64 {
     stat(&text).map_or(0.0, |stat| seconds(stat.own + stat.children))
 }
 
-/// CPU seconds of a process and of all below it so far, ended ones that were waited for included, and
-/// who they are.
+/// CPU seconds of a process and of all below it so far, ended ones that were waited for included,
+/// and who they are.
 pub fn family(id: u32) -> (f64, Vec<u32>) {
     let all = processes();
     (seconds(tree(&all, &[id])), inside(&all, &[id]).into_iter().collect())
@@ -66,7 +63,6 @@ fn cpu(daemons: &[u32]) -> f64 {
     seconds(children + tree(&all, daemons))
 }
 
-/// All processes of the machine.
 fn processes() -> HashMap<u32, Stat> {
     let mut all = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {

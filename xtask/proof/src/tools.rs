@@ -17,9 +17,6 @@ pub fn folder(workflow: &Workflow) -> PathBuf {
 }
 
 /// Makes the virtual environment with the tools of [`REQUIREMENTS`] by `step`, and notes of what.
-///
-/// # Errors
-/// Those of `step`, and when the note can't be written.
 pub fn make(
     workflow: &Workflow,
     step: impl FnMut(&Invocation) -> anyhow::Result<()>,

@@ -1,5 +1,6 @@
-//! An image as its archive shows it: its config and every file of its layers, read once from the archive that
-//! the engine streams, so that the checks of the image alone are functions of plain data.
+//! An image as its archive shows it: its config and every file of its layers, read once from the
+//! archive that the engine streams, so that the checks of the image alone are functions of plain
+//! data.
 
 use std::collections::BTreeMap;
 
@@ -47,9 +48,7 @@ pub struct Entry {
     pub size: u64,
     /// Mode bits, without the file type.
     pub mode: u32,
-    /// Owner.
     pub uid: u64,
-    /// Group.
     pub gid: u64,
     /// What a link points to: for a hard link, the path of the file in its layer.
     pub target: Option<String>,
@@ -72,7 +71,7 @@ pub const STATIC_MANIFEST: &str = "/staticfiles.json";
 /// The end of the path of the list of files that a Python package brought.
 pub const RECORD: &str = ".dist-info/RECORD";
 
-/// Whether the content of the file `path` is part of a archive, as checks read it.
+/// Whether an [`Archive`] keeps the content of the file `path`, which checks read.
 pub fn is_kept(path: &str) -> bool {
     let list = || path.starts_with("app/") && path.ends_with(STATIC_MANIFEST);
     path == DPKG_STATUS || is_list(path) || path.ends_with(RECORD) || list()
@@ -86,7 +85,6 @@ pub fn is_list(path: &str) -> bool {
 /// What an entry of a layer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EntryKind {
-    /// A regular file.
     #[default]
     File,
     Folder,

@@ -27,13 +27,10 @@ pub struct Build {
     pub labels_in_file: bool,
     /// The stage to build; `None` is the last one.
     pub target: Option<String>,
-    /// What it starts from.
     pub base: Base,
     /// The local references that the image gets once it is verified; the first is *the* one.
     pub references: Vec<String>,
-    /// Every label, by name.
     pub labels: BTreeMap<String, String>,
-    /// Every build argument, by name.
     pub build_args: BTreeMap<String, String>,
     /// Variables of our environment that are build arguments of the same name; their values are not
     /// known here.
@@ -42,13 +39,11 @@ pub struct Build {
     pub env: Vec<(String, String)>,
     /// Secrets for the steps that mount them.
     pub secrets: Vec<SecretMount>,
-    /// Use no cached layer.
     pub no_cache: bool,
     /// Make one layer above the base.
     pub squash: bool,
     /// The layer cache in a registry.
     pub layer_cache: Option<Cache>,
-    /// The platform asked for.
     pub platform: Option<String>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
@@ -57,7 +52,6 @@ pub struct Build {
     pub exact_size: bool,
     /// Folders and files that must be there first.
     pub prepare: Vec<Step>,
-    /// The file to which the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
     pub tmp: PathBuf,

@@ -159,7 +159,6 @@ pub fn require(engine: &Engine, capability: Capability) -> anyhow::Result<()> {
     Err(failure_help(Exit::Usage, message, row.instead))
 }
 
-/// All capabilities of the table.
 pub fn all() -> impl Iterator<Item = Capability> {
     rows::TABLE.iter().map(|row| row.capability)
 }

@@ -23,13 +23,11 @@ pub struct Mount {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
     pub name: String,
-    /// The image that it runs.
     pub image: String,
     /// The command, instead of the image's own.
     pub words: Vec<String>,
     /// `ENTRYPOINT` instead of the image's own.
     pub entrypoint: Option<String>,
-    /// Its environment.
     pub env: Vec<(String, String)>,
     /// The network that it is in; `None`: none at all.
     pub network: Option<String>,
@@ -43,7 +41,6 @@ pub struct Container {
     pub hardened: bool,
     /// Folders that are volumes without a name and go with the container; also `NAME:FOLDER`.
     pub volumes: Vec<String>,
-    /// Folders of this machine.
     pub mounts: Vec<Mount>,
     /// `USER` instead of the image's own.
     pub user: Option<String>,
@@ -135,13 +132,12 @@ fn mount_words(kind: Kind, mount: &Mount) -> (&'static str, String) {
     ("--volume", format!("{from}:{to}:{options}").trim_end_matches(':').to_owned())
 }
 
-/// Runs a command in a container.
 pub fn exec(engine: &Engine, name: &str, command: &[&str]) -> Invocation {
     call(engine, ["exec", name].into_iter().chain(command.iter().copied()))
 }
 
-/// What the engine itself says about a container's health: Podman asks now (it has no timer where
-/// systemd is missing), Docker has asked before.
+/// What the engine itself says about a container's health: Podman asks now (it has no timer
+/// without systemd), Docker has asked before.
 pub fn health(engine: &Engine, name: &str) -> Invocation {
     match engine.kind {
         Kind::Podman => call(engine, ["healthcheck", "run", name]),
@@ -172,7 +168,6 @@ pub fn addresses(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["container", "inspect", "--format", form, name])
 }
 
-/// All that a container has printed.
 pub fn logs(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["logs", name])
 }
@@ -188,7 +183,8 @@ pub fn remove(engine: &Engine, name: &str) -> Invocation {
     remove_all(engine, Thing::Container, &[name])
 }
 
-/// Removes things of one kind, and prints a line for each that is gone; containers as [`remove`] does.
+/// Removes things of one kind, and prints a line for each that is gone; containers as [`remove`]
+/// does.
 pub fn remove_all(engine: &Engine, thing: Thing, ids: &[&str]) -> Invocation {
     let words: &[&str] = match (thing, engine.kind) {
         // Podman's `--force` gives each container 10 s to end; Docker kills it at once.
@@ -265,7 +261,6 @@ pub fn labelled(engine: &Engine, thing: Thing, label: &str) -> Invocation {
     call(engine, words.iter().copied().chain(["--filter", filter.as_str()]))
 }
 
-/// The value of a label.
 pub fn label_of(engine: &Engine, thing: Thing, id: &str, label: &str) -> Invocation {
     let (kind, labels) = match thing {
         Thing::Container => ("container", ".Config.Labels"),

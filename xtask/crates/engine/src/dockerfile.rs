@@ -1,6 +1,7 @@
 //! Just enough of a Dockerfile to name the line of a step: instructions with their first lines,
 //! matched with what the engines print about a failing step.
 
+use crate::here_documents;
 use std::collections::BTreeMap;
 
 /// One instruction, continuation lines joined.
@@ -17,9 +18,13 @@ pub struct Instruction {
 }
 
 /// Reads a Dockerfile: comments and blank lines are left out, `\` at the end of a line joins it
-/// with the next (Dockerfile reference, "Format"). Here-documents are not known: no Dockerfile
-/// that both engines of [`crate::capability::OLDEST`] build has one.
+/// with the next (Dockerfile reference, "Format"). The lines of here-documents are no instructions.
+///
+/// The crate `parse-dockerfile` (0.1.9) was tried in place of this: no line fewer, as it leaves shell
+/// forms, options and mounts as text, and a file ends for it at the first here-document after a word.
 pub fn instructions(text: &str) -> Vec<Instruction> {
+    let lines: Vec<&str> = text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect();
+    let (text, _) = here_documents::blanked(&lines);
     let mut all: Vec<Instruction> = Vec::new();
     let mut open: Option<(usize, String)> = None;
     let (mut stage, mut stages) = (String::new(), 0);
@@ -86,7 +91,7 @@ pub fn failing<'a>(instructions: &'a [Instruction], log: &[String]) -> Option<&'
     fitting.pop()
 }
 
-/// The last step that Podman printed, where stages build one after the other.
+/// The last step that Podman printed, when stages build one after the other.
 fn last_step(log: &[String]) -> Option<(Option<&str>, &str)> {
     log.iter().rev().find_map(|line| {
         let at = line.find("STEP ")?;
@@ -156,6 +161,22 @@ pub fn flattened(text: &str, target: Option<&str>) -> Option<Vec<String>> {
     Some(flat)
 }
 
+/// The line of a `# syntax=` directive: it counts only above everything but other directives
+/// (Dockerfile reference, "Parser directives").
+pub(crate) fn syntax_line(lines: &[&str]) -> Option<usize> {
+    for (index, line) in lines.iter().enumerate() {
+        let (name, _) = line.trim().strip_prefix('#')?.split_once('=')?;
+        let name = name.trim();
+        if name.eq_ignore_ascii_case("syntax") {
+            return Some(index + 1);
+        }
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return None;
+        }
+    }
+    None
+}
+
 /// Something that a Dockerfile takes from elsewhere.
 enum Foreign {
     /// An image other than `BASE_IMAGE`, by its name, and the word that says so.
@@ -174,8 +195,8 @@ pub fn foreign(text: &str) -> Vec<String> {
     all_foreign(text).into_iter().map(word).collect()
 }
 
-/// The images other than `BASE_IMAGE` that a Dockerfile names, with the values of `arguments` and the
-/// defaults of `ARG` before the first `FROM`; none whose name has another variable.
+/// The images other than `BASE_IMAGE` that a Dockerfile names, with the values of `arguments` and
+/// the defaults of `ARG` before the first `FROM`; none whose name has another variable.
 pub fn images(text: &str, arguments: &BTreeMap<String, String>) -> Vec<String> {
     let mut values = BTreeMap::new();
     let global = instructions(text).into_iter().filter(|one| one.stage.is_empty());
@@ -210,10 +231,10 @@ fn expanded(text: &str, values: &BTreeMap<String, String>) -> String {
 }
 
 fn all_foreign(text: &str) -> Vec<Foreign> {
-    let comments = text.lines().map_while(|line| line.trim().strip_prefix('#'));
-    let frontend = |line: &&str| line.trim().to_lowercase().starts_with("syntax");
+    let lines: Vec<&str> = text.lines().collect();
+    let frontend = syntax_line(&lines).map(|line| lines[line - 1].trim_start_matches(['#', ' ']));
     let mut found: Vec<Foreign> =
-        comments.filter(frontend).map(|line| Foreign::Other(line.to_owned())).collect();
+        frontend.into_iter().map(|line| Foreign::Other(line.to_owned())).collect();
     let mut before: Vec<String> = Vec::new();
     for instruction in instructions(text) {
         let words: Vec<&str> = instruction.text.split_whitespace().collect();
@@ -287,8 +308,8 @@ pub fn has_health_check(instructions: &[Instruction], target: Option<&str>) -> b
     check.is_some_and(|check| !check.text.eq_ignore_ascii_case("none"))
 }
 
-/// The instructions with `keyword` in the stage `target` (`None`: the last one) and in those that it
-/// is made from, in the order in which they take effect: the last one wins.
+/// The instructions with `keyword` in the stage `target` (`None`: the last one) and in those that
+/// it is made from, in the order in which they take effect: the last one wins.
 pub fn of_stage<'i>(
     instructions: &'i [Instruction],
     target: Option<&str>,
@@ -314,6 +335,17 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "# a\nARG B=x\nFROM ${B} AS one\nRUN a \\\n    # why\n    && b\n\nHEALTHCHECK CMD [\"/h\"]\nFROM one AS two\nRUN a && b\nUSER 1\nFROM scratch\n";
+
+    #[test]
+    fn a_byte_order_mark_and_here_documents_are_no_instructions() {
+        let text =
+            "\u{feff}FROM a AS b\nRUN cat <<EOF && cat <<'END'\nUSER 5\nEOF\nFROM c\nEND\nUSER 1\n";
+        let found = instructions(text);
+        let words: Vec<(usize, &str)> =
+            found.iter().map(|one| (one.line, one.keyword.as_str())).collect();
+        assert_eq!(words, [(1, "FROM"), (2, "RUN"), (7, "USER")]);
+        assert_eq!(stages(&found), ["b"]);
+    }
 
     #[test]
     fn instructions_have_their_first_line_and_stage() {
@@ -361,7 +393,8 @@ mod tests {
         check("ADD git@example.com:a.git /", &["git@example.com:a.git"]);
         check("ADD ${URL} /", &["${URL}"]);
         let frontend = "# syntax=docker/dockerfile:1\nFROM $BASE_IMAGE\n";
-        assert_eq!(foreign(frontend), [" syntax=docker/dockerfile:1"]);
+        assert_eq!(foreign(frontend), ["syntax=docker/dockerfile:1"]);
+        assert_eq!(foreign("# syntaxes are nice\nFROM $BASE_IMAGE\n"), [""; 0]);
         assert_eq!(foreign(include_str!("../../../../docker/Dockerfile")), [""; 0]);
         assert_eq!(foreign(include_str!("../../../../docker/Dockerfile.dev")), [""; 0]);
     }

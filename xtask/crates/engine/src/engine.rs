@@ -20,7 +20,6 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// The name of the program.
     pub fn program(self) -> &'static str {
         match self {
             Kind::Podman => "podman",
@@ -63,7 +62,6 @@ impl fmt::Display for Version {
 /// A working engine, as found on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
-    /// Which product.
     pub kind: Kind,
     /// The command: a name on PATH, or a path if the first on PATH does not work.
     pub program: String,

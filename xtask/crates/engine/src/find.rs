@@ -16,13 +16,13 @@ pub use place::containerd;
 pub use problem::{Problem, is_busy, said};
 use process::environment::Environment;
 
-/// How long a program gets to say what it is, when it is asked first: a remote one may have to connect.
+/// How long a program gets to say what it is, when it is asked first: a remote one may have to
+/// connect.
 pub const LIMIT: Duration = Duration::from_secs(15);
 
 /// One program that could be the engine, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What it would be.
     pub kind: Kind,
     /// The program: its name, or its path if it isn't the first of its name on PATH.
     pub program: String,
@@ -60,11 +60,9 @@ pub fn on_path(path: &str, name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// What every program on the environment's PATH that could be the engine `kind` has to say for itself, each
-/// in `limit`. Podman's settings for this machine are left to the caller.
-///
-/// # Errors
-/// 130 or 143 after a signal; a program that can't be asked is an outcome, not an error.
+/// Asks every program on the environment's PATH that could be the engine `kind`, each in `limit`.
+/// Podman's settings for this machine are left to the caller. A program that can't be asked is an
+/// outcome, not an error.
 pub fn look(
     kind: Kind,
     environment: &Environment,
@@ -84,7 +82,7 @@ pub fn look(
     };
     // All at once: one that hangs or answers slowly doesn't hold up the others.
     let files: Vec<(usize, PathBuf)> = files.into_iter().enumerate().collect();
-    run::all(&files, |(index, file)| candidate(*index, file)).into_iter().collect()
+    run::join_all(&files, |(index, file)| candidate(*index, file)).into_iter().collect()
 }
 
 type Outcome = Result<Engine, Problem>;
@@ -254,8 +252,8 @@ pub fn busy(candidates: &[Candidate]) -> Option<&Candidate> {
     candidates.iter().find(decides).filter(|one| one.outcome.is_err())
 }
 
-/// Takes the first that works, of the engine asked for or else Podman before Docker. One that is busy is
-/// taken for none that works, and no other one is taken in its place.
+/// Takes the first that works, of the engine asked for or else Podman before Docker. One that is
+/// busy is taken for none that works, and no other one is taken in its place.
 ///
 /// `asked` is the engine and who asked for it (`--engine`, `docker/image.toml`).
 ///

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 pub struct Image {
     /// The image ID with `sha256:`.
     pub id: String,
-    /// The labels of the config.
     pub labels: BTreeMap<String, String>,
     /// `ENV`, as `NAME=value`.
     pub environment: Vec<String>,
@@ -41,18 +40,12 @@ pub struct Image {
 }
 
 /// Reads the answer of `image inspect` for one image.
-///
-/// # Errors
-/// When it is no JSON, or of no image.
 pub fn image(text: &str) -> anyhow::Result<Image> {
     let none = || failure(Exit::Engine, "reading what `image inspect` printed: no image");
     images(text)?.pop().ok_or_else(none)
 }
 
 /// Reads the answer of `image inspect`: the images that are there, in the order asked for.
-///
-/// # Errors
-/// When it is no JSON, or not of images.
 pub fn images(text: &str) -> anyhow::Result<Vec<Image>> {
     let all: Value = serde_json::from_str(text).context("reading what `image inspect` printed")?;
     all.as_array().into_iter().flatten().map(described).collect()
@@ -108,9 +101,6 @@ fn described(image: &Value) -> anyhow::Result<Image> {
 
 /// Bytes of the uncompressed layers, from `podman history --format json`: Podman records the size
 /// of each layer's archive. Empty layers (`ENV` and the like) count 0.
-///
-/// # Errors
-/// When it is no JSON list with sizes.
 pub fn history_bytes(text: &str) -> anyhow::Result<u64> {
     let all: Value = serde_json::from_str(text).context("reading what `history` printed")?;
     let steps = all.as_array().context("reading what `history` printed: no list")?;
@@ -122,9 +112,6 @@ pub fn history_bytes(text: &str) -> anyhow::Result<u64> {
 
 /// The sizes of an image's steps in bytes, the newest first, as `docker history` prints them: sums
 /// of file sizes, 0 for steps without a layer and for layers without a file.
-///
-/// # Errors
-/// When a line is no number.
 pub fn step_sizes(text: &str) -> anyhow::Result<Vec<u64>> {
     let number = |line: &str| line.trim().parse().context("reading what `history` printed");
     text.lines().map(number).collect()

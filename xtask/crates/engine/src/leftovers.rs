@@ -61,7 +61,6 @@ impl Drop for Begun {
 /// How the name of such a record begins.
 const BEGUN: &str = "begun-";
 
-/// Records that this process begins.
 pub fn begin(state: &State) -> anyhow::Result<Begun> {
     let name = format!("{BEGUN}{}", std::process::id());
     state.remember(&name, &running(std::process::id()))?;
@@ -142,9 +141,7 @@ pub fn none(state: &State) -> bool {
 /// Ends what a killed build left running and removes what it left lying. When the last build was
 /// not killed and left nothing in its `TMPDIR`, no engine is asked. The caller holds the lock of
 /// the checkout: whatever builds here was left.
-///
-/// # Errors
-/// 130 or 143 after a signal. What can't be removed is reported and left for the next time.
+/// What can't be removed is reported and left for the next time.
 pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     if !state.running().exists() && temporary(state).is_empty() {
         return Ok(());
@@ -166,8 +163,8 @@ pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<
 /// How many images a killed build can break: each `--jobs` commits one at a time.
 const BROKEN: usize = 8;
 
-/// Removes images without a manifest: Podman was killed as it committed them, and now it lists no images
-/// by label any more. Nothing can run such an image.
+/// Removes images without a manifest: Podman was killed as it committed them, and now it lists no
+/// images by label any more. Nothing can run such an image.
 fn remove_broken_images(engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     for _ in 0..BROKEN {
         let look = || -> anyhow::Result<Option<String>> {
@@ -202,7 +199,7 @@ fn without_manifest(text: &str) -> Option<&str> {
 /// What killed builds of this checkout left, in the order in which it is removed.
 ///
 /// # Errors
-/// [`process::failure::Exit::Engine`] when the engine can't be asked; 130 or 143 after a signal.
+/// [`process::failure::Exit::Engine`] when the engine can't be asked.
 pub fn find(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Leftover>> {
     let mut found = builds(state);
     if engine.kind == Kind::Podman {
@@ -218,8 +215,8 @@ pub fn finished(state: &State) {
     let _ = std::fs::remove_file(state.running());
 }
 
-/// The recorded build, and those that were killed before they were: no other command names the marker
-/// of this checkout.
+/// The recorded build, and those that were killed before they were: no other command names the
+/// marker of this checkout.
 fn builds(state: &State) -> Vec<Leftover> {
     let marker = format!("id=checkout,src={}", state.marker().display());
     let ids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -251,8 +248,8 @@ fn start_time(id: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
-/// All that builds keep in their `TMPDIR`, but for the links to the cache mounts: Buildah's folders, and
-/// the blobs of a layer that was being stored.
+/// All that builds keep in their `TMPDIR`, but for the links to the cache mounts: Buildah's
+/// folders, and the blobs of a layer that was being stored.
 fn temporary(state: &State) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(state.tmp()).into_iter().flatten().flatten();
     let kept = |name: &OsStr| name.to_string_lossy().starts_with("buildah-cache");
@@ -338,12 +335,9 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
     Ok(ours.map(leftover).collect())
 }
 
-/// Removes containers that Podman was killed in making, whose names begin with `start`, and gives how
-/// many. They are in its store without being containers: it lists them with `--external` alone, without
-/// labels, and starts none of the same name (seen in one of 36 killed `podman create`).
-///
-/// # Errors
-/// When one can't be removed for a while; 130 or 143 after a signal.
+/// Removes containers that Podman was killed in making, whose names begin with `start`, and gives
+/// how many. They are in its store without being containers: it lists them with `--external` alone,
+/// without labels, and starts none of the same name (seen in one of 36 killed `podman create`).
 pub fn remove_half_made(engine: &Engine, runner: &Runner, start: &str) -> anyhow::Result<usize> {
     if engine.kind != Kind::Podman {
         return Ok(0);
@@ -365,8 +359,8 @@ pub fn remove_half_made(engine: &Engine, runner: &Runner, start: &str) -> anyhow
     Ok(count)
 }
 
-/// Whether an entry of `podman ps --external --format json` is in the store alone; those of builds are
-/// Buildah's.
+/// Whether an entry of `podman ps --external --format json` is in the store alone; those of builds
+/// are Buildah's.
 fn half_made(entry: &Value, start: &str) -> bool {
     let named = entry["Names"][0].as_str().is_some_and(|name| name.starts_with(start));
     named && entry["State"] == "storage" && entry["Command"][0] != "buildah"
@@ -374,9 +368,7 @@ fn half_made(entry: &Value, start: &str) -> bool {
 
 /// Removes what Podman's layer cache would take the labels `names` from: images of ours that have
 /// one of them and no name. An image that others are made from goes after those.
-///
-/// # Errors
-/// 130 or 143 after a signal. What is in use stays.
+/// What is in use stays.
 pub fn forget(names: &[String], engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
     for name in names {
         let mut removed = true;
@@ -409,7 +401,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// (`device or resource busy`, if the command that started it was ended).
 ///
 /// # Errors
-/// What it failed with last, after 30 s; 130 or 143 after a signal.
+/// What it failed with last, after 30 s.
 pub fn patiently<T>(
     runner: &Runner,
     mut remove: impl FnMut() -> anyhow::Result<T>,

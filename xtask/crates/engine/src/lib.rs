@@ -1,6 +1,6 @@
-//! The only place that knows how Podman and Docker differ: which of them is here (`find`, `locate`),
-//! what each can do (`capability`), and how each spells what it is asked for (`words`, `containers`,
-//! `one_layer`).
+//! The only place that knows how Podman and Docker differ: which of them is here (`find`,
+//! `locate`), what each can do (`capability`), and how each spells what it is asked for (`words`,
+//! `containers`, `one_layer`).
 
 pub mod archive;
 pub mod build;
@@ -9,6 +9,7 @@ pub mod containers;
 pub mod dockerfile;
 mod engine;
 pub mod find;
+mod here_documents;
 pub mod inspect;
 pub mod label;
 pub mod layers;

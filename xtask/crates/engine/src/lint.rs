@@ -3,7 +3,7 @@
 //! [`crate::capability`].
 
 use crate::capability::{self, Capability};
-use crate::dockerfile;
+use crate::{dockerfile, here_documents};
 use serde::Serialize;
 
 mod rules;
@@ -43,9 +43,9 @@ const ALLOW: &str = "lint: allow";
 /// one, lets that rule through there; without a known rule and a reason it is itself a finding.
 pub fn lint(text: &str) -> Vec<Finding> {
     let lines: Vec<&str> = text.lines().collect();
-    let (text, here_documents) = step::without_here_documents(&lines);
+    let (text, here_documents) = here_documents::blanked(&lines);
     let mut found: Vec<Finding> = Vec::new();
-    if let Some(line) = syntax_line(&lines) {
+    if let Some(line) = dockerfile::syntax_line(&lines) {
         found.push(finding(line, &rules::SYNTAX));
     }
     for line in here_documents {
@@ -76,22 +76,6 @@ pub fn lint(text: &str) -> Vec<Finding> {
 fn finding(line: usize, rule: &rules::Rule) -> Finding {
     let (engines, why, instead) = capability::lacking(rule.needs);
     Finding { line, rule: rule.name, engines, why, instead, needs: Some(rule.needs) }
-}
-
-/// The line of a `# syntax=` directive: it counts only above everything but other directives
-/// (Dockerfile reference, "Parser directives").
-fn syntax_line(lines: &[&str]) -> Option<usize> {
-    for (index, line) in lines.iter().enumerate() {
-        let (name, _) = line.trim().strip_prefix('#')?.split_once('=')?;
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("syntax") {
-            return Some(index + 1);
-        }
-        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
-            return None;
-        }
-    }
-    None
 }
 
 /// The text of a comment line.

@@ -20,7 +20,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Search<'a> {
     pub environment: &'a Environment,
     pub machine: &'a Machine,
-    /// Starts the programs.
     pub runner: &'a Runner,
     /// Where proofs are remembered.
     pub state: &'a State,
@@ -61,8 +60,7 @@ impl Search<'_> {
     /// The engine to use, or the failure that none works.
     ///
     /// # Errors
-    /// [`Exit::Engine`] when it stays busy; [`Exit::Usage`] for a path that it can't be told; 130 or
-    /// 143 after a signal.
+    /// [`Exit::Engine`] when it stays busy; [`Exit::Usage`] for a path that it can't be told.
     pub fn engine(&self) -> anyhow::Result<anyhow::Result<Engine>> {
         let candidates = self.patient()?;
         let found = find::choose(self.asked, &candidates);
@@ -80,9 +78,6 @@ impl Search<'_> {
 
     /// As [`Search::said`] for a dry run, which needs none: `true` for one that was only assumed.
     /// One that was asked for by name must be there, and a busy one is there.
-    ///
-    /// # Errors
-    /// Those of [`Search::said`], unless one is assumed.
     pub fn said_or_assumed(&self) -> anyhow::Result<(Engine, bool)> {
         match self.engine()? {
             Err(error) if self.asked.is_none() => {
@@ -96,8 +91,8 @@ impl Search<'_> {
         }
     }
 
-    /// What the answer depends on, but for what daemons do: while it stays the same, the engine that was
-    /// found is likely still the one to use.
+    /// What the answer depends on, but for what daemons do: while it stays the same, the engine
+    /// that was found is likely still the one to use.
     pub fn key(&self) -> String {
         let names = ["BUILD", "CONTAINER", "DOCKER_", "XDG_", "HOME", "REGISTRY_"];
         let set = self.environment.variables.iter();

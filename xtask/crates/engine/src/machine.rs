@@ -13,13 +13,10 @@ pub struct Machine {
     pub uid: u32,
     /// Whether limits may be raised over the hard ones (CAP_SYS_RESOURCE, bit 24 of `CapEff`).
     pub sys_resource: bool,
-    /// How control groups are mounted.
     pub cgroups: Cgroups,
-    /// Whether systemd runs the machine.
     pub systemd: bool,
     /// The highest limits that can be set here: open files and processes; -1 for none.
     pub limits: (String, String),
-    /// The distribution.
     pub release: Release,
     /// Certificates that the build is to trust.
     pub ca_bundle: Option<PathBuf>,
@@ -47,7 +44,6 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads the text of an os-release file.
     pub fn parse(text: &str) -> Release {
         let value = |key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));

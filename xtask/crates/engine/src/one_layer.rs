@@ -31,7 +31,6 @@ pub struct Squash {
     pub lines: Vec<String>,
     /// Where files for the engine are written.
     pub folder: PathBuf,
-    /// The file to which the engine writes the image ID.
     pub iidfile: PathBuf,
     /// `TMPDIR` of the engine.
     pub tmp: PathBuf,

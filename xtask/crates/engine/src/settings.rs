@@ -23,11 +23,8 @@ struct Proof {
     warnings: Vec<String>,
 }
 
-/// Makes sure that `engine` (a local Podman) can run a process here, with settings of ours where
-/// its own don't serve; the engine comes back with the prefix that works.
-///
-/// # Errors
-/// 130 or 143 after a signal; a file of ours that can't be written. An engine that can't run a
+/// Makes sure that `engine` (a local Podman) can run a process here, with settings of ours if its
+/// own don't serve; the engine comes back with the prefix that works. An engine that can't run a
 /// process is the inner error.
 pub fn prove(
     engine: Engine,
@@ -229,9 +226,6 @@ fn own_folder(environment: &Environment) -> Option<PathBuf> {
 
 /// The files, with their texts, that make what this machine needs permanent: root's Podman reads
 /// `/etc` only. An existing `storage.conf` was written on purpose and stays.
-///
-/// # Errors
-/// When the settings can't be written as TOML, or their folder isn't known.
 pub fn permanent(
     environment: &Environment,
     machine: &Machine,

@@ -15,8 +15,8 @@ struct Step {
 /// How far a build is.
 ///
 /// Podman prints `[2/4] STEP 3/7: RUN …`, with a single stage `STEP 3/7: RUN …`, and after a step
-/// `--> ID` or `--> Using cache ID`. BuildKit prints `#7 [runtime 3/7] RUN …`, and at its end `#7 CACHED`,
-/// `#7 DONE 1.2s` or `#7 ERROR: …`.
+/// `--> ID` or `--> Using cache ID`. BuildKit prints `#7 [runtime 3/7] RUN …`, and at its end
+/// `#7 CACHED`, `#7 DONE 1.2s` or `#7 ERROR: …`.
 #[derive(Debug)]
 pub struct Steps {
     /// All steps of the Dockerfile that the build may need.

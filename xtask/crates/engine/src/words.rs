@@ -101,8 +101,8 @@ fn secret_words(kind: Kind, secret: &SecretMount) -> String {
     }
 }
 
-/// A field of an option whose fields have commas between them. Docker reads them as CSV does (RFC 4180);
-/// Podman 4 knows no quotes, and [`super::locate::Search`] refuses what needs them.
+/// A field of an option whose fields have commas between them. Docker reads them as CSV does (RFC
+/// 4180); Podman 4 knows no quotes, and [`super::locate::Search`] refuses what needs them.
 pub(super) fn field(kind: Kind, text: String) -> String {
     match kind {
         Kind::Docker if text.contains([',', '"']) => format!("\"{}\"", text.replace('"', "\"\"")),
@@ -150,7 +150,6 @@ pub fn script_of(
 /// Stands for the image ID in [`script_of`]; no character of it is quoted.
 const IMAGE: &str = "IMAGE-ID-OF-THIS-BUILD";
 
-/// Everything about a local image.
 pub fn inspect(engine: &Engine, image: &str) -> Invocation {
     inspect_all(engine, &[image])
 }
@@ -227,7 +226,7 @@ pub fn ids_with(engine: &Engine, name: &str) -> Invocation {
     call(engine, ["images", "--quiet", "--no-trunc", "--filter", filter.as_str()])
 }
 
-/// Removes an image that nothing uses.
+/// Removes an unused image.
 pub fn remove_image(engine: &Engine, id: &str) -> Invocation {
     call(engine, ["image", "rm", id])
 }

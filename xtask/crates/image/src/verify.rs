@@ -139,7 +139,7 @@ fn named(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow
         let message = format!("naming the image: {}", answer.last_line());
         Err(failure_help(Exit::Build, message, format!("try it yourself: {step}")))
     };
-    run::all(&steps, |step| run(step)).into_iter().collect::<anyhow::Result<()>>()?;
+    run::join_all(&steps, |step| run(step)).into_iter().collect::<anyhow::Result<()>>()?;
     let image = inspect::image(&runner.ask(&words::inspect(engine, id), QUESTION)?.stdout)?;
     let lacking = names.iter().filter(|name| !has_name(&image, name));
     let lacking: Vec<String> = lacking.map(|name| format!("{name} does not name {id}")).collect();

@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// The failure of `doing` something at `path`, such as `writing`.
 ///
-/// Its exit code is [`Exit::Unexpected`] if the machine failed, as on a full disk, and [`Exit::Usage`]
-/// if the user can put another thing in that place, or name another place.
+/// Its exit code is [`Exit::Unexpected`] if the machine failed, as on a full disk, and
+/// [`Exit::Usage`] if the user can put another thing in that place, or name another place.
 pub fn failed(doing: &str, path: &Path, error: &Error) -> anyhow::Error {
     let (exit, cause, help) = explained(path, error);
     let message = format!("{doing} {}: {cause}", path.display());

@@ -12,7 +12,6 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads that of this process.
     pub fn read() -> Environment {
         let text =
             |(name, value): (std::ffi::OsString, std::ffi::OsString)| -> Option<(String, String)> {
@@ -26,7 +25,8 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Who runs this: with `ci` the address of the CI system's run, if it says one, else user and machine.
+    /// Who runs this: with `ci` the address of the CI system's run, if it says one, else user and
+    /// machine.
     pub fn mover(&self, ci: bool) -> String {
         let word = |name: &str| self.variable(name).map(str::to_owned);
         let github = || {
@@ -43,7 +43,6 @@ impl Environment {
         })
     }
 
-    /// The value of `PATH`.
     pub fn path(&self) -> &str {
         self.variable("PATH").unwrap_or_default()
     }

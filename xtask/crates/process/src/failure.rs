@@ -38,9 +38,7 @@ pub enum Exit {
 /// The message is one line, `doing this: what failed`, lower case, without a full stop.
 #[derive(Debug)]
 pub struct Failure {
-    /// Exit code of the command.
     pub exit: Exit,
-    /// `doing this: what failed`.
     pub message: String,
     /// What to do next, a line each; printed as `help:` lines.
     pub help: Vec<String>,
@@ -59,7 +57,6 @@ pub fn failure(exit: Exit, message: impl Into<String>) -> anyhow::Error {
     Failure { exit, message: message.into(), help: Vec::new() }.into()
 }
 
-/// A [`Failure`] that says what to do next.
 pub fn failure_help(
     exit: Exit,
     message: impl Into<String>,
@@ -68,7 +65,6 @@ pub fn failure_help(
     Failure { exit, message: message.into(), help: vec![help.into()] }.into()
 }
 
-/// Adds a line of help to `error`.
 pub fn and_help(error: &anyhow::Error, help: impl Into<String>) -> anyhow::Error {
     let (exit, mut all) = describe(error);
     all.push(help.into());

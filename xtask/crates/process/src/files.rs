@@ -1,5 +1,5 @@
 //! Small changes of files, decided as data: done here, and shown as the command that does the same.
-//! To start that command would take longer than what it does.
+//! Starting that command would take longer than the change itself.
 
 use crate::disk::{self, failed};
 use crate::invocation::{Invocation, quoted};
@@ -29,11 +29,8 @@ pub enum Step {
     Ending {
         /// The other file, below the top folder.
         whole: String,
-        /// How many of its lines.
         count: usize,
-        /// The last line.
         last: String,
-        /// The file that is written.
         file: PathBuf,
     },
     /// A file holds these lines.
@@ -76,9 +73,6 @@ impl fmt::Display for Step {
 
 impl Step {
     /// Makes the change; `top` is the top folder of the workflow.
-    ///
-    /// # Errors
-    /// When the file system refuses, naming the file.
     pub fn run(&self, top: &Path) -> anyhow::Result<()> {
         match self {
             Step::Folders(folders) => folders.iter().try_for_each(|folder| make_folder(folder)),

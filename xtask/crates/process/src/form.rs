@@ -11,21 +11,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Whose pipeline this is.
+/// The CI system whose pipeline this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
-    /// GitHub Actions.
     GitHub,
     /// Gitea Actions (and Forgejo's), which sets GitHub's variables.
     Gitea,
-    /// GitLab CI.
     GitLab,
     Woodpecker,
     Jenkins,
-    /// Azure Pipelines.
     Azure,
-    /// Bitbucket Pipelines.
     Bitbucket,
     CircleCi,
     Buildkite,
@@ -42,12 +38,10 @@ pub enum Form {
         /// The folder that the paths of annotations are relative to.
         workspace: Option<PathBuf>,
     },
-    /// GitLab's runner.
     GitLab,
 }
 
 impl Form {
-    /// That of a system.
     pub fn of(provider: Option<Provider>, workspace: Option<&str>) -> Form {
         match provider {
             Some(Provider::GitHub | Provider::Gitea) => {
@@ -90,7 +84,6 @@ impl Form {
         command(&format!("::error file={file},line={line}::{}", data(message)));
     }
 
-    /// Says that the command failed.
     pub fn error(&self, message: &str) {
         if matches!(self, Form::GitHub { .. }) {
             command(&format!("::error::{}", data(message)));

@@ -29,14 +29,12 @@ pub struct Invocation {
     pub hidden_env: Vec<(String, Secret)>,
     /// The program: a name looked up on PATH, or a path.
     pub program: String,
-    /// The words after the program.
     pub words: Vec<String>,
     /// A line on the standard input of a question; never shown.
     pub input: Option<String>,
 }
 
 impl Invocation {
-    /// `program` followed by `words`, with nothing added to the environment.
     pub fn new<W: Into<String>>(
         program: impl Into<String>,
         words: impl IntoIterator<Item = W>,
@@ -48,7 +46,6 @@ impl Invocation {
         }
     }
 
-    /// The same with `name=value` in the environment.
     pub fn with_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
@@ -72,8 +69,8 @@ impl fmt::Display for Invocation {
 }
 
 /// `word` as a POSIX shell reads it back unchanged (POSIX.1-2017, XCU 2.2.2): as it is when it
-/// holds only characters that no shell treats specially, else in single quotes. What a terminal or the
-/// runner of a pipeline would act on is left to `printf`.
+/// holds only characters that no shell treats specially, else in single quotes. What a terminal or
+/// the runner of a pipeline would act on is left to `printf`.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,6 +1,6 @@
-//! What a command says while it works. Most of it quotes others: engines, registries, names of files.
-//! A pipeline's log is read by a runner that takes commands out of its lines, so nothing is printed
-//! before it went through [`harmless`].
+//! What a command says while it works. Most of it quotes others: engines, registries, names of
+//! files. A pipeline's log is read by a runner that takes commands out of its lines, so nothing is
+//! printed before it went through [`harmless`].
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 /// How long to wait silently before saying what we wait for.
 pub const SILENCE: Duration = Duration::from_secs(1);
 
-/// Prints lines on stderr, [`harmless`] ones. A closed stderr (a reader that went away) is no reason to
-/// fail.
+/// Prints lines on stderr, [`harmless`] ones. A closed stderr (a reader that went away) is no
+/// reason to fail.
 pub fn notice(text: &str) {
     command(&harmless(text));
 }
@@ -21,8 +21,8 @@ pub(crate) fn command(line: &str) {
 
 /// `text` without what a terminal or the runner of a pipeline acts on, in any line of it:
 ///
-/// - control characters, line ends of other systems, and marks that turn the direction of text around are
-///   shown as Rust writes them (`\u{1b}`);
+/// - control characters, line ends of other systems, and marks that turn the direction of text
+///   around are shown as Rust writes them (`\u{1b}`);
 /// - `::` at the start, where blanks don't count, is GitHub's and Gitea's: `\::`;
 /// - `##[`, `##vso[` (Azure) and `##teamcity[` count anywhere in a line: `##\[`.
 pub fn harmless(text: &str) -> String {

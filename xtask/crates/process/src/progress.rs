@@ -1,5 +1,5 @@
-//! The output of a command on a terminal: a line for each step, the running one with its seconds. What
-//! isn't a terminal gets the plain stream.
+//! The output of a command on a terminal: a line for each step, the running one with its seconds.
+//! What isn't a terminal gets the plain stream.
 
 use crate::notice::harmless;
 use std::io::{IsTerminal as _, Write as _};
@@ -16,11 +16,12 @@ pub trait Progress: Send {
     fn now(&self) -> Option<String>;
 }
 
-/// The most characters of a line: the width of the smallest terminal, less one, because a full line makes
-/// some of them go on to the next.
+/// The most characters of a line: the width of the smallest terminal, less one, because a full line
+/// makes some of them go on to the next.
 pub const WIDTH: usize = 79;
 
-/// A terminal on stderr that shows a [`Progress`], and whose last line changes until this is dropped.
+/// A terminal on stderr that shows a [`Progress`], and whose last line changes until this is
+/// dropped.
 pub struct Display {
     progress: Arc<Mutex<Box<dyn Progress>>>,
     ticker: Option<(Sender<()>, JoinHandle<()>)>,
@@ -44,7 +45,6 @@ impl Display {
         Some(Display { progress, ticker: Some((stop, ticker)) })
     }
 
-    /// Takes a line of the command.
     pub fn take(&self, line: &str) {
         draw(&mut **self.progress.lock().unwrap_or_else(PoisonError::into_inner), Some(line));
     }

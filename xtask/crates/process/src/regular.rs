@@ -9,7 +9,7 @@ use std::path::Path;
 /// Opens a file as `options` say; links are followed, and `/dev/null` is an empty file.
 ///
 /// # Errors
-/// Those of the operating system; [`ErrorKind::InvalidInput`] for a named pipe, a socket or a device.
+/// [`ErrorKind::InvalidInput`] for a named pipe, a socket or a device.
 pub fn open_with(options: &OpenOptions, path: &Path) -> Result<File> {
     if let Some(kind) = metadata(path).ok().and_then(|found| endless(&found)) {
         let what = format!("it is {kind}, not a regular file");
@@ -30,7 +30,6 @@ fn endless(found: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// Opens a file for reading.
 pub fn open(path: impl AsRef<Path>) -> Result<File> {
     open_with(File::options().read(true), path.as_ref())
 }
@@ -40,7 +39,6 @@ pub fn append(path: impl AsRef<Path>) -> Result<File> {
     open_with(File::options().create(true).append(true), path.as_ref())
 }
 
-/// All bytes of a file.
 pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
@@ -50,7 +48,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<u8>> {
 /// The text of a file.
 ///
 /// # Errors
-/// Those of [`open_with`]; [`ErrorKind::InvalidData`] when it isn't UTF-8.
+/// [`ErrorKind::InvalidData`] if it isn't UTF-8.
 pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;

@@ -26,7 +26,7 @@ mod said;
 mod together;
 pub use converse::Conversation;
 pub use said::{shortened, step_failed, tail};
-pub use together::{all, both};
+pub use together::join_all;
 
 /// How often a running child and the signals are looked at.
 const TICK: Duration = Duration::from_millis(15);
@@ -38,13 +38,10 @@ pub const QUESTION: Duration = Duration::from_secs(60);
 /// Starts processes for one command of ours.
 #[derive(Clone, Debug)]
 pub struct Runner {
-    /// Folder that the processes start in.
     pub folder: PathBuf,
-    /// Show the engine's progress.
     pub progress: bool,
     /// Also show read-only commands (inspect, version, …).
     pub verbose: bool,
-    /// How the log is read.
     pub form: Form,
     /// The last signal that asked us to end, 0 for none.
     pub signal: Arc<AtomicUsize>,
@@ -96,15 +93,13 @@ pub struct Watch<'w> {
     pub progress: Option<Box<dyn Progress>>,
 }
 
-/// `timeout` and some CI runners send a signal to a process and then to its group: that is one request.
+/// `timeout` and some CI runners send a signal to a process and then to its group: that is one
+/// request.
 const ONE_REQUEST: Duration = Duration::from_secs(1);
 
 /// Registers for SIGINT, SIGTERM and SIGHUP; the number of the last one is stored in the result.
-/// The second SIGINT or SIGTERM, a second later or more, ends the process at once: what it leaves behind
-/// is found by the next command.
-///
-/// # Errors
-/// When the operating system refuses.
+/// The second SIGINT or SIGTERM, a second later or more, ends the process at once: what it leaves
+/// behind is found by the next command.
 pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
     let (last, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let register = || -> std::io::Result<()> {
@@ -131,9 +126,6 @@ pub fn signals() -> anyhow::Result<Arc<AtomicUsize>> {
 }
 
 /// Fails with 130 or 143 once `signal`, of [`signals`], holds one.
-///
-/// # Errors
-/// [`Exit::Interrupted`] or [`Exit::Terminated`].
 pub fn check_signal(signal: &AtomicUsize) -> anyhow::Result<()> {
     match i32::try_from(signal.load(Ordering::Relaxed)).unwrap_or_default() {
         0 => Ok(()),
@@ -144,9 +136,6 @@ pub fn check_signal(signal: &AtomicUsize) -> anyhow::Result<()> {
 
 impl Runner {
     /// Fails with 130 or 143 once a signal has asked us to end.
-    ///
-    /// # Errors
-    /// [`Exit::Interrupted`] or [`Exit::Terminated`].
     pub fn check_signal(&self) -> anyhow::Result<()> {
         check_signal(&self.signal)
     }
@@ -173,8 +162,7 @@ impl Runner {
     /// Runs a command that only asks, and gives what it printed, whatever its exit status.
     ///
     /// # Errors
-    /// [`Exit::Engine`] when it can't be started or takes longer than `limit`; 130 or 143 after a
-    /// signal.
+    /// [`Exit::Engine`] when it can't be started or takes longer than `limit`.
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
         if self.verbose {
             notice(&format!("$ {invocation}"));
@@ -214,8 +202,7 @@ impl Runner {
     /// Runs a command and hands its standard output to `read` while it comes.
     ///
     /// # Errors
-    /// Those of `read`; [`Exit::Engine`] when the command can't be started or fails; 130 or 143
-    /// after a signal.
+    /// Those of `read`; [`Exit::Engine`] when the command can't be started or fails.
     pub fn read<T>(
         &self,
         invocation: &Invocation,
@@ -250,8 +237,7 @@ impl Runner {
     /// Runs a command that does something: shown, streamed to stderr, and appended to `log`.
     ///
     /// # Errors
-    /// [`Exit::Engine`] when it can't be started; what `watch.started` fails with; 130 or 143 after a
-    /// signal, when it has ended.
+    /// [`Exit::Engine`] when it can't be started; what `watch.started` fails with.
     pub fn stream(
         &self,
         invocation: &Invocation,
@@ -314,8 +300,8 @@ impl Runner {
         Ok(Ended { code, lines: all, late })
     }
 
-    /// `invocation` as the kernel ends it when we are killed, if util-linux is installed: a push that
-    /// went on alone could move a tag later.
+    /// `invocation` as the kernel ends it when we are killed, if util-linux is installed: a push
+    /// that went on alone could move a tag later.
     fn held(&self, invocation: &Invocation, limit: Duration) -> Option<Invocation> {
         let leash = ["--pdeathsig", "TERM"];
         let works = self.ask(&Invocation::new("setpriv", leash.into_iter().chain(["true"])), limit);
@@ -346,7 +332,7 @@ impl Runner {
     /// Runs a command with our own terminal (for `sudo`, which may ask for a password).
     ///
     /// # Errors
-    /// [`Exit::Engine`] when it can't be started; 130 or 143 after a signal.
+    /// [`Exit::Engine`] when it can't be started.
     pub fn attached(&self, invocation: &Invocation) -> anyhow::Result<Option<i32>> {
         self.check_signal()?;
         // What it prints comes to the log as it is.

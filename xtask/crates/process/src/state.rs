@@ -27,7 +27,6 @@ pub struct State {
 }
 
 impl State {
-    /// The state of the checkout at `top`.
     pub fn of(top: &Path) -> State {
         State { folder: top.join("target/xtask") }
     }
@@ -48,7 +47,6 @@ impl State {
         self.folder.join("checkout")
     }
 
-    /// The record of the running build.
     pub fn running(&self) -> PathBuf {
         self.folder.join("running.json")
     }
@@ -86,7 +84,6 @@ impl State {
         self.remembered(MADE).unwrap_or_default()
     }
 
-    /// Notes that an image was made in this checkout.
     pub fn note_made(&self, id: &str) -> anyhow::Result<()> {
         let mut all = self.made();
         all.retain(|other| other != id);
@@ -178,17 +175,11 @@ pub fn lock(
 }
 
 /// Makes a folder and those above it.
-///
-/// # Errors
-/// When that fails, naming the folder.
 pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).map_err(|error| failed("making the folder", folder, &error))
 }
 
 /// Writes a file whole or not at all: writes a new file next to it, then renames that.
-///
-/// # Errors
-/// When the file can't be written, naming it.
 pub fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));

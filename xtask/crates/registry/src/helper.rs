@@ -1,5 +1,5 @@
-//! `senex-https`, the program that sends our requests: TLS takes a third of what this workspace needs
-//! to compile, and most commands ask no registry.
+//! `senex-https`, the program that sends our requests: TLS takes a third of what this workspace
+//! needs to compile, and most commands ask no registry.
 
 use super::message::{Outcome, Request, Trust, identity};
 use anyhow::Context as _;
@@ -26,10 +26,11 @@ const MORE: Duration = Duration::from_secs(1);
 pub(super) struct Helper(Conversation);
 
 impl Helper {
-    /// Starts it, and tells it whom to trust. It is compiled first if there is none as we expect it.
+    /// Starts it, and tells it whom to trust. It is compiled first if there is none as we expect
+    /// it.
     ///
     /// # Errors
-    /// [`Exit::Unexpected`] if it can't be compiled; 130 or 143 after a signal.
+    /// [`Exit::Unexpected`] if it can't be compiled.
     pub(super) fn start(runner: &Runner, cargo: &str, trust: &Trust) -> anyhow::Result<Helper> {
         // One compiles, the others wait for it.
         static COMPILED: Mutex<()> = Mutex::new(());
@@ -56,7 +57,7 @@ impl Helper {
     /// The outcome of one request; `None` if there is none in time, after which this is over.
     ///
     /// # Errors
-    /// [`Exit::Unexpected`] if the program ends; 130 or 143 after a signal.
+    /// [`Exit::Unexpected`] if the program ends.
     pub(super) fn ask(
         &mut self,
         runner: &Runner,

@@ -48,7 +48,6 @@ impl Fault {
 
 /// Sends requests.
 pub(super) struct Wire {
-    /// Whose certificates count.
     pub(super) trust: Trust,
     /// What sends, once it has been asked to.
     pub(super) helper: RefCell<Option<Helper>>,
@@ -69,7 +68,7 @@ impl Wire {
     ///
     /// # Errors
     /// [`Exit::RegistryFailed`] when it fails to the end; [`Exit::RegistryRefused`] for what can't
-    /// pass; 130 or 143 after a signal.
+    /// pass.
     pub(super) fn send(&self, request: &Request) -> anyhow::Result<Response> {
         self.settled(request)?.map_err(|fault| refused(&self.name, &fault))
     }
@@ -77,7 +76,7 @@ impl Wire {
     /// As [`Wire::send`]; what can't pass comes back.
     ///
     /// # Errors
-    /// [`Exit::RegistryFailed`] when it fails to the end; 130 or 143 after a signal.
+    /// [`Exit::RegistryFailed`] when it fails to the end.
     pub(super) fn settled(&self, request: &Request) -> anyhow::Result<Result<Response, Fault>> {
         let mut attempt = 1;
         loop {

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 pub(super) enum Login {
     /// Nothing.
     Nobody,
-    /// User and password.
     Password(String, Secret),
     /// A token that is exchanged for others (`identitytoken`).
     Identity(Secret),
@@ -68,7 +67,8 @@ fn files(kind: Kind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<Pa
     [Some(first), config, docker].into_iter().flatten().collect()
 }
 
-/// The keys under which the login for `registry/repository` stands as it is written, the nearest first.
+/// The keys under which the login for `registry/repository` stands as it is written, the nearest
+/// first.
 fn keys(kind: Kind, registry: &str, repository: &str) -> Vec<String> {
     let mut keys = Vec::new();
     if kind == Kind::Podman {
@@ -95,8 +95,8 @@ fn host_of(key: &str, docker_s: bool) -> &str {
     }
 }
 
-/// What one file says of `registry`. Docker reads helpers first, and `credsStore` for every registry;
-/// Podman doesn't know that key. The error says what the engine can't read.
+/// What one file says of `registry`. Docker reads helpers first, and `credsStore` for every
+/// registry; Podman doesn't know that key. The error says what the engine can't read.
 fn entry(
     json: &Value,
     kind: Kind,
@@ -179,8 +179,8 @@ fn helper_login(text: &str) -> Option<Login> {
 /// Finds the login for `registry/repository` as `kind` would.
 ///
 /// # Errors
-/// [`Exit::Usage`] for a login file that the engine can't read; [`Exit::Engine`] for a helper that isn't there
-/// or fails; 130 or 143 after a signal.
+/// [`Exit::Usage`] for a login file that the engine can't read; [`Exit::Engine`] for a helper that
+/// isn't there or fails.
 pub(super) fn find(
     kind: Kind,
     registry: &str,

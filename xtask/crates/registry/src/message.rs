@@ -1,5 +1,5 @@
-//! What `senex-https`, the program that sends requests, is told and answers. It is compiled from this
-//! file as well.
+//! What `senex-https`, the program that sends requests, is told and answers. It is compiled from
+//! this file as well.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ impl Places {
     /// An engine that is yet to be installed knows of nothing.
     ///
     /// # Errors
-    /// [`Exit::Engine`] when the engine can't read its settings; 130 or 143 after a signal.
+    /// [`Exit::Engine`] when the engine can't read its settings.
     pub(super) fn ask(engine: &Engine, runner: &Runner) -> anyhow::Result<Places> {
         let answer = match runner.ask(&words::registries(engine), QUESTION) {
             // One that is there and doesn't answer is busy, and may know of some.

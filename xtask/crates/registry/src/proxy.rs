@@ -18,7 +18,7 @@ pub(super) fn proxy<'a>(
 }
 
 /// As [`proxy`], for what we ask ourselves: it speaks HTTP, or there is no request. A proxy that
-/// can't be used must not be passed by.
+/// can't be used is never bypassed.
 ///
 /// # Errors
 /// [`Exit::Usage`] for a proxy of another kind, for a value that is no URL, and for `ALL_PROXY`

@@ -18,9 +18,7 @@ pub struct Check {
     pub lane: Lane,
     /// Among the few that a second run needs: `--core`.
     pub core: bool,
-    /// What the project must have for it.
     pub needs: &'static [Need],
-    /// How it looks.
     pub run: Run,
 }
 
@@ -36,10 +34,7 @@ pub enum Run {
 /// What the reasons of `[smoke.skip]` begin with in a report.
 pub const SKIPPED: &str = "[smoke.skip]: ";
 
-/// Runs one.
-///
-/// # Errors
-/// When the test itself fails, and not the image.
+/// Runs one. An error is a failure of the test itself, and not of the image.
 pub fn run(check: &Check, bed: &TestBed<'_>) -> Found {
     if let Some(verdict) = skipped(check, &bed.subject.smoke) {
         return Ok(verdict);

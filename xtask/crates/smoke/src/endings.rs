@@ -1,5 +1,5 @@
-//! How the roles end, and what the health check says of one that doesn't work: containers of
-//! their own, because they don't outlive the check.
+//! How the roles end, and what the health check says of one that doesn't work: in separate
+//! containers, because they don't outlive the check.
 
 use super::roles::{DUE, health_path, seldom, server};
 use super::test_bed::{Ended, TestBed, set};
@@ -60,8 +60,8 @@ fn stop_server(bed: &TestBed<'_>, role: Role) -> Found {
     }
     let name = own(bed, role)?;
     let Some(slow) = &bed.subject.smoke.slow else { return end_idle(bed, &name) };
-    // Once before, so that what the first request loads isn't in flight too, and to know how long it
-    // takes here: half of that later, a busy machine's server has accepted the next one as well.
+    // Once before, so that what the first request loads isn't in flight too, and to know how long
+    // it takes here: half of that later, a busy machine's server has accepted the next one as well.
     let start = Instant::now();
     bed.get(&name, &slow.request)?;
     let mut accepted = (start.elapsed() / 2).max(Duration::from_millis(700));
@@ -223,7 +223,8 @@ pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
 /// So many tasks of the first beat show that a second one sends none.
 const SENT: u64 = 6;
 
-/// What a beat writes once it waits for its turn, or has it. Until then it sends nothing in any case.
+/// What a beat writes once it waits for its turn, or has it. Until then it sends nothing in any
+/// case.
 const BEATS: [&str; 3] = ["standing by", "beat: Starting", DUE];
 
 /// Of two beats one sends, and the other takes over when the first is gone.

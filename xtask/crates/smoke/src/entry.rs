@@ -1,4 +1,4 @@
-//! The entrypoint in containers that end by themselves: what it passes on, refuses and says.
+//! The entrypoint in short-lived containers: what it passes on, refuses and says.
 
 use super::test_bed::{KEY, PASSWORD, TestBed, set};
 use super::verdict::{Found, Verdict};
@@ -34,7 +34,7 @@ fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> V
     evidence
 }
 
-/// The design's own run test: `manage.py check` with no network.
+/// `manage.py check` passes with no network, and so with no service.
 pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
     let mut container = bed.alone("run-test", &["python", "manage.py", "check"]);
     // Settings may look at their keys as they are loaded, and at where their services are.

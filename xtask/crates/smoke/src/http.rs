@@ -1,5 +1,5 @@
-//! Just enough of HTTP (RFC 9112) and of WebSockets (RFC 6455) to ask a container of ours; the answer is
-//! evidence, so it is kept as it came.
+//! Just enough of HTTP (RFC 9112) and of WebSockets (RFC 6455) to ask a container of ours; the
+//! answer is evidence, so it is kept as it came.
 
 use anyhow::Context as _;
 use std::io::{Read, Write};
@@ -29,9 +29,6 @@ impl Answer {
 }
 
 /// Asks for `path`, as a proxy that ends TLS would (production redirects what came without TLS).
-///
-/// # Errors
-/// When nothing answers at `address` within `limit`.
 pub fn get(address: &str, path: &str, headers: &str, limit: Duration) -> anyhow::Result<Answer> {
     let mut stream =
         TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
@@ -44,7 +41,8 @@ pub fn get(address: &str, path: &str, headers: &str, limit: Duration) -> anyhow:
     Ok(Answer::of(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The request for `path`. By version 1.0: the answer isn't cut into chunks, and ends with the connection.
+/// The request for `path`. By version 1.0: the answer isn't cut into chunks, and ends with the
+/// connection.
 pub fn request(path: &str, headers: &str) -> String {
     format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n{headers}\r\n")
 }

@@ -27,7 +27,6 @@ pub struct Question<'a> {
     pub limit: f64,
 }
 
-/// What comes back.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reply {
@@ -41,9 +40,6 @@ pub struct Prober(Conversation);
 
 impl Prober {
     /// Starts one: `container` is one of the image, in the network.
-    ///
-    /// # Errors
-    /// When the engine's program can't be started, or the container isn't ready in time.
     pub fn start(engine: &Engine, container: Container, runner: &Runner) -> anyhow::Result<Prober> {
         // Isolated: no module of the project is taken for one of Python's.
         let words = ["-I", "-c", SCRIPT].map(str::to_owned).to_vec();
@@ -56,9 +52,6 @@ impl Prober {
     }
 
     /// Asks, and waits for the answer; `begun` is called when the question is under way.
-    ///
-    /// # Errors
-    /// When the container has ended or doesn't answer in time; 130 or 143 after a signal.
     pub fn ask(
         &mut self,
         question: &Question<'_>,
@@ -75,9 +68,6 @@ impl Prober {
 
 impl Reply {
     /// The answer to a request that waits for no message.
-    ///
-    /// # Errors
-    /// Why there is none.
     pub fn answer(self) -> anyhow::Result<http::Answer> {
         match self {
             Reply::Answer(text) | Reply::Message(text) => Ok(http::Answer::of(text)),

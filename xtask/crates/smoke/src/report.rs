@@ -13,7 +13,6 @@ pub struct Outcome {
     pub check: &'static Check,
     /// What it found; an error is a failure of the test, not of the image.
     pub found: Found,
-    /// How long it took.
     pub time: Duration,
 }
 

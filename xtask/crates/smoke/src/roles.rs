@@ -302,7 +302,8 @@ for entry in app.conf.beat_schedule.values():
 /// What Celery's beat writes for each task that it sends.
 pub(super) const DUE: &str = "Sending due task";
 
-/// Why the schedule of the beat container `name` won't be seen sending `times` tasks; `None`: it will.
+/// Why the schedule of the beat container `name` won't be seen sending `times` tasks; `None`: it
+/// will.
 pub(super) fn seldom(bed: &TestBed<'_>, name: &str, times: u64) -> anyhow::Result<Option<String>> {
     let answer = bed.python(name, SCHEDULE, &[])?;
     anyhow::ensure!(answer.good(), "reading the schedule: {}", answer.last_line());

@@ -37,7 +37,6 @@ pub struct Expected {
     pub runtime: String,
     /// Where the static files are, below `/app`.
     pub static_root: String,
-    /// Whether the static files have names with a hash.
     pub hashed_static: bool,
     /// Folders that the application writes, with `/` in front.
     pub writable: Vec<String>,
@@ -54,8 +53,8 @@ pub struct Expected {
     pub built_from: Option<BuiltFrom>,
 }
 
-/// SHA-256 of the files of a build context by path, of links that of their targets; else why there is
-/// nothing to compare with.
+/// SHA-256 of the files of a build context by path, of links that of their targets; else why there
+/// is nothing to compare with.
 pub type BuiltFrom = Result<BTreeMap<String, String>, String>;
 
 impl Expected {

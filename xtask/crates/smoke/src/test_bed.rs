@@ -46,13 +46,11 @@ pub struct Subject {
     pub image: inspect::Image,
     /// References of PostgreSQL's and Redis' images.
     pub services: [String; 2],
-    /// The Django project.
     pub app: App,
     /// `[smoke]` of the configuration.
     pub smoke: Smoke,
     /// What the image alone must be.
     pub expected: Expected,
-    /// The layers of the base image.
     pub base_layers: Vec<String>,
     /// Texts that must be nowhere in the image, with names that may be shown.
     pub absent: Vec<(String, Vec<u8>)>,
@@ -82,8 +80,8 @@ impl Subject {
     }
 }
 
-/// The defaults that a shell script gives variables, `${NAME:-default}`; those with variables of their
-/// own are left out.
+/// The defaults that a shell script gives variables, `${NAME:-default}`; those that hold variables
+/// are left out.
 pub fn defaults(script: &str) -> BTreeMap<String, String> {
     let uses = script.match_indices("${").filter_map(|(at, mark)| {
         let (inside, _) = script[at + mark.len()..].split_once('}')?;
@@ -95,11 +93,8 @@ pub fn defaults(script: &str) -> BTreeMap<String, String> {
 
 /// The place of one run.
 pub struct TestBed<'a> {
-    /// What runs the containers.
     pub engine: &'a Engine,
-    /// Starts its program.
     pub runner: &'a Runner,
-    /// What is tested.
     pub subject: &'a Subject,
     /// This process, in the form of [`RUN`].
     pub run: String,
@@ -111,17 +106,15 @@ pub struct TestBed<'a> {
     /// The default database, if it is another than PostgreSQL and was asked for.
     pub(super) database: OnceLock<Option<String>>,
     count: AtomicUsize,
-    /// Those that ask nothing now.
+    /// The idle ones.
     probers: Mutex<Vec<Prober>>,
 }
 
 /// What went wrong, and whether that is evidence against the image.
 type Start = Arc<OnceLock<Result<(), (String, bool)>>>;
 
-/// How a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its exit status.
     pub code: i64,
     /// Between the signal and the end.
     pub time: Duration,
@@ -133,7 +126,6 @@ pub fn name(id: &str, what: &str) -> String {
 }
 
 impl<'a> TestBed<'a> {
-    /// An empty one.
     pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> TestBed<'a> {
         let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
@@ -154,9 +146,6 @@ impl<'a> TestBed<'a> {
     }
 
     /// The image as its archive shows it, read on the first call: it takes seconds.
-    ///
-    /// # Errors
-    /// When the engine can't give the image's archive.
     pub fn archive(&self) -> anyhow::Result<&Archive> {
         let read = || self.read_picture().map_err(|error| format!("{error:#}"));
         let archive = self.archive.get_or_init(read);
@@ -192,12 +181,11 @@ impl<'a> TestBed<'a> {
         vec![(label::OURS.into(), "1".into()), (RUN.into(), self.run.clone())]
     }
 
-    /// Asks the engine.
     pub fn ask(&self, invocation: &Invocation, limit: Duration) -> anyhow::Result<Answer> {
         self.runner.ask(invocation, limit)
     }
 
-    /// As [`TestBed::ask`], where anything but exit status 0 is an error of ours.
+    /// As [`TestBed::ask`], but any exit status other than 0 is an error of ours.
     fn must(&self, invocation: &Invocation) -> anyhow::Result<Answer> {
         let answer = self.ask(invocation, QUESTION)?;
         anyhow::ensure!(answer.good(), "running `{invocation}`: {}", answer.last_line());
@@ -228,9 +216,6 @@ impl<'a> TestBed<'a> {
     }
 
     /// The network, made on the first call.
-    ///
-    /// # Errors
-    /// When the engine can't make it.
     pub fn network(&self) -> anyhow::Result<String> {
         let name = self.name("network");
         self.once("network", || {
@@ -241,9 +226,6 @@ impl<'a> TestBed<'a> {
 
     /// PostgreSQL and Redis, started on the first call. They aren't waited for: the image does
     /// that itself.
-    ///
-    /// # Errors
-    /// When the engine can't start one.
     pub fn services(&self) -> anyhow::Result<()> {
         let network = self.network()?;
         self.once("services", || {
@@ -341,9 +323,7 @@ impl<'a> TestBed<'a> {
     }
 
     /// Migrates the database for a role that doesn't, if no server does: only such are asked for.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal; how it ended shows by the role.
+    /// How it ended shows by the role.
     pub fn migrated(&self, role: Role) -> anyhow::Result<()> {
         let server = ["web", "gunicorn"].iter().any(|name| self.lock().contains_key(*name));
         if !matches!(role, Role::Worker | Role::Beat) || server {
@@ -355,16 +335,13 @@ impl<'a> TestBed<'a> {
     /// Runs the image's health check in a container, as an engine does.
     ///
     /// # Errors
-    /// [`Evidence`] when the image has none; 130 or 143 after a signal.
+    /// [`Evidence`] when the image has none.
     pub fn health(&self, name: &str) -> anyhow::Result<Answer> {
         self.exec(name, &self.health_check()?)
     }
 
     /// Runs the image's health check some times, until it passes: by one question to the engine, as
     /// each costs as much as the check.
-    ///
-    /// # Errors
-    /// As [`TestBed::health`].
     pub fn soon_healthy(&self, name: &str) -> anyhow::Result<Answer> {
         let tries = "tries=0; until \"$@\"; do
             tries=$((tries + 1)); [ $tries -lt 6 ] || exit 1; sleep 0.4
@@ -382,10 +359,7 @@ impl<'a> TestBed<'a> {
         }
     }
 
-    /// Runs a command in a container.
-    ///
-    /// # Errors
-    /// 130 or 143 after a signal; a command that takes too long is an answer without exit status.
+    /// Runs a command in a container; one that takes too long is an answer without exit status.
     pub fn exec(&self, name: &str, words: &[&str]) -> anyhow::Result<Answer> {
         match self.ask(&containers::exec(self.engine, name, words), self.subject.smoke.start) {
             Ok(answer) => Ok(answer),
@@ -398,9 +372,6 @@ impl<'a> TestBed<'a> {
     }
 
     /// Runs a Python program in a container, with the settings that the entrypoint chooses.
-    ///
-    /// # Errors
-    /// As [`TestBed::exec`].
     pub fn python(&self, name: &str, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
         let entrypoint = self.subject.image.entrypoint.iter().map(String::as_str);
         let all: Vec<&str> =
@@ -409,9 +380,6 @@ impl<'a> TestBed<'a> {
     }
 
     /// A container's state in the engine's word, and its exit status.
-    ///
-    /// # Errors
-    /// When the engine doesn't know it.
     pub fn state(&self, name: &str) -> anyhow::Result<(String, i64)> {
         let answer = self.must(&containers::state(self.engine, name))?;
         let (state, code) = answer.stdout.trim().split_once(' ').context("reading a state")?;

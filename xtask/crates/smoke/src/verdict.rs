@@ -17,7 +17,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Passed where `evidence` is empty, and failed with it else.
+    /// Passed if `evidence` is empty, else failed with it.
     pub fn from_evidence(evidence: Vec<String>, fact: impl Into<String>) -> Verdict {
         if evidence.is_empty() { Verdict::Passed(fact.into()) } else { Verdict::Failed(evidence) }
     }
@@ -47,9 +47,8 @@ impl std::error::Error for Evidence {}
 pub enum Lane {
     /// The image alone.
     Image,
-    /// The entrypoint, in containers that end by themselves.
+    /// The entrypoint, in short-lived containers.
     Entry,
-    /// The web role.
     Web,
     /// Worker and beat.
     Celery,

@@ -14,8 +14,8 @@ mod systems;
 #[cfg(test)]
 mod tests;
 
-/// Branches of merge queues: GitHub's, Mergify's, Trunk's and Graphite's. Each is a commit that is only
-/// tried.
+/// Branches of merge queues: GitHub's, Mergify's, Trunk's and Graphite's. Each is a commit that is
+/// only tried.
 const QUEUES: [&str; 4] = ["gh-readonly-queue/", "mergify/merge-queue/", "trunk-merge/", "gtmq_"];
 
 /// `--ci`.
@@ -42,8 +42,8 @@ pub enum Pipeline {
     Branch(String),
     /// A pull request (GitLab: merge request) was opened or changed.
     PullRequest(u64),
-    /// A commit that is only tried, for which nothing but the commit itself can give a name: that of a
-    /// merge queue, or of a pull request whose number or commit isn't known. In words.
+    /// A commit that is only tried, for which nothing but the commit itself can give a name: that
+    /// of a merge queue, or of a pull request whose number or commit isn't known. In words.
     Trial(String),
 }
 
@@ -65,8 +65,8 @@ impl Pipeline {
         )
     }
 
-    /// What a whole reference such as `refs/heads/main` names; those that are no branch and no git tag
-    /// are what servers keep for pull requests.
+    /// What a whole reference such as `refs/heads/main` names; those that are no branch and no git
+    /// tag are what servers keep for pull requests.
     fn reference(text: &str) -> Option<Pipeline> {
         if let Some(branch) = text.strip_prefix("refs/heads/") {
             Some(Pipeline::branch(branch))
@@ -78,7 +78,6 @@ impl Pipeline {
     }
 }
 
-/// Whether a branch is a merge queue's.
 pub fn is_queue(branch: &str) -> bool {
     QUEUES.iter().any(|queue| branch.starts_with(queue))
 }
@@ -97,9 +96,7 @@ impl fmt::Display for Pipeline {
 /// What the CI system says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ci {
-    /// Who says it.
     pub provider: Provider,
-    /// What this pipeline runs for.
     pub pipeline: Option<Pipeline>,
     /// The commit that it checks out.
     pub commit: Option<String>,
@@ -107,7 +104,6 @@ pub struct Ci {
     pub head: Option<String>,
     /// The commit that merges a pull request into its target, made by the CI system for trying.
     pub merge: Option<String>,
-    /// The repository's default branch.
     pub default_branch: Option<String>,
 }
 
@@ -121,7 +117,6 @@ pub struct Identity {
     pub revision: String,
     /// The commit that is checked out, when it only merges a pull request for trying.
     pub merge: Option<String>,
-    /// What the user should know, a line each.
     pub warnings: Vec<String>,
 }
 
@@ -218,8 +213,8 @@ fn commit(text: Option<&str>) -> Option<String> {
     whole.then(|| text.to_ascii_lowercase())
 }
 
-/// What CI says of what is checked out here: nothing when that is another commit than its own, except
-/// that a pull request, or a trial, makes no other commit's names.
+/// What CI says of what is checked out here: nothing when that is another commit than its own,
+/// except that a pull request, or a trial, makes no other commit's names.
 pub fn identity(ci: Option<&Ci>, checkout: &Checkout) -> Identity {
     let plain = Identity { revision: checkout.revision.clone(), ..Identity::default() };
     let Some(ci) = ci else { return plain };

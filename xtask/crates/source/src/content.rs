@@ -1,5 +1,5 @@
-//! What is in one file, as it was read: its hashes, what looks like a secret, and by what it is known
-//! again.
+//! What is in one file, as it was read: its hashes, what looks like a secret, and by what it is
+//! known again.
 
 mod stat;
 
@@ -16,7 +16,6 @@ pub(crate) use stat::{Stat, TICK};
 /// What one file is, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// What a copy of it is.
     pub kind: Kind,
     /// Length in bytes; of a symbolic link, the length of its target's name.
     pub bytes: u64,
@@ -117,7 +116,6 @@ pub enum Start {
 }
 
 impl Start {
-    /// Decides by the first bytes of a file.
     pub(crate) fn of(start: &[u8]) -> Start {
         let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
         match () {
@@ -182,7 +180,6 @@ pub fn sha256(bytes: &[u8]) -> String {
 pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
-    /// The next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -17,7 +17,8 @@ use process::failure::{Exit, failure, failure_help};
 /// The one ignore file that every engine reads.
 pub const IGNORE_FILE: &str = ".dockerignore";
 
-/// What this workflow keeps in a checkout, the copies of a build context among it: never part of one.
+/// What this workflow keeps in a checkout, the copies of a build context among it: never part of
+/// one.
 const OWN: [&str; 2] = ["target", "xtask"];
 
 /// One file of the build context. Folders are not listed: they enter with their files, or empty.
@@ -33,7 +34,6 @@ pub struct ContextFile {
 /// What an entry of the build context is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A regular file.
     File,
     /// A symbolic link; the link is copied, never its target.
     Symlink,
@@ -57,8 +57,8 @@ pub struct Explanation {
     pub files: Vec<ContextFile>,
 }
 
-/// Reads the ignore file `file` of `root`; of [`IGNORE_FILE`], having made sure that no other takes its
-/// place for one of `dockerfiles`.
+/// Reads the ignore file `file` of `root`; of [`IGNORE_FILE`], having made sure that no other takes
+/// its place for one of `dockerfiles`.
 ///
 /// # Errors
 /// [`Exit::Usage`] when it is missing, when an ignore file of one engine is there (Podman
@@ -118,7 +118,7 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<(String, DirEntry)>> {
 ///
 /// # Errors
 /// [`Exit::Usage`] when the engines would not agree about a path, or cannot name it (control
-/// characters, not UTF-8); any failure to read a folder.
+/// characters, not UTF-8).
 pub fn files(root: &Path, ignore: &Ignore) -> anyhow::Result<Vec<ContextFile>> {
     Ok(files_with_stats(root, ignore)?.into_iter().map(|(file, _)| file).collect())
 }

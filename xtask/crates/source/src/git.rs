@@ -32,11 +32,11 @@ use process::failure::{Exit, failure, failure_help};
 pub struct Checkout {
     /// Top folder of the work tree.
     pub top: PathBuf,
-    /// What `git describe --tags --always --dirty --abbrev=12` prints of the git tags that begin with
-    /// the prefix of this project's versions.
+    /// What `git describe --tags --always --dirty --abbrev=12` prints of the git tags that begin
+    /// with the prefix of this project's versions.
     pub describe: String,
-    /// The version of what is built here: `describe`, marked `-dirty` when the context differs; once the
-    /// names are decided, the git tag of the release that it is.
+    /// The version of what is built here: `describe`, marked `-dirty` when the context differs;
+    /// once the names are decided, the git tag of the release that it is.
     pub version: String,
     /// Id of the commit that is checked out.
     pub revision: String,
@@ -50,7 +50,6 @@ pub struct Checkout {
     pub all_tags: Vec<String>,
     /// URL of the remote `origin` without credentials.
     pub remote_url: Option<String>,
-    /// Whether history is cut off.
     pub shallow: bool,
     /// Tracked files that differ from the commit, in the index or in the work tree.
     pub dirty: Vec<Change>,
@@ -62,7 +61,6 @@ pub struct Checkout {
     pub ignored: BTreeSet<String>,
     /// When the content was made, in seconds: time of the commit, or of the newest change.
     pub created: i64,
-    /// What the user should know, a line each.
     pub warnings: Vec<String>,
 }
 
@@ -76,7 +74,6 @@ impl Checkout {
 /// The build context that the commit is compared with, as it was read.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Its root folder.
     pub root: &'a Path,
     /// What is in all files that enter it, by their path below the root, with `/`.
     pub files: &'a BTreeMap<String, Content>,
@@ -115,9 +112,6 @@ pub struct Facts {
 }
 
 /// The object id that git gives a file with these bytes, 40 hexadecimal digits (`git hash-object`).
-///
-/// # Errors
-/// When libgit2 can't compute it.
 pub fn blob_id(bytes: &[u8]) -> anyhow::Result<String> {
     let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes);
     Ok(id.context("computing a git object id")?.to_string())
@@ -161,7 +155,6 @@ trait Source {
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>>;
     /// Submodules in the index.
     fn submodules(&self) -> Vec<String>;
-    /// How it names objects.
     fn format(&self) -> anyhow::Result<Format>;
 }
 
@@ -292,8 +285,8 @@ impl Repository {
         result.map_err(|error| told(&self.source.places().0, error))
     }
 
-    /// Writes the files of the commit that are below the root of the build context into `folder`, as
-    /// a checkout under the committed attributes alone does.
+    /// Writes the files of the commit that are below the root of the build context into `folder`,
+    /// as a checkout under the committed attributes alone does.
     ///
     /// # Errors
     /// [`Exit::Git`] without the `git` program, or when the commit isn't all here.
@@ -302,8 +295,8 @@ impl Repository {
         self.told(export::commit(source, self.program.as_deref(), &self.below, folder))
     }
 
-    /// What git itself says of the commit and the work tree; only git tags that begin with `prefix` name
-    /// versions.
+    /// What git itself says of the commit and the work tree; only git tags that begin with `prefix`
+    /// name versions.
     ///
     /// # Errors
     /// [`Exit::Git`] when something can't be read.

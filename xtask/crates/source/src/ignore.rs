@@ -40,7 +40,6 @@ pub const THE_REST: &str = "# section: the rest";
 /// What is decided about one path, and by which line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// True when the path enters the build context.
     pub included: bool,
     /// The deciding line, counted from 1; `None` when no pattern matches.
     pub line: Option<usize>,

@@ -26,8 +26,8 @@ const LARGE: u64 = 1 << 20;
 /// So many files are named in a message.
 const SHOWN: usize = 20;
 
-/// Makes sure that nothing among `contents`, by path, looks like a secret. `allow` are patterns, as in
-/// `.dockerignore`, of files that are meant to be in the image.
+/// Makes sure that nothing among `contents`, by path, looks like a secret. `allow` are patterns, as
+/// in `.dockerignore`, of files that are meant to be in the image.
 ///
 /// A symbolic link is judged by its name, for no engine copies its target. No content is printed.
 ///
@@ -62,9 +62,6 @@ pub fn allowed(texts: &[String]) -> anyhow::Result<Vec<Pattern>> {
 }
 
 /// The pattern in line `number` of `allow_secrets`.
-///
-/// # Errors
-/// Why it can't be one.
 pub fn allowing(number: usize, text: &str) -> Result<Pattern, String> {
     let reason = match parse_line(number, text) {
         Ok(Some(pattern)) if !pattern.reinclude => return Ok(pattern),
@@ -85,7 +82,6 @@ pub fn holds(pattern: &Pattern, path: &str) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     named: Option<Named>,
-    /// The length of the file.
     bytes: u64,
 }
 
@@ -100,8 +96,8 @@ impl Question {
         self.named.map(|named| named.reason)
     }
 
-    /// So many bytes from the beginning of the file are needed for an answer: none where its name
-    /// is one.
+    /// So many bytes from the beginning of the file are needed for an answer: none if its name is
+    /// one.
     pub fn needed(self) -> u64 {
         match self.named {
             Some(named) if named.unless_certificates && self.bytes < LARGE => self.bytes,

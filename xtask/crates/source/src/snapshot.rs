@@ -110,7 +110,7 @@ pub fn beside(state: &State, path: &str) -> PathBuf {
 ///
 /// # Errors
 /// [`Exit::Mismatch`] if it still changes at the third time; [`Exit::Usage`] as
-/// [`context::files`]; [`Exit::Git`] as [`Repository::open`]; when a file can't be read.
+/// [`context::files`]; [`Exit::Git`] as [`Repository::open`].
 pub fn take(wanted: &Wanted<'_>) -> anyhow::Result<Snapshot> {
     let mut moving = String::new();
     for number in 0..ATTEMPTS {
@@ -252,7 +252,7 @@ fn read_all<'a>(
 /// if the permission of a file doesn't count.
 ///
 /// # Errors
-/// When one can't be read, or changes meanwhile.
+/// When one changes meanwhile.
 pub fn read(
     root: &Path,
     paths: &[&str],

@@ -210,7 +210,7 @@ pub enum Command {
     /// Test the workflow itself; --all runs what CI runs
     #[command(disable_help_flag = true)]
     Test(External),
-    /// Measure this workflow against its original design
+    /// Measure this workflow against the Dockerfile it replaced
     #[command(disable_help_flag = true)]
     Bench(External),
 }

@@ -35,9 +35,6 @@ const ENVIRONMENT: [&str; 5] = [
 
 /// Lets `what` work with containers of `side` on a new database that already accepts connections:
 /// both sides would wait for it.
-///
-/// # Errors
-/// Those of `what`; when a container can't be started or removed.
 pub fn with<T>(
     sides: &Sides<'_>,
     side: Side,
@@ -76,7 +73,6 @@ impl Containers<'_> {
         self.sides.engine(&["exec", &database, "sh", "-c", ready]).map(|_| ())
     }
 
-    /// Starts a role.
     pub fn role(&mut self, role: &str) -> anyhow::Result<String> {
         let (network, image) = (self.network.clone(), self.sides.image(self.side));
         self.start(&[&[network.as_str()], &ENVIRONMENT[..], &[&image, role]].concat())
@@ -89,9 +85,6 @@ impl Containers<'_> {
     }
 
     /// Waits until the container of [`Containers::asking`] has had its good answer.
-    ///
-    /// # Errors
-    /// When it had none.
     pub fn answered(&self, asking: &str) -> anyhow::Result<()> {
         let code = self.sides.engine(&["wait", asking])?.stdout;
         if code.trim() == "0" {

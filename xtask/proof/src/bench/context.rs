@@ -21,9 +21,6 @@ const OURS: [&str; 4] = [".dockerignore", ".gitattributes", "docker", "app"];
 
 impl Bench<'_> {
     /// The section of the snapshot; no engine is asked.
-    ///
-    /// # Errors
-    /// When the project can't be made, or a command fails.
     pub(super) fn snapshot(&self, quick: bool) -> anyhow::Result<String> {
         let files = self.rounds.repository.files * 2;
         let folder = self.state.folder.join("context");

@@ -25,7 +25,6 @@ pub fn base_dockerfile(base: &str, certificates: bool) -> String {
 /// A Dockerfile after its edits, and the edits as a patch.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The whole text.
     pub text: String,
     /// Each changed line with its number, `-` before and `+` after.
     pub patch: String,

@@ -69,9 +69,6 @@ struct Measured {
 
 impl Bench<'_> {
     /// The section of Podman: Debian 12's Docker has no Compose to compare with.
-    ///
-    /// # Errors
-    /// When a side doesn't start or doesn't answer.
     pub(super) fn develop(&self, quick: bool) -> anyhow::Result<String> {
         let Measured { version, edits, lines } =
             self.in_lab(Kind::Podman, |lab| self.sites(lab))?;

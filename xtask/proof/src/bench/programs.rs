@@ -60,7 +60,7 @@ pub fn write_history(out: &mut impl Write, size: Size) -> std::io::Result<()> {
 /// `xtask label` against git's own two commands.
 ///
 /// # Errors
-/// When the repository can't be made, a command fails, or the two don't say the same.
+/// When the two don't say the same.
 pub fn git(bench: &Bench<'_>, size: Size, rounds: usize) -> anyhow::Result<Pair> {
     // Outside of this checkout: `label` also looks for docker/image.toml in the folders above, and
     // would tell the labels of the checkout that it finds there.
@@ -111,9 +111,6 @@ fn git_in(bench: &Bench<'_>, top: &Path, size: Size, rounds: usize) -> anyhow::R
 }
 
 /// Compiles xtask from nothing; gives its time and how many crates that was.
-///
-/// # Errors
-/// When cargo fails.
 pub fn compile(bench: &Bench<'_>) -> anyhow::Result<(Sample, usize)> {
     let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
     let words = ["tree", "--locked", "-p", "xtask", "-e", "normal,build", "--prefix", "none"];

@@ -6,9 +6,6 @@ use crate::measure::Sample;
 use std::time::Instant;
 
 /// Runs a side's web role once, on a new database.
-///
-/// # Errors
-/// When a container can't be started or the site doesn't answer.
 pub fn once(sides: &Sides<'_>, side: Side) -> anyhow::Result<Sample> {
     containers::with(sides, side, |containers| {
         // The question comes from a container that waits already, so that its start isn't counted.

@@ -28,7 +28,6 @@ pub struct EngineReport {
     pub base: String,
     /// The edits of the design's Dockerfile.
     pub patch: String,
-    /// The table's lines.
     pub lines: Vec<Line>,
     /// `xtask build` and the engine's own command.
     pub overhead: Option<Pair>,
@@ -48,7 +47,6 @@ pub fn load() -> String {
 }
 
 impl Report {
-    /// A report without numbers.
     pub fn new(quick: bool, warm: usize, cold: usize) -> Report {
         Report {
             quick,
@@ -62,7 +60,6 @@ impl Report {
         }
     }
 
-    /// The whole file.
     pub fn text(&self) -> String {
         let command = if self.quick { "cargo xtask bench --quick" } else { "cargo xtask bench" };
         let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -26,9 +26,6 @@ struct Cost {
 }
 
 /// The lines of all roles.
-///
-/// # Errors
-/// When a container can't be started, or doesn't begin to work.
 pub fn lines(sides: &Sides<'_>, rounds: usize) -> anyhow::Result<Vec<Line>> {
     let (mut ours, mut other) = (Vec::new(), Vec::new());
     for round in 0..rounds {

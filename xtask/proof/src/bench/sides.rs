@@ -34,7 +34,6 @@ pub struct Sides<'a> {
     direct: String,
     /// The base of our side.
     pub base: String,
-    /// The engine's version.
     pub version: String,
     /// The edits of the design's Dockerfile.
     pub patch: String,
@@ -42,7 +41,6 @@ pub struct Sides<'a> {
     pub services: [String; 2],
 }
 
-/// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// This workflow.
@@ -115,10 +113,6 @@ impl<'a> Sides<'a> {
         if side == Side::Ours { &self.base } else { DESIGN_BASE }
     }
 
-    /// Builds a side.
-    ///
-    /// # Errors
-    /// When the build fails.
     pub fn build(&self, side: Side) -> anyhow::Result<()> {
         match side {
             Side::Ours => self.xtask(&["build", "--quiet"]).map(|_| ()),
@@ -126,10 +120,7 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// As [`Sides::build`], also where xtask finds nothing to do.
-    ///
-    /// # Errors
-    /// When the build fails.
+    /// As [`Sides::build`], also if xtask finds nothing to do.
     pub fn force(&self, side: Side) -> anyhow::Result<()> {
         match side {
             Side::Ours => self.xtask(&["build", "--quiet", "--force"]).map(|_| ()),
@@ -138,9 +129,6 @@ impl<'a> Sides<'a> {
     }
 
     /// What `xtask build` starts, without xtask.
-    ///
-    /// # Errors
-    /// When the build fails.
     pub fn build_directly(&self) -> anyhow::Result<()> {
         self.ask(Invocation::new("sh", ["-c", self.direct.as_str()]), Side::Ours).map(|_| ())
     }
@@ -168,9 +156,6 @@ impl<'a> Sides<'a> {
     }
 
     /// Adds one dependency to both.
-    ///
-    /// # Errors
-    /// When uv can't lock it.
     pub fn add_dependency(&self, name: &str) -> anyhow::Result<()> {
         self.uv(&["add", "--quiet", "--no-sync", "--project", "app", name])?;
         self.export()
@@ -178,9 +163,6 @@ impl<'a> Sides<'a> {
 
     /// Makes the engine forget both sides: images, cached layers and cache mounts. The bases and
     /// the services stay.
-    ///
-    /// # Errors
-    /// When something can't be removed.
     pub fn forget(&self) -> anyhow::Result<()> {
         let mut kept = Vec::new();
         for name in [&self.base, DESIGN_BASE, &self.services[0], &self.services[1]] {
@@ -211,17 +193,11 @@ impl<'a> Sides<'a> {
     }
 
     /// The engine itself, on this store.
-    ///
-    /// # Errors
-    /// When it fails, with its last line.
     pub fn engine(&self, words: &[&str]) -> anyhow::Result<Answer> {
         self.engine_in(Side::Design, words)
     }
 
     /// As [`Sides::engine`], in the folder of a side.
-    ///
-    /// # Errors
-    /// When it fails, with its last line.
     pub fn engine_in(&self, side: Side, words: &[&str]) -> anyhow::Result<Answer> {
         // The prefix is a shell's own words; ours are given to it as they are.
         let script = format!("{} \"$@\"", self.prefix);
@@ -312,9 +288,6 @@ impl<'a> Sides<'a> {
     }
 
     /// What one of our commands answers in JSON.
-    ///
-    /// # Errors
-    /// When it fails or answers something else.
     pub fn json(&self, words: &[&str]) -> anyhow::Result<Value> {
         let answer = self.xtask(&[words, &["--format", "json", "--quiet"]].concat())?;
         serde_json::from_str(&answer.stdout).context("reading the answer of xtask")
@@ -327,9 +300,6 @@ impl<'a> Sides<'a> {
     }
 
     /// Runs a program in the folder of a side, in the laboratory.
-    ///
-    /// # Errors
-    /// When it fails, with its last lines.
     pub fn ask(&self, mut invocation: Invocation, side: Side) -> anyhow::Result<Answer> {
         invocation.env.extend(self.lab.env.iter().cloned());
         let cache = self.bench.cache.display().to_string();
@@ -362,9 +332,6 @@ fn copy<'f>(files: impl Iterator<Item = &'f str>, from: &Path, to: &Path) -> any
 }
 
 /// Removes a folder that may not be there.
-///
-/// # Errors
-/// When it is there and can't be removed.
 pub fn remove(folder: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -5,7 +5,6 @@ use crate::measure::{Pair, Sample, Summary, summary};
 /// One line of a table: what, this workflow, the other side, and the ratio of the two.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// What was measured.
     pub what: String,
     /// The cells of this workflow.
     pub ours: String,

@@ -10,7 +10,6 @@ use std::ops::Bound;
 pub struct Placed<'p> {
     /// Index of the layer.
     pub layer: usize,
-    /// What is there.
     pub entry: &'p Entry,
 }
 
@@ -91,7 +90,6 @@ impl Archive {
 }
 
 impl<'p> Merged<'p> {
-    /// What is at `path`.
     pub fn get(&self, path: &str) -> Option<Placed<'p>> {
         self.files.get(path).copied()
     }

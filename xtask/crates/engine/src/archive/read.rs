@@ -25,13 +25,10 @@ struct Seen<'t> {
     found: Vec<(&'t str, String)>,
 }
 
-/// Reads the stream of `podman save` or `docker save`. The layers `base_layers` (digests), which the
-/// image begins with, are the base's. The texts `absent`, which have names that may be shown, are
-/// looked for in every file, path and extended attribute of every layer and in the config. The
+/// Reads the stream of `podman save` or `docker save`. The layers `base_layers` (digests), which
+/// the image begins with, are the base's. The texts `absent`, which have names that may be shown,
+/// are looked for in every file, path and extended attribute of every layer and in the config. The
 /// application's files are hashed.
-///
-/// # Errors
-/// When the stream is no archive of an image, or its config doesn't fit to its layers.
 pub fn read(
     stream: impl Read,
     base_layers: &[String],
@@ -137,7 +134,8 @@ fn look<'t>(
     Ok(seen)
 }
 
-/// The most bytes from the end of one file to the next one's: extended headers, which are held in memory.
+/// The most bytes from the end of one file to the next one's: extended headers, which are held in
+/// memory.
 const HEADERS: u64 = 1 << 20;
 /// The most bytes of a file with holes, which need not be in the archive.
 const SPARSE: u64 = 16 << 30;

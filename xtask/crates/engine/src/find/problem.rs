@@ -11,14 +11,12 @@ use process::run::{Answer, shortened};
 pub struct Problem {
     /// What is wrong, lower case, without full stop.
     pub what: String,
-    /// What to do about it.
     pub remedy: String,
     /// Whether it is only busy: asked later, it may work.
     pub busy: bool,
 }
 
 impl Problem {
-    /// Both sentences.
     pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Problem { what: what.into(), remedy: remedy.into(), busy: false }
     }
@@ -46,8 +44,8 @@ pub fn said(answer: &Answer) -> String {
     shortened(text.strip_prefix("Error: ").unwrap_or(&text), MOST)
 }
 
-/// What engines say that are starting, or that wait for another process: for a lock of Podman's store or
-/// its database, or for Docker's daemon.
+/// What engines say that are starting, or that wait for another process: for a lock of Podman's
+/// store or its database, or for Docker's daemon.
 const BUSY: [&str; 14] = [
     "database is locked",
     "database table is locked",

@@ -1,5 +1,5 @@
 //! Layer sizes from what Docker's daemon records of each layer, to give it back byte by byte as it
-//! came (tar-split): exact and read in milliseconds, but only where its folder may be read.
+//! came (tar-split): exact and read in milliseconds, but only if its folder may be read.
 
 use flate2::read::GzDecoder;
 use serde_json::Value;

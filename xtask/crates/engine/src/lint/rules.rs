@@ -6,7 +6,6 @@ use crate::capability::Capability;
 pub(super) struct Rule {
     /// Its name, as `# lint: allow` takes it.
     pub(super) name: &'static str,
-    /// What is needed of an engine.
     pub(super) needs: Capability,
     /// The word of the step that trips it.
     pub(super) trips: fn(&Step) -> Option<String>,
@@ -139,7 +138,6 @@ fn copies(step: &Step) -> bool {
     matches!(step.keyword.as_str(), "COPY" | "ADD")
 }
 
-/// The names of all rules.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     [SYNTAX.name, HERE_DOCUMENT.name].into_iter().chain(RULES.iter().map(|rule| rule.name))
 }

@@ -19,8 +19,8 @@ pub struct Conversation {
 }
 
 impl Runner {
-    /// Starts a program that reads lines and answers each with one; what it says on standard error is
-    /// shown.
+    /// Starts a program that reads lines and answers each with one; what it says on standard error
+    /// is shown.
     ///
     /// # Errors
     /// [`Exit::Engine`] when it can't be started.
@@ -53,7 +53,7 @@ impl Conversation {
     /// Its next line; `None` if there is none within `limit`.
     ///
     /// # Errors
-    /// [`Exit::Unexpected`] when it has ended; 130 or 143 after a signal.
+    /// [`Exit::Unexpected`] when it has ended.
     pub fn hear(&mut self, runner: &Runner, limit: Duration) -> anyhow::Result<Option<String>> {
         let start = Instant::now();
         loop {

@@ -14,8 +14,7 @@ impl Runner {
     /// and `None` at its end. Waits until all have ended; once `enough` is set, it ends them.
     ///
     /// # Errors
-    /// Those of `each`; [`crate::failure::Exit::Engine`] when one can't be started; 130 or 143
-    /// after a signal.
+    /// Those of `each`; [`crate::failure::Exit::Engine`] when one can't be started.
     pub fn follow(
         &self,
         invocations: &[Invocation],

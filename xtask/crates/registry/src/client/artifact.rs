@@ -1,6 +1,6 @@
 //! What is attached to an image or kept next to it: small files in separate manifests (OCI image
-//! specification 1.1, "Guidelines for Artifact Usage"), found by the image's digest (OCI distribution
-//! specification 1.1, "Listing Referrers").
+//! specification 1.1, "Guidelines for Artifact Usage"), found by the image's digest (OCI
+//! distribution specification 1.1, "Listing Referrers").
 
 use super::Client;
 use crate::http::resolved;
@@ -65,8 +65,9 @@ impl Artifact {
 }
 
 impl Client {
-    /// Attaches `artifact` to the image `subject`, whose digest stays the same. What is there already is
-    /// not sent again, so that a rerun completes what a killed run left. Gives the artifact's digest.
+    /// Attaches `artifact` to the image `subject`, whose digest stays the same. What is there
+    /// already is not sent again, so that a rerun completes what a killed run left. Gives the
+    /// artifact's digest.
     ///
     /// # Errors
     /// Those of [`Client::point`]; [`Exit::Mismatch`] when other clients undo it again and again.
@@ -85,9 +86,6 @@ impl Client {
     }
 
     /// Keeps `artifact` under a tag; gives its digest.
-    ///
-    /// # Errors
-    /// Those of [`Client::point`].
     pub fn keep(&self, tag: &str, artifact: &Artifact) -> anyhow::Result<String> {
         let manifest = artifact.manifest(None);
         self.store(tag, &manifest, artifact)?;
@@ -95,9 +93,6 @@ impl Client {
     }
 
     /// What is attached to the image with this digest.
-    ///
-    /// # Errors
-    /// Those of [`Client::digest`].
     pub fn referrers(&self, subject: &str) -> anyhow::Result<Vec<Referrer>> {
         let mut entries = Vec::new();
         let listed = self.pages(&format!("referrers/{subject}"), &mut |page| {
@@ -118,8 +113,8 @@ impl Client {
     /// The content of the artifact that a tag or a digest names; `None` if there is none.
     ///
     /// # Errors
-    /// [`Exit::Mismatch`] for content that isn't what the manifest names, or a manifest with none; those
-    /// of [`Client::manifest`].
+    /// [`Exit::Mismatch`] for content that isn't what the manifest names, or a manifest with none;
+    /// those of [`Client::manifest`].
     pub fn content(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(manifest) = self.manifest(name)? else { return Ok(None) };
         let json: Value = serde_json::from_slice(&manifest.body).unwrap_or_default();
@@ -197,8 +192,9 @@ impl Client {
         }
     }
 
-    /// Adds an entry to the list that a registry without the referrers API has under a tag ("Referrers Tag
-    /// Schema"). Such registries have no compare-and-swap: it is read again afterwards.
+    /// Adds an entry to the list that a registry without the referrers API has under a tag
+    /// ("Referrers Tag Schema"). Such registries have no compare-and-swap: it is read again
+    /// afterwards.
     fn list(&self, subject: &Manifest, entry: Value) -> anyhow::Result<()> {
         let tag = list_tag(&subject.digest);
         for _ in 0..ROUNDS {

@@ -38,8 +38,8 @@ impl Expected {
 /// Folders whose Python files are compiled.
 const COMPILED: [&str; 2] = [APP, "opt/venv"];
 
-/// At least so many of a hundred Python files of each have bytecode: some are templates, or tests of
-/// syntax errors, that no Python compiles.
+/// At least so many of a hundred Python files of each have bytecode: some are templates, or tests
+/// of syntax errors, that no Python compiles.
 const COMPILED_OF_100: usize = 90;
 
 /// The list of hashed files, and each of them; any files at all if the project asks for no hashes.

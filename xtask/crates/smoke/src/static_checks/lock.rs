@@ -43,9 +43,6 @@ pub type Packages = BTreeMap<String, String>;
 
 /// Reads what [`LISTING`] printed: the variables of markers, and the packages. Two versions of one
 /// package are joined by "and".
-///
-/// # Errors
-/// When it is something else.
 pub fn listing(text: &str) -> anyhow::Result<(BTreeMap<String, String>, Packages)> {
     #[derive(serde::Deserialize)]
     struct Listing {

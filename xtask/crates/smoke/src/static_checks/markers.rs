@@ -5,9 +5,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Whether `marker` holds when the variables have these `values`.
-///
-/// # Errors
-/// What isn't understood, for a message.
 pub fn holds(marker: &str, values: &BTreeMap<String, String>) -> Result<bool, String> {
     let tokens = tokens(marker)?;
     let mut parser = Parser { rest: &tokens, values };
@@ -132,7 +129,7 @@ impl Parser<'_> {
     }
 }
 
-/// Versions are compared as such where both sides are one, and else as texts.
+/// Versions are compared as such if both sides are one, and else as texts.
 fn compare(left: &str, operator: &str, right: &str) -> Result<bool, String> {
     match operator {
         "in" => return Ok(right.contains(left)),

@@ -3,11 +3,8 @@
 use super::{markers, normalized};
 use std::collections::BTreeMap;
 
-/// What `text` asks for where the variables of markers are these: versions by name; none for what
+/// What `text` asks for if the variables of markers are these: versions by name; none for what
 /// isn't pinned.
-///
-/// # Errors
-/// What can't be read, with its line.
 pub(super) fn needed(
     text: &str,
     markers: &BTreeMap<String, String>,

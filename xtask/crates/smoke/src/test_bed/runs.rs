@@ -39,10 +39,6 @@ fn over(run: &str) -> bool {
 }
 
 /// Removes what a run left: that of `run`, or of all runs that are over. Gives how much that was.
-///
-/// # Errors
-/// When the engine can't be asked, or something of ours can't be removed for a while; 130 or 143
-/// after a signal.
 pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Result<usize> {
     let mut count = 0;
     let mut found = || leftovers::patiently(runner, || sweep(engine, runner, run, &mut count));
@@ -58,8 +54,8 @@ pub fn clear(engine: &Engine, runner: &Runner, run: Option<&str>) -> anyhow::Res
     Ok(count)
 }
 
-/// Removes what is there now; gives how much was found, and adds what is gone to `count`. What can't
-/// be removed keeps nothing else from it.
+/// Removes what is there now; gives how much was found, and adds what is gone to `count`. What
+/// can't be removed keeps nothing else from it.
 fn sweep(
     engine: &Engine,
     runner: &Runner,

@@ -13,8 +13,8 @@ pub(crate) const APPLYING: &str = "Applying ";
 /// So many times the limit a container may take that applies migrations all the time.
 const MIGRATING: u32 = 10;
 
-/// Time between two questions: an eighth of the time so far. On two busy processors the questions would
-/// otherwise take as much of them as what is waited for.
+/// Time between two questions: an eighth of the time so far. On two busy processors the questions
+/// would otherwise take as much of them as what is waited for.
 fn pause(start: Instant) {
     let least = Duration::from_millis(250);
     std::thread::sleep((start.elapsed() / 8).clamp(least, least * 8));

@@ -10,9 +10,6 @@ use std::sync::{MutexGuard, PoisonError};
 impl TestBed<'_> {
     /// Sends a web container a request, from another container in the network. `message`: as
     /// [`Question::message`]; `begun` is called when the request is under way.
-    ///
-    /// # Errors
-    /// When the container has no address; 130 or 143 after a signal.
     pub fn probe(
         &self,
         name: &str,

@@ -74,7 +74,8 @@ impl Stat {
         }
     }
 
-    /// How far apart two changes are at least that show: some file systems count in seconds, or two.
+    /// How far apart two changes are at least that show: some file systems count in seconds, or
+    /// two.
     pub(crate) fn tick(&self) -> Duration {
         if self.changed.1 == 0 { Duration::from_secs(2) } else { TICK }
     }

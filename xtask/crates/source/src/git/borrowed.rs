@@ -1,5 +1,5 @@
-//! The `git` program in a repository that borrows the objects of another one and has no configuration
-//! but what a commit itself holds.
+//! The `git` program in a repository that borrows the objects of another one and has no
+//! configuration but what a commit itself holds.
 
 use super::{Exit, failure_help, program};
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A folder that is gone with its value.
+/// A folder that is removed when this is dropped.
 pub(super) struct Scratch(pub PathBuf);
 
 impl Scratch {
@@ -37,8 +37,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Writes the files `paths`, which are relative to the top of the work tree `top` and are in the commit
-/// `revision`, into the folder `tree`. What Git LFS keeps is written as its pointers.
+/// Writes the files `paths`, which are relative to the top of the work tree `top` and are in the
+/// commit `revision`, into the folder `tree`. What Git LFS keeps is written as its pointers.
 ///
 /// # Errors
 /// [`Exit::Git`] without the program, or when the commit isn't all here.
@@ -75,7 +75,8 @@ fn separated(paths: &[&str]) -> Vec<u8> {
     paths.iter().flat_map(|path| path.bytes().chain([0])).collect()
 }
 
-/// A repository that borrows another one's objects, has one commit in its index, and no configuration.
+/// A repository that borrows another one's objects, has one commit in its index, and no
+/// configuration.
 struct Borrowed<'a> {
     scratch: Scratch,
     program: &'a Path,
@@ -104,7 +105,8 @@ impl<'a> Borrowed<'a> {
         let objects = top.join(objects.trim_end_matches('\n'));
         let objects =
             objects.canonicalize().with_context(|| format!("reading {}", objects.display()))?;
-        // What replaces an object in the repository replaces it here: each line as `packed-refs` has it.
+        // What replaces an object in the repository replaces it here: each line as `packed-refs`
+        // has it.
         let replaced = ["for-each-ref", "--format=%(objectname) %(refname)", "refs/replace/"];
         let replaced = program::ask(program, top, &replaced)?;
         fs::write(borrowed.scratch.0.join("packed-refs"), replaced)

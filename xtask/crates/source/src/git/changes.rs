@@ -14,9 +14,7 @@ use crate::content::Content;
 pub struct Change {
     /// Relative to the root of the context if there is one, else to the top of the work tree.
     pub path: String,
-    /// How it differs.
     pub kind: ChangeKind,
-    /// Whether it is in the build context.
     pub in_context: bool,
 }
 

@@ -8,8 +8,8 @@ fn open(folder: &Path) -> Option<Repository> {
     native::open(folder).ok()?.ok()
 }
 
-/// The files that the commit `new` has in addition to `old`, in the repository of `folder`; `None` if
-/// either isn't in this clone.
+/// The files that the commit `new` has in addition to `old`, in the repository of `folder`; `None`
+/// if either isn't in this clone.
 pub fn added(folder: &Path, old: &str, new: &str) -> Option<Vec<String>> {
     let repo = open(folder)?;
     let tree = |id: &str| repo.find_commit(Oid::from_str(id).ok()?).ok()?.tree().ok();
@@ -18,7 +18,6 @@ pub fn added(folder: &Path, old: &str, new: &str) -> Option<Vec<String>> {
     Some(added.filter_map(|delta| Some(delta.new_file().path()?.to_str()?.to_owned())).collect())
 }
 
-/// Whether this clone has a commit.
 pub fn has(folder: &Path, commit: &str) -> bool {
     let id = Oid::from_str(commit).ok().filter(|_| commit.len() >= 40);
     id.zip(open(folder)).is_some_and(|(id, repo)| repo.find_commit(id).is_ok())
@@ -32,7 +31,6 @@ pub fn file(folder: &Path, commit: &str, path: &str) -> Option<Vec<u8>> {
     object.as_blob().map(|blob| blob.content().to_vec())
 }
 
-/// The commit that a git tag names.
 pub fn of_tag(folder: &Path, tag: &str) -> Option<String> {
     let repo = open(folder)?;
     let object = repo.revparse_single(&format!("refs/tags/{tag}")).ok()?;

@@ -19,11 +19,8 @@ pub(super) struct Expected<'a> {
 }
 
 impl<'a> Expected<'a> {
-    /// What a checkout of the commit `revision`, which `source` has read, would have, for comparison
-    /// with `files`, by path.
-    ///
-    /// # Errors
-    /// When git can't be asked.
+    /// What a checkout of the commit `revision`, which `source` has read, would have, for
+    /// comparison with `files`, by path.
     pub(super) fn of(
         source: &'a dyn Source,
         top: &Path,

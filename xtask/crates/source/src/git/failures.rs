@@ -12,7 +12,8 @@ const PATH_MAX: usize = 4096;
 /// The bytes of `/.git/objects/00/…` for SHA-1, with a NUL.
 const OBJECT: usize = 56;
 
-/// Words of git and libgit2 with what is damaged if they say them, and what to do; the first counts.
+/// Words of git and libgit2 with what is damaged if they say them, and what to do; the first
+/// counts.
 const DAMAGES: [(&[&str], &str); 5] = [
     (
         &["permission denied", "is locked"],
@@ -36,7 +37,8 @@ const DAMAGES: [(&[&str], &str); 5] = [
     ),
 ];
 
-/// What git says of the repository of `folder`, with what to do about it; other failures as they are.
+/// What git says of the repository of `folder`, with what to do about it; other failures as they
+/// are.
 pub(super) fn told(folder: &Path, error: anyhow::Error) -> anyhow::Error {
     let of_git = error.chain().any(|cause| cause.is::<git2::Error>());
     let (exit, help) = describe(&error);

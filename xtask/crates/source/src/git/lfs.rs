@@ -18,7 +18,6 @@ const POINTER_BYTES: u64 = 1024;
 pub(super) struct Pointer {
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// Its length.
     pub bytes: u64,
 }
 
@@ -33,8 +32,8 @@ impl Pointer {
     }
 }
 
-/// What the commit has instead of those of `files` that Git LFS keeps: all that are not what it has,
-/// and what is small enough to be a pointer itself.
+/// What the commit has instead of those of `files` that Git LFS keeps: all that are not what it
+/// has, and what is small enough to be a pointer itself.
 pub(super) fn pointers(
     source: &dyn Source,
     program: Option<&Path>,
@@ -61,8 +60,8 @@ pub(super) fn pointers_in(
     Ok(HashMap::new())
 }
 
-/// A few files at a time: they needn't all fit into memory. A text that reads like a pointer is one if
-/// the attributes say so; without the `git` program they can't be asked, and it is.
+/// A few files at a time: they needn't all fit into memory. A text that reads like a pointer is one
+/// if the attributes say so; without the `git` program they can't be asked, and it is.
 fn read_pointers(
     source: &dyn Source,
     program: Option<&Path>,

@@ -9,8 +9,8 @@ use process::regular;
 
 use git2::{Config, Index, Repository, SubmoduleIgnore, SubmoduleStatus};
 
-/// Variables that git is configured by or finds a repository with (git(1), "ENVIRONMENT VARIABLES", and
-/// git-config(1)), and which libgit2 doesn't know.
+/// Variables that git is configured by or finds a repository with (git(1), "ENVIRONMENT VARIABLES",
+/// and git-config(1)), and which libgit2 doesn't know.
 const VARIABLES: [&str; 19] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_ATTR_GLOBAL",

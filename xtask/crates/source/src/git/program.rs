@@ -118,8 +118,9 @@ pub(super) fn ask(program: &Path, folder: &Path, arguments: &[&str]) -> anyhow::
     Err(failure(Exit::Git, format!("running git {}: {line}", arguments.join(" "))))
 }
 
-/// The tags in the answer of `show-ref --tags -d`, sorted: all of them, and those at `revision`. A tag
-/// object has a second line, with `^{}` after its name and the object that it leads to in the end.
+/// The tags in the answer of `show-ref --tags -d`, sorted: all of them, and those at `revision`. A
+/// tag object has a second line, with `^{}` after its name and the object that it leads to in the
+/// end.
 fn tags(answer: &str, revision: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut all, mut exact) = (BTreeSet::new(), BTreeSet::new());
     for (id, name) in answer.lines().filter_map(|line| line.split_once(" refs/tags/")) {

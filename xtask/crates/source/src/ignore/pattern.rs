@@ -60,8 +60,9 @@ impl Pattern {
     }
 }
 
-/// True when `components` match the whole of `path`. On a mismatch the last `**` takes one component
-/// more, which is enough: what an earlier `**` could take, the later one can take as well.
+/// True when `components` match the whole of `path`. On a mismatch the last `**` takes one
+/// component more, which is enough: what an earlier `**` could take, the later one can take as
+/// well.
 fn matches(components: &[Component], path: &[&str]) -> bool {
     let (mut component, mut at) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;

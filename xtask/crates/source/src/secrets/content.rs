@@ -6,8 +6,8 @@ use super::tokens;
 /// So many bytes are enough to tell a database or a dump of one.
 pub const MAGIC: u64 = 512;
 
-/// What databases and their dumps begin with, by the source or manual of the program that writes it;
-/// the texts may have a line or two of remarks before them.
+/// What databases and their dumps begin with, by the source or manual of the program that writes
+/// it; the texts may have a line or two of remarks before them.
 const DATABASES: &[(&[u8], &str)] = &[
     (b"SQLite format 3\0", "a database of SQLite"),
     (b"PGDMP", "a dump of PostgreSQL"),
@@ -35,8 +35,8 @@ const PRIVATE_KEY: &str = "PRIVATE KEY";
 const AUTHS: &str = "\"auths\"";
 const CLUSTERS: &str = "clusters";
 
-/// Why `head`, the beginning of a file, looks like a secret; `None` when it does not. `whole`: there is
-/// no more of it.
+/// Why `head`, the beginning of a file, looks like a secret; `None` when it does not. `whole`:
+/// there is no more of it.
 pub fn judge(head: &[u8], whole: bool) -> Option<&'static str> {
     if let Some(reason) = database(head, whole) {
         return Some(reason);

@@ -1,5 +1,5 @@
-//! Tokens and keys that begin as nothing else does: what each begins with and goes on with, and where
-//! that is documented. The rules are data; [`find`] applies them in one pass.
+//! Tokens and keys that begin as nothing else does: what each begins with and goes on with, and
+//! where that is documented. The rules are data; [`find`] applies them in one pass.
 
 use std::sync::LazyLock;
 
@@ -210,8 +210,9 @@ fn slot(bytes: &[u8]) -> usize {
 
 /// What the first token in `text` is.
 ///
-/// Only runs of [`SHORTEST`] bytes and more can hold one, so that most of a text is jumped over. Every
-/// other byte is looked at twice, and after a prefix at most [`MOST`] more: no text makes it slow.
+/// Only runs of [`SHORTEST`] bytes and more can hold one, so that most of a text is jumped over.
+/// Every other byte is looked at twice, and after a prefix at most [`MOST`] more: no text makes it
+/// slow.
 pub fn find(text: &[u8]) -> Option<&'static str> {
     let is_run = |byte: &u8| RUN[usize::from(*byte)];
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! The folder that an engine is given: copies, never links to the checkout, because Podman 4.3 writes
-//! into its context for `RUN --mount=type=bind,rw`. What an engine wrote is copied anew.
+//! The folder that an engine is given: copies, never links to the checkout, because Podman 4.3
+//! writes into its context for `RUN --mount=type=bind,rw`. What an engine wrote is copied anew.
 
 use crate::content::{Content, Contents, Stat};
 use process::disk::failed;
@@ -19,8 +19,8 @@ fn time() -> SystemTime {
 }
 
 /// What a copy says its last change was: a moment in the nine years from [`EPOCH`] that its content
-/// decides. The same for all clones, and for a layer that is found in a cache, which keeps the time of
-/// the build that made it; another one for another content, because BuildKit takes a file of the
+/// decides. The same for all clones, and for a layer that is found in a cache, which keeps the time
+/// of the build that made it; another one for another content, because BuildKit takes a file of the
 /// same size, mode and time for the one that it was sent before (fsutil, `sameFile`).
 fn time_of(sha256: &str) -> SystemTime {
     let part = |digits: std::ops::Range<usize>| {
@@ -46,7 +46,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Copies to `folder`, where others may be already.
+    /// Copies to `folder`, which may hold earlier copies.
     pub(super) fn to(folder: PathBuf) -> Copies {
         // Tidying must not follow a link.
         for part in [folder.clone(), folder.join(TREE), folder.join(BESIDE)] {
@@ -57,7 +57,6 @@ impl Copies {
         Copies { folder }
     }
 
-    /// The path of a file's copy.
     pub(super) fn place(&self, path: &str, beside: bool) -> PathBuf {
         place(&self.folder, path, beside)
     }
@@ -68,7 +67,6 @@ impl Copies {
         left.is_some() && Stat::of(place).ok().as_ref() == left
     }
 
-    /// A new file at `place`.
     pub(super) fn create(&self, place: &Path) -> anyhow::Result<File> {
         let create = || {
             self.clear(place)?;
@@ -91,7 +89,6 @@ impl Copies {
             .map_err(|error| unwritten(place, &error))
     }
 
-    /// A symbolic link at `place`.
     pub(super) fn link(&self, target: &Path, place: &Path) -> anyhow::Result<Stat> {
         let link = || {
             self.clear(place)?;

@@ -1,5 +1,5 @@
-//! Reads files, or knows them by what the file system says of them; hashes, judges and copies what it
-//! reads in one pass.
+//! Reads files, or knows them by what the file system says of them; hashes, judges and copies what
+//! it reads in one pass.
 
 use super::Wanted;
 use super::copies::{Copies, unwritten};
@@ -28,7 +28,6 @@ const CHUNK: u64 = 1 << 20;
 
 /// What git says about how files are to be read.
 pub(super) struct Rules {
-    /// How it names objects.
     pub format: Format,
     /// The execute permissions by path, if those of the files don't count.
     pub executable: Option<HashMap<String, bool>>,

@@ -18,14 +18,13 @@ pub struct LeftOut {
     pub path: String,
     /// The line of `.dockerignore` that decides.
     pub line: usize,
-    /// What it says.
     pub pattern: String,
     /// Whether that line leaves out files that aren't needed.
     pub on_purpose: bool,
 }
 
-/// Those of the files that are `absent` from the build context that a rule leaves out, if their path
-/// begins with `application`.
+/// Those of the files that are `absent` from the build context that a rule leaves out, if their
+/// path begins with `application`.
 pub(super) fn left_out(ignore: &Ignore, absent: &[String], application: &str) -> Vec<LeftOut> {
     let files = absent.iter().filter(|path| path.starts_with(application));
     files

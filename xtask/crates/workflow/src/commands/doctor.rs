@@ -107,7 +107,7 @@ fn chosen_engine(chosen: &anyhow::Result<Engine>) -> Finding {
 }
 
 impl Look<'_> {
-    /// All programs that could be an engine. One engine is enough: what the other missing is
+    /// All programs that could be an engine. One engine is enough: what the other one lacks is
     /// information.
     fn engines(&self) -> anyhow::Result<(Vec<Candidate>, Vec<Finding>)> {
         let search = self.world.search(self.workflow, self.machine, self.runner);
@@ -198,7 +198,7 @@ impl Look<'_> {
         linted.into_iter().map(finding).collect()
     }
 
-    /// The build context, what git says, and what the project missing.
+    /// The build context, what git says, and what the project lacks.
     fn checkout(&self) -> anyhow::Result<Vec<Finding>> {
         let Look { world, workflow, .. } = self;
         let snapshot = match super::snapshot(world, workflow, &workflow.config.prod, false) {

@@ -193,7 +193,7 @@ impl Gathered {
         let mut first = self.base_steps.clone();
         first.push(snapshot_command(&self.local.snapshot, args));
         if self.engine.kind == Kind::Podman {
-            // It is told to pull nothing; Docker's builder fetches what it missing.
+            // It is told to pull nothing; Docker's builder fetches missing images itself.
             let images =
                 images(world, workflow, runner, (&self.engine, self.assumed), &self.local.log);
             for image in dockerfile::images(&plan.text, &plan.build_args) {

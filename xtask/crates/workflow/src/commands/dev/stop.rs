@@ -23,7 +23,7 @@ impl Site<'_> {
     /// When the engine can't be asked, or something can't be removed.
     pub(super) fn stop(&self, volumes: bool) -> anyhow::Result<Stopped> {
         let ids = self.ours(Thing::Container)?;
-        let ended = run::all(&ids, |id| {
+        let ended = run::join_all(&ids, |id| {
             let limit = QUESTION + Duration::from_secs(GRACE);
             self.runner.ask(&containers::stop(self.engine, id, GRACE), limit)
         });
