@@ -27,6 +27,7 @@ mod report;
 mod roles;
 mod rows;
 mod sides;
+mod smoke;
 mod table;
 
 /// What all rows share.
@@ -65,7 +66,7 @@ const QUICK: Rounds = Rounds {
 };
 
 /// The sections that are written only when asked for by name.
-const SECTIONS: [&str; 2] = [develop::HEAD, context::HEAD];
+const SECTIONS: [&str; 3] = [develop::HEAD, context::HEAD, smoke::HEAD];
 
 /// Small packages without dependencies, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -127,6 +128,10 @@ impl Bench<'_> {
         if self.wants(Row::Dev) {
             let section = self.develop(args.quick)?;
             return self.write_section(develop::HEAD, section);
+        }
+        if self.wants(Row::Smoke) {
+            let section = self.smoke(args.quick)?;
+            return self.write_section(smoke::HEAD, section);
         }
         let engine_rows = [
             Row::Cold,
@@ -194,7 +199,7 @@ impl Bench<'_> {
     fn wants(&self, row: Row) -> bool {
         // These take as long as all other rows: they are measured only when asked for by name.
         if self.only.is_empty() {
-            !matches!(row, Row::Dev | Row::Context)
+            !matches!(row, Row::Dev | Row::Context | Row::Smoke)
         } else {
             self.only.contains(&row)
         }

@@ -97,4 +97,6 @@ pub enum Row {
     /// `dev` until the site answers, and a saved file until its answer; only when named: its
     /// section
     Dev,
+    /// The smoke test, whole and with `--core`; only when named: its section
+    Smoke,
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: the workflow's own tests, in groups with their times. `--all` is what CI runs,
-//! `--nightly` what takes too long for it.
+//! `cargo xtask test`: the workflow's own tests, in groups with their times. `--all` is what CI
+//! runs, `--nightly` what takes too long for it.
 
 use crate::cli;
 use crate::lab::{self, Lab};
@@ -59,7 +59,7 @@ struct Bench<'a> {
 /// The command.
 ///
 /// # Errors
-/// [`Exit::Check`] when a group fails, naming it; 130 or 143 after a signal.
+/// [`Exit::Check`] when a group fails, naming it.
 pub fn run(world: &World, args: &cli::Test) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     let chosen = chosen(args, &workflow)?;

@@ -70,11 +70,19 @@ pub const DPKG_STATUS: &str = "var/lib/dpkg/status";
 pub const STATIC_MANIFEST: &str = "/staticfiles.json";
 /// The end of the path of the list of files that a Python package brought.
 pub const RECORD: &str = ".dist-info/RECORD";
+/// The end of the path of what a Python distribution says of itself (Core metadata specification).
+pub const METADATA: &str = ".dist-info/METADATA";
 
 /// Whether an [`Archive`] keeps the content of the file `path`, which checks read.
 pub fn is_kept(path: &str) -> bool {
     let list = || path.starts_with("app/") && path.ends_with(STATIC_MANIFEST);
-    path == DPKG_STATUS || is_list(path) || path.ends_with(RECORD) || list()
+    let about = || path.ends_with(METADATA) || is_copyright(path);
+    path == DPKG_STATUS || is_list(path) || path.ends_with(RECORD) || list() || about()
+}
+
+/// Whether `path` says under which licences a Debian package is.
+fn is_copyright(path: &str) -> bool {
+    path.starts_with("usr/share/doc/") && path.ends_with("/copyright")
 }
 
 /// Whether `path` is dpkg's list of the files of a package.

@@ -4,6 +4,7 @@
 mod sbom;
 
 use crate::report::release::Record;
+use base64::Engine as _;
 use engine::archive::Archive;
 use registry::Artifact;
 use sbom::sbom;
@@ -63,6 +64,19 @@ impl Statement {
         (about && statement.predicate_type == predicate_type).then_some(statement)
     }
 
+    /// Reads the statement in an envelope (DSSE v1), as [`Statement::read`] does. Who signed it is not
+    /// looked at here.
+    pub fn of_envelope(envelope: &str, predicate_type: &str, digest: &str) -> Option<Statement> {
+        let envelope: Value = serde_json::from_str(envelope).ok()?;
+        let payload =
+            base64::engine::general_purpose::STANDARD.decode(envelope["payload"].as_str()?);
+        Statement::read(&payload.ok()?, predicate_type, digest)
+    }
+
+    pub fn predicate_type(&self) -> &str {
+        &self.predicate_type
+    }
+
     /// How a registry keeps it.
     pub fn artifact(&self, created: &str) -> anyhow::Result<Artifact> {
         Ok(Artifact {
@@ -87,6 +101,8 @@ pub struct Tested {
     pub failed: Vec<String>,
     /// Those that were skipped by the configuration.
     pub skipped: Vec<String>,
+    /// All that it names.
+    pub all: Vec<String>,
     /// RFC 3339 UTC.
     pub time: String,
     /// Name and version of the engine.
@@ -102,14 +118,16 @@ impl Tested {
     fn read(statement: &Statement) -> Tested {
         let predicate = &statement.predicate;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let names = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
-        let (passed, failed): (Vec<String>, Vec<String>) =
-            (names(&predicate["passedTests"]), names(&predicate["failedTests"]));
+        let names = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().map(text).collect()
+        };
+        let (passed, failed) = (names(&predicate["passedTests"]), names(&predicate["failedTests"]));
         let skipped = predicate["skipped"].as_object().into_iter().flatten();
         Tested {
             // One that says it passed and names a failure, or no check at all, didn't.
             passed: predicate["result"] == "PASSED" && failed.is_empty() && !passed.is_empty(),
             checks: passed.len(),
+            all: [&passed[..], &failed, &names(&predicate["warnedTests"])].concat(),
             failed,
             skipped: skipped.map(|(name, _)| name.clone()).collect(),
             time: text(&predicate["time"]),
@@ -127,9 +145,10 @@ pub struct Made {
     pub base_digest: Option<String>,
     /// SHA-256 of the lock.
     pub lock_sha256: String,
-    /// The build arguments.
     pub build_args: BTreeMap<String, String>,
     pub platform: String,
+    /// The options of the release.
+    pub arguments: Vec<String>,
 }
 
 impl Made {
@@ -156,6 +175,7 @@ impl Made {
             lock_sha256: lock.map(|lock| text(&lock["digest"]["sha256"])).unwrap_or_default(),
             build_args: args.map(|(name, value)| (name.clone(), text(value))).collect(),
             platform: text(&asked["platform"]),
+            arguments: asked["arguments"].as_array().into_iter().flatten().map(text).collect(),
         }
     }
 }

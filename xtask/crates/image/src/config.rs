@@ -57,8 +57,9 @@ pub struct Config {
     pub smoke: smoke::Smoke,
     /// Where `push` pushes to, and where layers are kept.
     pub push: push::Push,
-    /// What `verify` must find proven.
-    pub verify: Vec<verify::Proof>,
+    /// What cosign signs a release with; `None`: it isn't signed.
+    pub sign: Option<verify::Signing>,
+    pub verify: verify::Verify,
     /// What `dev` runs with.
     pub dev_site: dev::Dev,
 }
@@ -252,7 +253,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
-        "push", "cache", "dev", "health", "assets", "verify",
+        "push", "cache", "dev", "health", "assets", "sign", "verify",
     ]);
     file.only_keys(
         "image",
@@ -321,6 +322,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
         tags: tags(file),
         smoke: smoke::read(file),
         push,
+        sign: verify::signing(file),
         verify: verify::read(file),
         dev_site: dev::read(file),
     }

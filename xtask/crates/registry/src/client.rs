@@ -3,7 +3,7 @@
 use super::http::{Wire, origin, refusal, refused, resolved};
 use super::login::{self, Found, Login};
 use super::manifest::{Manifest, TYPES};
-use super::message::{Fault, Request, Response};
+use super::message::{Fault, Request, Response, Trust};
 use super::places::{Places, loopback};
 use super::retry::{PATIENCE, passing, retry_after};
 use super::token::{Challenge, basic, bearer, challenge, token_request};
@@ -25,15 +25,12 @@ pub use artifact::{Artifact, Referrer};
 /// The most pages of tags that are read.
 const PAGES: usize = 1000;
 
-/// What a client needs to know of its surroundings.
 pub struct Surroundings<'a> {
-    /// The environment and the command line.
     pub environment: &'a Environment,
     /// Tells where certificates are installed on the machine.
     pub machine: &'a Machine,
     /// Whose logins and settings count.
     pub engine: &'a Engine,
-    /// Starts helpers, and knows of signals.
     pub runner: &'a Runner,
     /// The longest that one request may take.
     pub limit: Duration,
@@ -59,13 +56,24 @@ pub struct Client {
     asked: Cell<bool>,
 }
 
+/// How a registry is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// It speaks no TLS.
+    pub plain: bool,
+    /// The engine was told not to look at its certificate.
+    pub insecure: bool,
+    /// The certificates, PEM, of those that may have signed its own.
+    pub roots: String,
+}
+
 impl Client {
     /// Finds the login, the certificates and the protocol for `target`. `writes`: names will be
     /// moved; else a user who isn't logged in only asks.
     ///
     /// # Errors
     /// [`Exit::Usage`] and [`Exit::Engine`] for a login that can't be read,
-    /// [`Exit::RegistryRefused`] for a registry that speaks no TLS; 130 or 143 after a signal.
+    /// [`Exit::RegistryRefused`] for a registry that speaks no TLS.
     pub fn open(
         target: &Reference,
         surroundings: &Surroundings<'_>,
@@ -134,7 +142,12 @@ impl Client {
         Ok(())
     }
 
-    /// The source of the login.
+    /// How another program gets to the registry.
+    pub fn way(&self) -> Way {
+        let Trust { insecure, roots, .. } = &self.wire.trust;
+        Way { plain: self.plain, insecure: *insecure, roots: roots.join("\n") }
+    }
+
     pub fn login_place(&self) -> &str {
         &self.found.place
     }
@@ -219,7 +232,7 @@ impl Client {
     /// The digest of the manifest that a tag or a digest names; `None` if there is none.
     ///
     /// # Errors
-    /// [`Exit::RegistryFailed`], [`Exit::RegistryRefused`], 130 or 143.
+    /// [`Exit::RegistryFailed`] or [`Exit::RegistryRefused`].
     pub fn digest(&self, name: &str) -> anyhow::Result<Option<String>> {
         let request = Request { method: "HEAD".into(), ..self.manifest_request(name) };
         let response = self.ask(request)?;
@@ -307,9 +320,6 @@ impl Client {
     }
 
     /// All tags of the repository; none if there is no such repository yet.
-    ///
-    /// # Errors
-    /// Those of [`Client::digest`].
     pub fn tags(&self) -> anyhow::Result<Vec<String>> {
         let mut tags = Vec::new();
         self.pages("tags/list?n=1000", &mut |page| {
@@ -360,7 +370,7 @@ impl Client {
     /// Whether we may push here, asked before any work: an upload is begun and given up.
     ///
     /// # Errors
-    /// [`Exit::RegistryRefused`] when not; [`Exit::RegistryFailed`], 130 or 143.
+    /// [`Exit::RegistryRefused`] when not.
     pub fn may_push(&self) -> anyhow::Result<()> {
         let response = self.ask(self.upload())?;
         self.given_up(&response)
@@ -392,7 +402,7 @@ impl Client {
     /// After a push of the engine failed: whether the registry says to wait, and how long.
     ///
     /// # Errors
-    /// [`Exit::RegistryRefused`] when it says no; 130 or 143.
+    /// [`Exit::RegistryRefused`] when it says no.
     pub fn after_failure(&self) -> anyhow::Result<Option<Duration>> {
         let response = match self.wire.once(&self.authorized(&self.upload()))? {
             Ok(response) => response,

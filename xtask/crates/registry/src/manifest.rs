@@ -26,6 +26,8 @@ pub struct Manifest {
     pub first: Option<String>,
     /// Sum of the compressed layer bytes.
     pub bytes: u64,
+    /// Digests of the layers, base first, with their compressed bytes.
+    pub layers: Vec<(String, u64)>,
 }
 
 impl Manifest {
@@ -34,12 +36,17 @@ impl Manifest {
         let json: Value = serde_json::from_slice(&body).unwrap_or_default();
         let text = |value: &Value| value["digest"].as_str().map(str::to_owned);
         let layers = json["layers"].as_array().into_iter().flatten();
+        let layers = layers.filter_map(|layer| {
+            Some((layer["digest"].as_str().unwrap_or_default().to_owned(), layer["size"].as_u64()?))
+        });
+        let layers: Vec<(String, u64)> = layers.collect();
         Manifest {
             digest: digest(&body),
             media_type: media_type.to_owned(),
             config: text(&json["config"]),
             first: text(&json["manifests"][0]),
-            bytes: layers.filter_map(|layer| layer["size"].as_u64()).sum(),
+            bytes: layers.iter().map(|(_, bytes)| bytes).sum(),
+            layers,
             body,
         }
     }

@@ -195,18 +195,26 @@ impl<'a> TestBed<'a> {
     /// Does `make` once for each `name`, however many checks ask; the others wait for it.
     ///
     /// # Errors
-    /// What `make` failed with, for each who asks.
+    /// What `make` failed with; for all but the first who asks, its first line.
     pub fn once(
         &self,
         name: &str,
         make: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let start = self.lock().entry(name.to_owned()).or_default().clone();
-        let outcome = start
-            .get_or_init(|| make().map_err(|error| (format!("{error:#}"), error.is::<Evidence>())));
-        outcome.clone().map_err(|(message, of_image)| match of_image {
-            true => Evidence::of(&message),
-            false => anyhow::anyhow!(message),
+        let mut first = false;
+        let outcome = start.get_or_init(|| {
+            first = true;
+            make().map_err(|error| (format!("{error:#}"), error.is::<Evidence>()))
+        });
+        outcome.clone().map_err(|(message, of_image)| {
+            let message = match message.split_once('\n') {
+                Some((line, _)) if !first => {
+                    format!("{line} (more at the first check that failed)")
+                }
+                _ => message,
+            };
+            if of_image { Evidence::of(&message) } else { anyhow::anyhow!(message) }
         })
     }
 

@@ -33,6 +33,7 @@ pub mod push;
 pub mod release;
 pub mod reproduce;
 pub mod setup;
+mod signatures;
 pub mod smoke_test;
 pub mod squash;
 pub mod verify;

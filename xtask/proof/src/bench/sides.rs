@@ -293,7 +293,8 @@ impl<'a> Sides<'a> {
         serde_json::from_str(&answer.stdout).context("reading the answer of xtask")
     }
 
-    fn xtask(&self, words: &[&str]) -> anyhow::Result<Answer> {
+    /// One of our commands.
+    pub fn xtask(&self, words: &[&str]) -> anyhow::Result<Answer> {
         let engine = ["--engine", self.kind.program()];
         let words = words.iter().copied().chain(engine);
         self.ask(Invocation::new(&self.bench.xtask, words), Side::Ours)

@@ -27,7 +27,6 @@ struct Told {
 
 const TOLD: &str = "binfmt.json";
 
-/// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.needs_root("telling the kernel about another architecture")?;
     // A static program: it also runs where only the image's own files are.

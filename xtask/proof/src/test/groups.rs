@@ -48,8 +48,8 @@ pub(super) struct Group {
 /// The group that the others take linters and uv from.
 pub(super) const TOOLS: &str = "tools";
 
-/// The group that compiles the tests on engines before the lanes begin: two cargos would wait for each
-/// other, and inside a network there may be no way out.
+/// The group that compiles the tests on engines before the lanes begin: two cargos would wait for
+/// each other, and inside a network there may be no way out.
 const COMPILE: &str = "compile";
 
 /// The groups that use one of the tools.
@@ -118,7 +118,7 @@ pub(super) const GROUPS: [Group; 30] = [
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
     }),
     group("release", All, Second, Some(1039), |b| {
-        let lab = b.podman()?;
+        let lab = with_cosign(b, b.podman()?)?;
         b.in_lab(lab, |b, lab| b.registry(lab, RELEASE))
     }),
     // Needs no image of ours: first, while those are built.
@@ -160,14 +160,14 @@ pub(super) const GROUPS: [Group; 30] = [
         b.in_lab(lab, |b, lab| b.registry(lab, &["large_image"]))
     }),
     group("release-each", Nightly, Second, None, |b| {
-        let mut lab = b.podman()?;
+        let mut lab = with_cosign(b, b.podman()?)?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
             b.registry(lab, &["release::a_release_that", "release::latest_ends", "promote::a_prom"])
         })
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
-        let mut lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
+        let mut lab = with_cosign(b, Lab::docker(b.workflow, &b.runner, b.group, &[])?)?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &[NIGHTLY, ON_PODMAN].concat())?;
@@ -198,8 +198,8 @@ const CLIPPY: &[&str] = &[
 const NIGHTLY: &[&str] =
     &["design::", "adopt::one_process", "adopt::code_below", "size::the_image_is_over"];
 
-/// Tests that are about our code, or about something that no engine does in its own way: in CI on Docker
-/// alone, on Podman in `--nightly`.
+/// Tests that are about our code, or about something that no engine does in its own way: in CI on
+/// Docker alone, on Podman in `--nightly`.
 const ON_DOCKER: &[&str] = &[
     "compose::the_compose_file_of_development",
     "crafted::",
@@ -227,6 +227,13 @@ const IMAGES: &[&str] = &["release::", "promote::", "killed::", "large_image"];
 /// Releases and promotions that CI has time for.
 const RELEASE: &[&str] =
     &["release::", "promote::an_environment", "--skip", "release::latest_ends"];
+
+/// The laboratory for tests that sign: they choose one of the two folders.
+fn with_cosign(bench: &Bench<'_>, mut lab: Lab) -> anyhow::Result<Lab> {
+    let folders = std::env::join_paths(trixie::cosigns(bench)?)?;
+    lab.env.push(("XTASK_TEST_COSIGN".to_owned(), folders.to_string_lossy().into_owned()));
+    Ok(lab)
+}
 
 /// The words that leave out what each of `lists` names.
 fn skip(lists: &[&[&'static str]]) -> Vec<&'static str> {

@@ -27,7 +27,6 @@ const ENTER: &str = "set -e; root=$1; work=$2; shift 2; \
                      pivot_root . old; umount -l /old; cd /work/suite/source; \
                      exec catatonit -- \"$@\"";
 
-/// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.needs_root("entering another root file system")?;
     let root = made(bench)?;

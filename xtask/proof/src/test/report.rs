@@ -30,8 +30,8 @@ pub(super) struct Outcome {
     pub work: Work,
 }
 
-/// What `chosen` would run, and what it leaves out, with the seconds that each took when it was last
-/// measured.
+/// What `chosen` would run, and what it leaves out, with the seconds that each took when it was
+/// last measured.
 pub(super) fn planned(chosen: &[&'static Group]) -> (String, serde_json::Value) {
     let is_chosen = |group: &Group| chosen.iter().any(|one| one.name == group.name);
     let line = |group: &Group| {

@@ -28,7 +28,6 @@ struct User {
     ids: Option<(u32, u32)>,
 }
 
-/// The group.
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     if machine::read(&bench.world.environment).uid != 0 {
         let lab = bench.podman()?;

@@ -55,17 +55,14 @@ impl Bench<'_> {
         Err(step_failed(Exit::Check, &step, &ended, &self.log).into())
     }
 
-    /// The program that compiles.
     pub fn cargo_program(&self) -> &str {
         self.world.environment.variable("CARGO").unwrap_or("cargo")
     }
 
-    /// A step of cargo.
     pub fn cargo(&self, words: &[&str]) -> anyhow::Result<()> {
         self.step(&Invocation::new(self.cargo_program(), words.iter().copied()))
     }
 
-    /// The path of one of the tools.
     pub fn tool(&self, name: &str) -> String {
         self.tools.join("bin").join(name).display().to_string()
     }
@@ -81,8 +78,8 @@ impl Bench<'_> {
         machine::read(&self.world.environment).uid
     }
 
-    /// A laboratory of Podman whose store has the images of this checkout. An ordinary user's is empty:
-    /// files of subordinate ids can't be copied.
+    /// A laboratory of Podman whose store has the images of this checkout. An ordinary user's is
+    /// empty: files of subordinate ids can't be copied.
     pub fn podman(&self) -> anyhow::Result<Lab> {
         if self.uid() != 0 {
             return self.empty_podman();

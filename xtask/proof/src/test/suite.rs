@@ -128,14 +128,15 @@ fn executables(json: &str) -> BTreeMap<String, PathBuf> {
 }
 
 /// The first filter among libtest's `words`, `--skip` included, that fits no test of `listed`
-/// (`--list --format=terse`): a test that was renamed would no longer run, or no longer be left out.
+/// (`--list --format=terse`): a test that was renamed would no longer run, or no longer be left
+/// out.
 pub(super) fn without_a_test<'a>(listed: &str, words: &[&'a str]) -> Option<&'a str> {
     let filters = words.iter().filter(|word| !word.starts_with("--"));
     let names = || listed.lines().filter_map(|line| line.strip_suffix(": test"));
     filters.copied().find(|filter| !names().any(|name| name.contains(filter)))
 }
 
-/// Copies what stand-ins were made of, where any were, into a user's cache.
+/// Copies what stand-ins were made of, if there are any, into a user's cache.
 pub(super) fn copy_standins(bench: &Bench<'_>, to: &Path) -> anyhow::Result<()> {
     let standins = bench.workflow.state.folder.join("test-cache/senex-xtask/standins");
     if !standins.is_dir() {

@@ -1,4 +1,4 @@
-//! Packages of Debian 13, unpacked into a separate folder: nothing is installed, and no source is
+//! Packages of newer Debians, unpacked into a separate folder: nothing is installed, and no source is
 //! added to apt's.
 
 use super::Bench;
@@ -8,10 +8,29 @@ use process::run::{QUESTION, Runner};
 use process::state::make_folder;
 use std::path::{Path, PathBuf};
 
-/// Where `packages` are unpacked: fetched once for a checkout, as long as the file `sign` of theirs
-/// is there.
+/// Where `packages` of Debian 13 are unpacked: fetched once for a checkout, as long as the file `sign` of
+/// theirs is there.
 pub(super) fn unpacked(
     bench: &Bench<'_>,
+    name: &str,
+    packages: &[&str],
+    sign: &str,
+) -> anyhow::Result<PathBuf> {
+    from(bench, "trixie", name, packages, sign)
+}
+
+/// The folders of cosign 2 and cosign 3, of Debian 13 and of the next one.
+pub(super) fn cosigns(bench: &Bench<'_>) -> anyhow::Result<[PathBuf; 2]> {
+    let one = |suite: &str| {
+        let root = from(bench, suite, &format!("cosign-{suite}"), &["cosign"], "usr/bin/cosign")?;
+        anyhow::Ok(root.join("usr/bin"))
+    };
+    Ok([one("trixie")?, one("sid")?])
+}
+
+fn from(
+    bench: &Bench<'_>,
+    suite: &str,
     name: &str,
     packages: &[&str],
     sign: &str,
@@ -26,7 +45,7 @@ pub(super) fn unpacked(
     }
     let sources = folder.join("sources.list");
     let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let line = format!("deb [signed-by={keys}] http://deb.debian.org/debian trixie main\n");
+    let line = format!("deb [signed-by={keys}] http://deb.debian.org/debian {suite} main\n");
     std::fs::write(&sources, line).with_context(|| format!("writing {}", sources.display()))?;
     let inside = Runner { folder: folder.clone(), ..bench.runner.clone() };
     bench.step_with(&inside, &apt(&folder, &["update", "--quiet"]))?;

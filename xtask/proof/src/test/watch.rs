@@ -51,7 +51,6 @@ impl Watched {
         self.id.store(id, Ordering::Relaxed);
     }
 
-    /// It runs no more.
     pub fn ended(&self) {
         self.over.store(true, Ordering::Relaxed);
     }

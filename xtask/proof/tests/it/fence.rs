@@ -66,7 +66,7 @@ fn who_decides_by_an_engine_s_name_has_a_reason() {
     let mut found = BTreeMap::new();
     for file in &files {
         let text = fs::read_to_string(file).unwrap();
-        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let product = without_tests(&text);
         let count =
             product.matches("Kind::Podman").count() + product.matches("Kind::Docker").count();
         if count > 0 {
@@ -78,6 +78,34 @@ fn who_decides_by_an_engine_s_name_has_a_reason() {
         BY_NAME.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
     assert_eq!(found, listed);
     assert!(BY_NAME.iter().all(|(_, _, reason)| !reason.is_empty()));
+}
+
+/// The text of a file up to the tests in it.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default()
+}
+
+/// The files that start programs. git's output is bytes, and its own variables must be taken away: where
+/// libgit2 can't read a repository, it is not started by a `Runner`.
+const STARTS: [&str; 2] = ["process/src/run.rs", "source/src/git/program.rs"];
+
+#[test]
+fn programs_are_started_in_one_place() {
+    let mut files = Vec::new();
+    for name in CRATES {
+        product_files(&source(&format!("xtask/crates/{name}/src")), &mut files);
+    }
+    let root = source("xtask/crates");
+    let starts = |file: &&PathBuf| {
+        let text = fs::read_to_string(file).unwrap();
+        without_tests(&text).contains("Command::new(")
+    };
+    let found: Vec<String> = files
+        .iter()
+        .filter(starts)
+        .map(|file| file.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    assert_eq!(found, STARTS);
 }
 
 /// What every user compiles knows neither tests nor benchmarks.

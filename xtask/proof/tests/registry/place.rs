@@ -187,7 +187,7 @@ impl Registry {
     }
 
     fn manifest(&self, repository: &str, tag: &str) -> Response {
-        let request = ureq::get(self.url(repository, tag)).header("accept", TYPE);
+        let request = ureq::get(self.url(repository, tag)).header("accept", TYPES.join(", "));
         let request = request.header("authorization", format!("Basic {}", basic(canary())));
         let request = request.config().http_status_as_error(false).proxy(None);
         request.build().call().unwrap()
@@ -206,8 +206,10 @@ impl Registry {
 
     /// Gives what one tag names to another, past every check of ours.
     pub fn copy(&self, repository: &str, from: &str, to: &str) {
-        let body = self.manifest(repository, from).body_mut().read_to_vec().unwrap();
-        let request = ureq::put(self.url(repository, to)).header("content-type", TYPE);
+        let mut there = self.manifest(repository, from);
+        let kind = there.headers()["content-type"].clone();
+        let body = there.body_mut().read_to_vec().unwrap();
+        let request = ureq::put(self.url(repository, to)).header("content-type", kind);
         let request = request.header("authorization", format!("Basic {}", basic(canary())));
         request.config().proxy(None).build().send(&body).unwrap();
     }
@@ -215,8 +217,12 @@ impl Registry {
 
 type Response = ureq::http::Response<ureq::Body>;
 
-/// What both engines push here.
-const TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// What both engines push here, and what is attached to it.
+const TYPES: [&str; 3] = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+];
 
 impl Drop for Registry {
     fn drop(&mut self) {

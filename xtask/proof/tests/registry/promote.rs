@@ -4,12 +4,18 @@
 use super::cases::{ALWAYS, rule};
 use super::ended::Ended;
 use super::place::canary;
-use super::proxy::{Fault, Kind, Rule, Who};
+use super::proxy::{Fault, Gate, Kind, Rule, Who};
 use super::release::{NAME, Scene};
 use super::workshop::holds_secret;
 use serde_json::Value;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const TAG: &str = "production";
+/// The public key of each cosign.
+const PUBLIC: [&str; 2] = ["docker/one.pub", "docker/two.pub"];
 
 impl Scene {
     fn ask(&self, words: &[&str]) -> Ended {
@@ -23,16 +29,54 @@ impl Scene {
         assert!(ended.err.contains(expected), "{expected:?} is not in:\n{}", ended.err);
     }
 
-    /// Two releases, the second with a migration; their digests.
-    fn two_releases(&self) -> [String; 2] {
+    /// Two releases, the second with a migration; their digests. `before` each, its number is told.
+    fn two_releases(&self, before: impl Fn(usize)) -> [String; 2] {
         let repository = &self.repository;
+        before(0);
         repository.git(&["tag", "v1.0.0"]);
         self.released(&[]);
+        before(1);
         repository.write("app/trading/migrations/0099_later.py", MIGRATION);
         repository.commit("a migration");
         repository.git(&["tag", "v1.1.0"]);
         self.released(&[]);
         ["1.0.0", "1.1.0"].map(|tag| self.digest(tag).unwrap())
+    }
+
+    /// The commands find this cosign: 0 is version 2, 1 is version 3. Each has its own key.
+    fn with_cosign(&self, number: usize) {
+        let folders = std::env::var_os("XTASK_TEST_COSIGN").expect("the group sets it");
+        let folder = std::env::split_paths(&folders).nth(number).unwrap();
+        let path = std::env::join_paths(
+            [folder.clone()]
+                .into_iter()
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        let key = self.repository.path(&format!("target/key-{number}"));
+        let mut variables = vec![
+            ("PATH", path.unwrap().into_string().unwrap()),
+            // Of the key; it must be asked for nowhere.
+            ("COSIGN_PASSWORD", String::new()),
+        ];
+        if !key.exists() {
+            std::fs::create_dir(&key).unwrap();
+            let mut make = Command::new(folder.join("cosign"));
+            make.arg("generate-key-pair").current_dir(&key).env("COSIGN_PASSWORD", "");
+            Ended::from(make.output().unwrap()).good();
+            std::fs::copy(key.join("cosign.pub"), self.repository.path(PUBLIC[number])).unwrap();
+        }
+        let private = std::fs::read_to_string(key.join("cosign.key")).unwrap();
+        variables.push(("COSIGN_PRIVATE_KEY", private));
+        *self.variables.borrow_mut() = variables;
+    }
+
+    /// Signs from now on, and takes these keys.
+    fn signs(&self, keys: &[&str]) {
+        let text = self.repository.read("docker/image.toml");
+        let text = text.split("\n[sign]\n").next().unwrap();
+        let tables =
+            format!("\n[sign]\nkey = \"env://COSIGN_PRIVATE_KEY\"\n\n[verify]\nkeys = {keys:?}\n");
+        self.repository.write("docker/image.toml", &format!("{text}{tables}"));
     }
 
     /// An image that no release made.
@@ -44,12 +88,33 @@ impl Scene {
         self.repository.engine(&words).good().trim().to_owned()
     }
 
+    /// Runs a command, and kills it once a request of it is held.
+    fn killed(&self, words: &[&str], held: &Receiver<()>) -> Ended {
+        let mut command = self.command(&self.repository, self.home.path(), words);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if held.recv_timeout(Duration::from_millis(50)).is_ok() {
+                child.kill().unwrap();
+                break;
+            }
+        }
+        child.wait_with_output().unwrap().into()
+    }
+
     fn history(&self) -> Vec<String> {
         let tags = self.registry.tags(NAME);
         let tags: Value = serde_json::from_str(&tags).unwrap_or_default();
         let all = tags["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
         all.filter(|tag| tag.contains("-history-")).map(str::to_owned).collect()
     }
+}
+
+/// Holds a request until the last of the three is dropped; the second says that it came.
+fn gate() -> (Gate, Receiver<()>, Sender<()>) {
+    let (at, came) = channel();
+    let (on, goes) = channel();
+    (Gate { arrived: Mutex::new(at), go: Mutex::new(goes) }, came, on)
 }
 
 const MIGRATION: &str = "\
@@ -64,14 +129,33 @@ class Migration(migrations.Migration):
 #[test]
 fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
     let scene = Scene::new();
-    let [old, new] = scene.two_releases();
+    scene.signs(&PUBLIC[..1]);
+    scene.with_cosign(1);
+    scene.repository.commit("signed");
+    scene.repository.git(&["tag", "v0.1.0"]);
+    let refused = ["release", "--allow-standin", "--core", "--debian-refresh=none"];
+    scene.fails(&refused, 3, "no file of [verify] keys is its public key");
+    scene.repository.git(&["tag", "--delete", "v0.1.0"]);
+    // The second signs with another version and key; the first key stays good.
+    let [old, new] = scene.two_releases(|number| {
+        scene.with_cosign(number);
+        scene.signs(&PUBLIC[..=number]);
+        scene.repository.commit("keys");
+    });
     let promote = |tag: &'static str| ["promote", tag, "--to", TAG];
     // What isn't there, isn't an environment, or isn't proven moves nothing.
     scene.fails(&["promote", "1.0.0", "--to", "qa"], 2, "the environments are production, staging");
     scene.fails(&promote("9.9.9"), 7, "looking for 9.9.9");
     scene.fails(&["push", "--allow-standin", "--tag", TAG], 2, "only `promote` moves");
     scene.ask(&["push", "--allow-standin", "--tag", "bare", &scene.bare()]).good();
-    scene.fails(&promote("bare"), 8, "no smoke test is attached");
+    // The first image's proof, copied.
+    let bare = scene.digest("bare").unwrap();
+    for end in ["", ".sig", ".att"] {
+        let list = |digest: &str| format!("{}{end}", digest.replace(':', "-"));
+        scene.registry.copy(NAME, &list(&old), &list(&bare));
+    }
+    scene.fails(&promote("bare"), 8, "no smoke test that a signer of [verify] signed is attached");
+    scene.fails(&["verify", "bare"], 8, "signed: not by docker/one.pub, docker/two.pub");
     assert_eq!((scene.digest(TAG), scene.history()), (None, Vec::new()));
 
     let dry = scene.ask(&[&promote("1.0.0")[..], &["--dry-run"]].concat()).good();
@@ -83,8 +167,9 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
     assert_eq!((scene.digest(TAG).as_ref(), scene.history().len()), (Some(&new), 2));
     let verified = scene.ask(&["verify", TAG, "--history"]).good();
     for text in [
+        "signed      by docker/two.pub",
         "is v1.1.0 of this repository",
-        "checks passed on",
+        " checks of --core passed on ",
         "uv.lock sha256:",
         "accounted for",
         "promote ",
@@ -92,9 +177,25 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
         assert!(verified.contains(text), "{text}\n{verified}");
     }
 
+    // Of the two versions, each checks what it signed, and the newer one also what the older one did.
+    assert!(scene.ask(&["verify", "1.0.0"]).good().contains("signed      by docker/one.pub"));
+    scene.with_cosign(0);
+    assert!(scene.ask(&["verify", "1.0.0"]).good().contains("signed      by docker/one.pub"));
+    scene.with_cosign(1);
+    scene.signs(&PUBLIC[1..]);
+    scene.fails(&["verify", "1.0.0"], 8, "signed: not by docker/two.pub");
+    scene.signs(&PUBLIC);
+
     // Another checkout, another user, nothing in common but the registry.
     let (twin, home) =
         (scene.repository.twin(), scene.place.home(&scene.proxy.address, Some(canary())));
+    // The release is there: it is found, and not built again.
+    let words = ["release", "--core", "--debian-refresh=none", "--allow-standin"];
+    let mut command = scene.command(&twin, home.path(), &words);
+    let again = Ended::from(command.output().unwrap());
+    assert!(again.err.contains("nothing is built") && again.code == Some(0), "{}", again.err);
+    assert!(!again.err.contains(" build --") && !again.err.contains(" push "), "{}", again.err);
+    assert_eq!(scene.digest("1.1.0").as_ref(), Some(&new));
     let mut command = scene.command(&twin, home.path(), &["rollback", TAG]);
     let back = Ended::from(command.output().unwrap()).good();
     assert!(back.contains("1.1.0") && back.contains("0099_later.py"), "{back}");
@@ -114,7 +215,7 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
 #[test]
 fn a_promotion_that_fails_anywhere_leaves_one_image_or_the_other() {
     let scene = Scene::new();
-    let [old, new] = scene.two_releases();
+    let [old, new] = scene.two_releases(|_| {});
     let kinds = [
         Kind::Tags,
         Kind::ManifestRead,
@@ -126,16 +227,27 @@ fn a_promotion_that_fails_anywhere_leaves_one_image_or_the_other() {
     let mut number = 0;
     for kind in kinds {
         for skip in 0..2 {
-            for (name, fault) in [("503", Fault::Status(503, None)), ("reset", Fault::Reset)] {
+            let (gate, came, _held) = gate();
+            let faults = [
+                ("503", Fault::Status(503, None)),
+                ("reset", Fault::Reset),
+                ("kill -9", Fault::Hold(Arc::new(gate))),
+            ];
+            for (name, fault) in faults {
                 scene.ask(&["promote", "1.0.0", "--to", TAG]).good();
                 let before = scene.history().len();
                 scene.proxy.rules(vec![Rule { skip, ..rule(Who::Ours, kind, ALWAYS, fault) }]);
-                let failed = scene.ask(&["promote", "1.1.0", "--to", TAG]);
+                let failed = scene.killed(&["promote", "1.1.0", "--to", TAG], &came);
                 scene.proxy.rules(Vec::new());
                 let there = scene.digest(TAG).unwrap();
                 println!("{kind:?} {skip} {name}: exit {:?}, {there:.19}", failed.code);
                 assert!(there == old || there == new, "{there}");
-                assert!(matches!(failed.code, Some(0 | 6 | 7)), "{:?} {}", failed.code, failed.err);
+                assert!(
+                    matches!(failed.code, None | Some(0 | 6 | 7)),
+                    "{:?} {}",
+                    failed.code,
+                    failed.err
+                );
                 scene.ask(&["promote", "1.1.0", "--to", TAG]).good();
                 assert_eq!(scene.digest(TAG).as_ref(), Some(&new));
                 assert_eq!(scene.history().len(), before + 1, "{:?}", scene.history());
@@ -143,5 +255,5 @@ fn a_promotion_that_fails_anywhere_leaves_one_image_or_the_other() {
             }
         }
     }
-    assert_eq!(number, 24);
+    assert_eq!(number, 36);
 }

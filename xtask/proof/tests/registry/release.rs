@@ -8,6 +8,7 @@ use super::place::{Place, Registry, canary};
 use super::proxy::{Fault, Gate, Kind, Proxy, Rule, Who};
 use super::workshop::{as_user, holds_secret};
 use serde_json::Value;
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,6 +29,8 @@ pub struct Scene {
     pub proxy: Proxy,
     pub home: TempDir,
     pub place: Place,
+    /// What else the commands find in their environment.
+    pub variables: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl Scene {
@@ -40,7 +43,7 @@ impl Scene {
         let registry = Registry::start(&place, "registry");
         let proxy = registry.proxy(&place, false);
         let home = place.home(&proxy.address, Some(canary()));
-        Scene { repository, registry, proxy, home, place }
+        Scene { repository, registry, proxy, home, place, variables: RefCell::default() }
     }
 
     fn target(&self) -> String {
@@ -51,6 +54,7 @@ impl Scene {
         let mut command = repository.command(words);
         as_user(&mut command, home);
         command.env("XTASK_REGISTRY", self.target());
+        command.envs(self.variables.borrow().iter().map(|(name, value)| (name, value)));
         command
     }
 

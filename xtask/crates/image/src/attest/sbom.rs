@@ -1,7 +1,10 @@
 //! What is in an image, as an SPDX 2.3 document: its Debian packages and Python distributions, proven by the
 //! files of our layers: each belongs to one of them, to the application or to the image's own files.
 
-use engine::archive::{Archive, EntryKind, RECORD};
+mod licence;
+
+use engine::archive::{Archive, EntryKind, METADATA, RECORD};
+use licence::{Licence, debian_licence, python_licence};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +46,7 @@ struct Package {
     name: String,
     version: String,
     purl: String,
+    licence: Licence,
 }
 
 /// Reads the packages of `archive`. `name`: of the document, with the digest of the image; `created`: RFC 3339
@@ -115,6 +119,8 @@ impl Package {
             "versionInfo": self.version,
             "downloadLocation": "NOASSERTION",
             "filesAnalyzed": false,
+            "licenseDeclared": self.licence.declared,
+            "licenseComments": self.licence.said,
             "externalRefs": [{
                 "referenceCategory": "PACKAGE-MANAGER",
                 "referenceType": "purl",
@@ -157,7 +163,9 @@ fn debian(archive: &Archive) -> Vec<Package> {
         let architecture = field(stanza, "Architecture")?;
         let purl =
             format!("pkg:deb/debian/{}@{}?arch={architecture}", encoded(&name), encoded(&version));
-        Some(Package { id: id("deb", &format!("{name}.{architecture}")), name, version, purl })
+        let licence = debian_licence(text(archive, &format!("usr/share/doc/{name}/copyright")));
+        let id = id("deb", &format!("{name}.{architecture}"));
+        Some(Package { id, name, version, purl, licence })
     };
     stanzas.filter_map(package).collect()
 }
@@ -181,10 +189,9 @@ fn python(archive: &Archive) -> Vec<Package> {
         // As PyPI compares names (PEP 503).
         let name = name.to_lowercase().replace(['_', '.'], "-");
         let purl = format!("pkg:pypi/{}@{}", encoded(&name), encoded(version));
-        Some((
-            purl.clone(),
-            Package { id: id("pypi", &name), name, version: version.to_owned(), purl },
-        ))
+        let licence = python_licence(text(archive, &path.replace(RECORD, METADATA)));
+        let (id, version) = (id("pypi", &name), version.to_owned());
+        Some((purl.clone(), Package { id, name, version, purl, licence }))
     };
     let found: BTreeMap<String, Package> = records(archive).iter().filter_map(package).collect();
     found.into_values().collect()

@@ -116,7 +116,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             2: image.name: reading the reference "localhost/Upper Case": `U` in the repository, which is not lower case, at character 11
             3: [image]: unknown key `nmae`: known are name, title, description, authors, vendor, url, source, licenses
             4: image.title: must be a string in quotes
-            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets, verify
+            5: unknown key `imgae`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets, sign, verify
             8: engine.name: unknown engine `nerdctl`: podman or docker
         "#]],
     );
@@ -220,7 +220,7 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
             1: image.url: is required and not there
             1: image.vendor: is required and not there
             1: unclosed table, expected `]`
-            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets, verify; it is a key of [image], [engine]
+            2: unknown key `name`: known are image, app, engine, variant, services, network, context, tags, smoke, push, cache, dev, health, assets, sign, verify; it is a key of [image], [engine]
         "#]],
     );
 }

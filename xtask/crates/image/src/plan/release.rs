@@ -1,10 +1,12 @@
 //! What a release must be and what it will be called, decided as plain data before any work.
 
+use crate::attest::{Made, Tested};
 use crate::report::release::Record;
 use crate::tags::{self, Kind, Names, Rules, Versions};
 use process::failure::{Exit, Failure};
 use source::ci::{Ci, Identity, Pipeline};
 use source::git::{Change, Checkout};
+use std::collections::BTreeMap;
 
 /// How many changed files are named before the rest is only counted.
 const NAMED: usize = 5;
@@ -24,6 +26,67 @@ pub struct Facts<'a> {
     pub asked_platform: Option<&'a str>,
     /// The engine's own platform: the only one that the smoke test runs as users will.
     pub platform: &'a str,
+}
+
+/// What a release is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// Those of git, the configuration and the base with its digest.
+    pub labels: BTreeMap<String, String>,
+    pub build_args: BTreeMap<String, String>,
+    pub platform: String,
+    /// The options that say what is made.
+    pub arguments: Vec<String>,
+}
+
+/// Why an image that a registry has under the commit's name isn't the one that would be made and tested;
+/// `None`: it is. What isn't known counts as different. `alike`: every registry has the same image.
+pub fn differs(
+    inputs: &Inputs,
+    labels: &BTreeMap<String, String>,
+    made: Option<&Made>,
+    tested: Option<&Tested>,
+    alike: bool,
+) -> Option<String> {
+    let Some(made) = made else { return Some("it has no provenance".to_owned()) };
+    match tested {
+        None => return Some("no smoke test is attached to it".to_owned()),
+        Some(tested) if !tested.passed => {
+            return Some(format!("its smoke test failed: {}", tested.failed.join(", ")));
+        }
+        Some(_) => {}
+    }
+    if !alike {
+        return Some("the registries have different images".to_owned());
+    }
+    let other = |name: &str, here: Option<&String>, there: Option<&String>| {
+        let shown = |value: Option<&String>| value.map_or("none", String::as_str).to_owned();
+        (here != there)
+            .then(|| format!("{name} is {} there, and {} here", shown(there), shown(here)))
+    };
+    let label = inputs.labels.iter().find_map(|(name, value)| {
+        other(&format!("the label {name}"), Some(value), labels.get(name))
+    });
+    let names = inputs.build_args.keys().chain(made.build_args.keys());
+    let argument = || {
+        let mut names = names;
+        names.find_map(|name| {
+            let (here, there) = (inputs.build_args.get(name), made.build_args.get(name));
+            other(&format!("the build argument {name}"), here, there)
+        })
+    };
+    let platform = || other("the platform", Some(&inputs.platform), Some(&made.platform));
+    // What is pushed is the same with and without these.
+    let counts = |all: &[String]| -> String {
+        let others =
+            all.iter().filter(|one| !["--allow-standin", "--force"].contains(&one.as_str()));
+        others.cloned().collect::<Vec<_>>().join(" ")
+    };
+    let options = || {
+        let (here, there) = (counts(&inputs.arguments), counts(&made.arguments));
+        other("the option", Some(&here), Some(&there))
+    };
+    label.or_else(argument).or_else(platform).or_else(options)
 }
 
 /// What stands against a release of this checkout, a line each; `names` are those it would get.

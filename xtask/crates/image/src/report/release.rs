@@ -74,6 +74,9 @@ pub struct Record {
     /// Whether every registry also has the proof: how it was made and tested.
     #[serde(default)]
     pub attested: bool,
+    /// Whether cosign has signed it and its proof in every registry.
+    #[serde(default)]
+    pub signed: bool,
     /// What every registry has, as `push --format json` has it.
     pub registries: Value,
     /// Every step that was done, in order, over all runs.
@@ -143,6 +146,12 @@ impl fmt::Display for Record {
         let checks = self.checks.as_array().into_iter().flatten();
         let passed = checks.filter(|check| check["outcome"] == "ok").count();
         row("tested", &format!("{passed} checks passed"))?;
+        if self.pushed {
+            row(
+                "signed",
+                if self.signed { "by cosign" } else { "no: [sign] in docker/image.toml" },
+            )?;
+        }
         for (name, reason) in &self.skipped {
             row("skipped", &format!("{name}: {reason}"))?;
         }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use engine::build::SecretMount;
+use std::path::PathBuf;
 
 /// `cargo xtask release`
 #[derive(Args, Clone, Debug, Default)]
@@ -36,6 +37,10 @@ pub struct Release {
     /// Also keep the layer cache in this repository, or `none` [default: that of docker/image.toml]
     #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
     pub cache: Option<String>,
+    /// Write what changed since the last release to this file, as Markdown: packages, migrations,
+    /// layers, tests
+    #[arg(long, value_name = "FILE", conflicts_with = "snapshot")]
+    pub notes: Option<PathBuf>,
     /// Move tags that name another image, also a release's and a newer commit's
     #[arg(long)]
     pub force: bool,

@@ -1,5 +1,6 @@
 //! What a registry says of an image that is there: its proof, and the history of an environment.
 
+use super::signatures::Cosign;
 use engine::reference::{self, Reference};
 use image::attest::{self, Statement, TEST_RESULT, Tested};
 use image::config::Workflow;
@@ -44,12 +45,17 @@ pub fn manifest(client: &Client, name: &str) -> anyhow::Result<Manifest> {
     })
 }
 
-/// The statements of this type about an image, the oldest first. What the list of the registry gets wrong is left out.
+/// The statements of this type about an image, the oldest first: if signers are named, those that one of
+/// them signed. What the list of the registry gets wrong is left out.
 pub fn statements(
+    cosign: &Cosign<'_>,
     client: &Client,
     image: &Manifest,
     predicate_type: &str,
 ) -> anyhow::Result<Vec<Statement>> {
+    if !cosign.workflow.config.verify.signers.is_empty() {
+        return cosign.statements(client, image, predicate_type);
+    }
     let mut found = Vec::new();
     let mut referrers = client.referrers(&image.digest)?;
     referrers.retain(|referrer| attest::is(referrer, predicate_type));
@@ -63,25 +69,34 @@ pub fn statements(
 
 /// The statement of this type that was attached last, if there is one.
 pub fn newest(
+    cosign: &Cosign<'_>,
     client: &Client,
     image: &Manifest,
     predicate_type: &str,
 ) -> anyhow::Result<Option<Statement>> {
-    Ok(statements(client, image, predicate_type)?.pop())
+    Ok(statements(cosign, client, image, predicate_type)?.pop())
 }
 
 /// How the newest smoke test of an image ended, if one was attached.
-pub fn tested(client: &Client, image: &Manifest) -> anyhow::Result<Option<Tested>> {
-    Ok(Tested::newest(&statements(client, image, TEST_RESULT)?))
+pub fn tested(
+    cosign: &Cosign<'_>,
+    client: &Client,
+    image: &Manifest,
+) -> anyhow::Result<Option<Tested>> {
+    Ok(Tested::newest(&statements(cosign, client, image, TEST_RESULT)?))
 }
 
 /// Refuses an image without a passed smoke test.
 ///
 /// # Errors
 /// [`Exit::Check`].
-pub fn passed(client: &Client, image: &Manifest) -> anyhow::Result<()> {
+pub fn passed(cosign: &Cosign<'_>, client: &Client, image: &Manifest) -> anyhow::Result<()> {
     let name = format!("{}@{}", client.target, image.digest);
-    match tested(client, image)? {
+    let signed = match cosign.workflow.config.verify.signers.is_empty() {
+        true => "",
+        false => " that a signer of [verify] signed",
+    };
+    match tested(cosign, client, image)? {
         Some(tested) if tested.passed => Ok(()),
         Some(tested) => Err(failure_help(
             Exit::Check,
@@ -90,7 +105,7 @@ pub fn passed(client: &Client, image: &Manifest) -> anyhow::Result<()> {
         )),
         None => Err(failure_help(
             Exit::Check,
-            format!("promoting {name}: no smoke test is attached to it"),
+            format!("promoting {name}: no smoke test{signed} is attached to it"),
             "`cargo xtask release` tests an image and attaches the result",
         )),
     }

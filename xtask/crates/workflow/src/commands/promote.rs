@@ -3,6 +3,7 @@
 
 use super::attested;
 use super::push::surroundings;
+use super::signatures::Cosign;
 use crate::cli::promote::{Promote, Rollback};
 use crate::world::World;
 use engine::machine;
@@ -41,10 +42,11 @@ pub fn promote(world: &World, args: &Promote) -> anyhow::Result<()> {
     let workflow = world.workflow()?;
     known(&workflow, &args.to)?;
     let open = open(world, &workflow, &args.registry, &args.to, false)?;
+    let cosign = Cosign { workflow: &workflow, runner: &world.runner(&workflow.top) };
     let mut steps = Vec::new();
     for site in open {
         let image = attested::manifest(&site.client, &args.image)?;
-        attested::passed(&site.client, &image)?;
+        attested::passed(&cosign, &site.client, &image)?;
         steps.push(site.step(world, image, &args.to, Action::Promote)?);
     }
     run(world, &workflow, steps, &args.to)
@@ -218,15 +220,20 @@ fn run(
     world.output.result(&text, &json!({ "registries": rows }))
 }
 
+/// The migrations that the commit `new` has in addition to `old`; `None` if the clone hasn't both.
+pub(super) fn migrations_between(workflow: &Workflow, old: &str, new: &str) -> Option<Vec<String>> {
+    let added = source::git::commits::added(&workflow.top, old, new)?;
+    let migration = |path: &String| path.contains("/migrations/") && path.ends_with(".py");
+    Some(added.into_iter().filter(migration).collect())
+}
+
 /// The migrations that the image which a rollback leaves has and the one before hasn't; `None` if
 /// this isn't a rollback, or the clone hasn't both commits.
 fn migrations(workflow: &Workflow, step: &Step) -> Option<Vec<String>> {
     let kept = step.kept.as_ref().filter(|kept| kept.action == Action::Rollback)?;
     let left = step.site.current.as_ref()?;
     let left = step.site.moves.iter().rev().find(|one| one.digest == *left)?;
-    let added = source::git::commits::added(&workflow.top, &kept.revision, &left.revision)?;
-    let migration = |path: &String| path.contains("/migrations/") && path.ends_with(".py");
-    Some(added.into_iter().filter(migration).collect())
+    migrations_between(workflow, &kept.revision, &left.revision)
 }
 
 /// What a rollback leaves as it is.

@@ -5,6 +5,7 @@ use super::at_commit::at_commit;
 use crate::cli::{self, release::Release};
 use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
+use crate::commands::signatures::Cosign;
 use crate::commands::smoke_test::{Testing, base_layers};
 use crate::commands::squash;
 use crate::world::World;
@@ -21,7 +22,7 @@ use image::labels;
 use image::plan;
 use image::plan::push::{self, Identity};
 use image::plan::release::{self as planned, Rerun};
-use image::push::subject;
+use image::push::{Subject, subject};
 use image::report::release::{Record, Step};
 use image::tags::{self, Names};
 use process::failure::{Exit, failure_help};
@@ -35,6 +36,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 mod inputs;
+mod notes;
+mod published;
 use inputs::{arguments, locks, paths, registry_tags, shown, unchanged};
 
 /// The folder of the records, in the state folder.
@@ -121,16 +124,22 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         false => workflow.state.folder.join(format!("{RELEASES}/{version}.json")),
     };
     let releasing = Releasing { world, workflow, runner: &runner, args, path };
+    releasing.cosign().ready()?;
     let revision = &identity.revision;
     let known = releasing.known(&engine, revision)?;
-    let clients = if known.is_none() && !args.snapshot {
+    let published = match known.is_none() && !args.snapshot && !args.force {
+        true => releasing.published(&clients, &names, (engine.clone(), assumed))?,
+        false => None,
+    };
+    let clients = if known.is_none() && published.is_none() && !args.snapshot {
         let identity = Identity { revision: revision.clone(), version: checkout.version.clone() };
         sending.may_name(identity, &names.tags, clients)?
     } else {
         clients
     };
     if dry_run {
-        return releasing.show(known.as_ref(), (engine, assumed), &names, &targets);
+        let built = published.is_some();
+        return releasing.show(known.as_ref(), built, (engine, assumed), &names, &targets);
     }
     let fresh = Record {
         version,
@@ -151,10 +160,22 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         ..known.clone().unwrap_or(fresh)
     };
     let mut record = begun;
+    if let Some(published) = &published {
+        published.note(&mut record);
+    }
+    let built = known.is_some() || published.is_some();
     let outcome = releasing
-        .build(&mut record, known.is_some(), (engine.clone(), assumed), &checkout)
+        .build(&mut record, built, (engine.clone(), assumed), &checkout)
         .and_then(|()| releasing.test(&mut record, &engine))
-        .and_then(|()| releasing.push(&mut record, &sending, &names, clients));
+        .and_then(|()| {
+            releasing.push(
+                &mut record,
+                &sending,
+                &names,
+                clients,
+                published.map(|there| there.image),
+            )
+        });
     if let Err(error) = outcome {
         // Whatever the failure is, what was done stands in the record.
         world.output.metadata(&serde_json::to_value(&record)?)?;
@@ -260,11 +281,11 @@ impl Releasing<'_> {
     fn build(
         &self,
         record: &mut Record,
-        known: bool,
+        built: bool,
         engine: (Engine, bool),
         checkout: &Checkout,
     ) -> anyhow::Result<()> {
-        if known {
+        if built {
             return Ok(());
         }
         let start = Instant::now();
@@ -334,10 +355,15 @@ impl Releasing<'_> {
         sending: &Sending<'_>,
         names: &Names,
         clients: Vec<Client>,
+        published: Option<Subject>,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         let (state, runner) = (&self.workflow.state, self.runner);
-        let image = subject(sending.engine, runner, state, &record.image_id)?;
+        let complete = published.is_some();
+        let image = match published {
+            Some(there) => there,
+            None => subject(sending.engine, runner, state, &record.image_id)?,
+        };
         record.config_digest.clone_from(&image.config_digest);
         let (report, outcome, clients) = sending.send(&image, &names.tags, clients)?;
         record.registries = serde_json::to_value(&report.registries)?;
@@ -346,7 +372,15 @@ impl Releasing<'_> {
         self.keep(record)?;
         report.to_string().lines().for_each(notice);
         outcome?;
-        self.attest(record, sending.engine, &clients)
+        if !complete {
+            self.attest(record, sending.engine, &clients)?;
+        }
+        match (&self.args.notes, clients.first()) {
+            (Some(file), Some(client)) => {
+                state::write_whole(file, &self.notes(record, client, &image.identity)?)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Attaches to the image what this release knows of it: how it was made and tested. What is attached
@@ -363,15 +397,23 @@ impl Releasing<'_> {
         for (client, there) in clients.iter().zip(&found) {
             let digest = there["digest"].as_str().unwrap_or_default();
             let Some(image) = client.manifest(digest)? else { continue };
-            for statement in
-                attest::of_release(record, &archive, &client.target.to_string(), digest)
-            {
+            let statements =
+                attest::of_release(record, &archive, &client.target.to_string(), digest);
+            for statement in &statements {
                 client.attach(&image, &statement.artifact(&record.tested_at)?)?;
+            }
+            if let Some(signing) = self.workflow.config.sign.as_ref().filter(|_| !record.signed) {
+                self.cosign().sign(signing, client, &image, &statements)?;
             }
         }
         record.attested = true;
+        record.signed = self.workflow.config.sign.is_some();
         note(record, "attest", start);
         self.keep(record)
+    }
+
+    fn cosign(&self) -> Cosign<'_> {
+        Cosign { workflow: self.workflow, runner: self.runner }
     }
 
     /// Every file of the image, and which layers are ours.
@@ -386,6 +428,7 @@ impl Releasing<'_> {
     fn show(
         &self,
         known: Option<&Record>,
+        published: bool,
         engine: (Engine, bool),
         names: &Names,
         targets: &[Reference],
@@ -396,6 +439,15 @@ impl Releasing<'_> {
         }
         for left in &names.left_out {
             script += &format!("# not {}: {}\n", left.name, left.why);
+        }
+        if published {
+            let each = |target: &Reference| -> String {
+                let line = |tag: &tags::Tag| format!("# PUT manifest: {target}:{}\n", tag.name);
+                names.tags.iter().map(line).collect()
+            };
+            script += &targets.iter().map(each).collect::<String>();
+            let json = serde_json::json!({ "tags": names.tags, "commands": [] });
+            return self.world.output.result(&script, &json);
         }
         let name = |tag| plan::local(engine.0.kind, &self.workflow.config.image.name, tag);
         let mut image = name("prod");

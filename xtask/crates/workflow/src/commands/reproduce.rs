@@ -3,6 +3,7 @@
 use super::at_commit::at_commit;
 use super::build::{self, PATIENCE, Ready};
 use super::push::surroundings;
+use super::signatures::Cosign;
 use super::{attested, squash};
 use crate::cli;
 use crate::cli::promote::Reproduce;
@@ -40,7 +41,8 @@ pub fn run(world: &World, args: &Reproduce) -> anyhow::Result<()> {
     let (engine, assumed) = build::engine(world, &workflow, &machine, &runner)?;
     let client = Client::open(&target, &surroundings(world, &machine, &engine, &runner), false)?;
     let original = attested::manifest(&client, &name)?;
-    let Some(provenance) = attested::newest(&client, &original, PROVENANCE)? else {
+    let cosign = Cosign { workflow: &workflow, runner: &runner };
+    let Some(provenance) = attested::newest(&cosign, &client, &original, PROVENANCE)? else {
         let message =
             format!("reproducing {target}@{}: no provenance is attached", original.digest);
         return Err(failure_help(Exit::Check, message, "`cargo xtask release` attaches it"));

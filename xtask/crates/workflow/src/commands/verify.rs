@@ -2,6 +2,7 @@
 
 use super::attested;
 use super::push::surroundings;
+use super::signatures::Cosign;
 use crate::cli::promote::Verify;
 use crate::world::World;
 use engine::machine;
@@ -12,6 +13,7 @@ use image::promotion::{self, Move};
 use process::failure::{Exit, Failure, failure_help};
 use registry::{Client, Manifest};
 use serde::Serialize;
+use smoke::checks::{self, Check};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -35,6 +37,7 @@ struct Facts<'a> {
     /// The lock's path in it.
     lock: String,
     required: &'a [Proof],
+    signed: Found,
     labels: BTreeMap<String, String>,
     tested: Option<Tested>,
     made: Option<Made>,
@@ -60,14 +63,16 @@ pub fn run(world: &World, args: &Verify) -> anyhow::Result<()> {
         let all = workflow.config.tags.environments.join(", ");
         return Err(failure_help(Exit::Usage, message, format!("the environments are {all}")));
     }
+    let cosign = Cosign { workflow: &workflow, runner: &runner };
     let facts = Facts {
         top: &workflow.top,
         lock: workflow.config.app.lock_file(),
-        required: &workflow.config.verify,
+        required: &workflow.config.verify.require,
+        signed: cosign.signed(&client, &image)?,
         labels: client.labels(&image)?,
-        tested: attested::tested(&client, &image)?,
-        made: attested::newest(&client, &image, PROVENANCE)?.as_ref().map(Made::read),
-        packages: match attested::newest(&client, &image, SPDX)? {
+        tested: attested::tested(&cosign, &client, &image)?,
+        made: attested::newest(&cosign, &client, &image, PROVENANCE)?.as_ref().map(Made::read),
+        packages: match attested::newest(&cosign, &client, &image, SPDX)? {
             Some(sbom) => attest::packages(&sbom.predicate),
             None => Err("no list of packages is attached".to_owned()),
         },
@@ -93,6 +98,7 @@ impl Facts<'_> {
             Line { name, holds, required: self.required.contains(&proof), text }
         };
         let mut lines = vec![
+            line("signed", Proof::Signed, self.signed.clone()),
             line("commit", Proof::Commit, self.commit()),
             line("tested", Proof::Tested, self.tested()),
             line("built from", Proof::BuiltFrom, self.built_from()),
@@ -140,12 +146,34 @@ impl Facts<'_> {
         if !tested.passed {
             return Err(format!("the smoke test of {time} failed: {}", failed.join(", ")));
         }
+        let scope = self.scope(tested)?;
         let skipped = match skipped.is_empty() {
             true => String::new(),
             false => format!("; skipped: {}", skipped.join(", ")),
         };
         let day: String = time.chars().take(10).collect();
-        Ok(format!("{checks} checks passed on {day} with {engine}{skipped}"))
+        Ok(format!("{checks} checks{scope} passed on {day} with {engine}{skipped}"))
+    }
+
+    /// A test of this version of the workflow says of each check how it ended; one with `--core`, of each
+    /// check of the core.
+    fn scope(&self, tested: &Tested) -> Result<&'static str, String> {
+        let made_by = self.labels.get(engine::label::OURS);
+        if made_by.is_none_or(|version| version != env!("CARGO_PKG_VERSION")) {
+            return Ok("");
+        }
+        let lacking =
+            checks::all().iter().filter(|check| !tested.all.iter().any(|n| n == check.name));
+        let lacking: Vec<&Check> = lacking.collect();
+        let beyond = checks::all().iter().filter(|check| !check.core).count();
+        if lacking.is_empty() {
+            return Ok("");
+        }
+        if lacking.len() == beyond && lacking.iter().all(|check| !check.core) {
+            return Ok(" of --core");
+        }
+        let names: Vec<&str> = lacking.iter().map(|check| check.name).collect();
+        Err(format!("the smoke test of {} says nothing of {}", tested.time, names.join(", ")))
     }
 
     /// The provenance agrees with the labels, and with the lock of the commit.
@@ -259,14 +287,16 @@ mod tests {
         Facts {
             top,
             lock: LOCK.to_owned(),
+            signed: Ok(String::new()),
             required: &[Proof::Commit, Proof::Tested, Proof::BuiltFrom],
             labels: BTreeMap::from([
                 label("revision", commit),
                 label("version", "v1.0.0"),
                 label("base.name", "python:3.12"),
                 label("base.digest", "sha256:ba5e"),
+                (engine::label::OURS.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ]),
-            tested: Some(Tested { passed: true, checks: 51, ..Tested::default() }),
+            tested: Some(Tested { passed: true, checks: 51, all: names(), ..Tested::default() }),
             made: Some(Made {
                 revision: commit.to_owned(),
                 base: "python:3.12".to_owned(),
@@ -276,6 +306,10 @@ mod tests {
             }),
             packages: Ok(String::new()),
         }
+    }
+
+    fn names() -> Vec<String> {
+        checks::all().iter().map(|check| check.name.to_owned()).collect()
     }
 
     /// Each way to lie, and the line that finds it.
@@ -294,6 +328,7 @@ mod tests {
             facts.labels.insert(format!("{}{name}", engine::label::OCI), value.to_owned());
         }
         check(|_| {}, &[]);
+        check(|f| f.signed = Err(String::new()), &["signed"]);
         check(|f| f.labels.clear(), &["commit", "built from"]);
         check(|f| set(f, "revision", &"1".repeat(40)), &["commit", "built from"]);
         check(|f| set(f, "version", "v1.0.0-dirty"), &["commit"]);
@@ -302,6 +337,8 @@ mod tests {
         check(|f| set(f, "base.digest", "sha256:0"), &["built from"]);
         check(|f| f.tested = None, &["tested"]);
         check(|f| f.tested.as_mut().unwrap().passed = false, &["tested"]);
+        check(|f| f.tested.as_mut().unwrap().all.retain(|name| name != "settings"), &["tested"]);
+        check(|f| f.tested.as_mut().unwrap().all.retain(|name| name != "stop-web"), &["tested"]);
         check(|f| f.packages = Err(String::new()), &["packages"]);
         check(|f| f.made = None, &["built from"]);
         check(|f| f.made.as_mut().unwrap().revision = "1".repeat(40), &["built from"]);

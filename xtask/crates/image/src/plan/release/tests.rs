@@ -279,3 +279,45 @@ fn a_version_is_built_once() {
     "#]],
     );
 }
+
+#[test]
+fn what_is_there_counts_only_if_it_is_known_to_be_the_same() {
+    let map = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let inputs = Inputs {
+        labels: map("base.digest", "sha256:a"),
+        build_args: map("DEBIAN_REFRESH", "2026-11-30"),
+        platform: "linux/amd64".into(),
+        arguments: vec!["--squash".into(), "--force".into()],
+    };
+    let made = Made {
+        build_args: inputs.build_args.clone(),
+        platform: inputs.platform.clone(),
+        arguments: vec!["--squash".into()],
+        ..Made::default()
+    };
+    let tested = Tested { passed: true, ..Tested::default() };
+    let mut labels = inputs.labels.clone();
+    labels.insert("of.the.base".into(), "1".into());
+    let check =
+        |inputs: &Inputs, made: Option<&Made>, tested: Option<&Tested>, alike, why: &str| {
+            let found = differs(inputs, &labels, made, tested, alike);
+            assert_eq!(found.unwrap_or_default(), why);
+        };
+    check(&inputs, Some(&made), Some(&tested), true, "");
+    check(&inputs, None, Some(&tested), true, "it has no provenance");
+    check(&inputs, Some(&made), None, true, "no smoke test is attached to it");
+    let failed = Tested { failed: vec!["web".into()], ..Tested::default() };
+    check(&inputs, Some(&made), Some(&failed), true, "its smoke test failed: web");
+    check(&inputs, Some(&made), Some(&tested), false, "the registries have different images");
+    let newer = Inputs { labels: map("base.digest", "sha256:b"), ..inputs.clone() };
+    let why = "the label base.digest is sha256:a there, and sha256:b here";
+    check(&newer, Some(&made), Some(&tested), true, why);
+    let refreshed = Made { build_args: map("DEBIAN_REFRESH", "2026-11-29"), ..made.clone() };
+    let why = "the build argument DEBIAN_REFRESH is 2026-11-29 there, and 2026-11-30 here";
+    check(&inputs, Some(&refreshed), Some(&tested), true, why);
+    let plain = Made { arguments: Vec::new(), ..made.clone() };
+    check(&inputs, Some(&plain), Some(&tested), true, "the option is  there, and --squash here");
+    let arm = Made { platform: "linux/arm64".into(), ..made };
+    let why = "the platform is linux/arm64 there, and linux/amd64 here";
+    check(&inputs, Some(&arm), Some(&tested), true, why);
+}
