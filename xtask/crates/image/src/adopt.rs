@@ -6,7 +6,10 @@ mod tests;
 mod written;
 
 use crate::config::app::GETTEXT;
-use source::{is_debug, is_locked, is_needed, is_on, is_read, quoted, quoted_after, without_wheel};
+use source::{
+    builds, chooses_postgres, is_debug, is_locked, is_needed, is_on, is_read, quoted, quoted_after,
+    without_wheel,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
 pub use written::{image_toml, text};
@@ -341,17 +344,17 @@ impl Reader<'_> {
 
     /// What builds style sheets and scripts.
     fn assets(&mut self) {
-        let builds = |path: &&str| {
-            self.texts
-                .get(&format!("{path}package.json"))
-                .is_some_and(|text| text.contains("\"build\""))
-        };
-        let folders = ["", "frontend/", self.prefix.as_str()];
-        if let Some(folder) = folders.iter().find(|path| builds(path)) {
-            self.found.told.push(format!(
-                "{folder}package.json builds something: if pages use it, [assets] makes it part of the image \
-                 (docs/adopting.md)"
-            ));
+        for folder in ["", "frontend/", self.prefix.clone().as_str()] {
+            let text = self.texts.get(&format!("{folder}package.json"));
+            let scripts = text.map(|text| builds(text)).unwrap_or_default();
+            if !scripts.is_empty() {
+                self.found.told.push(format!(
+                    "{folder}package.json builds something ({}): if pages use it, [assets] makes it part of the \
+                     image (docs/adopting.md)",
+                    scripts.join(", ")
+                ));
+                break;
+            }
         }
     }
 
@@ -491,6 +494,11 @@ impl Reader<'_> {
         for name in &names {
             if let Some(value) = value_of(name) {
                 self.key("app.environment", name, text(value));
+            }
+        }
+        for (name, value) in chooses_postgres(&all) {
+            if value_of(&name).is_none() {
+                self.key("app.environment", &name, text(&value));
             }
         }
         let debug = |name: &&String| is_debug(&all, name);

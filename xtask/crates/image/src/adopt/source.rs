@@ -57,6 +57,28 @@ pub(super) fn is_on(settings: &str, name: &str) -> bool {
     })
 }
 
+/// The variables that choose PostgreSQL, each with the value that does:
+/// `if os.getenv("DB") == "postgres":`.
+pub(super) fn chooses_postgres(settings: &str) -> Vec<(String, String)> {
+    let lines = settings.lines().map(str::trim_start);
+    let lines = lines.filter(|line| line.starts_with("if ") || line.starts_with("elif "));
+    let chosen = |line: &str| {
+        let compares = line.contains("==") || line.contains(" in ");
+        let texts = quoted(line);
+        let [name, value, ..] = texts.as_slice() else { return None };
+        let postgres = ["postgres", "postgresql", "psql", "pgsql"].contains(&value.as_str());
+        (compares && postgres && is_read(line, name)).then(|| (name.clone(), value.clone()))
+    };
+    lines.filter_map(chosen).collect()
+}
+
+/// The scripts of a package.json that build something.
+pub(super) fn builds(package: &str) -> Vec<String> {
+    let json: serde_json::Value = serde_json::from_str(package).unwrap_or_default();
+    let names = json["scripts"].as_object().into_iter().flatten().map(|(name, _)| name);
+    names.filter(|name| name.split(':').any(|part| part == "build")).cloned().collect()
+}
+
 /// Whether a lock, uv's or a list of requirements, has the package `name`.
 pub(super) fn is_locked(lock: &str, name: &str) -> bool {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -116,6 +138,20 @@ mod tests {
         check("S3_SECRET_KEY = envsecret(\"S3_SECRET_KEY\")", "S3_SECRET_KEY", false);
         check("S3_SECRET_KEY = os.getenv(\"S3_SECRET_KEY\")", "S3_SECRET_KEY", false);
         check("S3_SECRET_KEY = env(\"S3_SECRET_KEY\", default=None)", "S3_SECRET_KEY", false);
+    }
+
+    #[test]
+    fn what_chooses_postgresql_is_seen() {
+        let check = |line: &str, expected: &[(&str, &str)]| {
+            let found = chooses_postgres(line);
+            let found: Vec<(&str, &str)> = found.iter().map(|(a, b)| (&**a, &**b)).collect();
+            assert_eq!(found, expected, "{line}");
+        };
+        check("if os.getenv(\"DB\") == \"postgres\":", &[("DB", "postgres")]);
+        check("elif env('DB_TYPE') in ('postgresql', 'pg'):", &[("DB_TYPE", "postgresql")]);
+        check("if os.getenv(\"DB\") == \"mysql\":", &[]);
+        check("X = os.getenv(\"DB\") == \"postgres\"", &[]);
+        check("if kind(\"DB\") == \"postgres\":", &[]);
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn code_below_its_lock_with_what_it_needs_around_it() {
             [app] queues = "celery"
             [app] required_environment = ["SECRET_KEY"]
             - packages without a wheel, which are built in the image: psycopg2
-            - package.json builds something: if pages use it, [assets] makes it part of the image (docs/adopting.md)
+            - package.json builds something (build): if pages use it, [assets] makes it part of the image (docs/adopting.md)
         "#]],
     );
     // A binary package brings the library, and a compiled catalogue needs nothing.
