@@ -72,6 +72,19 @@ impl Move {
     }
 }
 
+/// What is kept of the move `wanted`, whose number isn't known yet; `None` if the tag names that image
+/// already. One that was killed before it moved the tag has said what it wanted: that is done now.
+pub fn decide(moves: &[Move], wanted: Move) -> Option<Move> {
+    if wanted.before.as_ref() == Some(&wanted.digest) {
+        return None;
+    }
+    let same = |last: &&Move| {
+        (last.action, &last.digest, &last.before) == (wanted.action, &wanted.digest, &wanted.before)
+    };
+    let number = moves.last().map_or(0, |last| last.number) + 1;
+    Some(moves.last().filter(same).cloned().unwrap_or(Move { number, ..wanted }))
+}
+
 /// How the tags of an environment's history begin.
 pub fn prefix(environment: &str) -> String {
     format!("{environment}-history-")
@@ -153,6 +166,28 @@ mod tests {
                 Move { number, action, digest: digest.to_owned(), ..Move::default() }
             })
             .collect()
+    }
+
+    #[test]
+    fn a_move_is_the_next_or_the_one_that_was_killed() {
+        let wanted = |digest: &str, before: &str| Move {
+            digest: digest.to_owned(),
+            before: Some(before.to_owned()),
+            by: "me".to_owned(),
+            ..Move::default()
+        };
+        let mut history = moves("a b");
+        assert_eq!(decide(&history, wanted("b", "b")), None);
+        let next = decide(&history, wanted("c", "b")).unwrap();
+        assert_eq!((next.number, next.by.as_str()), (3, "me"));
+        assert_eq!(decide(&[], wanted("c", "b")).unwrap().number, 1);
+        // Its tag still names `a`: what it began is done, under its number and name.
+        history[1].before = Some("a".to_owned());
+        let begun = decide(&history, wanted("b", "a")).unwrap();
+        assert_eq!((begun.number, begun.by.as_str()), (2, ""));
+        assert_eq!(decide(&history, wanted("c", "a")).unwrap().number, 3);
+        let back = Move { action: Action::Rollback, ..wanted("b", "a") };
+        assert_eq!(decide(&history, back).unwrap().number, 3);
     }
 
     #[test]

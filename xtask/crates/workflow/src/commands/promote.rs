@@ -115,27 +115,18 @@ impl Site {
         action: Action,
     ) -> anyhow::Result<Step> {
         let labels = self.client.labels(&image)?;
-        let (digest, before) = (image.digest.clone(), self.current.clone());
-        if before.as_ref() == Some(&digest) {
-            return Ok(Step { site: self, image, kept: None });
-        }
-        // One that was killed before it moved the tag has said what it wanted: that is done now.
-        let begun = self
-            .moves
-            .last()
-            .filter(|last| last.action == action && last.digest == digest && last.before == before);
-        let next = || Move {
-            number: self.moves.last().map_or(0, |last| last.number) + 1,
+        let wanted = Move {
+            number: 0,
             environment: environment.to_owned(),
             action,
-            digest: digest.clone(),
-            before: before.clone(),
+            digest: image.digest.clone(),
+            before: self.current.clone(),
             version: label(&labels, "version"),
             revision: label(&labels, "revision"),
             by: world.environment.mover(world.ci.is_some()),
             at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         };
-        let kept = Some(begun.cloned().unwrap_or_else(next));
+        let kept = promotion::decide(&self.moves, wanted);
         Ok(Step { site: self, image, kept })
     }
 }
