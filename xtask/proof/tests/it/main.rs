@@ -27,5 +27,6 @@ mod reference;
 mod refused;
 mod rules;
 mod setup;
+mod tell;
 mod terminal;
 mod transcript;

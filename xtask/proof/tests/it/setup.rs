@@ -10,7 +10,7 @@ case "$*" in *--simulate*) cat "$HOME/../simulation" ;; esac
 "#;
 const DPKG: &str = "#!/bin/sh\nexit 1\n";
 
-fn debian() -> Checkout {
+pub fn debian() -> Checkout {
     let checkout = Checkout::new();
     checkout.write("home/.keep", "");
     checkout.write("simulation", "Inst podman (4.3.1)\n");
@@ -19,12 +19,17 @@ fn debian() -> Checkout {
     checkout
 }
 
-fn calls(checkout: &Checkout) -> String {
+pub fn calls(checkout: &Checkout) -> String {
     std::fs::read_to_string(checkout.path("calls")).unwrap_or_default()
 }
 
 fn root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Whether `setup` has something to ask: elsewhere it says what to do by hand.
+pub fn asks_here() -> bool {
+    on_debian() && root()
 }
 
 /// Whether `setup` works here; elsewhere it says which systems it knows.
