@@ -105,7 +105,8 @@ fn request(stream: &mut dyn Stream) -> Option<String> {
 fn answer(line: &str, written: &[String]) -> String {
     let (method, path) = line.split_once(' ').unwrap();
     let name = path.rsplit('/').next().unwrap();
-    let ends = |line: &String| !line.starts_with("HEAD") && line.ends_with(name);
+    let writes = |line: &String| line.starts_with("PUT ") || line.starts_with("push ");
+    let ends = |line: &String| writes(line) && line.ends_with(name);
     let (status, header, body) = match (method, path) {
         ("POST", _) => (202, "Location: /v2/team/app/blobs/uploads/1", String::new()),
         ("DELETE", _) => (204, "", String::new()),
@@ -234,11 +235,14 @@ fn a_release_shows_its_commands_in_their_order() {
     };
     let (prod, squashed) =
         ["prod", "prod-squashed"].map(|tag| format!("localhost/senex_trader:{tag}")).into();
-    assert_eq!(ours(&[]), [format!("cargo xtask smoke-test {prod}"), push(&prod, "")]);
+    let attached = "# attached: provenance, test result, list of packages".to_owned();
+    let expected = [format!("cargo xtask smoke-test {prod}"), push(&prod, ""), attached.clone()];
+    assert_eq!(ours(&[]), expected);
     let expected = [
         format!("cargo xtask squash {prod}"),
         format!("cargo xtask smoke-test {squashed} --core"),
         push(&squashed, " --force"),
+        attached,
     ];
     assert_eq!(ours(&["--squash", "--core", "--force"]), expected);
     assert_eq!(pushes(&checkout), [""; 0]);

@@ -17,6 +17,7 @@ use engine::reference;
 use engine::reference::Reference;
 use engine::{Engine, words};
 use image::attest;
+use image::config::verify::Signing;
 use image::config::{self, Workflow};
 use image::labels;
 use image::plan;
@@ -124,7 +125,9 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         false => workflow.state.folder.join(format!("{RELEASES}/{version}.json")),
     };
     let releasing = Releasing { world, workflow, runner: &runner, args, path };
-    releasing.cosign().ready()?;
+    if !dry_run {
+        releasing.cosign().ready()?;
+    }
     let revision = &identity.revision;
     let known = releasing.known(&engine, revision)?;
     let published = match known.is_none() && !args.snapshot && !args.force {
@@ -471,7 +474,12 @@ impl Releasing<'_> {
         words.extend(names.tags.iter().map(|tag| format!("--tag {}", tag.name)));
         words.extend(self.args.force.then(|| "--force".to_owned()));
         words.extend(self.args.allow_standin.then(|| "--allow-standin".to_owned()));
-        script += &(words.join(" ") + "\n");
+        script += &(words.join(" ") + "\n# attached: provenance, test result, list of packages");
+        script += match self.workflow.config.sign {
+            Some(Signing::Key(_)) => "; cosign signs each, and the image, with the key of [sign]\n",
+            Some(Signing::Keyless) => "; cosign signs each, and the image, keyless\n",
+            None => "\n",
+        };
         let commands: Vec<&str> = script.lines().collect();
         let json = serde_json::json!({ "tags": names.tags, "commands": commands });
         self.world.output.result(&script, &json)

@@ -10,6 +10,7 @@ use image::plan::release::{self as planned, Inputs};
 use image::push::Subject;
 use image::report::release::Record;
 use image::tags::Names;
+use process::failure::{Exit, describe};
 use process::notice::notice;
 use registry::Client;
 use serde_json::Value;
@@ -47,10 +48,27 @@ impl Published {
 
 impl Releasing<'_> {
     /// The image of this commit in the registries, if only names are left to give; `None`: it must be built.
+    /// What a registry can't say counts as unknown.
     ///
     /// # Errors
-    /// Those of `build`, if the inputs can't be read, and of [`Client::manifest`].
+    /// Those of `build`, if the inputs can't be read; [`Exit::RegistryFailed`].
     pub(super) fn published(
+        &self,
+        clients: &[Client],
+        names: &Names,
+        engine: (Engine, bool),
+    ) -> anyhow::Result<Option<Published>> {
+        let found = self.look(clients, names, engine);
+        match found.as_ref().map_err(|error| (describe(error).0, error)) {
+            Err((Exit::RegistryRefused | Exit::Mismatch, error)) => {
+                notice(&format!("looking for this release in the registry: {error:#}"));
+                Ok(None)
+            }
+            _ => found,
+        }
+    }
+
+    fn look(
         &self,
         clients: &[Client],
         names: &Names,
