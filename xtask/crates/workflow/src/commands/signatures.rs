@@ -178,8 +178,9 @@ impl Cosign<'_> {
         // cosign looks for logins in fewer places than the engines: it is shown where ours is.
         let file = PathBuf::from(client.login_place());
         let login = file.is_file().then(|| folder.clone());
-        if login.is_some() {
-            let link = folder.join("config.json");
+        let link = folder.join("config.json");
+        let linked = std::fs::read_link(&link).is_ok_and(|target| target == file);
+        if login.is_some() && !linked {
             let _ = std::fs::remove_file(&link);
             std::os::unix::fs::symlink(&file, &link)
                 .with_context(|| format!("linking {}", link.display()))?;
