@@ -10,7 +10,9 @@ use process::invocation::Invocation;
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
 use process::state::{State, make_folder, write_whole};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// One engine, ready for tests.
@@ -234,7 +236,18 @@ impl Lab {
         log: &Path,
         runner: &Runner,
     ) -> anyhow::Result<u32> {
-        let id = runner.background(invocation, log)?;
+        runner.check_signal()?;
+        notice(&format!("$ {invocation} &"));
+        let file = File::create(log).with_context(|| format!("writing {}", log.display()))?;
+        let mut command = Command::new(&invocation.program);
+        command.args(&invocation.words).current_dir(&runner.folder).stdin(Stdio::null());
+        command.envs(invocation.env.iter().map(|(name, value)| (name, value)));
+        command.stdout(file.try_clone().context("opening a log")?).stderr(file);
+        let mut child =
+            command.spawn().with_context(|| format!("starting {}", invocation.program))?;
+        let id = child.id();
+        // Without this wait, it would stay a zombie until we end.
+        std::thread::spawn(move || child.wait());
         self.record(id)?;
         Ok(id)
     }

@@ -11,7 +11,6 @@ use crate::regular;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -309,24 +308,6 @@ impl Runner {
         let words = words.chain(invocation.words.iter().cloned()).collect();
         let held = Invocation { program: "setpriv".into(), words, ..invocation.clone() };
         works.is_ok_and(|answer| answer.good()).then_some(held)
-    }
-
-    /// Starts a command in the background, with its output in `log`; returns its process id.
-    ///
-    /// # Errors
-    /// [`Exit::Engine`] when it can't be started.
-    pub fn background(&self, invocation: &Invocation, log: &Path) -> anyhow::Result<u32> {
-        self.check_signal()?;
-        notice(&format!("$ {invocation} &"));
-        let file = File::create(log).map_err(|error| failed("writing", log, &error))?;
-        let mut command = self.command(invocation)?;
-        let again = file.try_clone().context("opening a log")?;
-        command.stdin(Stdio::null()).stdout(file).stderr(again);
-        let mut child = command.spawn().map_err(|error| not_started(invocation, &error))?;
-        let id = child.id();
-        // Without this wait, it would stay a zombie until we end.
-        std::thread::spawn(move || child.wait());
-        Ok(id)
     }
 
     /// Runs a command with our own terminal (for `sudo`, which may ask for a password).
