@@ -72,11 +72,13 @@ pub const STATIC_MANIFEST: &str = "/staticfiles.json";
 pub const RECORD: &str = ".dist-info/RECORD";
 /// The end of the path of what a Python distribution says of itself (Core metadata specification).
 pub const METADATA: &str = ".dist-info/METADATA";
+/// The end of the path of what it says of the wheel that it came in.
+pub const WHEEL: &str = ".dist-info/WHEEL";
 
 /// Whether an [`Archive`] keeps the content of the file `path`, which checks read.
 pub fn is_kept(path: &str) -> bool {
     let list = || path.starts_with("app/") && path.ends_with(STATIC_MANIFEST);
-    let about = || path.ends_with(METADATA) || is_copyright(path);
+    let about = || path.ends_with(METADATA) || path.ends_with(WHEEL) || is_copyright(path);
     path == DPKG_STATUS || is_list(path) || path.ends_with(RECORD) || list() || about()
 }
 

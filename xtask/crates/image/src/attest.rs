@@ -197,11 +197,11 @@ fn of_digest(digest: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(algorithm.to_owned(), value.to_owned())])
 }
 
-/// What a release says of its image in this repository under this digest, which holds these packages. The
-/// same record gives the same bytes, so that a rerun attaches nothing twice.
+/// What a release says of its image in this repository under this digest, which holds these packages, with
+/// the text of their lock. The same record gives the same bytes, so that a rerun attaches nothing twice.
 pub fn of_release(
     record: &Record,
-    archive: &Archive,
+    (archive, lock): (&Archive, &str),
     repository: &str,
     digest: &str,
 ) -> Vec<Statement> {
@@ -209,7 +209,7 @@ pub fn of_release(
     vec![
         Statement::new(repository, digest, PROVENANCE, provenance(record)),
         Statement::new(repository, digest, TEST_RESULT, test_result(record)),
-        Statement::new(repository, digest, SPDX, sbom(archive, &name, &record.tested_at)),
+        Statement::new(repository, digest, SPDX, sbom(archive, &name, &record.tested_at, lock)),
     ]
 }
 
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_read() {
         let archive = Archive::default();
-        let all = of_release(&record(), &archive, "in.example/app", "sha256:abc");
+        let all = of_release(&record(), (&archive, ""), "in.example/app", "sha256:abc");
         let read = |predicate: &str, digest: &str| {
             let contents = all.iter().map(|one| one.artifact("now").unwrap().content);
             contents.filter_map(|content| Statement::read(&content, predicate, digest)).next()
@@ -322,14 +322,14 @@ mod tests {
         assert_eq!(read(TEST_RESULT, "sha256:abd"), None);
         assert_eq!(Statement::read(b"no JSON", TEST_RESULT, "sha256:abc"), None);
         // The same record, the same bytes.
-        assert_eq!(all, of_release(&record(), &archive, "in.example/app", "sha256:abc"));
+        assert_eq!(all, of_release(&record(), (&archive, ""), "in.example/app", "sha256:abc"));
     }
 
     #[test]
     fn a_test_that_failed_counts_when_it_is_the_newest() {
         let statement = |tested: bool, time: &str| {
             let record = Record { tested, tested_at: time.to_owned(), ..record() };
-            of_release(&record, &Archive::default(), "in.example/app", "sha256:abc").remove(1)
+            of_release(&record, (&Archive::default(), ""), "in.example/app", "sha256:abc").remove(1)
         };
         let newest = |all: &[Statement]| Tested::newest(all).map(|tested| tested.passed);
         let (old, new) = ("2026-01-02T03:04:05Z", "2026-01-02T03:04:06Z");

@@ -53,7 +53,8 @@ pub(super) const TOOLS: &str = "tools";
 const COMPILE: &str = "compile";
 
 /// The groups that use one of the tools.
-pub(super) const NEEDED_BY: [&str; 16] = [
+pub(super) const NEEDED_BY: [&str; 17] = [
+    "spdx",
     "hadolint",
     "shellcheck",
     "actionlint",
@@ -85,7 +86,7 @@ const fn group(
     Group { name, part, lane, took, run }
 }
 
-pub(super) const GROUPS: [Group; 30] = [
+pub(super) const GROUPS: [Group; 31] = [
     group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
     group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
     group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
@@ -99,6 +100,7 @@ pub(super) const GROUPS: [Group; 30] = [
     group("shellcheck", All, Code, Some(1), linters::shellcheck),
     group("actionlint", All, Code, Some(10), linters::actionlint),
     group("lock", All, Code, Some(1), lock),
+    group("spdx", All, Code, Some(10), spdx),
     group("payload", All, Code, Some(65), payload),
     group("entrypoint", All, Code, Some(99), entrypoint),
     group("podman", All, Podman, Some(2489), |b| {
@@ -284,6 +286,15 @@ fn lint(bench: &Bench<'_>) -> anyhow::Result<()> {
 /// The lock is what `pyproject.toml` asks for.
 fn lock(bench: &Bench<'_>) -> anyhow::Result<()> {
     bench.uv(&["lock", "--check", "--project", "app"])
+}
+
+/// A list of packages is what SPDX's own program takes.
+fn spdx(bench: &Bench<'_>) -> anyhow::Result<()> {
+    let file = bench.workflow.state.folder.join("example.spdx.json").display().to_string();
+    let words = ["test", "--locked", "--quiet", "--package", "senex-image", "packages_are_named"];
+    let test = Invocation::new(bench.cargo_program(), words).with_env("XTASK_TEST_SPDX", &file);
+    bench.step(&test)?;
+    bench.uv(&["tool", "run", "--from", "spdx-tools==0.8.3", "pyspdxtools", "--infile", &file])
 }
 
 fn payload(bench: &Bench<'_>) -> anyhow::Result<()> {

@@ -2,8 +2,9 @@
 //! files of our layers: each belongs to one of them, to the application or to the image's own files.
 
 mod licence;
+mod lock;
 
-use engine::archive::{Archive, EntryKind, METADATA, RECORD};
+use engine::archive::{Archive, EntryKind, METADATA, RECORD, WHEEL};
 use licence::{Licence, debian_licence, python_licence};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,12 +48,14 @@ struct Package {
     version: String,
     purl: String,
     licence: Licence,
+    /// SHA-256 of the file that it was installed from.
+    sha256: Option<String>,
 }
 
 /// Reads the packages of `archive`. `name`: of the document, with the digest of the image; `created`: RFC 3339
-/// UTC.
-pub(super) fn sbom(archive: &Archive, name: &str, created: &str) -> Value {
-    let (debian, python) = (debian(archive), python(archive));
+/// UTC; `lock`: the text of the lock of the Python packages.
+pub(super) fn sbom(archive: &Archive, name: &str, created: &str, lock: &str) -> Value {
+    let (debian, python) = (debian(archive), python(archive, lock));
     let unaccounted = unaccounted(archive);
     let packages: Vec<Value> = debian.iter().chain(&python).map(Package::json).collect();
     let contains = debian.iter().chain(&python).map(|package| {
@@ -113,7 +116,10 @@ fn accounted(unaccounted: &[String]) -> String {
 
 impl Package {
     fn json(&self) -> Value {
+        let hashes = self.sha256.iter();
+        let hashes = hashes.map(|hash| json!({ "algorithm": "SHA256", "checksumValue": hash }));
         json!({
+            "checksums": hashes.collect::<Vec<Value>>(),
             "SPDXID": self.id,
             "name": self.name,
             "versionInfo": self.version,
@@ -165,7 +171,7 @@ fn debian(archive: &Archive) -> Vec<Package> {
             format!("pkg:deb/debian/{}@{}?arch={architecture}", encoded(&name), encoded(&version));
         let licence = debian_licence(text(archive, &format!("usr/share/doc/{name}/copyright")));
         let id = id("deb", &format!("{name}.{architecture}"));
-        Some(Package { id, name, version, purl, licence })
+        Some(Package { id, name, version, purl, licence, sha256: None })
     };
     stanzas.filter_map(package).collect()
 }
@@ -182,7 +188,7 @@ fn records(archive: &Archive) -> BTreeSet<String> {
 }
 
 /// Python distributions, by their folder `NAME-VERSION.dist-info`.
-fn python(archive: &Archive) -> Vec<Package> {
+fn python(archive: &Archive, lock: &str) -> Vec<Package> {
     let package = |path: &String| {
         let folder = path.strip_suffix(RECORD)?.rsplit('/').next()?;
         let (name, version) = folder.rsplit_once('-')?;
@@ -190,8 +196,11 @@ fn python(archive: &Archive) -> Vec<Package> {
         let name = name.to_lowercase().replace(['_', '.'], "-");
         let purl = format!("pkg:pypi/{}@{}", encoded(&name), encoded(version));
         let licence = python_licence(text(archive, &path.replace(RECORD, METADATA)));
+        let wheel = text(archive, &path.replace(RECORD, WHEEL));
+        let tags: Vec<&str> = wheel.lines().filter_map(|line| line.strip_prefix("Tag: ")).collect();
+        let sha256 = lock::hash(lock, &name, version, &tags);
         let (id, version) = (id("pypi", &name), version.to_owned());
-        Some((purl.clone(), Package { id, name, version, purl, licence }))
+        Some((purl.clone(), Package { id, name, version, purl, licence, sha256 }))
     };
     let found: BTreeMap<String, Package> = records(archive).iter().filter_map(package).collect();
     found.into_values().collect()
@@ -300,7 +309,23 @@ Version: 1
 
     #[test]
     fn packages_are_named_as_others_name_them() {
-        let document = sbom(&archive(&[]), "in.example/app@sha256:abc", "2026-01-02T03:04:05Z");
+        let mut archive = archive(&[]);
+        let folder = "opt/venv/lib/python3.11/site-packages/Shop_Kit-1.2.dist-info/";
+        for (path, text) in [
+            ("usr/share/doc/libpq5/copyright".to_owned(), "License: Expat\n"),
+            (format!("{folder}METADATA"), "License-Expression: MIT\n"),
+        ] {
+            archive.layers[0].texts.insert(path, text.to_owned());
+        }
+        let lock = format!("shop-kit==1.2 --hash=sha256:{}\n", "0".repeat(64));
+        let document = sbom(&archive, "in.example/app@sha256:abc", "2026-01-02T03:04:05Z", &lock);
+        // For the group `spdx`, which has it checked.
+        if let Some(file) = std::env::var_os("XTASK_TEST_SPDX") {
+            std::fs::write(file, document.to_string()).unwrap();
+        }
+        let python = &document["packages"][2];
+        assert_eq!(python["checksums"][0]["checksumValue"], "0".repeat(64));
+        assert_eq!(python["licenseDeclared"], "MIT");
         let all = document["packages"].as_array().unwrap().iter();
         let purls: Vec<&str> = all
             .filter_map(|package| package["externalRefs"][0]["referenceLocator"].as_str())
@@ -323,9 +348,9 @@ Version: 1
             &format!("{site}/shop_kit/a.py"),
             &format!("{site}/shop_kit/__pycache__/a.cpython-311.pyc"),
         ];
-        assert!(packages(&sbom(&archive(&known), "", "")).is_ok());
+        assert!(packages(&sbom(&archive(&known), "", "", "")).is_ok());
         for stray in ["usr/bin/miner", "opt/venv/bin/other", &format!("{site}/stray.py"), "x"] {
-            let found = packages(&sbom(&archive(&[stray]), "", "")).unwrap_err();
+            let found = packages(&sbom(&archive(&[stray]), "", "", "")).unwrap_err();
             assert!(
                 found.ends_with(&format!("1 files of our layers belong to none: {stray}")),
                 "{found}"

@@ -396,12 +396,14 @@ impl Releasing<'_> {
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         let archive = self.archive(engine, &record.image_id)?;
+        let path = self.workflow.config.app.lock_file();
+        let lock = process::disk::text(&self.workflow.root.join(&path), &path)?;
         let found = record.registries.as_array().cloned().unwrap_or_default();
         for (client, there) in clients.iter().zip(&found) {
             let digest = there["digest"].as_str().unwrap_or_default();
             let Some(image) = client.manifest(digest)? else { continue };
             let statements =
-                attest::of_release(record, &archive, &client.target.to_string(), digest);
+                attest::of_release(record, (&archive, &lock), &client.target.to_string(), digest);
             for statement in &statements {
                 client.attach(&image, &statement.artifact(&record.tested_at)?)?;
             }
