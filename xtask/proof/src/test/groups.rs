@@ -197,8 +197,13 @@ const CLIPPY: &[&str] = &[
 
 /// Tests of the engine that CI leaves to `--nightly`: those that build the design's own image, and
 /// projects of two more shapes.
-const NIGHTLY: &[&str] =
-    &["design::", "adopt::one_process", "adopt::code_below", "size::the_image_is_over"];
+const NIGHTLY: &[&str] = &[
+    "design::",
+    "adopt::a_stock_project_is_shown",
+    "adopt::one_process",
+    "adopt::code_below",
+    "size::the_image_is_over",
+];
 
 /// Tests that are about our code, or about something that no engine does in its own way: in CI on
 /// Docker alone, on Podman in `--nightly`.
@@ -216,6 +221,10 @@ const ON_PODMAN: &[&str] = &[
     "adopt::",
     "broken::",
     "build::a_failing_step",
+    "build::an_image_over_its_budget",
+    "context::no_planted_secret",
+    "dependencies::the_same_dockerfile",
+    "dev::a_command_has",
     "dev::a_killed_dev",
     "squash::one_layer_shows",
 ];

@@ -174,6 +174,13 @@ fn a_stock_project_adopts_the_workflow() {
     let image = report["reference"].as_str().unwrap();
     assert!(image.ends_with("shop:prod"), "{image}");
     assert_eq!(project.run(image, &["id", "-un"]).good(), "app");
+}
+
+#[test]
+fn a_stock_project_is_shown_by_dev_and_passes() {
+    let adopted = adopted();
+    let Adopted { project, .. } = &adopted;
+    project.build(&[]);
     let before = things(project);
     let site = detached(project);
     wait("the site of dev", || answer(project, "/health/").contains("healthy"));
