@@ -1,5 +1,5 @@
 //! Tokens and keys that begin as nothing else does: what each begins with and goes on with, and
-//! where that is documented. The rules are data; [`find`] applies them in one pass.
+//! the page that says so. The rules are data; [`find`] applies them in one pass.
 
 use std::sync::LazyLock;
 
