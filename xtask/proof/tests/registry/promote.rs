@@ -192,10 +192,12 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
     // The release is there: it is found, and not built again. Its record isn't on that machine.
     std::fs::remove_dir_all(twin.path("target/xtask/releases")).unwrap();
     let words = ["release", "--core", "--debian-refresh=none", "--allow-standin"];
-    let mut command = scene.command(&twin, home.path(), &words);
-    let again = Ended::from(command.output().unwrap());
-    assert!(again.err.contains("nothing is built") && again.code == Some(0), "{}", again.err);
-    assert!(!again.err.contains(" build --") && !again.err.contains(" push "), "{}", again.err);
+    for _ in 0..2 {
+        let mut command = scene.command(&twin, home.path(), &words);
+        let again = Ended::from(command.output().unwrap());
+        assert!(again.err.contains("nothing is built") && again.code == Some(0), "{}", again.err);
+        assert!(!again.err.contains(" build --") && !again.err.contains(" push "), "{}", again.err);
+    }
     assert_eq!(scene.digest("1.1.0").as_ref(), Some(&new));
     let mut command = scene.command(&twin, home.path(), &["rollback", TAG]);
     let back = Ended::from(command.output().unwrap()).good();

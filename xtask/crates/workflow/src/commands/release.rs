@@ -182,12 +182,15 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     if let Err(error) = outcome {
         // Whatever the failure is, what was done stands in the record.
         world.output.metadata(&serde_json::to_value(&record)?)?;
-        if !record.image_id.is_empty() && !args.snapshot {
+        if releasing.path.exists() && !args.snapshot {
             notice(&format!("what was done is in {}", releasing.shown_path()));
         }
         return Err(error);
     }
-    let text = format!("{record}  record    {}\n", releasing.shown_path());
+    let text = match releasing.path.exists() {
+        true => format!("{record}  record    {}\n", releasing.shown_path()),
+        false => record.to_string(),
+    };
     world.output.hand_over(&record.outputs(), &record.markdown(&text))?;
     world.output.result(&text, &serde_json::to_value(&record)?)
 }
@@ -372,7 +375,10 @@ impl Releasing<'_> {
         record.registries = serde_json::to_value(&report.registries)?;
         record.pushed = outcome.is_ok();
         note(record, "push", start);
-        self.keep(record)?;
+        // A record is for a rerun with the image, which isn't here if it was only found.
+        if !complete {
+            self.keep(record)?;
+        }
         report.to_string().lines().for_each(notice);
         outcome?;
         if !complete {
@@ -407,7 +413,9 @@ impl Releasing<'_> {
             for statement in &statements {
                 client.attach(&image, &statement.artifact(&record.tested_at)?)?;
             }
-            if let Some(signing) = self.workflow.config.sign.as_ref().filter(|_| !record.signed) {
+            // A rerun may be for one more registry.
+            let signed = record.signed && self.cosign().signed(client, &image)?.is_ok();
+            if let Some(signing) = self.workflow.config.sign.as_ref().filter(|_| !signed) {
                 self.cosign().sign(signing, client, &image, &statements)?;
             }
         }
