@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use workflow::world::World;
 
+mod compile;
 mod containers;
 mod context;
 mod design;
@@ -66,7 +67,7 @@ const QUICK: Rounds = Rounds {
 };
 
 /// The sections that are written only when asked for by name.
-const SECTIONS: [&str; 3] = [develop::HEAD, context::HEAD, smoke::HEAD];
+const SECTIONS: [&str; 4] = [develop::HEAD, context::HEAD, smoke::HEAD, compile::HEAD];
 
 /// Small packages without dependencies, one for each round.
 const PACKAGES: [&str; 5] = ["iniconfig", "pluggy", "colorama", "tabulate", "toml"];
@@ -118,8 +119,8 @@ impl Bench<'_> {
             report.git = Some((size, programs::git(self, size, self.rounds.warm)?));
         }
         if self.wants(Row::Compile) {
-            notice("compiling xtask");
-            report.compile = Some(programs::compile(self)?);
+            let section = self.compiled(args.quick)?;
+            return self.write_section(compile::HEAD, section);
         }
         if self.wants(Row::Context) {
             let section = self.snapshot(args.quick)?;
@@ -199,7 +200,7 @@ impl Bench<'_> {
     fn wants(&self, row: Row) -> bool {
         // These take as long as all other rows: they are measured only when asked for by name.
         if self.only.is_empty() {
-            !matches!(row, Row::Dev | Row::Context | Row::Smoke)
+            !matches!(row, Row::Dev | Row::Context | Row::Smoke | Row::Compile)
         } else {
             self.only.contains(&row)
         }

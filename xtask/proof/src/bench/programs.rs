@@ -1,8 +1,8 @@
-//! The rows that need no engine: git identity on a large repository, and the compilation of xtask.
+//! The row that needs no engine: git identity on a large repository.
 
 use super::sides::remove;
 use super::{Bench, failed};
-use crate::measure::{Pair, Sample, time};
+use crate::measure::{Pair, time};
 use anyhow::Context as _;
 use process::invocation::Invocation;
 use process::state::make_folder;
@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// How large a repository is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,37 +110,9 @@ fn git_in(bench: &Bench<'_>, top: &Path, size: Size, rounds: usize) -> anyhow::R
     Ok(pair)
 }
 
-/// Compiles xtask from nothing; gives its time and how many crates that was.
-pub fn compile(bench: &Bench<'_>) -> anyhow::Result<(Sample, usize)> {
-    let cargo = bench.world.environment.variable("CARGO").unwrap_or("cargo");
-    let words = ["tree", "--locked", "-p", "xtask", "-e", "normal,build", "--prefix", "none"];
-    let tree = bench.ask(&Invocation::new(cargo, words))?.stdout;
-    let target = bench.state.folder.join("compiled");
-    let build = Invocation::new(cargo, ["build", "--locked", "-p", "xtask"])
-        .with_env("CARGO_TARGET_DIR", target.display().to_string());
-    let sample = time(&[], || {
-        let answer = bench.runner.ask(&build, HOUR)?;
-        if answer.good() { Ok(()) } else { Err(failed(&build, &answer)) }
-    })?;
-    remove(&target)?;
-    Ok((sample, crates(&tree)))
-}
-
-/// Crates in what `cargo tree` prints; `(*)` marks one that stands there a second time.
-fn crates(tree: &str) -> usize {
-    let names =
-        tree.lines().map(|line| line.trim_end_matches(" (*)")).filter(|line| !line.is_empty());
-    names.collect::<std::collections::BTreeSet<_>>().len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_crate_is_counted_once() {
-        assert_eq!(crates("xtask v0.1.0 (/x)\na v1.0.0\nb v2.0.0\na v1.0.0 (*)\n\n"), 3);
-    }
 
     #[test]
     fn the_history_has_all_commits_tags_and_files() {

@@ -15,8 +15,6 @@ pub struct Report {
     pub engines: Vec<EngineReport>,
     /// The large repository, and git identity on it.
     pub git: Option<(Size, Pair)>,
-    /// The compilation of xtask and its crates.
-    pub compile: Option<(Sample, usize)>,
 }
 
 /// What was measured on one engine.
@@ -48,16 +46,7 @@ pub fn load() -> String {
 
 impl Report {
     pub fn new(quick: bool, warm: usize, cold: usize) -> Report {
-        Report {
-            quick,
-            warm,
-            cold,
-            started: now(),
-            load: load(),
-            engines: Vec::new(),
-            git: None,
-            compile: None,
-        }
+        Report { quick, warm, cold, started: now(), load: load(), engines: Vec::new(), git: None }
     }
 
     pub fn text(&self) -> String {
@@ -81,12 +70,6 @@ impl Report {
                  tags and {files} files.\n\n"
             );
             text += &table::table("xtask label", "git", &table::seconds("labels", pair, true));
-        }
-        if let Some((Sample { wall, cpu }, crates)) = &self.compile {
-            text += &format!(
-                "\n## Compiling xtask\n\nFrom an empty target folder: {wall:.1} s, {cpu:.1} CPU s, \
-                 {crates} crates with its own.\n"
-            );
         }
         if !self.engines.is_empty() {
             text += DIFFERENCES;
@@ -171,7 +154,6 @@ mod tests {
             Size { commits: 3, tags: 2, files: 1 },
             Pair { ours: vec![sample(1.0)], other: vec![sample(2.0)] },
         ));
-        report.compile = Some((sample(50.0), 60));
         let text = report.text();
         for part in [
             "`cargo xtask bench --quick`",
@@ -179,7 +161,6 @@ mod tests {
             "included: 0.25 s, 0.00 CPU s",
             "```diff\n-a\n+b\n```",
             "| labels, CPU s | 1.00 | 1.00 | 1.00 |",
-            "50.0 s, 1.0 CPU s, 60 crates",
             "## What is compared",
         ] {
             assert!(text.contains(part), "{part}\n{text}");

@@ -115,10 +115,6 @@ pub(super) const GROUPS: [Group; 31] = [
         let words = [&["adopt::"][..], &skip(&[NIGHTLY])].concat();
         b.in_lab(lab, |b, lab| b.engine(lab, &words))
     }),
-    group("broken", All, Second, Some(499), |b| {
-        let lab = b.podman()?;
-        b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
-    }),
     group("release", All, Second, Some(1039), |b| {
         let lab = with_cosign(b, b.podman()?)?;
         b.in_lab(lab, |b, lab| b.registry(lab, RELEASE))
@@ -137,6 +133,10 @@ pub(super) const GROUPS: [Group; 31] = [
         })
     }),
     group("rootless", All, Docker, Some(301), rootless::run),
+    group("broken", All, Docker, Some(499), |b| {
+        let lab = b.podman()?;
+        b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
+    }),
     group("browser", Browser, Second, None, browser),
     group("podman-more", Nightly, Second, None, |b| {
         let lab = b.podman()?;
@@ -195,13 +195,15 @@ const CLIPPY: &[&str] = &[
     "warnings",
 ];
 
-/// Tests of the engine that CI leaves to `--nightly`: those that build the design's own image, and
-/// projects of two more shapes.
+/// Tests of the engine that CI leaves to `--nightly`: those that build the design's own image,
+/// projects of two more shapes, and the longest of those that a shorter one is like.
 const NIGHTLY: &[&str] = &[
     "design::",
     "adopt::a_stock_project_is_shown",
     "adopt::one_process",
     "adopt::code_below",
+    "dependencies::a_new_dependency",
+    "squash::the_squashed",
     "size::the_image_is_over",
 ];
 
@@ -210,10 +212,9 @@ const NIGHTLY: &[&str] = &[
 const ON_DOCKER: &[&str] = &[
     "compose::the_compose_file_of_development",
     "crafted::",
-    "dependencies::a_new_dependency",
+    "dev::a_saved_file",
     "readme::",
     "smoke::a_killed",
-    "squash::the_squashed",
 ];
 
 /// The same, in CI on Podman alone.

@@ -90,6 +90,8 @@ fn latest_ends_at_the_newer_in_every_order() {
     let base = workshop.image(&"0".repeat(40), "0.9.0", 1000);
     let proxies = [registry.proxy(place, false), registry.proxy(place, false)];
     let homes = [0, 1].map(|index: usize| place.home(&proxies[index].address, Some(canary())));
+    // A third of them is enough for CI.
+    let step = if std::env::var_os("XTASK_TEST_EACH").is_some() { 1 } else { 3 };
     let mut orders_run = 0;
     for (name, images) in [("history", &workshop.images), ("versions", &unknown)] {
         let repository = format!("team/{name}");
@@ -106,7 +108,7 @@ fn latest_ends_at_the_newer_in_every_order() {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         let newer = registry.digest(&repository, "2.0.0");
-        for order in orders() {
+        for order in orders().into_iter().step_by(step) {
             registry.copy(&repository, "0.9.0", "latest");
             assert_ne!(registry.digest(&repository, "latest"), newer);
             let mut pushes = [0, 1].map(|who: usize| {
@@ -131,5 +133,5 @@ fn latest_ends_at_the_newer_in_every_order() {
         }
     }
     println!("latest ended at the newer in {orders_run} of {orders_run} orders");
-    assert_eq!(orders_run, 40);
+    assert_eq!(orders_run, 2 * 20_usize.div_ceil(step));
 }
