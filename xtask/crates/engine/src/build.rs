@@ -78,6 +78,13 @@ pub struct Base {
     pub assets: Option<Box<Base>>,
 }
 
+impl Base {
+    /// Its reference without the digest, which is another label.
+    pub fn name(&self) -> &str {
+        self.reference.split_once('@').map_or(&self.reference, |(name, _)| name)
+    }
+}
+
 /// `--secret`: a value for the steps of the build that mount its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretMount {

@@ -82,7 +82,7 @@ fn described(image: &Value) -> anyhow::Result<Image> {
             .collect(),
         layers: strings(&image["RootFS"]["Layers"]),
         references: strings(&image["RepoTags"]),
-        digests: strings(&image["RepoDigests"]),
+        digests: digests(image),
         platform: format!(
             "{}/{}",
             image["Os"].as_str().unwrap_or_default(),
@@ -118,11 +118,15 @@ pub fn step_sizes(text: &str) -> anyhow::Result<Vec<u64>> {
 }
 
 /// The registry's digest of `reference` among an image's `repository@digest` names. An imported
-/// image has none, whatever its engine says; nor has one of `localhost`.
+/// image has none, whatever its engine says; nor has one of `localhost`. A reference with a digest
+/// says it itself.
 pub fn registry_digest(image: &Image, reference: &str) -> Option<String> {
     let wanted = crate::reference::parse(reference).ok()?;
     if image.imported || wanted.registry == "localhost" {
         return None;
+    }
+    if wanted.digest.is_some() {
+        return wanted.digest;
     }
     image.digests.iter().find_map(|text| {
         let found = crate::reference::parse(text).ok()?;
@@ -134,6 +138,15 @@ pub fn registry_digest(image: &Image, reference: &str) -> Option<String> {
 /// `sha256:` before an image ID, which Podman leaves out.
 pub fn with_algorithm(id: &str) -> String {
     if id.contains(':') { id.to_owned() } else { format!("sha256:{id}") }
+}
+
+/// Podman knows an image that came with others in a list by two digests: `Digest` is the list's, as on
+/// Docker, which has only that one (Podman 4.3.1).
+fn digests(image: &Value) -> Vec<String> {
+    let mut all = strings(&image["RepoDigests"]);
+    let own = image["Digest"].as_str().unwrap_or_default();
+    all.sort_by_key(|text| own.is_empty() || !text.ends_with(own));
+    all
 }
 
 fn strings(value: &Value) -> Vec<String> {

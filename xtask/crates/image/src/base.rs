@@ -1,6 +1,8 @@
 //! The source of a base or service image: the local store, else its registry, else, and only when
 //! no registry can be reached at all, a stand-in.
 
+pub mod lock;
+
 use crate::network::{self, Network};
 use crate::platform;
 use crate::standin::Making;
@@ -121,7 +123,8 @@ impl Source<'_> {
         let (stored, standin) = self.here(text, own.as_ref())?;
         let seen = Seen {
             local: wanted.registry == "localhost",
-            pull,
+            // A digest has nothing newer.
+            pull: pull && wanted.digest.is_none(),
             stored: stored.as_ref().map(|image| image.platform.clone()),
             platform: platform.map(str::to_owned),
             own: self.engine.platform.clone(),
@@ -156,6 +159,24 @@ impl Source<'_> {
             Some(why) => Ok(Err(why)),
             None => registry::reachable(wanted, engine, environment, runner, state),
         }
+    }
+
+    /// The digest that the registry of `text` has under that name now; the image is pulled.
+    ///
+    /// # Errors
+    /// [`Exit::RegistryFailed`] and [`Exit::RegistryRefused`].
+    pub fn look_up(&self, text: &str) -> anyhow::Result<String> {
+        let stays = format!("{} stays as it is", lock::PATH);
+        if let Err(why) = self.reachable(&reference::parse(text)?, true)? {
+            return Err(unreachable(text, &why, &stays));
+        }
+        let (base, _) = self.pull(text, None)?;
+        base.digest.ok_or_else(|| {
+            let program = &self.engine.program;
+            let message =
+                format!("looking up {text}: {program} pulled it and knows no digest of it");
+            failure_help(Exit::Unexpected, message, stays)
+        })
     }
 
     fn missing(&self, text: &str, stored: Option<&str>) -> anyhow::Error {
@@ -223,7 +244,7 @@ impl Source<'_> {
             ));
             return Ok((found(text, &Image::default(), "to be pulled"), vec![invocation]));
         }
-        notice(&format!("pulling {text}: it is not in the local store"));
+        notice(&format!("pulling {text}"));
         let ended = self.runner.stream(&invocation, &self.log, Watch::default())?;
         if ended.code != Some(0) {
             return Err(pull_failed(text, &ended, &self.log).into());

@@ -1,6 +1,7 @@
 //! `docker/image.toml`, read once: the file as written (`raw`, with line numbers and all mistakes
 //! at once) and as resolved (this module), which the plans read.
 
+use crate::base::lock::{self, Lock};
 use crate::network::{self, Network};
 use crate::tags::Rules;
 use app::{App, Health};
@@ -10,6 +11,7 @@ use process::failure::{Exit, Failure, failure_help};
 use process::state::State;
 use source::content;
 use source::context::IGNORE_FILE;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub mod app;
@@ -94,6 +96,8 @@ pub struct Variant {
     pub target: Option<String>,
     /// Reference of the base image.
     pub base: String,
+    /// The days after which a release refuses a base that wasn't looked up again.
+    pub base_max_age_days: Option<u16>,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
 }
@@ -111,6 +115,14 @@ impl Config {
         let translations = self.app.compiles_translations().then(|| "**/*.mo".to_owned());
         let assets = self.assets.iter().flat_map(|assets| assets.output.iter().cloned());
         self.smoke.generated.iter().cloned().chain(assets).chain(translations).collect()
+    }
+}
+
+impl Config {
+    /// The images that builds start from.
+    pub fn bases(&mut self) -> Vec<&mut String> {
+        let assets = self.assets.as_mut().map(|assets| &mut assets.base);
+        [&mut self.prod.base, &mut self.dev.base].into_iter().chain(assets).collect()
     }
 }
 
@@ -135,8 +147,10 @@ pub struct Workflow {
     pub config: Config,
     /// What we keep there.
     pub state: State,
-    /// SHA-256 of that `docker/image.toml`, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of the files that this was read from, in hexadecimal, by their paths.
+    pub read_from: BTreeMap<&'static str, String>,
+    /// The digests of the bases, which `config` names them by.
+    pub lock: Lock,
 }
 
 impl Workflow {
@@ -162,11 +176,32 @@ impl Workflow {
         self.config.app.oldest_python(&self.root)
     }
 
+    /// Why the production image's base is too old for a release.
+    pub fn old_base(&self, today: chrono::NaiveDate) -> Option<String> {
+        let days = self.config.prod.base_max_age_days?;
+        let name = self.config.prod.base.split_once('@').map(|(name, _)| name);
+        let Some(locked) = name.and_then(|name| self.lock.of(name)) else {
+            return Some(format!(
+                "{} doesn't say how old the base is, and [variant.prod] base_max_age_days is {days}: \
+                 cargo xtask build --update-base, and commit that file",
+                lock::PATH
+            ));
+        };
+        locked.too_old(days, today)
+    }
+
     fn read(top: PathBuf, root: PathBuf, commit: Option<String>) -> anyhow::Result<Workflow> {
         let text = disk::text(&root.join(PATH), PATH)?;
-        let config = read(&root, &text)?;
-        let (state, sha256) = (State::of(&top), content::sha256(text.as_bytes()));
-        Ok(Workflow { top, root, commit, config, state, sha256 })
+        let mut read_from = BTreeMap::from([(PATH, content::sha256(text.as_bytes()))]);
+        let mut config = read(&root, &text)?;
+        let mut lock = Lock::default();
+        if root.join(lock::PATH).symlink_metadata().is_ok() {
+            let text = disk::text(&root.join(lock::PATH), lock::PATH)?;
+            read_from.insert(lock::PATH, content::sha256(text.as_bytes()));
+            lock = Lock::parse(&text)?;
+        }
+        config.bases().into_iter().for_each(|base| *base = lock.applied(base));
+        Ok(Workflow { state: State::of(&top), top, root, commit, config, read_from, lock })
     }
 }
 
@@ -261,7 +296,10 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     );
     file.only_keys("engine", &["name"]);
     file.only_keys("variant", &["prod", "dev"]);
-    file.only_keys("variant.prod", &["dockerfile", "target", "base", "python", "size_budget"]);
+    file.only_keys(
+        "variant.prod",
+        &["dockerfile", "target", "base", "python", "base_max_age_days", "size_budget"],
+    );
     file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("services", &["postgres", "redis"]);
     file.only_keys("network", &["index_url", "debian_mirror"]);
@@ -395,6 +433,7 @@ fn variant(
             .unwrap_or_else(|| dockerfile.to_owned()),
         target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
         base: reference(file, table, "base", &default_base),
+        base_max_age_days: file.typed(table, "base_max_age_days"),
         size_budget: size(file, table, "size_budget"),
     }
 }

@@ -217,7 +217,7 @@ pub fn local(kind: Kind, name: &str, tag: &str) -> String {
 
 fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String> {
     let mut labels = facts.labels.clone();
-    labels.insert(format!("{OCI}base.name"), facts.base.reference.clone());
+    labels.insert(format!("{OCI}base.name"), facts.base.name().to_owned());
     if let Some(digest) = &facts.base.digest {
         labels.insert(format!("{OCI}base.digest"), digest.clone());
     }

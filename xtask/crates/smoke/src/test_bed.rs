@@ -51,7 +51,8 @@ pub struct Subject {
     pub smoke: Smoke,
     /// What the image alone must be.
     pub expected: Expected,
-    pub base_layers: Vec<String>,
+    /// What it was made from, if it says so.
+    pub base: inspect::Image,
     /// Texts that must be nowhere in the image, with names that may be shown.
     pub absent: Vec<(String, Vec<u8>)>,
     /// The text of the project's lock.
@@ -158,13 +159,12 @@ impl<'a> TestBed<'a> {
             let save = words::save(self.engine, image);
             self.runner.read(&save, |stream| archive::read(stream, base, absent))
         };
-        let archive = read(&subject.image.id, &subject.base_layers, &subject.absent)?;
+        let archive = read(&subject.image.id, &subject.base.layers, &subject.absent)?;
         let squashed = matches!(archive.layers.as_slice(), [layer] if layer.ours);
-        let base = subject.image.labels.get(&format!("{}base.name", label::OCI));
-        match base.filter(|_| squashed && !subject.base_layers.is_empty()) {
-            Some(base) => Ok(archive::told_apart(archive, &read(base, &[], &[])?)),
-            None => Ok(archive),
+        if squashed && !subject.base.layers.is_empty() {
+            return Ok(archive::told_apart(archive, &read(&subject.base.id, &[], &[])?));
         }
+        Ok(archive)
     }
 
     /// The name of a container or network of this run.

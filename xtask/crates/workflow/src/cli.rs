@@ -266,6 +266,9 @@ pub struct Build {
     /// Ask the registry for a newer base image
     #[arg(long)]
     pub pull: bool,
+    /// Look up the base images, write their digests to docker/base.lock, and build on those
+    #[arg(long, conflicts_with_all = ["pull", "base", "python", "commit", "platform"])]
+    pub update_base: bool,
     /// Build for this platform, os/arch[/variant]
     #[arg(long, value_name = "PLATFORM", env = "XTASK_PLATFORM")]
     pub platform: Option<String>,

@@ -3,6 +3,7 @@
 use crate::world::World;
 use engine::lint::{self, Finding};
 use engine::{Engine, leftovers};
+use image::base::lock;
 use image::config::{self, Variant, Workflow};
 use image::project::{self, Missing};
 use image::tags;
@@ -77,7 +78,7 @@ pub fn snapshot(
     let mut taken = snapshot::take(&snapshot::Wanted {
         top: root,
         commit: commit.as_deref().map(|id| (id, top.as_path())),
-        beside: &[config::PATH, &variant.dockerfile, &workflow.config.ignore_file],
+        beside: &[config::PATH, lock::PATH, &variant.dockerfile, &workflow.config.ignore_file],
         ignore_file: &workflow.config.ignore_file,
         application: &workflow.config.app.prefix(),
         made: &workflow.config.generated(),
@@ -95,11 +96,12 @@ pub fn snapshot(
         return Err(failure_help(Exit::Usage, message, "put the file itself there"));
     }
     tags::name_version(&workflow.config.tags, world.ci.as_ref(), &mut taken.checkout)?;
-    let now = taken.beside.get(config::PATH).map(|content| &content.sha256);
-    if now == Some(&workflow.sha256) {
+    let now = |path: &str| taken.beside.get(path).map(|content| &content.sha256);
+    let changed = |path: &&str| now(path) != workflow.read_from.get(path);
+    let Some(path) = [config::PATH, lock::PATH].into_iter().find(changed) else {
         return Ok(taken);
-    }
-    let message = format!("reading {}: it was changed since this command began", config::PATH);
+    };
+    let message = format!("reading {path}: it was changed since this command began");
     Err(failure_help(Exit::Mismatch, message, "run it again"))
 }
 

@@ -21,10 +21,10 @@ COPY app /app
 RUN read -r once </proc/sys/kernel/random/uuid; echo \"$once\" >/compiled
 ";
 
-const BASE: &str = "localhost/xtask-test/base:1";
+pub const BASE: &str = "localhost/xtask-test/base:1";
 
 /// A base image with a shell and what it is linked with, from this machine's own.
-fn base(workshop: &Workshop) {
+pub fn base(workshop: &Workshop) {
     let context = tempfile::tempdir().unwrap();
     let copy = |file: &Path| {
         let place = context.path().join("root").join(file.strip_prefix("/").unwrap());
@@ -48,7 +48,7 @@ fn base(workshop: &Workshop) {
 }
 
 /// The workshop's checkout with a Dockerfile and the least of an application.
-fn checkout(workshop: &Workshop) {
+pub fn checkout(workshop: &Workshop) {
     workshop.write("docker/Dockerfile", DOCKERFILE);
     workshop.write("app/manage.py", "one = 1\n");
     for name in ["settings", "asgi", "wsgi", "celery"] {

@@ -2,6 +2,7 @@
 //! own, named by `XTASK_TEST_ENGINE`. The registry is Debian's docker-registry on the loopback
 //! address, with a login, behind a proxy with TLS that breaks one thing at a time.
 
+mod bases;
 #[path = "../engine/bench.rs"]
 #[allow(dead_code, reason = "the tests on an engine use the rest")]
 mod bench;

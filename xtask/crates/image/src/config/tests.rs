@@ -70,7 +70,9 @@ fn the_repository_s_own_file_has_no_mistake_and_its_comments_are_the_defaults() 
         })
         .collect();
     let explicit = parse(&uncommented).unwrap();
-    assert_eq!(written.prod, explicit.prod);
+    // An example: by default a base may have any age.
+    assert_eq!(explicit.prod.base_max_age_days, Some(30));
+    assert_eq!(written.prod, Variant { base_max_age_days: None, ..explicit.prod });
     assert_eq!(written.dev, explicit.dev);
     assert_eq!(written.services, explicit.services);
     assert_eq!(written.allow_secrets, explicit.allow_secrets);

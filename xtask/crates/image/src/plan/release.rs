@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub ci: Option<&'a Ci>,
     /// What a version is.
     pub rules: &'a Rules,
+    /// Why the base is too old for it.
+    pub old_base: Option<&'a str>,
     /// The platform that the environment asks for (`XTASK_PLATFORM`).
     pub asked_platform: Option<&'a str>,
     /// The engine's own platform: the only one that the smoke test runs as users will.
@@ -112,6 +114,7 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
         all.push(no_version(facts, names));
     }
     all.extend(elsewhere);
+    all.extend(facts.old_base.map(str::to_owned));
     all.extend(platform(facts));
     all
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 mod gather;
 mod next;
 mod unchanged;
+mod update;
 
 pub use gather::engine;
 use gather::{Gathered, Local};
@@ -43,6 +44,9 @@ pub fn run(world: &World, args: &cli::Build) -> anyhow::Result<()> {
     let runner = world.runner(&top);
     let lock = || State::of(&top).lock(PATIENCE);
     let _lock = if world.common.dry_run { None } else { Some(lock()?) };
+    if args.update_base {
+        update::update(world, &world.workflow()?, &runner)?;
+    }
     match &args.commit {
         Some(commit) => build_of(world, &*at_commit(&top, commit)?, &runner, args),
         None => build_of(world, &world.workflow()?, &runner, args),
@@ -262,7 +266,7 @@ fn report(world: &World, ready: &Ready, made: Built, log: PathBuf) -> report::Bu
         labels: made.image.labels,
         engine: engine.kind.to_string(),
         engine_version: engine.version.to_string(),
-        base: plan.base.reference.clone(),
+        base: plan.base.name().to_owned(),
         base_digest: plan.base.digest.clone(),
         standin: plan.base.standin,
         built: made.built,

@@ -6,7 +6,7 @@ use crate::cli::{self, release::Release};
 use crate::commands::build::{self, PATIENCE, Ready};
 use crate::commands::push::Sending;
 use crate::commands::signatures::Cosign;
-use crate::commands::smoke_test::{Testing, base_layers};
+use crate::commands::smoke_test::{Testing, base_of};
 use crate::commands::squash;
 use crate::world::World;
 use anyhow::Context as _;
@@ -89,11 +89,13 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         let facts = tags::Facts::of(&checkout, &identity, registry);
         planned::names(&config.tags, &facts, args.snapshot)
     };
+    let old_base = workflow.old_base(chrono::Utc::now().date_naive());
     let facts = planned::Facts {
         checkout: &checkout,
         identity: &identity,
         ci: world.ci.as_ref(),
         rules: &config.tags,
+        old_base: old_base.as_deref(),
         asked_platform: world.environment.variable("XTASK_PLATFORM"),
         platform: &engine.platform,
     };
@@ -433,7 +435,7 @@ impl Releasing<'_> {
     fn archive(&self, engine: &Engine, id: &str) -> anyhow::Result<Archive> {
         let runner = self.runner;
         let image = inspect::image(&runner.ask(&words::inspect(engine, id), QUESTION)?.stdout)?;
-        let base = base_layers(engine, runner, &image)?;
+        let base = base_of(engine, runner, &image)?.layers;
         runner.read(&words::save(engine, id), |stream| archive::read(stream, &base, &[]))
     }
 

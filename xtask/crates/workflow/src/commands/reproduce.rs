@@ -97,7 +97,7 @@ fn same_base(made: &Made, ready: &Ready) -> anyhow::Result<()> {
     let digest = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "unknown".to_owned());
     let (was, is) = (digest(&made.base_digest), digest(&base.digest));
     let message = format!("reproducing on {}: it was {was} and is {is}", base.reference);
-    let name = base.reference.rsplit_once(':').map_or(&*base.reference, |(name, _)| name);
+    let name = base.name().rsplit_once(':').map_or(base.name(), |(name, _)| name);
     let program = &ready.engine.program;
     let help = format!(
         "fetch the old one: {program} pull {name}@{was} && {program} tag {name}@{was} {}",

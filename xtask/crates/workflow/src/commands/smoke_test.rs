@@ -298,13 +298,13 @@ impl Testing<'_> {
         let image = inspect::image(&answer.stdout)?;
         let on_image = chosen.iter().any(|check| matches!(check.run, checks::Run::Image(_)));
         let expected = expected(world, workflow, engine, &image)?;
-        let base_layers = if on_image { base_layers(engine, runner, &image)? } else { Vec::new() };
+        let base = if on_image { base_of(engine, runner, &image)? } else { Default::default() };
         let lock = config.app.lock_file();
         let entrypoint = format!("{}/{ENTRYPOINT}", config.app.runtime);
         Ok(Subject {
             image,
             expected,
-            base_layers,
+            base,
             absent: absent(args)?,
             lock: disk::text(&workflow.root.join(&lock), &lock)?,
             services,
@@ -390,29 +390,34 @@ fn built_from(
     taken.map(|taken| hashes(taken.contents)).map_err(|error| format!("{error:#}"))
 }
 
-/// The layers of the image that `image` says it was made from.
+/// The image that `image` says it was made from; nothing is known of it if `image` doesn't say.
 ///
 /// # Errors
 /// [`Exit::Engine`] when that one isn't here.
-pub fn base_layers(
+pub fn base_of(
     engine: &Engine,
     runner: &Runner,
     image: &inspect::Image,
-) -> anyhow::Result<Vec<String>> {
-    let name = format!("{}base.name", label::OCI);
-    let Some(base) = image.labels.get(&name) else { return Ok(Vec::new()) };
-    let answer = runner.ask(&words::inspect(engine, base), QUESTION)?;
-    if !answer.good() {
-        return Err(failure_help(
-            Exit::Engine,
-            format!("looking for the image's base {base}: {} has none", engine.kind.title()),
-            format!(
-                "what is its and what is ours can't be told without it: {} pull {base}",
-                engine.program
-            ),
-        ));
+) -> anyhow::Result<inspect::Image> {
+    let label = |name: &str| image.labels.get(&format!("{}{name}", label::OCI));
+    let Some(base) = label("base.name") else { return Ok(inspect::Image::default()) };
+    // Its name may be another image's by now, or it may have come without one.
+    let exact = label("base.digest").map(|digest| format!("{base}@{digest}"));
+    for name in exact.iter().chain([base]) {
+        let answer = runner.ask(&words::inspect(engine, name), QUESTION)?;
+        if answer.good() {
+            return inspect::image(&answer.stdout);
+        }
     }
-    Ok(inspect::image(&answer.stdout)?.layers)
+    let name = exact.as_ref().unwrap_or(base);
+    Err(failure_help(
+        Exit::Engine,
+        format!("looking for the image's base {name}: {} has none", engine.kind.title()),
+        format!(
+            "what is its and what is ours can't be told without it: {} pull {name}",
+            engine.program
+        ),
+    ))
 }
 
 /// The lines of `--absent`, each named by its place.

@@ -265,7 +265,7 @@ fn base_layers(
     runner: &Runner,
     image: &Image,
 ) -> anyhow::Result<Option<Vec<String>>> {
-    match super::smoke_test::base_layers(engine, runner, image) {
+    match super::smoke_test::base_of(engine, runner, image).map(|base| base.layers) {
         Ok(layers) if !layers.is_empty() && image.layers.starts_with(&layers) => Ok(Some(layers)),
         Ok(_) => Ok(None),
         // The numbers are worth less without it, the image isn't.

@@ -36,6 +36,7 @@ fn check(checkout: &Checkout, ci: Option<&Ci>, asked_platform: Option<&str>, exp
         ..Identity::default()
     };
     let facts = Facts {
+        old_base: None,
         checkout,
         identity: &identity,
         ci,

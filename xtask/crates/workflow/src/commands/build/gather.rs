@@ -204,7 +204,7 @@ impl Gathered {
     }
 }
 
-fn images<'a>(
+pub(super) fn images<'a>(
     world: &'a World,
     workflow: &'a Workflow,
     runner: &'a Runner,
