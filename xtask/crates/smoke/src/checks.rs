@@ -154,7 +154,7 @@ const CHECKS: &[Check] = table! {
     Web CORE SERVER "health-pages" Containers(roles::health_pages)
         "the health pages answer 200: a redirect is no answer";
     Web CORE SERVER "http" Containers(roles::http)
-        "the project's own pages answer: [[smoke.http]]";
+        "no page fails, and the project's own are as [[smoke.http]] says";
     Web FULL NONE "gunicorn" Containers(roles::gunicorn)
         "gunicorn turns healthy, hardened as web is";
     Web FULL BOTH "migrate-once" Containers(roles::migrate_once)

@@ -24,7 +24,26 @@ impl Answer {
     pub fn shown(&self) -> String {
         let first = self.text.lines().next().unwrap_or("nothing");
         let body = self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        format!("{first}: {}", process::run::shortened(body.trim(), 200))
+        let body: Vec<&str> = body.split_whitespace().collect();
+        format!("{first}: {}", process::run::shortened(&body.join(" "), 200))
+    }
+
+    /// The path of this server that it sends a browser to, without the fragment.
+    pub fn leads_to(&self) -> Option<String> {
+        let head = self.text.split("\r\n\r\n").next().unwrap_or_default();
+        let headers = head.lines().filter_map(|line| line.split_once(':'));
+        let place = headers
+            .filter(|(name, _)| {
+                (300..400).contains(&self.status) && name.eq_ignore_ascii_case("location")
+            })
+            .map(|(_, value)| value.trim())
+            .next()?;
+        let place = ["https://localhost", "http://localhost"]
+            .iter()
+            .find_map(|own| place.strip_prefix(own))
+            .unwrap_or(place);
+        let path = place.split('#').next().unwrap_or_default();
+        (path.starts_with('/') && !path.starts_with("//")).then(|| path.to_owned())
     }
 }
 
@@ -72,5 +91,19 @@ mod tests {
         assert_eq!(found.status, 503);
         assert_eq!(found.shown(), "HTTP/1.0 503 Down: {\"status\": \"unhealthy\"}");
         assert_eq!(Answer::of(String::new()).status, 0);
+    }
+
+    #[test]
+    fn a_redirect_leads_to_a_page_of_the_same_server() {
+        let check = |status: &str, place: &str, expected: Option<&str>| {
+            let text = format!("HTTP/1.0 {status} X\r\nlocation: {place}\r\n\r\nLocation: /no\r\n");
+            assert_eq!(Answer::of(text).leads_to().as_deref(), expected, "{place}");
+        };
+        check("302", "/accounts/login/?next=/#top", Some("/accounts/login/?next=/"));
+        check("301", "https://localhost/en/", Some("/en/"));
+        check("302", "https://login.example/", None);
+        check("302", "//login.example/", None);
+        check("302", "https://localhost:8443/", None);
+        check("200", "/", None);
     }
 }

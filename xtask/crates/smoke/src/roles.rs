@@ -158,15 +158,27 @@ pub(super) fn health_pages(bed: &TestBed<'_>) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("200: {}", paths.join(", "))))
 }
 
-/// `[[smoke.http]]`.
+/// Pages that must not fail in any project, whether it has them or not.
+const PAGES: [&str; 2] = ["/", "/admin/login/"];
+
+/// No page fails, and those of `[[smoke.http]]` are as they say.
 pub(super) fn http(bed: &TestBed<'_>) -> Found {
-    let asked = &bed.subject.smoke.http;
-    if asked.is_empty() {
-        return Ok(Verdict::NotAsked(unasked(bed, "[[smoke.http]]")));
-    }
     let name = server(bed)?;
-    let mut evidence = Vec::new();
-    for request in asked {
+    let (mut evidence, mut seen) = (Vec::new(), Vec::new());
+    for page in PAGES {
+        let mut path = page.to_owned();
+        let mut answer = bed.get(&name, &path)?;
+        while let Some(next) = answer.leads_to().filter(|next| !seen.contains(next)) {
+            seen.push(path);
+            path = next;
+            answer = bed.get(&name, &path)?;
+        }
+        if answer.status >= 500 || answer.status == 0 {
+            evidence.push(format!("{path}: {}", answer.shown()));
+        }
+        seen.push(path);
+    }
+    for request in &bed.subject.smoke.http {
         let answer = bed.get(&name, &request.path)?;
         if answer.status != request.status || !answer.text.contains(&request.contains) {
             let wanted = format!("{} with `{}`", request.status, request.contains);
@@ -178,7 +190,10 @@ pub(super) fn http(bed: &TestBed<'_>) -> Found {
             ));
         }
     }
-    Ok(Verdict::from_evidence(evidence, format!("{} requests", asked.len())))
+    seen.extend(bed.subject.smoke.http.iter().map(|request| request.path.clone()));
+    seen.sort();
+    seen.dedup();
+    Ok(Verdict::from_evidence(evidence, seen.join(", ")))
 }
 
 /// `[[smoke.exec]]`.

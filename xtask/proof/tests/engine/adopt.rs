@@ -193,7 +193,6 @@ fn a_stock_project_is_shown_by_dev_and_passes() {
     assert_eq!(
         reasons(&result),
         [
-            "http: app/tests/smoke.toml asks for no [[smoke.http]]",
             "beat: [smoke] roles has no beat",
             "beat-tick: [smoke] roles has no beat",
             "websocket: app/tests/smoke.toml asks for no [smoke.websocket]",
@@ -204,7 +203,7 @@ fn a_stock_project_is_shown_by_dev_and_passes() {
             "logs: the project's LOGGING writes no JSON",
         ]
     );
-    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 9);
+    assert_eq!(result["passed"], result["checks"].as_array().unwrap().len() - 8);
 }
 
 /// A project whose files are in `shapes/`, with its settings changed, that has adopted the workflow by `init`
