@@ -40,6 +40,8 @@ pub struct Build {
     /// Secrets for the steps that mount them.
     pub secrets: Vec<SecretMount>,
     pub no_cache: bool,
+    /// The time of every file of the layers, in seconds since 1970.
+    pub timestamp: Option<i64>,
     /// Make one layer above the base.
     pub squash: bool,
     /// The layer cache in a registry.

@@ -64,6 +64,8 @@ pub enum Capability {
     ShortNames,
     /// `run --tmpfs DIR:mode=`.
     TmpfsMode,
+    /// `build --timestamp`: one time for all files of the layers.
+    FixedTime,
 }
 
 /// On which versions of an engine something works.

@@ -61,6 +61,7 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     } else if let Some(cache) = &plan.layer_cache {
         words.extend(cache_words(engine.kind, cache));
     }
+    words.extend(plan.timestamp.map(|seconds| format!("--timestamp={seconds}")));
     if plan.squash {
         words.push("--squash".into());
     }

@@ -98,6 +98,8 @@ pub struct Variant {
     pub base: String,
     /// The days after which a release refuses a base that wasn't looked up again.
     pub base_max_age_days: Option<u16>,
+    /// Whether a release has the same layers whenever and wherever it is built.
+    pub reproducible: bool,
     /// Upper limit of the uncompressed layer bytes.
     pub size_budget: Option<u64>,
 }
@@ -298,7 +300,15 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     file.only_keys("variant", &["prod", "dev"]);
     file.only_keys(
         "variant.prod",
-        &["dockerfile", "target", "base", "python", "base_max_age_days", "size_budget"],
+        &[
+            "dockerfile",
+            "target",
+            "base",
+            "python",
+            "base_max_age_days",
+            "reproducible",
+            "size_budget",
+        ],
     );
     file.only_keys("variant.dev", &["dockerfile", "target", "base", "python", "size_budget"]);
     file.only_keys("services", &["postgres", "redis"]);
@@ -434,6 +444,7 @@ fn variant(
         target: file.string(table, "target").or_else(|| target.map(str::to_owned)),
         base: reference(file, table, "base", &default_base),
         base_max_age_days: file.typed(table, "base_max_age_days"),
+        reproducible: file.typed(table, "reproducible").unwrap_or_default(),
         size_budget: size(file, table, "size_budget"),
     }
 }

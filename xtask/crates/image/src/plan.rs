@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub labels: BTreeMap<String, String>,
     /// HEAD, 40 hexadecimal digits.
     pub revision: &'a str,
+    /// The time of the image, in seconds since 1970.
+    pub created: i64,
     /// Whether the image can differ from the commit.
     pub changed: bool,
     /// The text of the Dockerfile that is built.
@@ -119,6 +121,11 @@ pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build>
         env: index_of_file(facts).into_iter().chain(mirror_of_file(facts)).collect(),
         secrets: secrets(options, facts, state),
         no_cache: options.no_cache,
+        // Layers of the cache have the times of the build that made them.
+        timestamp: (settings.reproducible
+            && options.no_cache
+            && capability::has(facts.engine, capability::Capability::FixedTime))
+        .then_some(facts.created),
         squash: options.squash,
         layer_cache: facts.layer_cache.clone().filter(|_| !options.no_cache),
         platform: options.platform.clone(),

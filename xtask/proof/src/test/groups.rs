@@ -165,7 +165,8 @@ pub(super) const GROUPS: [Group; 31] = [
         let mut lab = with_cosign(b, b.podman()?)?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
-            b.registry(lab, &["release::a_release_that", "release::latest_ends", "promote::a_prom"])
+            let long = ["release::a_release_that", "release::latest_ends"];
+            b.registry(lab, &[&long[..], &["promote::a_prom", "promote::a_release_is"]].concat())
         })
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
@@ -174,7 +175,8 @@ pub(super) const GROUPS: [Group; 31] = [
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &[NIGHTLY, ON_PODMAN].concat())?;
             let more = ["release::what_is", "release::latest_ends", "promote::an_environment"];
-            b.registry(lab, &[&more[..], &["killed::", "large_image"], REQUESTS].concat())
+            let long = ["promote::a_release_is", "killed::", "large_image"];
+            b.registry(lab, &[&more[..], &long, REQUESTS].concat())
         })
     }),
     group("docker26", Nightly, Docker, Some(814), docker26),

@@ -22,13 +22,14 @@ use tempfile::TempDir;
 type Trial = fn(&Engines) -> bool;
 
 /// The rows that a Dockerfile can show without a registry.
-const TRIALS: [(Capability, Trial); 24] = [
+const TRIALS: [(Capability, Trial); 25] = [
     (Capability::FormatOption, |e| e.good(&["--format=docker"], EMPTY)),
     (Capability::PullNever, |e| e.good(&["--pull=never"], EMPTY)),
     (Capability::SquashOwn, |e| {
         let (answer, image) = e.build(&["--squash"], "FROM BASE\nCOPY a /\nCOPY b /\n");
         answer.good() && e.layers(&image) == e.layers(&e.base) + 1
     }),
+    (Capability::FixedTime, |e| e.good(&["--timestamp=1"], EMPTY)),
     (Capability::TagsAtOnce, |e| {
         let image = e.image(&[], EMPTY);
         e.call(&["tag", &image, "xtask-proof:a", "xtask-proof:b"]).good()

@@ -1,6 +1,7 @@
 //! Environments of a real registry: promoted, rolled back and verified from two checkouts, and whatever
 //! becomes of the requests.
 
+use super::bench::on_podman;
 use super::cases::{ALWAYS, rule};
 use super::ended::Ended;
 use super::place::canary;
@@ -259,4 +260,38 @@ fn a_promotion_that_fails_anywhere_leaves_one_image_or_the_other() {
         }
     }
     assert_eq!(number, 36);
+}
+
+/// Built without the layer cache by the release, and once more from another checkout, whose files are
+/// of another day and whose user lets others read nothing.
+#[test]
+fn a_release_is_built_again_with_the_same_layers() {
+    let scene = Scene::new();
+    let text = scene.repository.read("docker/image.toml");
+    let text = text.replacen("[variant.prod]\n", "[variant.prod]\nreproducible = true\n", 1);
+    scene.repository.write("docker/image.toml", &text);
+    scene.repository.commit("reproducible");
+    scene.repository.git(&["tag", "v1.0.0"]);
+    scene.released(&[]);
+    let twin = scene.repository.twin();
+    let old = "find . -path ./target -prune -o -type f -exec touch -d 2001-02-03 {} +";
+    Ended::from(Command::new("sh").args(["-c", old]).current_dir(twin.path(".")).output().unwrap())
+        .good();
+    let again = scene.command(&twin, scene.home.path(), &["reproduce", "1.0.0"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(again.get_program());
+    command.args(again.get_args()).current_dir(twin.path("."));
+    for (name, value) in again.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let said = Ended::from(command.output().unwrap()).good();
+    let proven = if on_podman() {
+        "reproduced  the same layers by their digests, "
+    } else {
+        "files and config, but for the times of "
+    };
+    assert!(said.contains(proven), "{said}");
 }

@@ -11,7 +11,7 @@ const DOCKER_26: Works = Between(Version(20, 10, 24), Version(26, 1, 5));
 /// Works with the BuildKit of Docker 28.5.2 and not with that of 26.1.5.
 const DOCKER_28: Works = Between(Version(26, 1, 5), Version(28, 5, 2));
 
-pub(super) const TABLE: [Row; 27] = [
+pub(super) const TABLE: [Row; 28] = [
     Row {
         capability: Capability::FormatOption,
         podman: Always,
@@ -254,5 +254,14 @@ pub(super) const TABLE: [Row; 27] = [
         what: "run --tmpfs DIR:mode=",
         why: "Podman 4.3.1 with runc makes it root's alone; 5.4.2 needs it for /dev/shm, which --read-only-tmpfs=false makes read-only there (Celery's worker has its semaphores in it)",
         instead: "--tmpfs without a mode; 4.3.1 leaves /dev/shm writable",
+    },
+    Row {
+        capability: Capability::FixedTime,
+        podman: Always,
+        docker: Never,
+        breaks: false,
+        what: "build --timestamp",
+        why: "`docker build` has no such option: two builds give files different times",
+        instead: "`reproduce` finds the same files, in layers with other digests",
     },
 ];

@@ -27,6 +27,7 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
             (format!("{OCI}title"), "Senex Trader".to_owned()),
         ]),
         revision: "0123456789abcdef0123456789abcdef01234567",
+        created: 1_760_000_000,
         changed: false,
         dockerfile: include_str!("../../../../../docker/Dockerfile").to_owned(),
         base: base(),

@@ -252,6 +252,7 @@ impl Releasing<'_> {
             pull: !self.args.allow_standin,
             // What is released was built by the engine in this run.
             force: true,
+            no_cache: self.workflow.config.prod.reproducible,
             commit: self.workflow.commit.clone(),
             ..cli::Build::default()
         }
@@ -262,6 +263,13 @@ impl Releasing<'_> {
         let options = self.options();
         self.reach_base(&engine.0)?;
         let ready = build::prepare(self.world, self.workflow, self.runner, &options, Some(engine))?;
+        if options.no_cache && ready.plan.timestamp.is_none() {
+            notice(&format!(
+                "[variant.prod] reproducible: {} can't give all files one time, so another build has \
+                 the same files and other layers",
+                ready.engine.kind.title()
+            ));
+        }
         push::check_base(&ready.plan.labels, self.args.allow_standin)?;
         Ok(ready)
     }

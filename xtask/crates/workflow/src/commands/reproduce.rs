@@ -8,7 +8,7 @@ use super::{attested, squash};
 use crate::cli;
 use crate::cli::promote::Reproduce;
 use crate::world::World;
-use engine::{Engine, machine, words};
+use engine::{Engine, inspect, machine, words};
 use image::attest::{Made, PROVENANCE};
 use image::config::Workflow;
 use image::plan;
@@ -132,6 +132,11 @@ fn compare(
             format!("{} login", engine.program),
         ));
     }
+    let layers = |image: &str| -> anyhow::Result<Vec<String>> {
+        let answer = runner.ask(&words::inspect(engine, image), QUESTION)?;
+        Ok(inspect::image(&answer.stdout)?.layers)
+    };
+    let same_layers = layers(&name)? == layers(built)?;
     let compared = squash::compared(engine, runner, &name, built, None);
     let _ = runner.ask(&words::remove_image(engine, &name), QUESTION)?;
     let (_, _, compared) = compared?;
@@ -142,6 +147,12 @@ fn compare(
         .cloned()
         .collect();
     match (compared.differing.len(), beyond_time.len()) {
+        (0, _) if same_layers => Ok(format!(
+            "the same layers by their digests, {} files, and the same config but for what {} makes up \
+             for every build",
+            compared.files,
+            engine.kind.title()
+        )),
         (0, _) => Ok(format!("the same {} files and config, in other layers", compared.files)),
         (times, 0) => Ok(format!(
             "the same {} files and config, but for the times of {times}",

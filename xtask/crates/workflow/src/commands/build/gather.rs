@@ -166,6 +166,7 @@ impl Gathered {
             config: &workflow.config,
             labels: labels.into_iter().collect(),
             revision: &checkout.revision,
+            created: *created,
             dockerfile: dockerfile.clone(),
             changed: checkout.changed(),
             base: self.base.clone(),
