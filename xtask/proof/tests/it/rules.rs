@@ -217,7 +217,7 @@ fn the_readme_quotes_the_benchmarks() {
     }
     let (_, text) = benchmarks.split_once("\n## From the checkout to the site\n").unwrap();
     let saved =
-        format!("after a saved file comes in {} of", find(text, "saved file → its answer")[3]);
+        format!("a saved file is served in {} of", find(text, "saved file → its answer")[3]);
     assert!(readme.replace('\n', " ").contains(&saved), "{saved}");
     let (_, text) = benchmarks.split_once("\n## Docker 20.10").unwrap();
     let line = find(text, "one line of Python");
