@@ -61,6 +61,9 @@ fn build_of(
     args: &cli::Build,
 ) -> anyhow::Result<()> {
     let ready = prepare(world, workflow, runner, args, None)?;
+    if args.pull && ready.plan.base.reference.contains('@') {
+        notice("--pull: the base has a digest, so there is no newer one: `build --update-base`");
+    }
     if world.common.dry_run {
         return show(world, &ready, &workflow.top);
     }
