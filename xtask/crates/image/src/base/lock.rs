@@ -4,7 +4,7 @@
 use chrono::NaiveDate;
 use process::failure::{Exit, failure_help};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The file, below the top folder of the workflow.
 pub const PATH: &str = "docker/base.lock";
@@ -82,6 +82,11 @@ impl Lock {
         }
     }
 
+    /// Without what nothing starts from any more.
+    pub fn keep(&mut self, names: &BTreeSet<String>) {
+        self.0.retain(|reference, _| names.contains(reference));
+    }
+
     /// With what `reference` is today; and what that changes, in a line.
     pub fn update(&mut self, reference: &str, now: Locked) -> String {
         let Locked { digest, date } = &now;
@@ -140,6 +145,8 @@ mod tests {
         );
         let line = lock.update(PYTHON, locked("2", "2026-11-30"));
         assert!(line.contains(" of 2026-11-30 → sha256:2"), "{line}");
+        lock.keep(&BTreeSet::from([PYTHON.to_owned()]));
+        assert!(!lock.to_string().contains("node") && lock.of(PYTHON).is_some());
     }
 
     #[test]

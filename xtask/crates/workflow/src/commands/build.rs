@@ -62,7 +62,9 @@ fn build_of(
 ) -> anyhow::Result<()> {
     let ready = prepare(world, workflow, runner, args, None)?;
     if args.pull && ready.plan.base.reference.contains('@') {
-        notice("--pull: the base has a digest, so there is no newer one: `build --update-base`");
+        notice(
+            "--pull: the base has a fixed digest, and `build --update-base` looks for a newer one",
+        );
     }
     if world.common.dry_run {
         return show(world, &ready, &workflow.top);

@@ -58,6 +58,7 @@ pub(super) fn update(world: &World, workflow: &Workflow, runner: &Runner) -> any
         return Ok(());
     }
     let (mut lock, mut lines) = (workflow.lock.clone(), Vec::new());
+    lock.keep(&names);
     // The engine asks again.
     let surroundings =
         Surroundings { attempts: 1, ..surroundings(world, &machine, &engine, runner) };
