@@ -87,44 +87,44 @@ const fn group(
 }
 
 pub(super) const GROUPS: [Group; 31] = [
-    group(TOOLS, All, First, Some(13), |b| tools::make(b.workflow, |step| b.step(step))),
-    group(COMPILE, All, First, Some(32), |b| b.programs().map(drop)),
-    group("format", Quick, Code, Some(2), |b| b.cargo(&["fmt", "--all", "--check"])),
-    group("clippy", Quick, Code, Some(72), |b| b.cargo(CLIPPY)),
-    group("unit", Quick, Code, Some(101), |b| {
+    group(TOOLS, All, First, Some(18), |b| tools::make(b.workflow, |step| b.step(step))),
+    group(COMPILE, All, First, Some(85), |b| b.programs().map(drop)),
+    group("format", Quick, Code, Some(3), |b| b.cargo(&["fmt", "--all", "--check"])),
+    group("clippy", Quick, Code, Some(145), |b| b.cargo(CLIPPY)),
+    group("unit", Quick, Code, Some(207), |b| {
         b.cargo(suite::HTTPS)?;
         b.cargo(&["test", "--locked", "--quiet", "--workspace"])
     }),
     group("lint", Quick, Code, Some(1), lint),
     group("hadolint", All, Code, Some(1), linters::hadolint),
     group("shellcheck", All, Code, Some(1), linters::shellcheck),
-    group("actionlint", All, Code, Some(10), linters::actionlint),
+    group("actionlint", All, Code, Some(4), linters::actionlint),
     group("lock", All, Code, Some(1), lock),
-    group("spdx", All, Code, Some(10), spdx),
-    group("payload", All, Code, Some(65), payload),
-    group("entrypoint", All, Code, Some(99), entrypoint),
-    group("podman", All, Podman, Some(2489), |b| {
+    group("spdx", All, Code, Some(21), spdx),
+    group("payload", All, Code, Some(117), payload),
+    group("entrypoint", All, Code, Some(315), entrypoint),
+    group("podman", All, Podman, Some(2928), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, ON_DOCKER, &["adopt::", "broken::"]]))?;
             b.proofs(lab)
         })
     }),
-    group("adopt", All, Second, Some(998), |b| {
+    group("adopt", All, Second, Some(1219), |b| {
         let lab = b.podman()?;
         let words = [&["adopt::"][..], &skip(&[NIGHTLY])].concat();
         b.in_lab(lab, |b, lab| b.engine(lab, &words))
     }),
-    group("release", All, Second, Some(1039), |b| {
+    group("release", All, Second, Some(1526), |b| {
         let lab = with_cosign(b, b.podman()?)?;
         b.in_lab(lab, |b, lab| b.registry(lab, RELEASE))
     }),
     // Needs no image of ours: first, while those are built.
-    group("registry", All, Docker, Some(277), |b| {
+    group("registry", All, Docker, Some(300), |b| {
         let lab = b.empty_podman()?;
         b.in_lab(lab, |b, lab| b.registry(lab, &skip(&[IMAGES])))
     }),
-    group("docker", All, Docker, Some(1990), |b| {
+    group("docker", All, Docker, Some(1162), |b| {
         let lab = Lab::docker(b.workflow, &b.runner, b.group, &[])?;
         b.in_lab(lab, |b, lab| {
             b.engine(lab, &skip(&[NIGHTLY, ON_PODMAN]))?;
@@ -132,8 +132,8 @@ pub(super) const GROUPS: [Group; 31] = [
             b.registry(lab, &skip(&[IMAGES, REQUESTS]))
         })
     }),
-    group("rootless", All, Docker, Some(301), rootless::run),
-    group("broken", All, Docker, Some(499), |b| {
+    group("rootless", All, Docker, Some(569), rootless::run),
+    group("broken", All, Docker, Some(690), |b| {
         let lab = b.podman()?;
         b.in_lab(lab, |b, lab| b.engine(lab, &["broken::"]))
     }),
