@@ -42,7 +42,7 @@ pub(super) fn planned(chosen: &[&'static Group]) -> (String, serde_json::Value) 
             Part::Nightly => "--nightly",
         };
         let took = group.took.map_or("not measured".to_owned(), |took| format!("{took} s"));
-        format!("{:<12}{took:>12}  {part}", group.name).trim_end().to_owned() + "\n"
+        format!("{:<13}{took:>12}  {part}", group.name).trim_end().to_owned() + "\n"
     };
     let mut text: String = chosen.iter().map(|group| line(group)).collect();
     let rest: Vec<&Group> = GROUPS.iter().filter(|group| !is_chosen(group)).collect();
