@@ -181,7 +181,7 @@ impl Workflow {
     /// Why the production image's base is too old for a release.
     pub fn old_base(&self, today: chrono::NaiveDate) -> Option<String> {
         let days = self.config.prod.base_max_age_days?;
-        let name = self.config.prod.base.split_once('@').map(|(name, _)| name);
+        let name = self.lock.name_of(&self.config.prod.base);
         let Some(locked) = name.and_then(|name| self.lock.of(name)) else {
             return Some(format!(
                 "{} doesn't say how old the base is, and [variant.prod] base_max_age_days is {days}: \

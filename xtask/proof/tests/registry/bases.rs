@@ -95,6 +95,14 @@ fn a_base_is_the_one_that_was_looked_up_until_it_is_looked_up_again() {
     let refused = workshop.run(home, &["release", "--registry", &target, "--dry-run"]);
     assert_eq!(refused.code, Some(3), "{}", refused.err);
     assert!(refused.err.contains("the base was last looked up"), "{}", refused.err);
+    // A base that names its digest itself stays.
+    let text = fs::read_to_string(workshop.path("docker/image.toml")).unwrap();
+    let own = text.replace(&format!("\"{name}\""), &format!("\"{name}@{old}\""));
+    workshop.write("docker/image.toml", &own);
+    let pinned = workshop.run(home, &["build", "--update-base"]);
+    assert_eq!(pinned.code, Some(2), "{}", pinned.err);
+    assert!(pinned.err.contains("no base is named by a registry's tag"), "{}", pinned.err);
+    workshop.write("docker/image.toml", &text);
     // A file that isn't ours any more is told by its line.
     workshop.write(LOCK, "<<<<<<< HEAD\n");
     let wrong = workshop.run(home, &["build"]);

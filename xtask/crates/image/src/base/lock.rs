@@ -82,6 +82,12 @@ impl Lock {
         }
     }
 
+    /// What [`Lock::applied`] made `base` of; `None` for one that names its digest itself.
+    pub fn name_of<'b>(&self, base: &'b str) -> Option<&'b str> {
+        let Some((name, _)) = base.split_once('@') else { return Some(base) };
+        (self.applied(name) == base).then_some(name)
+    }
+
     /// Without what nothing starts from any more.
     pub fn keep(&mut self, names: &BTreeSet<String>) {
         self.0.retain(|reference, _| names.contains(reference));
@@ -138,6 +144,9 @@ mod tests {
         lock.update("docker.io/library/node:22", locked("3", "2026-10-02"));
         assert_eq!(Lock::parse(&lock.to_string()).unwrap(), lock);
         assert_eq!(lock.applied(PYTHON), format!("{PYTHON}@sha256:{}", "1".repeat(64)));
+        assert_eq!(lock.name_of(&lock.applied(PYTHON)), Some(PYTHON));
+        assert_eq!(lock.name_of("a/b:c"), Some("a/b:c"));
+        assert_eq!(lock.name_of(&format!("{PYTHON}@{}", locked("2", "").digest)), None);
         let line = lock.update(PYTHON, locked("1", "2026-11-30"));
         assert!(
             line.contains(": still sha256:1") && line.ends_with(", as on 2026-10-02"),

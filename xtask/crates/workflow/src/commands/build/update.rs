@@ -24,11 +24,11 @@ fn registry_digest(name: &str, surroundings: &Surroundings<'_>) -> anyhow::Resul
     })
 }
 
-/// The names of the images that builds start from and that have a registry, without digests.
+/// The images that builds start from, if a registry has them and docker/image.toml names no digest.
 fn names(workflow: &Workflow) -> anyhow::Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for base in workflow.config.clone().bases() {
-        let name = base.split_once('@').map_or(&**base, |(name, _)| name);
+        let Some(name) = workflow.lock.name_of(base) else { continue };
         if reference::parse(name)?.registry != "localhost" {
             names.insert(name.to_owned());
         }
@@ -43,8 +43,8 @@ fn names(workflow: &Workflow) -> anyhow::Result<BTreeSet<String>> {
 pub(super) fn update(world: &World, workflow: &Workflow, runner: &Runner) -> anyhow::Result<()> {
     let names = names(workflow)?;
     if names.is_empty() {
-        let message = format!("updating {}: no base has a registry", lock::PATH);
-        let help = "name one as `base` in docker/image.toml; what is below localhost/ is only here";
+        let message = format!("updating {}: no base is named by a registry's tag", lock::PATH);
+        let help = "`base` in docker/image.toml has a digest, or is below localhost/, which is no registry";
         return Err(failure_help(Exit::Usage, message, help));
     }
     let machine = machine::read(&world.environment);
