@@ -67,7 +67,8 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     let app = &config.app;
     let (lock, manage) = (app.lock_file(), app.inside("manage.py"));
     for path in app.lock_files(false) {
-        let what = format!("{path} isn't in the build context");
+        let what = if path == lock { "the lock file " } else { "" };
+        let what = format!("{what}{path} isn't in the build context");
         let remedy = match (&app.lock, path == lock) {
             (Lock::Uv { .. }, true) => format!("uv lock --project {}", app.folder),
             (Lock::Uv { .. }, false) => format!("uv init --bare {}", app.folder),
@@ -265,7 +266,7 @@ mod tests {
             "",
             expect![[r#"
                 BAD app/pyproject.toml isn't in the build context: uv init --bare app
-                BAD app/uv.lock isn't in the build context: uv lock --project app
+                BAD the lock file app/uv.lock isn't in the build context: uv lock --project app
                 BAD app/manage.py isn't in the build context: name the folder of the Django project in [app] folder
                 BAD app/shop/ isn't there: name the project's package in [app] module
             "#]],

@@ -193,7 +193,7 @@ pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
     for (_, name) in &names {
         bed.kill(name, "STOP")?;
     }
-    // Gunicorn's first process only watches: its workers serve on, and that is healthy.
+    // Gunicorn's first process only watches: its workers serve on, and a health check may pass.
     names.retain(|(role, _)| *role != Role::Gunicorn);
     let start = Instant::now();
     let mut evidence = Vec::new();

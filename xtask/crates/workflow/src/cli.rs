@@ -182,8 +182,8 @@ pub enum Command {
     /// Build, smoke-test and push this commit's release
     ///
     /// Pushes the image that was tested, under the tags that `label` shows (docs/releases.md).
-    /// Refuses before any work if the checkout has changes, the commit has no version tag, or the
-    /// base is a stand-in. Keeps a record in target/xtask/releases; a rerun does only what is left.
+    /// Refuses before any work if the commit has no version tag or the base is a stand-in. Changed
+    /// files are left out. Keeps a record in target/xtask/releases; a rerun does only what is left.
     Release(release::Release),
     /// Move an environment's tag to a tested image
     ///
@@ -293,13 +293,13 @@ pub struct Context {
     #[arg(long)]
     pub snapshot: bool,
     /// With the Dockerfile of the development image
-    #[arg(long, requires = "snapshot")]
+    #[arg(long, requires = "snapshot", conflicts_with = "path")]
     pub dev: bool,
     /// Read this commit from git, whatever the working tree holds
     #[arg(long, value_name = "REV")]
     pub commit: Option<String>,
     /// Fail with exit code 10 if the snapshot is not this one
-    #[arg(long, value_name = "SHA256", requires = "snapshot")]
+    #[arg(long, value_name = "SHA256", requires = "snapshot", conflicts_with = "path")]
     pub expect: Option<String>,
 }
 
@@ -313,10 +313,10 @@ pub struct Init {
     #[arg(long, conflicts_with = "project")]
     pub update: bool,
     /// Set a key of docker/image.toml: app.folder=web (repeatable)
-    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = pair, requires = "project")]
+    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = pair, requires = "project", conflicts_with = "update")]
     pub set: Vec<(String, String)>,
     /// Take the workflow from this git repository, at the commit that is here [default: this folder]
-    #[arg(long, value_name = "URL", requires = "project")]
+    #[arg(long, value_name = "URL", requires = "project", conflicts_with = "update")]
     pub git: Option<String>,
 }
 
@@ -352,7 +352,7 @@ pub struct SmokeTest {
     /// All but the check of this name (repeatable)
     #[arg(long, value_name = "CHECK")]
     pub skip: Vec<String>,
-    /// Only the core checks, in a quarter of the time
+    /// Only the core checks, in about a third of the time
     #[arg(long)]
     pub core: bool,
     /// File of strings, one per line, that must not occur in the image

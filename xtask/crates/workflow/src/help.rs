@@ -45,7 +45,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
     (
         "smoke-test",
         &[
-            ("smoke-test --core", "the core checks, in a quarter of the time"),
+            ("smoke-test --core", "the core checks, in a third of the time"),
             ("smoke-test --only web --keep", "one check, and its containers to look at"),
         ],
     ),

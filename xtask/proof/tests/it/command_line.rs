@@ -32,7 +32,17 @@ fn help_is_a_result_and_a_wrong_word_is_exit_2() {
     }
     check(&checkout, &["help", "bulid"], 2, &["there is no command `bulid`"]);
     check(&checkout, &["bulid"], 2, &["build"]);
-    check(&checkout, &["build", "--base", "a", "--python", "3.12"], 2, &["cannot be used with"]);
+    let contradictions: &[&[&str]] = &[
+        &["build", "--base", "a", "--python", "3.12"],
+        // An option that another one needs, next to what forbids that one.
+        &["init", "--update", "--git", "https://git.example/x"],
+        &["init", "--update", "--set", "app.folder=web"],
+        &["context", "app/manage.py", "--dev"],
+        &["context", "app/manage.py", "--expect", "0"],
+    ];
+    for words in contradictions {
+        check(&checkout, words, 2, &["cannot be used with"]);
+    }
     check(&checkout, &["build", "--secret", "id=x"], 2, &["id=NAME,src=FILE"]);
     check(
         &checkout,

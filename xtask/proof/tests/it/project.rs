@@ -46,7 +46,7 @@ fn doctor_tells_the_one_from_the_other() {
     check(|_| (), "ok  project         app/senex_trader: files, lock and roles are there\n", false);
     check(
         |checkout| std::fs::remove_file(checkout.path("app/uv.lock")).unwrap(),
-        "BAD project         app/uv.lock isn't in the build context\n",
+        "BAD project         the lock file app/uv.lock isn't in the build context\n",
         true,
     );
     check(
