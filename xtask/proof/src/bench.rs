@@ -5,7 +5,7 @@ use crate::cli::{self, Row};
 use crate::lab::Lab;
 use crate::program;
 use crate::tools;
-use engine::{Kind, find};
+use engine::{EngineKind, find};
 use image::config::Workflow;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
@@ -156,13 +156,14 @@ impl Bench<'_> {
         Ok(report.text())
     }
 
-    fn engines(&self) -> anyhow::Result<Vec<Kind>> {
+    fn engines(&self) -> anyhow::Result<Vec<EngineKind>> {
         let asked = self.world.common.engine;
-        let here = |kind: &Kind| {
+        let here = |kind: &EngineKind| {
             let found = find::on_path(self.world.environment.path(), kind.program());
             !found.is_empty() && asked.is_none_or(|asked| asked == *kind)
         };
-        let engines: Vec<Kind> = [Kind::Podman, Kind::Docker].into_iter().filter(here).collect();
+        let engines: Vec<EngineKind> =
+            [EngineKind::Podman, EngineKind::Docker].into_iter().filter(here).collect();
         if engines.is_empty() {
             let message = "measuring: there is neither Podman nor Docker here";
             return Err(failure_help(Exit::Engine, message, "`cargo xtask setup` installs one"));
@@ -225,14 +226,14 @@ impl Bench<'_> {
     /// Measures in a laboratory that is taken down whatever happens.
     fn in_lab<T>(
         &self,
-        kind: Kind,
+        kind: EngineKind,
         measure: impl FnOnce(&Lab) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         notice(&format!("=== {}", kind.title()));
         let workflow = Workflow { state: self.state.clone(), ..self.workflow.clone() };
         let lab = match kind {
-            Kind::Podman => Lab::podman(&workflow, &self.runner, "bench"),
-            Kind::Docker => Lab::docker(&workflow, &self.runner, "bench", &[]),
+            EngineKind::Podman => Lab::podman(&workflow, &self.runner, "bench"),
+            EngineKind::Docker => Lab::docker(&workflow, &self.runner, "bench", &[]),
         }?;
         let outcome = measure(&lab);
         lab.end(&self.runner)?;

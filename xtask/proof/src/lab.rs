@@ -2,7 +2,7 @@
 //! separate daemon and network, so that nothing of the machine is seen or left behind.
 
 use anyhow::Context as _;
-use engine::Kind;
+use engine::EngineKind;
 use engine::leftovers::{self, Running};
 use image::config::Workflow;
 use process::failure::{Exit, failure_help};
@@ -47,7 +47,7 @@ pub const RESOLVER: &str = "10.0.2.3";
 impl Lab {
     /// Podman with its own images and containers; two of different names can be there at once.
     pub fn podman(workflow: &Workflow, runner: &Runner, name: &str) -> anyhow::Result<Lab> {
-        let lab = Lab::begin(workflow, runner, Kind::Podman, name)?;
+        let lab = Lab::begin(workflow, runner, EngineKind::Podman, name)?;
         let file = lab.folder.join("storage.conf");
         let text = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
@@ -69,7 +69,7 @@ impl Lab {
         name: &str,
         environment: &[(String, String)],
     ) -> anyhow::Result<Lab> {
-        let mut lab = Lab::begin(workflow, runner, Kind::Docker, name)?;
+        let mut lab = Lab::begin(workflow, runner, EngineKind::Docker, name)?;
         lab.env.extend_from_slice(environment);
         let sockets = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
         make_folder(&sockets)?;
@@ -96,7 +96,7 @@ impl Lab {
         runner: &Runner,
         name: &str,
     ) -> anyhow::Result<(Lab, String)> {
-        let lab = Lab::begin(workflow, runner, Kind::Podman, name)?;
+        let lab = Lab::begin(workflow, runner, EngineKind::Podman, name)?;
         match lab.start_network(runner) {
             Ok(network) => Ok((lab, network)),
             Err(error) => {
@@ -147,14 +147,19 @@ impl Lab {
         remove(&self.folder.join("graph/libpod"))
     }
 
-    fn begin(workflow: &Workflow, runner: &Runner, kind: Kind, name: &str) -> anyhow::Result<Lab> {
+    fn begin(
+        workflow: &Workflow,
+        runner: &Runner,
+        kind: EngineKind,
+        name: &str,
+    ) -> anyhow::Result<Lab> {
         let lab = Lab::of(workflow, kind, name);
         lab.clear(runner)?;
         make_folder(&lab.folder)?;
         Ok(lab)
     }
 
-    fn of(workflow: &Workflow, kind: Kind, name: &str) -> Lab {
+    fn of(workflow: &Workflow, kind: EngineKind, name: &str) -> Lab {
         let folder = workflow.state.folder.join(format!("lab-{name}"));
         Lab {
             env: vec![
@@ -338,7 +343,7 @@ pub fn clear_all(workflow: &Workflow, runner: &Runner) -> anyhow::Result<()> {
     let names: std::collections::BTreeSet<String> = names
         .filter_map(|name| Some(name.strip_prefix("lab-")?.trim_end_matches(".json").to_owned()))
         .collect();
-    names.iter().try_for_each(|name| Lab::of(workflow, Kind::Podman, name).clear(runner))
+    names.iter().try_for_each(|name| Lab::of(workflow, EngineKind::Podman, name).clear(runner))
 }
 
 /// The network namespace of a process.

@@ -1,7 +1,7 @@
 //! A build as an engine is asked for it: plain data that [`super::words`] spells.
 
-use super::Kind;
-use process::files::Step;
+use super::EngineKind;
+use process::files::FileChange;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ pub const BASE_IMAGE: &str = "BASE_IMAGE";
 
 /// One build, decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Build {
+pub struct BuildPlan {
     /// `prod` or `dev`.
     pub variant: &'static str,
     /// Path of the Dockerfile below the top folder.
@@ -53,7 +53,7 @@ pub struct Build {
     /// checkout, which is a developer's and is never released.
     pub exact_size: bool,
     /// Folders and files that must be there first.
-    pub prepare: Vec<Step>,
+    pub prepare: Vec<FileChange>,
     pub iidfile: PathBuf,
     /// `TMPDIR` of the build.
     pub tmp: PathBuf,
@@ -133,10 +133,10 @@ impl Cache {
     }
 
     /// How `kind` keeps it, for the output.
-    pub fn shown(&self, kind: Kind) -> String {
+    pub fn shown(&self, kind: EngineKind) -> String {
         let place = match kind {
-            Kind::Podman => format!("one layer at a time in {}", self.repository),
-            Kind::Docker => format!("the layers of the last image, by {}", self.image()),
+            EngineKind::Podman => format!("one layer at a time in {}", self.repository),
+            EngineKind::Docker => format!("the layers of the last image, by {}", self.image()),
         };
         if self.writes { place } else { format!("{place}; only read: no login that may push") }
     }

@@ -1,15 +1,19 @@
 //! What each engine can do, since which version and why it matters here: one table that decides
 //! (measured, one check at a time, on the versions that `docs/engines.md` lists).
 
-use super::{Engine, Kind, Version};
+use super::{Engine, EngineKind, EngineVersion};
 use process::failure::{Exit, failure_help};
 
 mod rows;
 
 /// The oldest version of each engine that can build our Dockerfiles.
-pub const OLDEST: [(Kind, Version, &str); 2] = [
-    (Kind::Podman, Version(4, 3, 0), "cache mounts with uid=, secrets from the environment"),
-    (Kind::Docker, Version(20, 10, 0), "BuildKit with cache and secret mounts"),
+pub const OLDEST: [(EngineKind, EngineVersion, &str); 2] = [
+    (
+        EngineKind::Podman,
+        EngineVersion(4, 3, 0),
+        "cache mounts with uid=, secrets from the environment",
+    ),
+    (EngineKind::Docker, EngineVersion(20, 10, 0), "BuildKit with cache and secret mounts"),
 ];
 
 /// Something that not every engine can do.
@@ -76,12 +80,12 @@ enum Works {
     /// On none that was looked at.
     Never,
     /// The last version that was seen to fail, and the first that was seen to work.
-    Between(Version, Version),
+    Between(EngineVersion, EngineVersion),
 }
 
 impl Works {
     /// The versions that lack it, in words; `None` if none does.
-    fn lacking(self, kind: Kind) -> Option<String> {
+    fn lacking(self, kind: EngineKind) -> Option<String> {
         match self {
             Works::Always => None,
             Works::Never => Some(format!("every {}", kind.title())),
@@ -104,10 +108,10 @@ struct Row {
 }
 
 impl Row {
-    fn on(&self, kind: Kind) -> Works {
+    fn on(&self, kind: EngineKind) -> Works {
         match kind {
-            Kind::Podman => self.podman,
-            Kind::Docker => self.docker,
+            EngineKind::Podman => self.podman,
+            EngineKind::Docker => self.docker,
         }
     }
 }
@@ -143,7 +147,7 @@ pub fn breaks(engine: &Engine, capability: Capability) -> bool {
 /// Which engines lack `capability`, why that matters, and what serves instead.
 pub fn lacking(capability: Capability) -> (String, &'static str, &'static str) {
     let row = row(capability);
-    let engines = [Kind::Podman, Kind::Docker].map(|kind| row.on(kind).lacking(kind));
+    let engines = [EngineKind::Podman, EngineKind::Docker].map(|kind| row.on(kind).lacking(kind));
     (engines.into_iter().flatten().collect::<Vec<_>>().join(", "), row.why, row.instead)
 }
 

@@ -3,7 +3,7 @@
 
 use super::capability::{Capability, has};
 use super::words::{call, field};
-use super::{Engine, Kind};
+use super::{Engine, EngineKind};
 use process::invocation::Invocation;
 
 /// A folder of this machine in a container.
@@ -100,7 +100,7 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
         option("--cap-drop", "ALL");
         option("--security-opt", "no-new-privileges");
         words.push("--read-only".into());
-        if engine.kind == Kind::Podman {
+        if engine.kind == EngineKind::Podman {
             // Podman would still leave /run, /tmp and /var/tmp writable.
             words.push("--read-only-tmpfs=false".into());
             if has(engine, Capability::TmpfsMode) {
@@ -109,7 +109,7 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
             }
         }
     }
-    if detach && engine.kind == Kind::Docker {
+    if detach && engine.kind == EngineKind::Docker {
         // Docker runs health checks itself; not before the first interval, which is 30 s.
         words.push("--health-interval=2s".into());
     }
@@ -119,7 +119,7 @@ pub fn run(engine: &Engine, container: &Container, detach: bool) -> Invocation {
 }
 
 /// How a folder of this machine is given to a container. `--volume` ends the path at a colon.
-fn mount_words(kind: Kind, mount: &Mount) -> (&'static str, String) {
+fn mount_words(kind: EngineKind, mount: &Mount) -> (&'static str, String) {
     let Mount { from, to, read_only, shared } = mount;
     let all = |words: [Option<&str>; 2]| words.into_iter().flatten().collect::<Vec<_>>().join(",");
     if from.contains(':') {
@@ -140,8 +140,10 @@ pub fn exec(engine: &Engine, name: &str, command: &[&str]) -> Invocation {
 /// without systemd), Docker has asked before.
 pub fn health(engine: &Engine, name: &str) -> Invocation {
     match engine.kind {
-        Kind::Podman => call(engine, ["healthcheck", "run", name]),
-        Kind::Docker => call(engine, ["inspect", "--format", "{{.State.Health.Status}}", name]),
+        EngineKind::Podman => call(engine, ["healthcheck", "run", name]),
+        EngineKind::Docker => {
+            call(engine, ["inspect", "--format", "{{.State.Health.Status}}", name])
+        }
     }
 }
 
@@ -188,8 +190,8 @@ pub fn remove(engine: &Engine, name: &str) -> Invocation {
 pub fn remove_all(engine: &Engine, thing: Thing, ids: &[&str]) -> Invocation {
     let words: &[&str] = match (thing, engine.kind) {
         // Podman's `--force` gives each container 10 s to end; Docker kills it at once.
-        (Thing::Container, Kind::Podman) => &["rm", "--force", "--time=0", "--volumes"],
-        (Thing::Container, Kind::Docker) => &["rm", "--force", "--volumes"],
+        (Thing::Container, EngineKind::Podman) => &["rm", "--force", "--time=0", "--volumes"],
+        (Thing::Container, EngineKind::Docker) => &["rm", "--force", "--volumes"],
         (Thing::Network, _) => &["network", "rm"],
         (Thing::Volume, _) => &["volume", "rm"],
     };

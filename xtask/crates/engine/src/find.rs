@@ -1,6 +1,6 @@
 //! Which engines are on this machine and whether they work: asked once, at the top.
 
-use super::{Engine, Kind, Version, capability};
+use super::{Engine, EngineKind, EngineVersion, capability};
 use process::failure::{Exit, Failure, failure_help};
 use process::invocation::Invocation;
 use process::notice::{SILENCE, notice};
@@ -23,7 +23,7 @@ pub const LIMIT: Duration = Duration::from_secs(15);
 /// One program that could be the engine, and what was found about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    pub kind: Kind,
+    pub kind: EngineKind,
     /// The program: its name, or its path if it isn't the first of its name on PATH.
     pub program: String,
     /// The working engine, or why it doesn't work and what to do.
@@ -31,11 +31,11 @@ pub struct Candidate {
 }
 
 /// The environment that an engine's commands always get.
-pub fn standing_env(kind: Kind) -> Vec<(String, String)> {
+pub fn standing_env(kind: EngineKind) -> Vec<(String, String)> {
     match kind {
-        Kind::Podman => Vec::new(),
+        EngineKind::Podman => Vec::new(),
         // Docker 20.10 builds with its classic builder, without mounts, unless told.
-        Kind::Docker => vec![("DOCKER_BUILDKIT".into(), "1".into())],
+        EngineKind::Docker => vec![("DOCKER_BUILDKIT".into(), "1".into())],
     }
 }
 
@@ -64,7 +64,7 @@ pub fn on_path(path: &str, name: &str) -> Vec<PathBuf> {
 /// Podman's settings for this machine are left to the caller. A program that can't be asked is an
 /// outcome, not an error.
 pub fn look(
-    kind: Kind,
+    kind: EngineKind,
     environment: &Environment,
     runner: &Runner,
     limit: Duration,
@@ -75,8 +75,8 @@ pub fn look(
         let program =
             if index == 0 { kind.program().to_owned() } else { file.display().to_string() };
         let outcome = match kind {
-            Kind::Podman => podman(&program, environment, runner, limit)?,
-            Kind::Docker => docker(&program, environment, runner, limit)?,
+            EngineKind::Podman => podman(&program, environment, runner, limit)?,
+            EngineKind::Docker => docker(&program, environment, runner, limit)?,
         };
         Ok(Candidate { kind, program, outcome })
     };
@@ -132,12 +132,12 @@ pub fn read_podman(program: &str, answer: &Answer, environment: &Environment) ->
     let json: Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
     let server = &json["Server"]["Version"];
     let version = server.as_str().or_else(|| json["Client"]["Version"].as_str());
-    let Some(version) = version.and_then(Version::parse).filter(|_| answer.good()) else {
+    let Some(version) = version.and_then(EngineVersion::parse).filter(|_| answer.good()) else {
         return Err(problem::podman(program, answer, environment));
     };
     let side = if json["Server"].is_object() { &json["Server"] } else { &json["Client"] };
     let platform = side["OsArch"].as_str().unwrap_or_default();
-    new_enough(Kind::Podman, program, version, platform)
+    new_enough(EngineKind::Podman, program, version, platform)
 }
 
 fn docker(
@@ -164,10 +164,10 @@ fn docker(
             return Ok(Err(Problem::new("it is Podman under Docker's name", remedy)));
         }
     }
-    let client = json["Client"]["Version"].as_str().and_then(Version::parse);
+    let client = json["Client"]["Version"].as_str().and_then(EngineVersion::parse);
     let (mut buildx, mut builder) = (None, None);
     // From 23.0 on the client has no built-in builder.
-    if client.is_some_and(|client| client >= Version(23, 0, 0)) {
+    if client.is_some_and(|client| client >= EngineVersion(23, 0, 0)) {
         let answer = ask(&["buildx", "inspect"])?;
         if answer.stderr.contains("no builder") {
             let what = format!("its builder can't be used: {}", said(&answer));
@@ -217,15 +217,15 @@ pub fn read_docker(
             "install the package docker-buildx (Debian) or docker-buildx-plugin (Docker's own)",
         ));
     }
-    let Some(server) = json["Server"]["Version"].as_str().and_then(Version::parse) else {
+    let Some(server) = json["Server"]["Version"].as_str().and_then(EngineVersion::parse) else {
         return Err(problem::docker(program, answer, client, environment));
     };
     let part = |name: &str| json["Server"][name].as_str().unwrap_or_default();
     let platform = [part("Os"), part("Arch")].join("/");
-    new_enough(Kind::Docker, program, server, platform.trim_matches('/'))
+    new_enough(EngineKind::Docker, program, server, platform.trim_matches('/'))
 }
 
-fn new_enough(kind: Kind, program: &str, version: Version, platform: &str) -> Outcome {
+fn new_enough(kind: EngineKind, program: &str, version: EngineVersion, platform: &str) -> Outcome {
     let (_, oldest, reason) = capability::OLDEST[kind as usize];
     if version < oldest {
         return Err(Problem::new(
@@ -259,7 +259,10 @@ pub fn busy(candidates: &[Candidate]) -> Option<&Candidate> {
 ///
 /// # Errors
 /// [`Exit::Engine`], with a help line for each candidate.
-pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::Result<Engine> {
+pub fn choose(
+    asked: Option<(EngineKind, &str)>,
+    candidates: &[Candidate],
+) -> anyhow::Result<Engine> {
     let fits = |candidate: &&Candidate| asked.is_none_or(|(kind, _)| kind == candidate.kind);
     let mut troubles = Vec::new();
     for candidate in candidates.iter().filter(fits) {
@@ -298,9 +301,9 @@ pub fn choose(asked: Option<(Kind, &str)>, candidates: &[Candidate]) -> anyhow::
     let state = if help.is_empty() { "on PATH" } else { "that works" };
     let who = asked.map(|(_, who)| format!(" ({who} asks for it)")).unwrap_or_default();
     let message = format!("looking for an engine: no {what} {state}{who}");
-    let podman = candidates.iter().any(|candidate| candidate.kind == Kind::Podman);
+    let podman = candidates.iter().any(|candidate| candidate.kind == EngineKind::Podman);
     match asked {
-        Some((Kind::Docker, _)) => {
+        Some((EngineKind::Docker, _)) => {
             let start = if help.is_empty() { "install Docker, or" } else { "or" };
             help.push(format!(
                 "{start} take Podman, which builds the same image: --engine podman"

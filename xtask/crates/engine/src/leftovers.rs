@@ -5,7 +5,7 @@
 //! `buildahNNN` in TMPDIR, and a RUN process in a separate session. Docker leaves nothing, but
 //! its client goes on when only we are killed.
 
-use crate::{Engine, Kind, words};
+use crate::{Engine, EngineKind, words};
 use process::invocation::Invocation;
 use process::notice::{SILENCE, notice};
 use process::regular;
@@ -153,7 +153,7 @@ pub fn clean(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<
     for leftover in find(state, engine, runner)? {
         remove(&leftover, engine, runner)?;
     }
-    if engine.kind == Kind::Podman {
+    if engine.kind == EngineKind::Podman {
         remove_broken_images(engine, runner)?;
     }
     finished(state);
@@ -202,7 +202,7 @@ fn without_manifest(text: &str) -> Option<&str> {
 /// [`process::failure::Exit::Engine`] when the engine can't be asked.
 pub fn find(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Leftover>> {
     let mut found = builds(state);
-    if engine.kind == Kind::Podman {
+    if engine.kind == EngineKind::Podman {
         found.extend(steps(state, runner)?);
         found.extend(containers(state, engine, runner)?);
     }
@@ -304,7 +304,7 @@ fn remove(leftover: &Leftover, engine: &Engine, runner: &Runner) -> anyhow::Resu
             let mut gone = gone.map_err(|error| error.to_string());
             // An ordinary user's build leaves files of its subordinate ids, which only its own
             // namespace can remove.
-            if gone.is_err() && engine.kind == Kind::Podman {
+            if gone.is_err() && engine.kind == EngineKind::Podman {
                 gone = ask(&words::remove_in_namespace(engine, path))?.or(gone);
             }
             (path.display().to_string(), gone)
@@ -339,7 +339,7 @@ fn containers(state: &State, engine: &Engine, runner: &Runner) -> anyhow::Result
 /// how many. They are in its store without being containers: it lists them with `--external` alone,
 /// without labels, and starts none of the same name (seen in one of 36 killed `podman create`).
 pub fn remove_half_made(engine: &Engine, runner: &Runner, start: &str) -> anyhow::Result<usize> {
-    if engine.kind != Kind::Podman {
+    if engine.kind != EngineKind::Podman {
         return Ok(0);
     }
     let answer = runner.ask(&words::working_containers(engine), QUESTION)?;

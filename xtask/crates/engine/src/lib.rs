@@ -24,4 +24,4 @@ pub mod settings;
 pub mod steps;
 pub mod words;
 
-pub use engine::{Engine, Kind, Version};
+pub use engine::{Engine, EngineKind, EngineVersion};

@@ -73,7 +73,7 @@ pub fn lint(text: &str) -> Vec<Finding> {
     found
 }
 
-fn finding(line: usize, rule: &rules::Rule) -> Finding {
+fn finding(line: usize, rule: &rules::LintRule) -> Finding {
     let (engines, why, instead) = capability::lacking(rule.needs);
     Finding { line, rule: rule.name, engines, why, instead, needs: Some(rule.needs) }
 }

@@ -4,7 +4,7 @@
 use crate::capability::OLDEST;
 use crate::find::{self, Candidate, Problem};
 use crate::machine::Machine;
-use crate::{Engine, Kind, settings};
+use crate::{Engine, EngineKind, settings};
 use process::environment::Environment;
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
@@ -24,14 +24,14 @@ pub struct Search<'a> {
     /// Where proofs are remembered.
     pub state: &'a State,
     /// The engine that is asked for, and by what; `None`: whichever works, Podman first.
-    pub asked: Option<(Kind, &'static str)>,
+    pub asked: Option<(EngineKind, &'static str)>,
     /// How long a busy engine is waited for.
     pub patience: Duration,
 }
 
 impl Engine {
     /// The engine that `--dry-run` assumes if none is installed.
-    pub fn assumed(kind: Kind) -> Engine {
+    pub fn assumed(kind: EngineKind) -> Engine {
         Engine {
             kind,
             program: kind.program().to_owned(),
@@ -81,7 +81,7 @@ impl Search<'_> {
     pub fn said_or_assumed(&self) -> anyhow::Result<(Engine, bool)> {
         match self.engine()? {
             Err(error) if self.asked.is_none() => {
-                let engine = Engine::assumed(Kind::Podman);
+                let engine = Engine::assumed(EngineKind::Podman);
                 self.can_be_told(engine.kind)?;
                 let (title, version) = (engine.kind.title(), engine.version);
                 notice(&format!("assumed: {title} {version}; none works here: {error}"));
@@ -104,16 +104,17 @@ impl Search<'_> {
         let docker = self.environment.variable("DOCKER_CONFIG").map(str::to_owned).or(home);
         files.extend(docker.map(|folder| PathBuf::from(folder).join("config.json")));
         let path = self.environment.path();
-        let programs = [Kind::Podman, Kind::Docker].map(Kind::program);
+        let programs = [EngineKind::Podman, EngineKind::Docker].map(EngineKind::program);
         let programs = programs.map(|program| find::fingerprint(path, program, &files));
         format!("{:?} {programs:?} {values:?}", self.asked)
     }
 
     /// Refuses paths of files that `--secret` names, in which Podman takes a comma for the end.
-    fn can_be_told(&self, kind: Kind) -> anyhow::Result<()> {
+    fn can_be_told(&self, kind: EngineKind) -> anyhow::Result<()> {
         let paths = [Some(self.state.marker()), self.machine.ca_bundle.clone()];
         let comma = |path: &PathBuf| path.to_string_lossy().contains(',');
-        let Some(path) = paths.into_iter().flatten().find(comma).filter(|_| kind == Kind::Podman)
+        let Some(path) =
+            paths.into_iter().flatten().find(comma).filter(|_| kind == EngineKind::Podman)
         else {
             return Ok(());
         };
@@ -150,7 +151,7 @@ impl Search<'_> {
 
     fn look(&self, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        for kind in [Kind::Podman, Kind::Docker] {
+        for kind in [EngineKind::Podman, EngineKind::Docker] {
             if self.asked.is_none_or(|(wanted, _)| wanted == kind) {
                 candidates.extend(self.candidates(kind, limit)?);
                 // A working Podman is enough, and a busy one decides: Docker isn't asked.
@@ -165,10 +166,10 @@ impl Search<'_> {
     }
 
     /// Every program that could be the engine `kind`, asked and proved, each question in `limit`.
-    pub fn candidates(&self, kind: Kind, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
+    pub fn candidates(&self, kind: EngineKind, limit: Duration) -> anyhow::Result<Vec<Candidate>> {
         let mut candidates = find::look(kind, self.environment, self.runner, limit)?;
         for candidate in &mut candidates {
-            let local = kind == Kind::Podman && cfg!(target_os = "linux");
+            let local = kind == EngineKind::Podman && cfg!(target_os = "linux");
             if let Ok(engine) = &candidate.outcome
                 && local
                 && engine.place.is_none()

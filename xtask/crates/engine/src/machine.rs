@@ -17,7 +17,7 @@ pub struct Machine {
     pub systemd: bool,
     /// The highest limits that can be set here: open files and processes; -1 for none.
     pub limits: (String, String),
-    pub release: Release,
+    pub release: OsRelease,
     /// Certificates that the build is to trust.
     pub ca_bundle: Option<PathBuf>,
 }
@@ -36,15 +36,15 @@ pub enum Cgroups {
 
 /// What `/etc/os-release` says (os-release(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Release {
+pub struct OsRelease {
     /// `ID` and the words of `ID_LIKE`.
     pub like: Vec<String>,
     /// `PRETTY_NAME`.
     pub name: String,
 }
 
-impl Release {
-    pub fn parse(text: &str) -> Release {
+impl OsRelease {
+    pub fn parse(text: &str) -> OsRelease {
         let value = |key: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
             line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
@@ -52,7 +52,7 @@ impl Release {
         let mut like: Vec<String> = vec![value("ID")];
         like.extend(value("ID_LIKE").split_whitespace().map(str::to_owned));
         like.retain(|word| !word.is_empty());
-        Release { like, name: value("PRETTY_NAME") }
+        OsRelease { like, name: value("PRETTY_NAME") }
     }
 
     /// Whether packages come by apt.
@@ -98,13 +98,13 @@ pub fn read(environment: &Environment) -> Machine {
     }
 }
 
-fn release() -> Release {
+fn release() -> OsRelease {
     let text = fs::read_to_string("/etc/os-release");
     // Minimal systems have only the distribution's own file (os-release(5)).
     let text = text.or_else(|_| fs::read_to_string("/usr/lib/os-release"));
     let macos = "ID=macos\nPRETTY_NAME=macOS";
     let none = if cfg!(target_os = "macos") { macos } else { "PRETTY_NAME=\"this system\"" };
-    Release::parse(&text.unwrap_or_else(|_| none.to_owned()))
+    OsRelease::parse(&text.unwrap_or_else(|_| none.to_owned()))
 }
 
 fn cgroups(root: &Path) -> Cgroups {
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn distributions_are_known_by_their_ancestors() {
         let check =
-            |text: &str, debian| assert_eq!(Release::parse(text).debian(), debian, "{text}");
+            |text: &str, debian| assert_eq!(OsRelease::parse(text).debian(), debian, "{text}");
         check("ID=debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"", true);
         check("ID=linuxmint\nID_LIKE=\"ubuntu debian\"", true);
         check("ID=fedora", false);
         check("", false);
-        let release = Release::parse("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"");
+        let release = OsRelease::parse("PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"");
         assert_eq!(release.name, "Debian GNU/Linux 12 (bookworm)");
     }
 

@@ -5,8 +5,8 @@
 //! more, an empty one; `commit` sets it without, but drops `SHELL`, so it comes in between.
 
 use super::words::call;
-use super::{Engine, Kind};
-use process::files::Step;
+use super::{Engine, EngineKind};
+use process::files::FileChange;
 use process::invocation::Invocation;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub const REPOSITORY: &str = "xtask/squash";
 
 /// One squash, decided.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Squash {
+pub struct SquashPlan {
     /// The image ID of what is squashed.
     pub image: String,
     /// The local references that the result gets once it is verified.
@@ -38,7 +38,7 @@ pub struct Squash {
     pub marker: PathBuf,
 }
 
-impl Squash {
+impl SquashPlan {
     /// The name of an intermediate image.
     pub fn name(&self, what: &str) -> String {
         format!("{REPOSITORY}:{}-{what}", self.run)
@@ -52,36 +52,36 @@ impl Squash {
 
 /// What makes the image of a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps {
+pub struct SquashCommands {
     /// Folders and files that must be there first.
-    pub prepare: Vec<Step>,
+    pub prepare: Vec<FileChange>,
     /// What the engine is told; the last one writes the image ID.
     pub make: Vec<Invocation>,
     /// What takes the intermediate names away, whether it went well or not.
     pub tidy: Vec<Invocation>,
 }
 
-pub fn steps(engine: &Engine, plan: &Squash) -> Steps {
+pub fn steps(engine: &Engine, plan: &SquashPlan) -> SquashCommands {
     let path = |file: &str| plan.folder.join(file).display().to_string();
     let context = path("context");
     let mut prepare = vec![
-        Step::Folders(vec![plan.folder.join("context"), plan.tmp.clone()]),
-        Step::Gone(plan.iidfile.clone()),
+        FileChange::Folders(vec![plan.folder.join("context"), plan.tmp.clone()]),
+        FileChange::Gone(plan.iidfile.clone()),
     ];
     let write =
-        |file: &str, lines: Vec<String>| Step::Lines { lines, file: plan.folder.join(file) };
+        |file: &str, lines: Vec<String>| FileChange::Lines { lines, file: plan.folder.join(file) };
     match engine.kind {
-        Kind::Podman => {
-            prepare.push(Step::Present(plan.marker.clone()));
+        EngineKind::Podman => {
+            prepare.push(FileChange::Present(plan.marker.clone()));
             let image = plan.image.trim_start_matches("sha256:");
             prepare.push(write("Dockerfile", vec![format!("FROM {image}")]));
-            Steps {
+            SquashCommands {
                 prepare,
                 make: vec![podman(engine, plan, &path("Dockerfile"), &context)],
-                ..Steps::default()
+                ..SquashCommands::default()
             }
         }
-        Kind::Docker => {
+        EngineKind::Docker => {
             let [source, tree, folder] = ["source", "tree", "folder"].map(|what| plan.name(what));
             let copy = format!("COPY --from={source} / /");
             prepare.push(write("tree", vec!["FROM scratch".to_owned(), copy]));
@@ -117,12 +117,12 @@ pub fn steps(engine: &Engine, plan: &Squash) -> Steps {
             make.push(docker(engine, &path("config"), &context, &options));
             tidy.push(call(engine, ["image", "rm", tree.as_str()]));
             tidy.push(call(engine, ["image", "rm", source.as_str()]));
-            Steps { prepare, make, tidy }
+            SquashCommands { prepare, make, tidy }
         }
     }
 }
 
-fn podman(engine: &Engine, plan: &Squash, file: &str, context: &str) -> Invocation {
+fn podman(engine: &Engine, plan: &SquashPlan, file: &str, context: &str) -> Invocation {
     let secret = format!("id=checkout,src={}", plan.marker.display());
     let iidfile = plan.iidfile.display().to_string();
     let words = [

@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::Kind;
+use super::EngineKind;
 use std::fmt;
 
 use process::failure::{Exit, failure, failure_help};
@@ -48,8 +48,8 @@ pub fn is_tag(tag: &str) -> bool {
 
 /// The name under which the engine stores an image that is called `name`: Podman puts `localhost/`
 /// before one without a registry.
-pub fn stored(kind: Kind, name: &str) -> String {
-    if kind == Kind::Podman && is_short(name) {
+pub fn stored(kind: EngineKind, name: &str) -> String {
+    if kind == EngineKind::Podman && is_short(name) {
         format!("localhost/{name}")
     } else {
         name.to_owned()

@@ -19,7 +19,7 @@ pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Problem> 
         .or_else(|| environment.variable("USER").map(str::to_owned))
         .unwrap_or_else(|| machine.uid.to_string());
     let tun = File::options().read(true).write(true).open("/dev/net/tun");
-    judge(&Found {
+    judge(&OrdinaryUser {
         user,
         uid: machine.uid,
         namespaces: read("/proc/sys/user/max_user_namespaces"),
@@ -36,7 +36,7 @@ pub fn lacking(machine: &Machine, environment: &Environment) -> Option<Problem> 
 
 /// What was found about an ordinary user.
 #[derive(Clone)]
-struct Found {
+struct OrdinaryUser {
     user: String,
     uid: u32,
     /// The kernel's limit of user namespaces, as text.
@@ -54,8 +54,8 @@ struct Found {
 }
 
 /// The first thing that is missing, with the command that mends it.
-fn judge(found: &Found) -> Option<Problem> {
-    let Found { user, uid, .. } = found;
+fn judge(found: &OrdinaryUser) -> Option<Problem> {
+    let OrdinaryUser { user, uid, .. } = found;
     if found.namespaces.trim() == "0" || found.clone.trim() == "0" {
         let setting = match found.clone.trim() {
             "0" => "kernel.unprivileged_userns_clone=1",
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_lacks_is_said_with_the_command() {
         let ids = "ann:100000:65536\n";
-        let good = Found {
+        let good = OrdinaryUser {
             user: "ann".into(),
             uid: 1000,
             namespaces: "94000\n".into(),
@@ -172,30 +172,30 @@ mod tests {
             gids: ids.into(),
             tun: None,
         };
-        let check = |found: Found, expected: &str| {
+        let check = |found: OrdinaryUser, expected: &str| {
             let found = judge(&found).map(|problem| problem.remedy).unwrap_or_default();
             assert_eq!(found, expected);
         };
         check(good.clone(), "");
         check(
-            Found { namespaces: "0\n".into(), ..good.clone() },
+            OrdinaryUser { namespaces: "0\n".into(), ..good.clone() },
             "as root: sysctl --write user.max_user_namespaces=15000 (until the next boot)",
         );
         check(
-            Found { clone: "0\n".into(), ..good.clone() },
+            OrdinaryUser { clone: "0\n".into(), ..good.clone() },
             "as root: sysctl --write kernel.unprivileged_userns_clone=1 (until the next boot)",
         );
-        check(Found { maps: false, ..good.clone() }, "as root: apt-get install uidmap");
+        check(OrdinaryUser { maps: false, ..good.clone() }, "as root: apt-get install uidmap");
         check(
-            Found { gids: "bob:100000:65536\n".into(), ..good.clone() },
+            OrdinaryUser { gids: "bob:100000:65536\n".into(), ..good.clone() },
             "as root: usermod --add-subuids 165536-231071 --add-subgids 165536-231071 ann; then: podman system migrate",
         );
         check(
-            Found { tun: Some(ErrorKind::PermissionDenied), ..good.clone() },
+            OrdinaryUser { tun: Some(ErrorKind::PermissionDenied), ..good.clone() },
             "as root: chmod 666 /dev/net/tun (until the next boot)",
         );
         check(
-            Found { tun: Some(ErrorKind::NotFound), ..good },
+            OrdinaryUser { tun: Some(ErrorKind::NotFound), ..good },
             "as root: modprobe tun; chmod 666 /dev/net/tun (until the next boot)",
         );
     }

@@ -18,17 +18,17 @@ struct Step {
 /// `--> ID` or `--> Using cache ID`. BuildKit prints `#7 [runtime 3/7] RUN …`, and at its end
 /// `#7 CACHED`, `#7 DONE 1.2s` or `#7 ERROR: …`.
 #[derive(Debug)]
-pub struct Steps {
+pub struct BuildProgress {
     /// All steps of the Dockerfile that the build may need.
     all: usize,
     done: usize,
     running: Vec<Step>,
 }
 
-impl Steps {
+impl BuildProgress {
     /// For a build of a Dockerfile with so many instructions.
-    pub fn of(all: usize) -> Steps {
-        Steps { all, done: 0, running: Vec::new() }
+    pub fn of(all: usize) -> BuildProgress {
+        BuildProgress { all, done: 0, running: Vec::new() }
     }
 
     fn begin(&mut self, id: &str, text: &str) {
@@ -56,7 +56,7 @@ fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs())
 }
 
-impl Progress for Steps {
+impl Progress for BuildProgress {
     fn take(&mut self, line: &str) -> Vec<String> {
         if let Some(rest) = line.strip_prefix('#') {
             let Some((id, rest)) = rest.split_once(' ') else { return Vec::new() };
@@ -103,7 +103,7 @@ mod tests {
     use expect_test::expect;
 
     fn shown(output: &str) -> String {
-        let mut steps = Steps::of(9);
+        let mut steps = BuildProgress::of(9);
         let lines: Vec<String> = output.lines().flat_map(|line| steps.take(line)).collect();
         let now = steps.now().map(|now| format!("now {now}\n")).unwrap_or_default();
         format!("shown:\n{}\n{now}", lines.join("\n"))

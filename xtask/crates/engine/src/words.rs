@@ -1,10 +1,10 @@
 //! How each engine spells a plan. Every flag of Podman and Docker stands in this file and, for what
 //! runs, in [`super::containers`], for one layer of all in [`super::one_layer`].
 
-use super::build::{Build, Cache, SecretMount, SecretSource};
+use super::build::{BuildPlan, Cache, SecretMount, SecretSource};
 use super::capability::{Capability, has};
 use super::label;
-use super::{Engine, Kind};
+use super::{Engine, EngineKind};
 use process::invocation::{Invocation, quoted};
 use std::path::Path;
 
@@ -14,19 +14,19 @@ pub fn call<W: Into<String>>(engine: &Engine, words: impl IntoIterator<Item = W>
 }
 
 /// The build itself, started in the top folder.
-pub fn build(engine: &Engine, plan: &Build) -> Invocation {
+pub fn build(engine: &Engine, plan: &BuildPlan) -> Invocation {
     let mut words: Vec<String> = vec!["build".into()];
     match engine.kind {
         // The OCI format, Podman's default, drops HEALTHCHECK and SHELL. What is built from was
         // found or pulled before, so that the labels can name it. The identity label is Buildah's
         // version, which Docker hasn't. Stages that don't need each other build at once, as they
         // do in BuildKit unasked.
-        Kind::Podman => words.extend(
+        EngineKind::Podman => words.extend(
             ["--format=docker", "--pull=never", "--identity-label=false", "--jobs=4"]
                 .map(String::from),
         ),
         // Lines instead of a redrawn screen: for the log, and for CI.
-        Kind::Docker => words.push("--progress=plain".into()),
+        EngineKind::Docker => words.push("--progress=plain".into()),
     }
     if engine.builder.is_some() {
         // A builder apart from the daemon keeps what it made.
@@ -69,23 +69,23 @@ pub fn build(engine: &Engine, plan: &Build) -> Invocation {
     let mut invocation = call(engine, words);
     invocation.env.extend(plan.env.iter().cloned());
     match engine.kind {
-        Kind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
-        Kind::Docker => invocation,
+        EngineKind::Podman => invocation.with_env("TMPDIR", plan.tmp.display().to_string()),
+        EngineKind::Docker => invocation,
     }
 }
 
 /// Podman keeps each layer under its own tag of a bare repository. The builder inside Docker's
 /// daemon keeps a cache only in the image itself (measured: `--cache-to type=registry` needs the
 /// containerd store), which is pushed after the build.
-fn cache_words(kind: Kind, cache: &Cache) -> Vec<String> {
+fn cache_words(kind: EngineKind, cache: &Cache) -> Vec<String> {
     match kind {
-        Kind::Podman => {
+        EngineKind::Podman => {
             let from = format!("--cache-from={}", cache.repository);
             let to = cache.writes.then(|| format!("--cache-to={}", cache.repository));
             let tls = cache.plain.then(|| "--tls-verify=false".to_owned());
             ["--layers".to_owned(), from].into_iter().chain(to).chain(tls).collect()
         }
-        Kind::Docker => {
+        EngineKind::Docker => {
             let from = format!("--cache-from={}", cache.image());
             let inline = cache.writes.then(|| "--build-arg=BUILDKIT_INLINE_CACHE=1".to_owned());
             [from].into_iter().chain(inline).collect()
@@ -93,7 +93,7 @@ fn cache_words(kind: Kind, cache: &Cache) -> Vec<String> {
     }
 }
 
-fn secret_words(kind: Kind, secret: &SecretMount) -> String {
+fn secret_words(kind: EngineKind, secret: &SecretMount) -> String {
     match &secret.source {
         SecretSource::File(path) => {
             format!("id={},{}", secret.id, field(kind, format!("src={path}")))
@@ -104,9 +104,11 @@ fn secret_words(kind: Kind, secret: &SecretMount) -> String {
 
 /// A field of an option whose fields have commas between them. Docker reads them as CSV does (RFC
 /// 4180); Podman 4 knows no quotes, and [`super::locate::Search`] refuses what needs them.
-pub(super) fn field(kind: Kind, text: String) -> String {
+pub(super) fn field(kind: EngineKind, text: String) -> String {
     match kind {
-        Kind::Docker if text.contains([',', '"']) => format!("\"{}\"", text.replace('"', "\"\"")),
+        EngineKind::Docker if text.contains([',', '"']) => {
+            format!("\"{}\"", text.replace('"', "\"\""))
+        }
         _ => text,
     }
 }
@@ -121,7 +123,7 @@ pub fn tag(engine: &Engine, image: &str, references: &[String]) -> Vec<Invocatio
 }
 
 /// The whole of a plan as a script for `sh`.
-pub fn script(engine: &Engine, plan: &Build, top: &Path, first: &[Invocation]) -> String {
+pub fn script(engine: &Engine, plan: &BuildPlan, top: &Path, first: &[Invocation]) -> String {
     let mut steps: Vec<String> = first.iter().map(ToString::to_string).collect();
     steps.extend(plan.prepare.iter().map(ToString::to_string));
     steps.push(build(engine, plan).to_string());
@@ -179,7 +181,7 @@ pub fn save(engine: &Engine, image: &str) -> Invocation {
 pub fn pull(engine: &Engine, reference: &str, platform: Option<&str>, plain: bool) -> Invocation {
     let platform = platform.into_iter().flat_map(|platform| ["--platform", platform]);
     // Docker's daemon knows it by its settings.
-    let tls = (plain && engine.kind == Kind::Podman).then_some("--tls-verify=false");
+    let tls = (plain && engine.kind == EngineKind::Podman).then_some("--tls-verify=false");
     call(engine, ["pull"].into_iter().chain(platform).chain(tls).chain([reference]))
 }
 
@@ -199,12 +201,14 @@ pub fn import(
     }
     let parts: Vec<&str> = platform.iter().flat_map(|platform| platform.split('/')).collect();
     match engine.kind {
-        Kind::Podman => {
+        EngineKind::Podman => {
             for (option, value) in ["--os", "--arch", "--variant"].iter().zip(parts) {
                 words.extend([(*option).to_owned(), value.to_owned()]);
             }
         }
-        Kind::Docker => words.extend(platform.map(|platform| format!("--platform={platform}"))),
+        EngineKind::Docker => {
+            words.extend(platform.map(|platform| format!("--platform={platform}")))
+        }
     }
     words.extend([archive.to_owned(), reference.to_owned()]);
     call(engine, words)
@@ -240,8 +244,8 @@ pub fn store(engine: &Engine) -> Invocation {
 /// The folder that the engine stores images in.
 pub fn root(engine: &Engine) -> Invocation {
     let form = match engine.kind {
-        Kind::Podman => "{{.Store.GraphRoot}}",
-        Kind::Docker => "{{.DockerRootDir}}",
+        EngineKind::Podman => "{{.Store.GraphRoot}}",
+        EngineKind::Docker => "{{.DockerRootDir}}",
     };
     call(engine, ["info", "--format", form])
 }
@@ -278,21 +282,21 @@ pub fn push(
     plain: bool,
 ) -> Invocation {
     match engine.kind {
-        Kind::Podman => {
+        EngineKind::Podman => {
             let words = ["push", "--digestfile", digest_file].into_iter();
             let tls = plain.then_some("--tls-verify=false");
             let place = format!("docker://{reference}");
             call(engine, words.chain(tls).chain([image, place.as_str()]))
         }
-        Kind::Docker => call(engine, ["push", reference]),
+        EngineKind::Docker => call(engine, ["push", reference]),
     }
 }
 
 /// What the engine knows of registries, with all else that it tells of itself, as JSON.
 pub fn registries(engine: &Engine) -> Invocation {
     match engine.kind {
-        Kind::Podman => call(engine, ["info", "--format", "json"]),
-        Kind::Docker => call(engine, ["info", "--format", "{{json .}}"]),
+        EngineKind::Podman => call(engine, ["info", "--format", "json"]),
+        EngineKind::Docker => call(engine, ["info", "--format", "{{json .}}"]),
     }
 }
 
@@ -306,12 +310,12 @@ mod tests {
             let source = SecretSource::File(path.to_owned());
             secret_words(kind, &SecretMount { id: "ca".to_owned(), source })
         };
-        for kind in [Kind::Podman, Kind::Docker] {
+        for kind in [EngineKind::Podman, EngineKind::Docker] {
             assert_eq!(secret(kind, "/a:b c/ca.pem"), "id=ca,src=/a:b c/ca.pem");
         }
-        assert_eq!(secret(Kind::Docker, "/a,b/ca.pem"), "id=ca,\"src=/a,b/ca.pem\"");
-        assert_eq!(secret(Kind::Docker, "/a\"b"), "id=ca,\"src=/a\"\"b\"");
-        assert_eq!(secret(Kind::Podman, "/a\"b"), "id=ca,src=/a\"b");
+        assert_eq!(secret(EngineKind::Docker, "/a,b/ca.pem"), "id=ca,\"src=/a,b/ca.pem\"");
+        assert_eq!(secret(EngineKind::Docker, "/a\"b"), "id=ca,\"src=/a\"\"b\"");
+        assert_eq!(secret(EngineKind::Podman, "/a\"b"), "id=ca,src=/a\"b");
     }
 
     /// Only a registry that speaks no TLS is asked without it.
@@ -322,10 +326,10 @@ mod tests {
             assert_eq!(push.to_string(), expected);
         };
         let podman = "podman push --digestfile file sha256:1 docker://r.example/a:1.0";
-        check(Kind::Podman, false, podman);
+        check(EngineKind::Podman, false, podman);
         let plain = podman.replace("file sha256", "file --tls-verify=false sha256");
-        check(Kind::Podman, true, &plain);
-        check(Kind::Docker, false, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
-        check(Kind::Docker, true, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
+        check(EngineKind::Podman, true, &plain);
+        check(EngineKind::Docker, false, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
+        check(EngineKind::Docker, true, "DOCKER_BUILDKIT=1 docker push r.example/a:1.0");
     }
 }

@@ -19,7 +19,7 @@ pub type Texts = BTreeMap<String, String>;
 
 /// What was found, as the keys of an `image.toml`: table, key, value as TOML writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct Findings {
     pub keys: Vec<(&'static str, String, String)>,
     /// What a person should look at.
     pub told: Vec<String>,
@@ -120,21 +120,22 @@ struct Reader<'a> {
     prefix: String,
     /// The settings modules by dotted name, with their texts.
     settings: BTreeMap<String, &'a str>,
-    found: Found,
+    found: Findings,
 }
 
 /// Reads a project.
 ///
 /// # Errors
 /// What it has to have, and hasn't.
-pub fn found(texts: &Texts) -> Result<Found, String> {
+pub fn found(texts: &Texts) -> Result<Findings, String> {
     let manage = texts.keys().filter(|path| *path == "manage.py" || path.ends_with("/manage.py"));
     let manage = manage.min_by_key(|path| path.matches('/').count());
     let Some(manage) = manage else {
         return Err("there is no manage.py: a Django project has one".to_owned());
     };
     let prefix = manage.trim_end_matches("manage.py").to_owned();
-    let mut reader = Reader { texts, prefix, settings: BTreeMap::new(), found: Found::default() };
+    let mut reader =
+        Reader { texts, prefix, settings: BTreeMap::new(), found: Findings::default() };
     let folder = reader.prefix.trim_end_matches('/');
     let folder = if folder.is_empty() { "." } else { folder }.to_owned();
     if folder != "app" {

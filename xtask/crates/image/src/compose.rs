@@ -1,7 +1,7 @@
 //! The files of Compose, made from the same values as `dev` and the image.
 
 use crate::config::Config;
-use crate::plan::dev::{self, Facts, User};
+use crate::plan::dev::{self, DevFacts, User};
 use crate::topology::{self, HEALTH, PIDS, SECRETS, Service, Value};
 use engine::containers::{Container, Mount};
 use std::fmt::Write as _;
@@ -201,7 +201,7 @@ fn how_it_runs(yaml: &mut String, one: &Service) {
 /// `docker/compose.dev.yaml`: the containers of `cargo xtask dev`.
 pub fn development(config: &Config) -> String {
     let top = Path::new("..");
-    let facts = Facts {
+    let facts = DevFacts {
         config,
         top,
         image: format!("${{IMAGE:-{}:dev}}", config.image.name),

@@ -1,11 +1,11 @@
 //! `docker/image.toml`, read once: the file as written (`raw`, with line numbers and all mistakes
 //! at once) and as resolved (this module), which the plans read.
 
-use crate::base::lock::{self, Lock};
+use crate::base::lock::{self, BaseLock};
 use crate::network::{self, Network};
 use crate::tags::Rules;
 use app::{App, Health};
-use engine::Kind;
+use engine::EngineKind;
 use process::disk;
 use process::failure::{Exit, Failure, failure_help};
 use process::state::State;
@@ -30,7 +30,7 @@ pub const PATH: &str = "docker/image.toml";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Name and static labels of the image.
-    pub image: Image,
+    pub image: ImageConfig,
     /// The Django project, as far as the image must know it.
     pub app: App,
     /// What Node builds, if it does.
@@ -38,7 +38,7 @@ pub struct Config {
     /// How a container is asked whether it works.
     pub health: Health,
     /// The engine that the file asks for.
-    pub engine: Option<Kind>,
+    pub engine: Option<EngineKind>,
     /// What `build --prod` makes.
     pub prod: Variant,
     /// What `build --dev` makes.
@@ -58,7 +58,7 @@ pub struct Config {
     /// What `smoke-test` asks of this project.
     pub smoke: smoke::Smoke,
     /// Where `push` pushes to, and where layers are kept.
-    pub push: push::Push,
+    pub push: push::PushConfig,
     /// What cosign signs a release with; `None`: it isn't signed.
     pub sign: Option<verify::Signing>,
     pub verify: verify::Verify,
@@ -68,7 +68,7 @@ pub struct Config {
 
 /// `[image]`: the repository name and the labels that don't come from git.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
+pub struct ImageConfig {
     /// Repository of the local tags.
     pub name: String,
     /// `org.opencontainers.image.title`.
@@ -152,7 +152,7 @@ pub struct Workflow {
     /// SHA-256 of the files that this was read from, in hexadecimal, by their paths.
     pub read_from: BTreeMap<&'static str, String>,
     /// The digests of the bases, which `config` names them by.
-    pub lock: Lock,
+    pub lock: BaseLock,
 }
 
 impl Workflow {
@@ -196,11 +196,11 @@ impl Workflow {
         let text = disk::text(&root.join(PATH), PATH)?;
         let mut read_from = BTreeMap::from([(PATH, content::sha256(text.as_bytes()))]);
         let mut config = read(&root, &text)?;
-        let mut lock = Lock::default();
+        let mut lock = BaseLock::default();
         if root.join(lock::PATH).symlink_metadata().is_ok() {
             let text = disk::text(&root.join(lock::PATH), lock::PATH)?;
             read_from.insert(lock::PATH, content::sha256(text.as_bytes()));
-            lock = Lock::parse(&text)?;
+            lock = BaseLock::parse(&text)?;
         }
         config.bases().into_iter().for_each(|base| *base = lock.applied(base));
         Ok(Workflow { state: State::of(&top), top, root, commit, config, read_from, lock })
@@ -282,12 +282,12 @@ pub struct Mistake {
 
 /// Parses the text of an `image.toml`; all mistakes at once, sorted by line.
 pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
-    let mut file = raw::File::parse(text);
+    let mut file = raw::ConfigFile::parse(text);
     let config = resolve(&mut file);
     file.into_result(config)
 }
 
-fn resolve(file: &mut raw::File<'_>) -> Config {
+fn resolve(file: &mut raw::ConfigFile<'_>) -> Config {
     file.only_tables(&[
         "image", "app", "engine", "variant", "services", "network", "context", "tags", "smoke",
         "push", "cache", "dev", "health", "assets", "sign", "verify",
@@ -324,7 +324,7 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
             Err(error) => file.mistake("image", "name", format!("{error:#}")),
         }
     }
-    let image = Image {
+    let image = ImageConfig {
         name,
         title: file.required("image", "title"),
         description: file.required("image", "description"),
@@ -336,8 +336,8 @@ fn resolve(file: &mut raw::File<'_>) -> Config {
     };
     let (app, health) = (app::app(file), app::health(file));
     let engine = file.string("engine", "name").and_then(|name| match name.as_str() {
-        "podman" => Some(Kind::Podman),
-        "docker" => Some(Kind::Docker),
+        "podman" => Some(EngineKind::Podman),
+        "docker" => Some(EngineKind::Docker),
         other => {
             file.mistake("engine", "name", format!("unknown engine `{other}`: podman or docker"));
             None
@@ -381,7 +381,7 @@ fn allowed(text: &str) -> Option<String> {
     source::secrets::allowing(1, text).err()
 }
 
-fn tags(file: &mut raw::File<'_>) -> Rules {
+fn tags(file: &mut raw::ConfigFile<'_>) -> Rules {
     file.only_keys(
         "tags",
         &[
@@ -418,7 +418,7 @@ fn tags(file: &mut raw::File<'_>) -> Rules {
     rules
 }
 
-fn url(file: &mut raw::File<'_>, key: &str, instead: &str) -> Option<String> {
+fn url(file: &mut raw::ConfigFile<'_>, key: &str, instead: &str) -> Option<String> {
     let text = file.string("network", key)?;
     if let Some(mistake) = network::mistake(&text, instead) {
         file.mistake("network", key, mistake);
@@ -427,7 +427,7 @@ fn url(file: &mut raw::File<'_>, key: &str, instead: &str) -> Option<String> {
 }
 
 fn variant(
-    file: &mut raw::File<'_>,
+    file: &mut raw::ConfigFile<'_>,
     table: &str,
     dockerfile: &str,
     target: Option<&str>,
@@ -449,7 +449,7 @@ fn variant(
     }
 }
 
-fn size(file: &mut raw::File<'_>, table: &str, key: &str) -> Option<u64> {
+fn size(file: &mut raw::ConfigFile<'_>, table: &str, key: &str) -> Option<u64> {
     let text = file.string(table, key)?;
     let size = bytes(&text);
     if size.is_none() {
@@ -459,7 +459,7 @@ fn size(file: &mut raw::File<'_>, table: &str, key: &str) -> Option<u64> {
     size
 }
 
-fn reference(file: &mut raw::File<'_>, table: &str, key: &str, default: &str) -> String {
+fn reference(file: &mut raw::ConfigFile<'_>, table: &str, key: &str, default: &str) -> String {
     let text = file.string(table, key).unwrap_or_else(|| default.to_owned());
     match engine::reference::parse(&text) {
         Ok(_) if engine::reference::is_short(&text) => {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// An image in a registry.
 #[derive(Clone, Copy, Debug)]
-pub struct Image<'a> {
+pub struct RemoteImage<'a> {
     /// `REPOSITORY@DIGEST`
     pub name: &'a str,
     /// How its registry is reached.
@@ -33,7 +33,7 @@ pub fn public_key(key: &str) -> Invocation {
 }
 
 /// Signs an image. `no_log`: a file with [`NO_LOG`], for a cosign that takes one.
-pub fn sign(signing: &Signing, no_log: Option<&Path>, image: Image<'_>) -> Invocation {
+pub fn sign(signing: &Signing, no_log: Option<&Path>, image: RemoteImage<'_>) -> Invocation {
     let words = vec!["sign".to_owned(), "--yes".to_owned()];
     call([words, signed_with(signing, no_log)].concat(), image)
 }
@@ -43,7 +43,7 @@ pub fn attest(
     signing: &Signing,
     no_log: Option<&Path>,
     (predicate_type, file): (&str, &Path),
-    image: Image<'_>,
+    image: RemoteImage<'_>,
 ) -> Invocation {
     let file = file.display().to_string();
     let words = ["attest", "--yes", "--type", predicate_type, "--predicate", &file];
@@ -52,7 +52,7 @@ pub fn attest(
 }
 
 /// Checks an image's signature. `bundle`: as cosign 3 keeps it, else as cosign 2 does.
-pub fn verify(signer: &Signer, bundle: bool, image: Image<'_>) -> Invocation {
+pub fn verify(signer: &Signer, bundle: bool, image: RemoteImage<'_>) -> Invocation {
     let words = vec!["verify".to_owned()];
     call([words, signed_by(signer, bundle)].concat(), image)
 }
@@ -62,7 +62,7 @@ pub fn verify_attestation(
     signer: &Signer,
     bundle: bool,
     predicate_type: &str,
-    image: Image<'_>,
+    image: RemoteImage<'_>,
 ) -> Invocation {
     let words = ["verify-attestation", "--type", predicate_type].map(str::to_owned).to_vec();
     call([words, signed_by(signer, bundle)].concat(), image)
@@ -97,7 +97,7 @@ fn signed_by(signer: &Signer, bundle: bool) -> Vec<String> {
     words
 }
 
-fn call(mut words: Vec<String>, image: Image<'_>) -> Invocation {
+fn call(mut words: Vec<String>, image: RemoteImage<'_>) -> Invocation {
     words.extend(image.way.plain.then(|| "--allow-http-registry=true".to_owned()));
     words.extend(image.way.insecure.then(|| "--allow-insecure-registry=true".to_owned()));
     words.extend(image.roots.map(|file| format!("--registry-cacert={}", file.display())));
@@ -117,9 +117,10 @@ mod tests {
     fn each_version_is_told_of_no_log_and_of_each_signer() {
         let check = |line: Invocation, expected: &str| assert_eq!(line.to_string(), expected);
         let (tls, other) = (Way::default(), Way { plain: true, insecure: true, ..Way::default() });
-        let image = Image { name: "r.example/app@sha256:abc", way: &tls, roots: None, login: None };
+        let image =
+            RemoteImage { name: "r.example/app@sha256:abc", way: &tls, roots: None, login: None };
         let (login, roots) = (Some(Path::new("/login")), Some(Path::new("/ca.pem")));
-        let plain = Image { way: &other, roots, login, ..image };
+        let plain = RemoteImage { way: &other, roots, login, ..image };
         let key = Signing::Key("env://COSIGN_PRIVATE_KEY".into());
         check(
             sign(&key, None, image),

@@ -3,7 +3,7 @@
 //! step in its layer cache.
 
 use crate::verify::Size;
-use engine::build::{BASE_IMAGE, Base, Build};
+use engine::build::{BASE_IMAGE, Base, BuildPlan};
 use engine::dockerfile;
 use engine::{Engine, words};
 use process::state::State;
@@ -27,12 +27,12 @@ pub struct Record {
     pub log: PathBuf,
     /// What was asked of the engine.
     #[serde(default)]
-    pub known: Option<Known>,
+    pub known: Option<EngineAnswers>,
 }
 
 /// What a build asked of its engine, for the next one to begin with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct EngineAnswers {
     /// What the answers depend on.
     pub key: String,
     pub engine: Engine,
@@ -55,7 +55,7 @@ pub const VARIABLES: [&str; 8] = [
 pub struct Inputs<'a> {
     /// The engine that builds.
     pub engine: &'a Engine,
-    pub plan: &'a Build,
+    pub plan: &'a BuildPlan,
     /// The values of [`Build::passed`], then of [`VARIABLES`].
     pub values: Vec<Option<String>>,
     /// The hash of the files that the engine is given.
@@ -77,7 +77,8 @@ pub fn of(inputs: &Inputs<'_>) -> Option<String> {
     }
     let Engine { kind, program, version, platform, env, place, .. } = engine;
     // How the base was found is no part of what it is.
-    let plan = Build { base: Base { why: String::new(), ..plan.base.clone() }, ..(*plan).clone() };
+    let plan =
+        BuildPlan { base: Base { why: String::new(), ..plan.base.clone() }, ..(*plan).clone() };
     let parts = [
         env!("CARGO_PKG_VERSION").to_owned(),
         format!("{kind} {program} {version} {platform} {env:?} {place:?}"),
@@ -104,7 +105,7 @@ pub fn recorded(state: &State, reference: &str) -> Option<Record> {
 }
 
 /// What a build asked when `key` was the same.
-pub fn known(state: &State, key: &str) -> Option<Known> {
+pub fn known(state: &State, key: &str) -> Option<EngineAnswers> {
     let all = state.remembered::<BTreeMap<String, Record>>(BUILT)?;
     all.into_values().filter_map(|record| record.known).find(|known| known.key == key)
 }
@@ -125,13 +126,13 @@ pub fn record(state: &State, reference: &str, record: Record) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Kind;
+    use engine::EngineKind;
 
     const DOCKERFILE: &str = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app/ /app/\n";
 
     struct Case {
         engine: Engine,
-        plan: Build,
+        plan: BuildPlan,
         values: Vec<Option<String>>,
         snapshot: String,
     }
@@ -141,12 +142,12 @@ mod tests {
     impl Case {
         fn new() -> Case {
             Case {
-                engine: Engine::assumed(Kind::Podman),
-                plan: Build {
+                engine: Engine::assumed(EngineKind::Podman),
+                plan: BuildPlan {
                     build_args: BTreeMap::from([(BASE_IMAGE.to_owned(), "base:1".to_owned())]),
                     base: Base { reference: "base:1".into(), ..Base::default() },
                     text: DOCKERFILE.to_owned(),
-                    ..Build::default()
+                    ..BuildPlan::default()
                 },
                 values: vec![Some("http://proxy.example".into())],
                 snapshot: "1".to_owned(),
@@ -167,7 +168,7 @@ mod tests {
             ("label", |c| drop(c.plan.labels.insert("a".into(), "b".into()))),
             ("base", |c| c.plan.base.id = "sha256:2".into()),
             ("proxy", |c| c.values = vec![None]),
-            ("engine", |c| c.engine.version = engine::Version(5, 0, 0)),
+            ("engine", |c| c.engine.version = engine::EngineVersion(5, 0, 0)),
             ("place", |c| c.engine.place = Some("ssh://elsewhere".into())),
             ("Dockerfile", |c| c.plan.text += "USER 1\n"),
         ];

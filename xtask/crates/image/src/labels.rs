@@ -1,7 +1,7 @@
 //! The labels of an image, from the state of the checkout and `docker/image.toml`: pure, so that
 //! what `label` prints is what `build` asks for.
 
-use crate::config::Image;
+use crate::config::ImageConfig;
 use chrono::{DateTime, SecondsFormat};
 use engine::label::OCI;
 use engine::label::OURS;
@@ -76,7 +76,7 @@ pub fn from_git(
 }
 
 /// The labels that `docker/image.toml` tells, by their full names.
-pub fn from_config(image: &Image) -> BTreeMap<String, String> {
+pub fn from_config(image: &ImageConfig) -> BTreeMap<String, String> {
     let known = [
         ("title", &image.title),
         ("description", &image.description),

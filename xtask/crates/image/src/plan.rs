@@ -4,14 +4,14 @@
 use crate::config::{Config, Variant};
 use crate::network;
 use crate::rendering::ASSETS_IMAGE;
-use engine::build::{BASE_IMAGE, Base, Build, Cache, SecretMount, SecretSource};
+use engine::build::{BASE_IMAGE, Base, BuildPlan, Cache, SecretMount, SecretSource};
 use engine::dockerfile;
 use engine::label::{self, OCI};
 use engine::reference;
-use engine::{Engine, Kind, capability};
+use engine::{Engine, EngineKind, capability};
 pub use options::BuildOptions;
 use process::failure::{Exit, failure_help};
-use process::files::Step;
+use process::files::FileChange;
 use process::state::State;
 use source::snapshot;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ const LONGEST_TAG: usize = 128;
 
 /// The world as far as a build depends on it, read at the top.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct BuildFacts<'a> {
     /// The engine that builds.
     pub engine: &'a Engine,
     /// `docker/image.toml`.
@@ -66,7 +66,7 @@ pub struct Facts<'a> {
 ///
 /// # Errors
 /// [`Exit::Usage`] for a tag, label or secret that can't be, and for what the engine can't serve.
-pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build> {
+pub fn build(options: &BuildOptions, facts: &BuildFacts<'_>) -> anyhow::Result<BuildPlan> {
     let config = facts.config;
     options.check(&config.image.name)?;
     let (variant, settings) =
@@ -91,10 +91,10 @@ pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build>
     let change = match (flat.filter(|_| options.squash), last) {
         (Some(mut lines), last) => {
             lines.extend(last);
-            Some(Step::Lines { lines, file: own.clone() })
+            Some(FileChange::Lines { lines, file: own.clone() })
         }
         (None, Some(last)) => {
-            Some(Step::Ending { whole: whole.clone(), count: end, last, file: own.clone() })
+            Some(FileChange::Ending { whole: whole.clone(), count: end, last, file: own.clone() })
         }
         (None, None) => None,
     };
@@ -105,7 +105,7 @@ pub fn build(options: &BuildOptions, facts: &Facts<'_>) -> anyhow::Result<Build>
         }
         None => whole,
     };
-    Ok(Build {
+    Ok(BuildPlan {
         variant,
         dockerfile: settings.dockerfile.clone(),
         text: facts.dockerfile.clone(),
@@ -165,7 +165,7 @@ fn budget(options: &BuildOptions, settings: &Variant, stage: Option<&str>) -> Op
 /// if it can differ from the commit), then those of `--tag`; as the engine spells local names.
 fn references(
     options: &BuildOptions,
-    facts: &Facts<'_>,
+    facts: &BuildFacts<'_>,
     variant: &str,
     stage: Option<&str>,
 ) -> anyhow::Result<Vec<String>> {
@@ -194,7 +194,7 @@ fn references(
 ///
 /// # Errors
 /// [`Exit::Usage`] for what is neither, and for a reference without a tag or with a digest.
-pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
+pub fn asked(kind: EngineKind, name: &str, tag: &str) -> anyhow::Result<String> {
     if reference::is_tag(tag) {
         return Ok(local(kind, name, tag));
     }
@@ -218,11 +218,11 @@ pub fn asked(kind: Kind, name: &str, tag: &str) -> anyhow::Result<String> {
 }
 
 /// A local image's name as the engine prints it: Podman puts `localhost/` before it.
-pub fn local(kind: Kind, name: &str, tag: &str) -> String {
+pub fn local(kind: EngineKind, name: &str, tag: &str) -> String {
     reference::stored(kind, &format!("{name}:{tag}"))
 }
 
-fn labels(options: &BuildOptions, facts: &Facts<'_>) -> BTreeMap<String, String> {
+fn labels(options: &BuildOptions, facts: &BuildFacts<'_>) -> BTreeMap<String, String> {
     let mut labels = facts.labels.clone();
     labels.insert(format!("{OCI}base.name"), facts.base.name().to_owned());
     if let Some(digest) = &facts.base.digest {
@@ -241,38 +241,38 @@ fn build_args(options: &BuildOptions, base: &Base) -> BTreeMap<String, String> {
 /// Proxies go by name: their values never appear in a command line. Both engines know these names
 /// without an `ARG`, and keep them out of the image, its history and the cache. A remote Podman has
 /// its own machine's environment.
-fn passed(facts: &Facts<'_>) -> Vec<String> {
+fn passed(facts: &BuildFacts<'_>) -> Vec<String> {
     let unasked = capability::has(facts.engine, capability::Capability::ProxiesPassed);
     if unasked && facts.engine.place.is_none() { Vec::new() } else { facts.proxies.clone() }
 }
 
 /// The index that `docker/image.toml` names, if the environment names none.
-fn index_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
+fn index_of_file(facts: &BuildFacts<'_>) -> Option<(String, String)> {
     let url = facts.config.network.index_url.clone()?;
     facts.index_variable.is_none().then(|| (network::INDEX_OF_FILE.to_owned(), url))
 }
 
 /// The Debian mirror that `docker/image.toml` names, if a step needs one and the environment names
 /// none.
-fn mirror_of_file(facts: &Facts<'_>) -> Option<(String, String)> {
+fn mirror_of_file(facts: &BuildFacts<'_>) -> Option<(String, String)> {
     let url = facts.config.network.debian_mirror.clone()?;
     let asked = needs_debian(facts) && !facts.mirror_variable;
     asked.then(|| (network::MIRROR.to_owned(), url))
 }
 
 /// Whether a step installs Debian packages.
-fn needs_debian(facts: &Facts<'_>) -> bool {
+fn needs_debian(facts: &BuildFacts<'_>) -> bool {
     let app = &facts.config.app;
     !app.packages.is_empty() || !app.build_packages.is_empty()
 }
 
-fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<SecretMount> {
+fn secrets(options: &BuildOptions, facts: &BuildFacts<'_>, state: &State) -> Vec<SecretMount> {
     let mut secrets = Vec::new();
     let file = |id: &str, path: &Path| SecretMount {
         id: id.to_owned(),
         source: SecretSource::File(path.display().to_string()),
     };
-    if facts.engine.kind == Kind::Podman {
+    if facts.engine.kind == EngineKind::Podman {
         secrets.push(file("checkout", &state.marker()));
     }
     if !options.secrets.iter().any(|secret| secret.id == "ca")
@@ -304,15 +304,17 @@ fn secrets(options: &BuildOptions, facts: &Facts<'_>, state: &State) -> Vec<Secr
 
 /// Podman keeps cache mounts in `TMPDIR/buildah-cache` (`buildah-cache-UID` since 1.31). With a
 /// `TMPDIR` for each checkout, leftovers are known to be ours; the links keep one cache for all.
-fn prepare(facts: &Facts<'_>, state: &State) -> Vec<Step> {
+fn prepare(facts: &BuildFacts<'_>, state: &State) -> Vec<FileChange> {
     let (cache, uid) = &facts.cache;
     let tmp = state.tmp();
-    let mut steps =
-        vec![Step::Folders(vec![tmp.clone(), cache.clone()]), Step::Gone(state.iidfile())];
-    if facts.engine.kind == Kind::Podman {
-        steps.push(Step::Present(state.marker()));
+    let mut steps = vec![
+        FileChange::Folders(vec![tmp.clone(), cache.clone()]),
+        FileChange::Gone(state.iidfile()),
+    ];
+    if facts.engine.kind == EngineKind::Podman {
+        steps.push(FileChange::Present(state.marker()));
         for link in ["buildah-cache".to_owned(), format!("buildah-cache-{uid}")] {
-            steps.push(Step::Link { target: cache.clone(), place: tmp.join(link) });
+            steps.push(FileChange::Link { target: cache.clone(), place: tmp.join(link) });
         }
     }
     steps

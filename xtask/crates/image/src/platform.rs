@@ -95,12 +95,12 @@ fn runs(wanted: &Architecture, own: &str, entries: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Kind;
+    use engine::EngineKind;
 
     #[test]
     fn a_platform_is_foreign_where_the_engine_s_own_is_another() {
         let check = |asked: Option<&str>, own: &str, expected: Option<&str>| {
-            let engine = Engine { platform: own.into(), ..Engine::assumed(Kind::Podman) };
+            let engine = Engine { platform: own.into(), ..Engine::assumed(EngineKind::Podman) };
             assert_eq!(foreign(asked, &engine), expected, "{asked:?} {own}");
         };
         check(None, "linux/amd64", None);

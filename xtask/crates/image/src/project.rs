@@ -3,7 +3,7 @@
 //! they lack is decided as plain data.
 
 use crate::config::Config;
-use crate::config::app::{App, Lock};
+use crate::config::app::{App, LockFile};
 use crate::config::smoke::Role;
 use source::context::ContextFile;
 use std::collections::BTreeSet;
@@ -70,9 +70,9 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         let what = if path == lock { "the lock file " } else { "" };
         let what = format!("{what}{path} isn't in the build context");
         let remedy = match (&app.lock, path == lock) {
-            (Lock::Uv { .. }, true) => format!("uv lock --project {}", app.folder),
-            (Lock::Uv { .. }, false) => format!("uv init --bare {}", app.folder),
-            (Lock::Requirements { .. }, _) => "name another one in [app] lock".to_owned(),
+            (LockFile::Uv { .. }, true) => format!("uv lock --project {}", app.folder),
+            (LockFile::Uv { .. }, false) => format!("uv init --bare {}", app.folder),
+            (LockFile::Requirements { .. }, _) => "name another one in [app] lock".to_owned(),
         };
         lack(copies(&path) && !has(&path), true, what, remedy);
     }
@@ -88,7 +88,7 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
     let what = format!("{manage} isn't in the build context");
     let remedy = "name the folder of the Django project in [app] folder".to_owned();
     lack(collects && !has(&manage), true, what, remedy);
-    if let Lock::Requirements { unhashed, .. } = &app.lock {
+    if let LockFile::Requirements { unhashed, .. } = &app.lock {
         requirements(&project.lock, &lock, python(&config.prod.base), *unhashed, &mut lack);
     }
     let module = &config.app.module;
@@ -129,11 +129,11 @@ pub fn missing(project: &Project, config: &Config, dockerfile: &str) -> Vec<Miss
         let word = role.word();
         let or = format!("or leave {word} out of [smoke] roles");
         let (locked, remedy) = match &app.lock {
-            Lock::Uv { .. } => (
+            LockFile::Uv { .. } => (
                 project.lock.contains(&format!("\nname = \"{package}\"\n")),
                 format!("uv add --project {} {package}, {or}", app.folder),
             ),
-            Lock::Requirements { .. } => {
+            LockFile::Requirements { .. } => {
                 (names(&project.lock).any(|name| name == package), format!("add it, {or}"))
             }
         };

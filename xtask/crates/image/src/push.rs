@@ -3,8 +3,8 @@
 //! does only what is left.
 
 use crate::plan::push::{self as plan, Act, Identity, Remote};
-use crate::report::push::{Done, Push as Report, Repository, TagReport};
-use crate::tags::{Kind, Rules, Tag, line};
+use crate::report::push::{Done, PushReport as Report, Repository, TagReport};
+use crate::tags::{Rules, Tag, TagKind, line};
 use engine::Engine;
 use engine::reference::Reference;
 use process::failure::{Exit, describe};
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 mod deliver;
 mod subject;
-pub use subject::{Subject, subject};
+pub use subject::{LocalImage, subject};
 
 /// How often a moving tag is written again when another push writes it at the same time.
 const ROUNDS: usize = 4;
@@ -31,7 +31,7 @@ pub struct Job<'a> {
     pub runner: &'a Runner,
     /// The log file for the engine's output.
     pub log: &'a Path,
-    pub image: &'a Subject,
+    pub image: &'a LocalImage,
     /// What a version is.
     pub rules: &'a Rules,
     /// Its names, in the order in which they are written.
@@ -49,7 +49,7 @@ pub struct Job<'a> {
 }
 
 /// One repository, with what was read of it.
-pub struct Site {
+pub struct PushTarget {
     /// Asks it.
     client: Client,
     /// What each tag of the job names there, as it was read last.
@@ -83,9 +83,9 @@ pub fn open(
 }
 
 /// Reads what every tag of the job names in every repository.
-pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<Site>> {
+pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<PushTarget>> {
     let read = |client: Client| {
-        let mut site = Site { client, there: Vec::new(), ours: None, seen: BTreeMap::new() };
+        let mut site = PushTarget { client, there: Vec::new(), ours: None, seen: BTreeMap::new() };
         for tag in job.tags {
             let there = site.read(job, &tag.name)?;
             site.there.push(there);
@@ -96,7 +96,7 @@ pub fn survey(job: &Job<'_>, clients: Vec<Client>) -> anyhow::Result<Vec<Site>> 
 }
 
 /// The ways to the repositories, for another push.
-pub fn clients(sites: Vec<Site>) -> Vec<Client> {
+pub fn clients(sites: Vec<PushTarget>) -> Vec<Client> {
     sites.into_iter().map(|site| site.client).collect()
 }
 
@@ -104,7 +104,7 @@ pub fn clients(sites: Vec<Site>) -> Vec<Client> {
 ///
 /// # Errors
 /// [`Exit::RegistryRefused`] for a tag that permanently names another image.
-pub fn check(job: &Job<'_>, sites: &[Site]) -> anyhow::Result<()> {
+pub fn check(job: &Job<'_>, sites: &[PushTarget]) -> anyhow::Result<()> {
     let mut taken = Vec::new();
     for site in sites {
         for (tag, there) in job.tags.iter().zip(&site.there) {
@@ -118,7 +118,7 @@ pub fn check(job: &Job<'_>, sites: &[Site]) -> anyhow::Result<()> {
 }
 
 /// The report of a push that isn't done: from which digest each tag would move to which.
-pub fn preview(job: &Job<'_>, sites: &[Site]) -> Report {
+pub fn preview(job: &Job<'_>, sites: &[PushTarget]) -> Report {
     job.report(sites.iter().map(|site| {
         let tags = job.tags.iter().zip(&site.there).map(|(tag, there)| {
             let decision = job.decide(tag, there.as_ref());
@@ -136,7 +136,7 @@ pub fn preview(job: &Job<'_>, sites: &[Site]) -> Report {
 
 /// The engine's commands for what [`preview`] says; a further name of the same image is a request
 /// of ours and no command.
-pub fn commands(job: &Job<'_>, sites: &[Site]) -> Vec<String> {
+pub fn commands(job: &Job<'_>, sites: &[PushTarget]) -> Vec<String> {
     let mut lines = Vec::new();
     for site in sites {
         let mut has = site.ours.is_some();
@@ -158,8 +158,8 @@ pub fn commands(job: &Job<'_>, sites: &[Site]) -> Vec<String> {
 
 /// Does it. The report says what was done also where something failed; every repository gets
 /// the tags of one kind before any gets those of the next.
-pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
-    let left = |tag: &Tag, site: &Site, there: Option<&Remote>| {
+pub fn run(job: &Job<'_>, sites: &mut [PushTarget]) -> (Report, anyhow::Result<()>) {
+    let left = |tag: &Tag, site: &PushTarget, there: Option<&Remote>| {
         site.tag_report(tag, there, Done::Left, "not begun")
     };
     let mut rows: Vec<Vec<TagReport>> = sites
@@ -170,7 +170,7 @@ pub fn run(job: &Job<'_>, sites: &mut [Site]) -> (Report, anyhow::Result<()>) {
         })
         .collect();
     let mut outcome = Ok(());
-    for kind in [Kind::Immutable, Kind::Moving, Kind::Latest] {
+    for kind in [TagKind::Immutable, TagKind::Moving, TagKind::Latest] {
         for (site, rows) in sites.iter_mut().zip(&mut rows) {
             let mut good = true;
             for (index, tag) in job.tags.iter().enumerate().filter(|(_, tag)| tag.kind == kind) {
@@ -231,7 +231,7 @@ impl Job<'_> {
     }
 }
 
-impl Site {
+impl PushTarget {
     /// What a tag names now.
     fn read(&mut self, job: &Job<'_>, tag: &str) -> anyhow::Result<Option<Remote>> {
         let Some(digest) = self.client.digest(tag)? else { return Ok(None) };
@@ -296,7 +296,7 @@ impl Site {
                     }
                 });
             }
-            if tag.kind == Kind::Immutable {
+            if tag.kind == TagKind::Immutable {
                 break;
             }
             notice(&format!("{name}: another push has written it at the same time; looking again"));
@@ -329,7 +329,7 @@ impl Site {
     /// its digest and why. A release's own tag is there before its moving ones, so the last writer
     /// sees the other release's.
     fn overtaken(&mut self, job: &Job<'_>, tag: &Tag) -> anyhow::Result<Option<(String, String)>> {
-        if tag.kind == Kind::Immutable || job.force || line(&tag.name).is_none() {
+        if tag.kind == TagKind::Immutable || job.force || line(&tag.name).is_none() {
             return Ok(None);
         }
         let mut given: Option<(String, String)> = None;

@@ -1,7 +1,7 @@
 //! What made a build necessary: the first step of the Dockerfile that reads something new, and what
 //! that is. Steps after it run again, those before it come from the layer cache.
 
-use engine::build::{BASE_IMAGE, Build};
+use engine::build::{BASE_IMAGE, BuildPlan};
 use engine::dockerfile::{Instruction, instructions};
 use process::state::State;
 use source::snapshot::Snapshot;
@@ -16,7 +16,7 @@ const FILE: &str = "file ";
 const ARGUMENT: &str = "argument ";
 
 /// What a build of `plan` reads.
-pub fn inputs(plan: &Build, snapshot: &Snapshot) -> Inputs {
+pub fn inputs(plan: &BuildPlan, snapshot: &Snapshot) -> Inputs {
     let arguments = plan.build_args.iter().filter(|(name, _)| *name != BASE_IMAGE);
     let arguments = arguments.map(|(name, value)| (format!("{ARGUMENT}{name}"), value.clone()));
     let rest = [("base", &plan.base.id), ("Dockerfile", &plan.text)];
@@ -52,7 +52,7 @@ fn hash(text: &str) -> String {
 }
 
 /// Why what was made of `before` isn't what `now` makes; `None` if only labels or names differ.
-pub fn reason(plan: &Build, before: &Inputs, now: &Inputs) -> Option<String> {
+pub fn reason(plan: &BuildPlan, before: &Inputs, now: &Inputs) -> Option<String> {
     let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
     let changed: Vec<&str> = names
         .into_iter()
@@ -146,10 +146,10 @@ mod tests {
     fn the_first_step_that_reads_something_new_is_named() {
         let text = "FROM x\nCOPY --chmod=755 docker/a.sh app/uv.lock /opt/\nRUN true\n\
             COPY --from=0 app/ /y/\nCOPY app/ /app/\nCOPY docs/*.md ./\n";
-        let plan = Build {
+        let plan = BuildPlan {
             text: text.to_owned(),
             dockerfile: "docker/Dockerfile".to_owned(),
-            ..Build::default()
+            ..BuildPlan::default()
         };
         let before = ["base", "Dockerfile", "argument A", "file app/a.py", "file app/uv.lock"];
         let before: Inputs = before.map(|name| (name.to_owned(), "1".to_owned())).into();

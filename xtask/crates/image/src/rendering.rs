@@ -2,7 +2,7 @@
 //! there, so that a plain `podman build` makes the same image.
 
 use crate::config::Config;
-use crate::config::app::{App, GETTEXT, Lock};
+use crate::config::app::{App, GETTEXT, LockFile};
 use crate::config::assets::Assets;
 use crate::surroundings::Surroundings;
 use std::collections::BTreeMap;
@@ -154,12 +154,12 @@ fn project(config: &Config, dev: bool) -> Vec<String> {
 fn dependencies(app: &App, dev: bool) -> String {
     let mut words = Vec::new();
     match &app.lock {
-        Lock::Uv { .. } => {
+        LockFile::Uv { .. } => {
             words.extend((!dev).then(|| "--no-default-groups".to_owned()));
             words.extend(app.groups.iter().map(|name| format!("--group={name}")));
             words.extend(app.extras.iter().map(|name| format!("--extra={name}")));
         }
-        Lock::Requirements { unhashed, .. } => {
+        LockFile::Requirements { unhashed, .. } => {
             words.extend(unhashed.then(|| "--unhashed".to_owned()));
         }
     }

@@ -11,7 +11,7 @@ pub mod release;
 
 /// A finished build. The fields are the keys of `--format json` and `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Build {
+pub struct BuildReport {
     /// The image's first local name, as the engine spells it.
     pub reference: String,
     /// All local names that it was given.
@@ -62,7 +62,7 @@ pub struct Build {
     pub log: PathBuf,
 }
 
-impl Build {
+impl BuildReport {
     /// What the steps of a pipeline that follow are given; `image_tags` are the names in a
     /// registry.
     pub fn outputs(&self, image_tags: &[String]) -> Vec<(&'static str, String)> {
@@ -124,7 +124,7 @@ fn write_rows(f: &mut fmt::Formatter<'_>, rows: &Rows) -> fmt::Result {
     rows.iter().try_for_each(|(name, value)| writeln!(f, "  {name:<10}{value}"))
 }
 
-impl fmt::Display for Build {
+impl fmt::Display for BuildReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.reference)?;
         write_rows(f, &self.rows())?;
@@ -134,7 +134,7 @@ impl fmt::Display for Build {
 
 /// A squashed image. The fields are the keys of `--format json` and `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Squash {
+pub struct SquashReport {
     /// Its first local name.
     pub reference: String,
     /// All local names that it was given.
@@ -165,7 +165,7 @@ pub struct Squash {
     pub log: PathBuf,
 }
 
-impl fmt::Display for Squash {
+impl fmt::Display for SquashReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let also = self.references.iter().skip(1).map(|reference| ("also", reference.clone()));
         let (before, after) = (megabytes(self.bytes_before), megabytes(self.bytes_after));

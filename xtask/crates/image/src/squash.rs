@@ -6,9 +6,9 @@ mod tree;
 
 use engine::archive::Archive;
 use engine::inspect::Image;
-use engine::one_layer::Squash;
+use engine::one_layer::SquashPlan;
 use engine::reference;
-use engine::{Engine, Kind};
+use engine::{Engine, EngineKind};
 use process::failure::{Exit, failure_help};
 use process::state::State;
 use serde_json::Value;
@@ -25,22 +25,22 @@ pub fn plan(
     references: Vec<String>,
     state: &State,
     run: u32,
-) -> anyhow::Result<Squash> {
+) -> anyhow::Result<SquashPlan> {
     let config = &inspected["Config"];
     let workdir = config["WorkingDir"].as_str().filter(|path| !path.is_empty() && *path != "/");
     let mut lines = match engine.kind {
-        Kind::Podman => Vec::new(),
-        Kind::Docker => config::lines(config)?,
+        EngineKind::Podman => Vec::new(),
+        EngineKind::Docker => config::lines(config)?,
     };
     // Docker's command line takes no blank in a label's name, a Dockerfile no line break in its
     // value.
     let (odd, labels): (BTreeMap<_, _>, BTreeMap<_, _>) =
         image.labels.clone().into_iter().partition(|(name, _)| name.contains(char::is_whitespace));
-    if engine.kind == Kind::Docker {
+    if engine.kind == EngineKind::Docker {
         lines.extend(odd.iter().map(|(name, value)| config::label(name, value)));
     }
     let folder = state.folder.join("squash");
-    Ok(Squash {
+    Ok(SquashPlan {
         image: image.id.clone(),
         references,
         run,
@@ -58,7 +58,7 @@ pub fn plan(
 ///
 /// # Errors
 /// [`Exit::Usage`] for an image that is given without a tag.
-pub fn default_reference(kind: Kind, image: &str) -> anyhow::Result<String> {
+pub fn default_reference(kind: EngineKind, image: &str) -> anyhow::Result<String> {
     let start = image.rfind('/').map_or(0, |slash| slash + 1);
     let tagged =
         image[start..].contains(':') && !image.contains('@') && !image.starts_with("sha256:");

@@ -205,7 +205,7 @@ const KEPT: [&str; 1] = ["/usr/share/doc/*/copyright"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::Kind;
+    use engine::EngineKind;
     use expect_test::expect;
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("slim.sh"), "").unwrap();
         std::fs::write(folder.join("postgres-start"), "").unwrap();
-        let engine = Engine::assumed(Kind::Podman);
+        let engine = Engine::assumed(EngineKind::Podman);
         let cache = top.path().join("cache");
         let making_now = || making(&POSTGRES, top.path(), &cache, None, None, &engine).unwrap();
         let plan = making_now();
@@ -272,7 +272,7 @@ mod tests {
         let folder = top.path().join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("slim.sh"), "").unwrap();
-        let check = |kind: Kind, platform: &str, options: &[&str]| {
+        let check = |kind: EngineKind, platform: &str, options: &[&str]| {
             let engine = Engine::assumed(kind);
             let plan =
                 making(&PYTHON[0], top.path(), top.path(), None, Some(platform), &engine).unwrap();
@@ -282,10 +282,10 @@ mod tests {
             let words = plan.import.to_string();
             assert!(words.ends_with(reference) && words.contains(&options.join(" ")), "{words}");
         };
-        check(Kind::Podman, "linux/arm64", &["--os", "linux", "--arch", "arm64"]);
-        check(Kind::Podman, "linux/arm64/v8", &["--variant", "v8"]);
-        check(Kind::Docker, "linux/arm64", &["--platform=linux/arm64"]);
-        let engine = Engine::assumed(Kind::Podman);
+        check(EngineKind::Podman, "linux/arm64", &["--os", "linux", "--arch", "arm64"]);
+        check(EngineKind::Podman, "linux/arm64/v8", &["--variant", "v8"]);
+        check(EngineKind::Docker, "linux/arm64", &["--platform=linux/arm64"]);
+        let engine = Engine::assumed(EngineKind::Podman);
         let none = making(&PYTHON[0], top.path(), top.path(), None, Some("linux/vax"), &engine);
         assert_eq!(process::failure::describe(&none.unwrap_err()).0, Exit::Usage);
     }

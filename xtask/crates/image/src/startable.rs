@@ -3,7 +3,7 @@
 
 use engine::dockerfile::Instruction;
 use process::failure::{Exit, Failure};
-use source::content::{Content, Kind, Start};
+use source::content::{Content, FileMode, Start};
 use std::collections::BTreeMap;
 
 /// Makes sure that the files of the build context can be started that are scripts, or that
@@ -28,13 +28,13 @@ pub fn check(
     let copied = copied(contents, instructions);
     for program in started(instructions) {
         let Some((path, content)) = copied.get(&program) else { continue };
-        if content.kind == Kind::Plain {
+        if content.kind == FileMode::Plain {
             found.push(format!(
                 "{path}: the image starts it as {program}, and it isn't executable: chmod +x {path}, and \
                  `git update-index --chmod=+x {path}` where git doesn't look at modes"
             ));
         }
-        if content.kind != Kind::Link && content.start == Start::Other {
+        if content.kind != FileMode::Link && content.start == Start::Other {
             found.push(format!(
                 "{path}: the image starts it as {program}, and it is no program: a script begins with \
                  `#!/bin/sh` or the like"

@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// What the logs of a checkout say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps {
+pub struct BuildSteps {
     /// Image IDs, or what they begin with, of all steps.
     pub all: Vec<String>,
     /// Those of the builds whose images are current: the next build takes them from the layer cache.
@@ -20,9 +20,9 @@ pub struct Steps {
 }
 
 /// Reads the logs.
-pub fn logged(state: &State) -> Steps {
+pub fn logged(state: &State) -> BuildSteps {
     let current = fingerprint::logs(state);
-    let mut steps = Steps::default();
+    let mut steps = BuildSteps::default();
     for entry in fs::read_dir(state.folder.join("logs")).into_iter().flatten().flatten() {
         let found = of_log(&entry.path());
         if current.contains(&entry.path()) {
@@ -55,7 +55,7 @@ pub fn is_one(id: &str, steps: &[String]) -> bool {
 /// Of what `podman images --all --format json` printed, the images of `steps` that have no name and that
 /// no other image is made from: their IDs, with the bytes that their removal frees; those of current
 /// builds last.
-pub fn ends(images: &str, steps: &Steps) -> Vec<(String, u64)> {
+pub fn ends(images: &str, steps: &BuildSteps) -> Vec<(String, u64)> {
     let all: Value = serde_json::from_str(images).unwrap_or_default();
     let all: Vec<&Value> = all.as_array().into_iter().flatten().collect();
     let text = |image: &Value, key: &str| image[key].as_str().unwrap_or_default().to_owned();

@@ -36,7 +36,7 @@ pub struct Container {
 
 /// The world as far as it decides what may go.
 #[derive(Clone, Debug, Default)]
-pub struct Facts<'a> {
+pub struct CleanFacts<'a> {
     /// Repository of the project's local names.
     pub name: &'a str,
     pub containers: &'a [Container],
@@ -108,7 +108,7 @@ pub fn containers(text: &str) -> Vec<Container> {
 }
 
 /// Says of each image whether it may go.
-pub fn judge(images: Vec<Stored>, facts: &Facts<'_>) -> Vec<Judged> {
+pub fn judge(images: Vec<Stored>, facts: &CleanFacts<'_>) -> Vec<Judged> {
     let judged = images.into_iter().map(|image| {
         let used = used(&image, facts);
         let kept = used.clone().or_else(|| kept(&image, facts));
@@ -118,7 +118,7 @@ pub fn judge(images: Vec<Stored>, facts: &Facts<'_>) -> Vec<Judged> {
 }
 
 /// What uses an image.
-fn used(image: &Stored, facts: &Facts<'_>) -> Option<String> {
+fn used(image: &Stored, facts: &CleanFacts<'_>) -> Option<String> {
     if let Some(container) = facts.containers.iter().find(|one| one.image == image.id) {
         return Some(format!("the container {} has it ({})", container.name, container.state));
     }
@@ -127,7 +127,7 @@ fn used(image: &Stored, facts: &Facts<'_>) -> Option<String> {
 }
 
 /// Why an image that nothing uses stays.
-fn kept(image: &Stored, facts: &Facts<'_>) -> Option<String> {
+fn kept(image: &Stored, facts: &CleanFacts<'_>) -> Option<String> {
     if image.standin {
         return Some("a stand-in, which all checkouts share".to_owned());
     }
@@ -184,9 +184,9 @@ mod tests {
 
     /// What is kept, and why; `-` is removed.
     #[track_caller]
-    fn check(names: &[&str], change: impl Fn(&mut Facts<'_>), expected: &str) {
+    fn check(names: &[&str], change: impl Fn(&mut CleanFacts<'_>), expected: &str) {
         let made = ["sha256:1".to_owned()];
-        let mut facts = Facts { name: "app", made: &made, ..Facts::default() };
+        let mut facts = CleanFacts { name: "app", made: &made, ..CleanFacts::default() };
         change(&mut facts);
         let judged = judge(vec![image("1", names)], &facts);
         assert_eq!(judged[0].kept.as_deref().unwrap_or("-"), expected, "{names:?}");
@@ -228,14 +228,14 @@ mod tests {
         // Used.
         let containers = containers("2 running /else\n1 exited web\n");
         for all in [false, true] {
-            let used = |facts: &mut Facts<'_>| facts.all = all;
-            let with = |facts: &mut Facts<'_>| {
+            let used = |facts: &mut CleanFacts<'_>| facts.all = all;
+            let with = |facts: &mut CleanFacts<'_>| {
                 used(facts);
                 // Lives as long as the test.
                 facts.containers = Box::leak(containers.clone().into_boxed_slice());
             };
             check(&[commit], with, "the container web has it (exited)");
-            let release = |facts: &mut Facts<'_>| {
+            let release = |facts: &mut CleanFacts<'_>| {
                 used(facts);
                 facts.release = Some(("sha256:1", "releases/1.2.3.json"));
             };
@@ -255,7 +255,8 @@ mod tests {
         let docker = r#"[{"Id":"sha256:ab","RepoTags":null,"Size":5,"Config":{"Labels":{"dev.senex.xtask":"1"}}}]"#;
         assert_eq!(read(docker).unwrap()[0].names, [""; 0]);
         assert!(read("{}").is_err() && read("[{}]").is_err());
-        let stand_in = judge(images, &Facts { name: "app", all: true, ..Facts::default() });
+        let stand_in =
+            judge(images, &CleanFacts { name: "app", all: true, ..CleanFacts::default() });
         assert_eq!(stand_in[0].kept.as_deref(), Some("a stand-in, which all checkouts share"));
     }
 }

@@ -61,7 +61,7 @@ impl Rules {
 
 /// The world as far as the names depend on it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
+pub struct TagFacts<'a> {
     /// The commit that is checked out, 40 hexadecimal digits.
     pub revision: &'a str,
     /// The git tags of that commit.
@@ -80,14 +80,14 @@ pub struct Facts<'a> {
     pub registry: Option<&'a [String]>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> TagFacts<'a> {
     /// What git, CI and a registry say.
     pub fn of(
         checkout: &'a Checkout,
         identity: &'a Identity,
         registry: Option<&'a [String]>,
-    ) -> Facts<'a> {
-        Facts {
+    ) -> TagFacts<'a> {
+        TagFacts {
             revision: &checkout.revision,
             exact_tags: &checkout.exact_tags,
             all_tags: &checkout.all_tags,
@@ -103,7 +103,7 @@ impl<'a> Facts<'a> {
 /// How a tag may be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum TagKind {
     /// Permanently names one image.
     Immutable,
     /// Names the newest image of its kind.
@@ -118,7 +118,7 @@ pub struct Tag {
     /// The tag, legal in every registry.
     pub name: String,
     /// How it may be moved.
-    pub kind: Kind,
+    pub kind: TagKind,
     /// Whether another image of the same commit that has it keeps it, and is no conflict.
     #[serde(skip)]
     pub shared: bool,
@@ -160,7 +160,7 @@ pub struct Names {
 ///
 /// # Errors
 /// When libgit2 can't compute an object id.
-pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
+pub fn names(rules: &Rules, facts: &TagFacts<'_>) -> anyhow::Result<Names> {
     let mut names = Names::default();
     let short: String = facts.revision.chars().take(12).collect();
     let commit = format!("sha-{short}{}", dirty(facts));
@@ -195,7 +195,7 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
         }
     }
     let why = if facts.changed { "the commit, with changes" } else { "the commit" };
-    let kind = if facts.changed { Kind::Moving } else { Kind::Immutable };
+    let kind = if facts.changed { TagKind::Moving } else { TagKind::Immutable };
     names.tags.push(Tag { name: commit, kind, shared: true, why: why.to_owned() });
     names.tags.sort_by_key(|tag| tag.kind);
     Ok(names)
@@ -203,7 +203,7 @@ pub fn names(rules: &Rules, facts: &Facts<'_>) -> anyhow::Result<Names> {
 
 /// Makes the git tag of the release that an image of this checkout is named after its version.
 pub fn name_version(rules: &Rules, ci: Option<&Ci>, checkout: &mut Checkout) -> anyhow::Result<()> {
-    let names = names(rules, &Facts::of(checkout, &ci::identity(ci, checkout), None))?;
+    let names = names(rules, &TagFacts::of(checkout, &ci::identity(ci, checkout), None))?;
     if let Some(release) = names.releases.into_iter().next() {
         checkout.version = release.git_tag;
     }
@@ -211,16 +211,16 @@ pub fn name_version(rules: &Rules, ci: Option<&Ci>, checkout: &mut Checkout) -> 
 }
 
 /// What every name of an image ends with that can differ from the commit.
-fn dirty(facts: &Facts<'_>) -> &'static str {
+fn dirty(facts: &TagFacts<'_>) -> &'static str {
     if facts.changed { "-dirty" } else { "" }
 }
 
 fn moving(name: String, why: String) -> Tag {
-    Tag { name, kind: Kind::Moving, shared: false, why }
+    Tag { name, kind: TagKind::Moving, shared: false, why }
 }
 
 /// The git tags of the commit; a shallow clone may not have the one that its pipeline runs for.
-fn exact_tags(facts: &Facts<'_>) -> Vec<String> {
+fn exact_tags(facts: &TagFacts<'_>) -> Vec<String> {
     let mut exact = facts.exact_tags.to_vec();
     if let Some(Pipeline::Tag(tag)) = facts.pipeline
         && !facts.all_tags.contains(tag)
@@ -238,7 +238,7 @@ fn not_from_tags(exact: &[String], why: &str, names: &mut Names) {
 /// The names that the git tags of the commit give.
 fn of_tags(
     rules: &Rules,
-    facts: &Facts<'_>,
+    facts: &TagFacts<'_>,
     exact: &[String],
     names: &mut Names,
 ) -> anyhow::Result<()> {
@@ -265,7 +265,7 @@ fn of_tags(
         }
         if given.insert(name.clone()) {
             let why = format!("git tag {git_tag}");
-            names.tags.push(Tag { name, kind: Kind::Immutable, shared: true, why });
+            names.tags.push(Tag { name, kind: TagKind::Immutable, shared: true, why });
         }
         if let Some(version) = version {
             names.releases.push(Release { version, git_tag: git_tag.clone() });
@@ -294,7 +294,7 @@ fn name_of(rules: &Rules, git_tag: &str) -> anyhow::Result<Option<String>> {
 /// The names that the git tags of other commits give, each with the first tag that does.
 fn names_of_others<'a>(
     rules: &Rules,
-    facts: &Facts<'a>,
+    facts: &TagFacts<'a>,
     exact: &[String],
 ) -> anyhow::Result<HashMap<String, &'a String>> {
     let exact: HashSet<&String> = exact.iter().collect();
@@ -310,7 +310,7 @@ fn names_of_others<'a>(
 /// The name of a branch, changed where another rule or a known git tag gives it.
 fn of_branch(
     rules: &Rules,
-    facts: &Facts<'_>,
+    facts: &TagFacts<'_>,
     branch: &str,
     names: &mut Names,
 ) -> anyhow::Result<()> {

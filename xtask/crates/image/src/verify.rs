@@ -4,12 +4,12 @@
 use crate::config::{USUAL, Workflow};
 use crate::report::megabytes;
 use anyhow::Context as _;
-use engine::build::Build;
+use engine::build::BuildPlan;
 use engine::dockerfile;
 use engine::inspect::{self, Image};
 use engine::leftovers;
 use engine::reference;
-use engine::steps::Steps;
+use engine::steps::BuildProgress;
 use engine::{Engine, words};
 use process::disk;
 use process::failure::{Exit, Failure, failure_help};
@@ -42,7 +42,7 @@ pub struct Built {
 pub fn build(
     workflow: &Workflow,
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     runner: &Runner,
     log: &Path,
 ) -> anyhow::Result<Built> {
@@ -58,7 +58,7 @@ pub fn build(
                 "rebuilding without the layer cache, which added labels of another build: {}",
                 stale.join(", ")
             ));
-            let anew = Build { no_cache: true, ..plan.clone() };
+            let anew = BuildPlan { no_cache: true, ..plan.clone() };
             let made = once(workflow, engine, &anew, &instructions, runner, log)?;
             let stale = unexpected_labels(plan, &instructions, &made.0);
             if !stale.is_empty() {
@@ -92,7 +92,7 @@ pub fn build(
 /// When the engine doesn't answer in time; 130 or 143 after a signal.
 pub fn reusable(
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     (image_id, size): (&str, &Size),
     absent: Option<&str>,
     runner: &Runner,
@@ -117,7 +117,7 @@ fn has_name(image: &Image, name: &str) -> bool {
 
 /// Whether an image is what was asked for.
 fn check(
-    plan: &Build,
+    plan: &BuildPlan,
     instructions: &[dockerfile::Instruction],
     image: &Image,
 ) -> anyhow::Result<()> {
@@ -154,7 +154,7 @@ fn named(engine: &Engine, id: &str, names: &[String], runner: &Runner) -> anyhow
 fn once(
     workflow: &Workflow,
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     instructions: &[dockerfile::Instruction],
     runner: &Runner,
     log: &Path,
@@ -171,7 +171,7 @@ fn once(
         let mut record = |id| leftovers::record(&workflow.state, id);
         // An ARG before the first FROM is no step.
         let all = instructions.iter().skip_while(|step| step.keyword != "FROM").count();
-        let steps = Box::new(Steps::of(all));
+        let steps = Box::new(BuildProgress::of(all));
         let watch = Watch { started: Some(&mut record), progress: Some(steps), ..Watch::default() };
         runner.stream(&invocation, log, watch)
     };
@@ -189,7 +189,7 @@ fn once(
     {
         // Podman fails a build whose layers can't be sent; what is made stays in its own store.
         notice(&format!("building on without the layer cache, which wasn't written: {why}"));
-        let without = Build { layer_cache: None, ..plan.clone() };
+        let without = BuildPlan { layer_cache: None, ..plan.clone() };
         return once(workflow, engine, &without, instructions, runner, log);
     }
     let id = process::regular::read_text(&plan.iidfile).unwrap_or_default();
@@ -211,7 +211,7 @@ fn once(
 
 /// Labels that neither the plan, nor the Dockerfile, nor the base asks for.
 fn unexpected_labels(
-    plan: &Build,
+    plan: &BuildPlan,
     instructions: &[dockerfile::Instruction],
     image: &Image,
 ) -> Vec<String> {
@@ -230,7 +230,7 @@ fn too_many_labels(names: &[String]) -> anyhow::Error {
 }
 
 fn build_failed(
-    plan: &Build,
+    plan: &BuildPlan,
     instructions: &[dockerfile::Instruction],
     ended: &Ended,
     log: &Path,
@@ -279,7 +279,7 @@ fn mismatch(what: &str, help: Vec<String>) -> anyhow::Error {
 }
 
 /// Every label that was asked for, compared (a build that was served stale layers can lie).
-fn check_labels(plan: &Build, image: &Image) -> anyhow::Result<()> {
+fn check_labels(plan: &BuildPlan, image: &Image) -> anyhow::Result<()> {
     let differing: Vec<String> = plan
         .labels
         .iter()
@@ -296,7 +296,7 @@ fn check_labels(plan: &Build, image: &Image) -> anyhow::Result<()> {
 }
 
 fn check_health(
-    plan: &Build,
+    plan: &BuildPlan,
     instructions: &[dockerfile::Instruction],
     image: &Image,
 ) -> anyhow::Result<()> {
@@ -308,7 +308,7 @@ fn check_health(
     Err(mismatch("it carries no health check", vec![help]))
 }
 
-fn check_platform(plan: &Build, image: &Image) -> anyhow::Result<()> {
+fn check_platform(plan: &BuildPlan, image: &Image) -> anyhow::Result<()> {
     let Some(wanted) = &plan.platform else { return Ok(()) };
     // `linux/arm64/v8`: the variant is not among what every engine tells.
     let wanted: Vec<&str> = wanted.split('/').take(2).collect();
@@ -320,7 +320,7 @@ fn check_platform(plan: &Build, image: &Image) -> anyhow::Result<()> {
 }
 
 /// A squashed image has the base's layers and one of ours.
-fn check_layers(plan: &Build, image: &Image) -> anyhow::Result<()> {
+fn check_layers(plan: &BuildPlan, image: &Image) -> anyhow::Result<()> {
     let base = &plan.base.layers;
     let above = image.layers.strip_prefix(base.as_slice()).map(<[String]>::len);
     if !plan.squash || base.is_empty() || above == Some(1) {
@@ -333,7 +333,7 @@ fn check_layers(plan: &Build, image: &Image) -> anyhow::Result<()> {
     Err(mismatch(&what, vec!["leave out --squash, or use `cargo xtask squash`".into()]))
 }
 
-fn check_budget(plan: &Build, bytes: u64) -> anyhow::Result<()> {
+fn check_budget(plan: &BuildPlan, bytes: u64) -> anyhow::Result<()> {
     match plan.size_budget {
         Some(budget) if bytes > budget => Err(failure_help(
             Exit::Check,
@@ -398,7 +398,8 @@ mod tests {
     fn what_the_image_lacks_is_named() {
         let labels =
             BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
-        let plan = Build { labels: labels.clone(), size_budget: Some(10), ..Build::default() };
+        let plan =
+            BuildPlan { labels: labels.clone(), size_budget: Some(10), ..BuildPlan::default() };
         let mut image = Image { labels, ..Image::default() };
         check_labels(&plan, &image).unwrap();
         image.labels.insert("a".into(), "0".into());
@@ -421,12 +422,12 @@ mod tests {
         let squashed = |layers: &[&str]| {
             let layers = layers.iter().map(ToString::to_string).collect();
             let base = engine::build::Base { layers: vec!["1".into()], ..Default::default() };
-            let plan = Build { squash: true, base, ..Build::default() };
+            let plan = BuildPlan { squash: true, base, ..BuildPlan::default() };
             check_layers(&plan, &Image { layers, ..Image::default() }).is_ok()
         };
         assert!(squashed(&["1", "2"]));
         assert!(!squashed(&["1", "2", "3"]) && !squashed(&["1"]) && !squashed(&["2", "3"]));
-        let other = Build { platform: Some("linux/arm64/v8".into()), ..plan };
+        let other = BuildPlan { platform: Some("linux/arm64/v8".into()), ..plan };
         image.platform = "linux/amd64".into();
         assert!(check_platform(&other, &image).is_err());
         image.platform = "linux/arm64".into();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// One change. [`fmt::Display`] is the command for a shell in the top folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FileChange {
     /// These folders are there, and those above them.
     Folders(Vec<PathBuf>),
     /// There is no such file.
@@ -41,20 +41,20 @@ pub enum Step {
     },
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for FileChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = |path: &PathBuf| path.display().to_string();
         let invocation = match self {
-            Step::Folders(folders) => {
+            FileChange::Folders(folders) => {
                 let words = ["-p".to_owned()].into_iter().chain(folders.iter().map(path));
                 Invocation::new("mkdir", words)
             }
-            Step::Gone(file) => Invocation::new("rm", ["-f".to_owned(), path(file)]),
-            Step::Present(file) => Invocation::new("touch", [path(file)]),
-            Step::Link { target, place } => {
+            FileChange::Gone(file) => Invocation::new("rm", ["-f".to_owned(), path(file)]),
+            FileChange::Present(file) => Invocation::new("touch", [path(file)]),
+            FileChange::Link { target, place } => {
                 Invocation::new("ln", ["-sfn".to_owned(), path(target), path(place)])
             }
-            Step::Ending { whole, count, last, file } => {
+            FileChange::Ending { whole, count, last, file } => {
                 // The empty line is there for a file whose last line isn't ended.
                 let [whole, last, file] = [whole, last, &path(file)].map(|word| quoted(word));
                 return write!(
@@ -62,7 +62,7 @@ impl fmt::Display for Step {
                     "{{ head -n {count} {whole}; printf '\\n%s\\n' {last}; }} >{file}"
                 );
             }
-            Step::Lines { lines, file } => {
+            FileChange::Lines { lines, file } => {
                 let words = ["%s\\n"].map(str::to_owned).into_iter().chain(lines.iter().cloned());
                 return write!(f, "{} >{}", Invocation::new("printf", words), quoted(&path(file)));
             }
@@ -71,16 +71,18 @@ impl fmt::Display for Step {
     }
 }
 
-impl Step {
+impl FileChange {
     /// Makes the change; `top` is the top folder of the workflow.
     pub fn run(&self, top: &Path) -> anyhow::Result<()> {
         match self {
-            Step::Folders(folders) => folders.iter().try_for_each(|folder| make_folder(folder)),
-            Step::Gone(file) => gone(file),
-            Step::Present(file) => {
+            FileChange::Folders(folders) => {
+                folders.iter().try_for_each(|folder| make_folder(folder))
+            }
+            FileChange::Gone(file) => gone(file),
+            FileChange::Present(file) => {
                 regular::append(file).map(drop).map_err(|error| failed("making", file, &error))
             }
-            Step::Link { target, place } => {
+            FileChange::Link { target, place } => {
                 if fs::read_link(place).is_ok_and(|there| there == *target) {
                     return Ok(());
                 }
@@ -88,12 +90,12 @@ impl Step {
                 std::os::unix::fs::symlink(target, place)
                     .map_err(|error| failed("making the link", place, &error))
             }
-            Step::Ending { whole, count, last, file } => {
+            FileChange::Ending { whole, count, last, file } => {
                 let text = disk::text(&top.join(whole), whole)?;
                 let first: String = text.split_inclusive('\n').take(*count).collect();
                 write_whole(file, &format!("{first}\n{last}\n"))
             }
-            Step::Lines { lines, file } => write_whole(file, &(lines.join("\n") + "\n")),
+            FileChange::Lines { lines, file } => write_whole(file, &(lines.join("\n") + "\n")),
         }
     }
 }
@@ -141,25 +143,26 @@ mod tests {
                 fs::write(top.join(name), text).unwrap();
             }
             std::os::unix::fs::symlink("elsewhere", top.join("link")).unwrap();
-            let link = |name: &str| Step::Link { target: top.join("one"), place: top.join(name) };
-            let ending = |whole: &str, count, last: &str, file: &str| Step::Ending {
+            let link =
+                |name: &str| FileChange::Link { target: top.join("one"), place: top.join(name) };
+            let ending = |whole: &str, count, last: &str, file: &str| FileChange::Ending {
                 whole: whole.to_owned(),
                 count,
                 last: last.to_owned(),
                 file: top.join(file),
             };
             let steps = [
-                Step::Folders(vec![top.join("one/two"), top.join("o'ne")]),
-                Step::Gone(top.join("old")),
-                Step::Gone(top.join("never")),
-                Step::Present(top.join("kept")),
-                Step::Present(top.join("new")),
+                FileChange::Folders(vec![top.join("one/two"), top.join("o'ne")]),
+                FileChange::Gone(top.join("old")),
+                FileChange::Gone(top.join("never")),
+                FileChange::Present(top.join("kept")),
+                FileChange::Present(top.join("new")),
                 link("link"),
                 link("other"),
                 ending("three", 2, "d", "two lines"),
                 ending("three", 9, r#"it's "$HOME" \n %s \\"#, "all"),
                 ending("kept", 1, "", "not ended"),
-                Step::Lines {
+                FileChange::Lines {
                     lines: ["it's", "", "$x \\n %s"].map(str::to_owned).to_vec(),
                     file: top.join("lines"),
                 },

@@ -1,7 +1,7 @@
 //! One repository of one registry: what its names point to, and new names for what is there.
 
 use super::http::{Wire, origin, refusal, refused, resolved};
-use super::login::{self, Found, Login};
+use super::login::{self, FoundLogin, Login};
 use super::manifest::{Manifest, TYPES};
 use super::message::{Fault, Request, Response, Trust};
 use super::places::{Places, loopback};
@@ -48,7 +48,7 @@ pub struct Client {
     wire: Wire,
     base: String,
     engine: &'static str,
-    found: Found,
+    found: FoundLogin,
     /// What a token is asked for: `pull`, or `pull,push`.
     access: &'static str,
     authorization: RefCell<Option<Secret>>,

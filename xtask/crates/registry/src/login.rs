@@ -2,7 +2,7 @@
 //! programs that they name. Nothing is ever taken from the command line.
 
 use base64::Engine as _;
-use engine::Kind;
+use engine::EngineKind;
 use process::environment::Environment;
 use process::failure::{Exit, failure_help};
 use process::invocation::{Invocation, Secret};
@@ -24,7 +24,7 @@ pub(super) enum Login {
 
 /// A login and its source, for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundLogin {
     pub(super) login: Login,
     pub(super) place: String,
 }
@@ -46,12 +46,12 @@ fn docker_file(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
 
 /// The auth files in the order in which the engine reads them (containers-auth.json(5); Docker has
 /// one only).
-fn files(kind: Kind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<PathBuf> {
+fn files(kind: EngineKind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<PathBuf> {
     let value = |name: &str| environment.get(name).filter(|value| !value.is_empty());
     let home = value("HOME").map(PathBuf::from);
     let below = |path: &str| home.as_ref().map(|home| home.join(path));
     let docker = docker_file(environment);
-    if kind == Kind::Docker {
+    if kind == EngineKind::Docker {
         return docker.into_iter().collect();
     }
     let runtime = value("XDG_RUNTIME_DIR").map(PathBuf::from);
@@ -69,9 +69,9 @@ fn files(kind: Kind, environment: &BTreeMap<String, String>, uid: u32) -> Vec<Pa
 
 /// The keys under which the login for `registry/repository` stands as it is written, the nearest
 /// first.
-fn keys(kind: Kind, registry: &str, repository: &str) -> Vec<String> {
+fn keys(kind: EngineKind, registry: &str, repository: &str) -> Vec<String> {
     let mut keys = Vec::new();
-    if kind == Kind::Podman {
+    if kind == EngineKind::Podman {
         let whole = format!("{registry}/{repository}");
         let parts: Vec<&str> = whole.split('/').collect();
         keys.extend((2..=parts.len()).rev().map(|count| parts[..count].join("/")));
@@ -99,7 +99,7 @@ fn host_of(key: &str, docker_s: bool) -> &str {
 /// registry; Podman doesn't know that key. The error says what the engine can't read.
 fn entry(
     json: &Value,
-    kind: Kind,
+    kind: EngineKind,
     keys: &[String],
     registry: &str,
     docker_s: bool,
@@ -116,14 +116,14 @@ fn entry(
     let login = |key: &String, auth: &Value| {
         login(auth, kind).map_err(|what| format!("the entry {key:?} {what}"))
     };
-    if kind == Kind::Docker {
+    if kind == EngineKind::Docker {
         // One bad entry is enough for Docker to ignore all of the file.
         for (key, auth) in &auths {
             login(key, auth)?;
         }
     }
     let helper = keys.iter().find_map(|key| json["credHelpers"][key].as_str());
-    let store = json["credsStore"].as_str().filter(|_| kind == Kind::Docker);
+    let store = json["credsStore"].as_str().filter(|_| kind == EngineKind::Docker);
     if let Some(name) = helper.or(store) {
         return Ok(Some(Entry::Helper(name.to_owned())));
     }
@@ -138,7 +138,7 @@ fn entry(
 }
 
 /// The login of one entry, or what is wrong with it.
-fn login(auth: &Value, kind: Kind) -> Result<Option<Login>, &'static str> {
+fn login(auth: &Value, kind: EngineKind) -> Result<Option<Login>, &'static str> {
     if !auth.is_object() && !auth.is_null() {
         return Err("is no object");
     }
@@ -159,7 +159,7 @@ fn login(auth: &Value, kind: Kind) -> Result<Option<Login>, &'static str> {
     let decoded = decoded.ok_or("has an auth that is no base64 of text")?;
     let Some((user, password)) = decoded.split_once(':') else {
         let bad = "has an auth without a colon between user and password";
-        return if kind == Kind::Docker { Err(bad) } else { Ok(None) };
+        return if kind == EngineKind::Docker { Err(bad) } else { Ok(None) };
     };
     // Docker 20.10 pads with zeros.
     let password = password.trim_end_matches('\0');
@@ -182,17 +182,17 @@ fn helper_login(text: &str) -> Option<Login> {
 /// [`Exit::Usage`] for a login file that the engine can't read; [`Exit::Engine`] for a helper that
 /// isn't there or fails.
 pub(super) fn find(
-    kind: Kind,
+    kind: EngineKind,
     registry: &str,
     repository: &str,
     uid: u32,
     environment: &Environment,
     runner: &Runner,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<FoundLogin> {
     let keys = keys(kind, registry, repository);
     for file in files(kind, &environment.variables, uid) {
-        let docker_s =
-            kind == Kind::Docker || docker_file(&environment.variables).as_ref() == Some(&file);
+        let docker_s = kind == EngineKind::Docker
+            || docker_file(&environment.variables).as_ref() == Some(&file);
         let json = match read(&file, kind) {
             Ok(None) => continue,
             Ok(Some(json)) => Ok(json),
@@ -207,7 +207,7 @@ pub(super) fn find(
         })?;
         match found {
             Some(Entry::Login(login)) => {
-                return Ok(Found { login, place: file.display().to_string() });
+                return Ok(FoundLogin { login, place: file.display().to_string() });
             }
             Some(Entry::Helper(name)) => {
                 let program = format!("docker-credential-{name}");
@@ -216,17 +216,17 @@ pub(super) fn find(
                     other => other,
                 };
                 if let Some(login) = ask_helper(&program, server, runner)? {
-                    return Ok(Found { login, place: program });
+                    return Ok(FoundLogin { login, place: program });
                 }
             }
             None => {}
         }
     }
-    Ok(Found { login: Login::Nobody, place: "no login".to_owned() })
+    Ok(FoundLogin { login: Login::Nobody, place: "no login".to_owned() })
 }
 
 /// The content of a login file; none when there is none.
-fn read(file: &Path, kind: Kind) -> Result<Option<Value>, String> {
+fn read(file: &Path, kind: EngineKind) -> Result<Option<Value>, String> {
     let text = match process::regular::read(file) {
         Ok(text) => text,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -236,7 +236,7 @@ fn read(file: &Path, kind: Kind) -> Result<Option<Value>, String> {
     };
     // Docker takes an empty file for none, Podman 4.3 refuses it.
     match text.iter().all(u8::is_ascii_whitespace) {
-        true if kind == Kind::Docker => Ok(None),
+        true if kind == EngineKind::Docker => Ok(None),
         true => Err("it is empty".to_owned()),
         false => serde_json::from_slice(&text).map(Some).map_err(|_| "it is no JSON".to_owned()),
     }
@@ -278,17 +278,21 @@ mod tests {
         let home = ("HOME", "/h");
         let own = "/h/.config/containers/auth.json";
         let docker = "/h/.docker/config.json";
-        check(Kind::Podman, &[home], &["/run/containers/1000/auth.json", own, docker]);
+        check(EngineKind::Podman, &[home], &["/run/containers/1000/auth.json", own, docker]);
         let runtime = ("XDG_RUNTIME_DIR", "/run/user/1000");
         check(
-            Kind::Podman,
+            EngineKind::Podman,
             &[home, runtime],
             &["/run/user/1000/containers/auth.json", own, docker],
         );
-        check(Kind::Podman, &[home, runtime, ("REGISTRY_AUTH_FILE", "/a")], &["/a", own, docker]);
-        check(Kind::Docker, &[home, ("REGISTRY_AUTH_FILE", "/a")], &[docker]);
-        check(Kind::Docker, &[home, ("DOCKER_CONFIG", "/d")], &["/d/config.json"]);
-        check(Kind::Docker, &[], &[]);
+        check(
+            EngineKind::Podman,
+            &[home, runtime, ("REGISTRY_AUTH_FILE", "/a")],
+            &["/a", own, docker],
+        );
+        check(EngineKind::Docker, &[home, ("REGISTRY_AUTH_FILE", "/a")], &[docker]);
+        check(EngineKind::Docker, &[home, ("DOCKER_CONFIG", "/d")], &["/d/config.json"]);
+        check(EngineKind::Docker, &[], &[]);
     }
 
     #[test]
@@ -310,7 +314,7 @@ mod tests {
             assert_eq!(found, Ok(expected), "{registry}/{repository}");
         };
         let podman = |registry: &str, repository: &str, expected: Option<Login>| {
-            check(Kind::Podman, registry, repository, expected.map(Entry::Login));
+            check(EngineKind::Podman, registry, repository, expected.map(Entry::Login));
         };
         podman("r.example", "team/app", Some(password("team", "p:w")));
         podman("r.example", "other/app", Some(password("u", "p")));
@@ -320,9 +324,9 @@ mod tests {
         podman("empty.example", "app", None);
         podman("unknown.example", "app", None);
         let helper = |name: &str| Some(Entry::Helper(name.to_owned()));
-        check(Kind::Podman, "helped.example", "app", helper("pass"));
-        check(Kind::Docker, "helped.example", "app", helper("pass"));
-        check(Kind::Docker, "r.example", "team/app", helper("desktop"));
+        check(EngineKind::Podman, "helped.example", "app", helper("pass"));
+        check(EngineKind::Docker, "helped.example", "app", helper("pass"));
+        check(EngineKind::Docker, "r.example", "team/app", helper("desktop"));
     }
 
     /// Podman 4.3.1 was asked what it finds in its own file (`login --get-login --authfile`).
@@ -331,9 +335,9 @@ mod tests {
         let check = |registry: &str, key: &str, podman: bool, docker: bool| {
             let json = serde_json::json!({ "auths": { key: { "auth": "dTpw" } } });
             for (kind, docker_s, expected) in [
-                (Kind::Podman, false, podman),
-                (Kind::Podman, true, docker),
-                (Kind::Docker, true, docker),
+                (EngineKind::Podman, false, podman),
+                (EngineKind::Podman, true, docker),
+                (EngineKind::Docker, true, docker),
             ] {
                 let found = entry(&json, kind, &keys(kind, registry, "a"), registry, docker_s);
                 assert_eq!(found.unwrap().is_some(), expected, "{key}, {kind}, {docker_s}");
@@ -354,7 +358,7 @@ mod tests {
     }
 
     /// A home folder with `text` in the login file of each engine.
-    fn asked(kind: Kind, text: &[u8]) -> anyhow::Result<Found> {
+    fn asked(kind: EngineKind, text: &[u8]) -> anyhow::Result<FoundLogin> {
         let folder = tempfile::tempdir().unwrap();
         for file in [".docker/config.json", ".config/containers/auth.json"] {
             let file = folder.path().join(file);
@@ -377,7 +381,7 @@ mod tests {
         }
     }
 
-    fn ask_in(kind: Kind, home: &Path) -> anyhow::Result<Found> {
+    fn ask_in(kind: EngineKind, home: &Path) -> anyhow::Result<FoundLogin> {
         let runner = own_runner(home);
         let home = home.display().to_string();
         let variables = [("HOME", home.as_str()), ("XDG_RUNTIME_DIR", "/nowhere")];
@@ -392,8 +396,8 @@ mod tests {
     fn a_login_file_that_its_engine_can_t_read_is_named() {
         let check = |text: &[u8], podman: bool, docker: bool| {
             for (kind, good, file) in [
-                (Kind::Podman, podman, "/.config/containers/auth.json"),
-                (Kind::Docker, docker, "/.docker/config.json"),
+                (EngineKind::Podman, podman, "/.config/containers/auth.json"),
+                (EngineKind::Docker, docker, "/.docker/config.json"),
             ] {
                 let shown = String::from_utf8_lossy(text);
                 let found = asked(kind, text);
@@ -451,11 +455,14 @@ mod tests {
             Login::Password(user, _) => user,
             other => panic!("{other:?}"),
         };
-        assert_eq!((user(Kind::Podman), user(Kind::Docker)), ("app".into(), "docker".into()));
+        assert_eq!(
+            (user(EngineKind::Podman), user(EngineKind::Docker)),
+            ("app".into(), "docker".into())
+        );
         write(".config/containers/auth.json", &all[..2]);
-        assert_eq!(user(Kind::Podman), "team");
+        assert_eq!(user(EngineKind::Podman), "team");
         write(".config/containers/auth.json", &[("r.example/team/app/more", "more")]);
-        assert_eq!(user(Kind::Podman), "docker");
+        assert_eq!(user(EngineKind::Podman), "docker");
     }
 
     /// What a helper prints can hold the secret, whether it fails or only prints no answer.

@@ -2,7 +2,7 @@
 //! accepts without TLS. Podman merges its files and drop-ins, Docker's daemon has its own.
 
 use engine::reference::Reference;
-use engine::{Engine, Kind, words};
+use engine::{Engine, EngineKind, words};
 use process::failure::{Exit, describe, failure_help};
 use process::run::{Answer, QUESTION, Runner};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs as _};
 
 /// The engine's answer; the question takes a third of a second, so ask it only when needed.
 pub(super) struct Places {
-    kind: Kind,
+    kind: EngineKind,
     json: Value,
 }
 
@@ -44,8 +44,8 @@ impl Places {
     /// without TLS at all.
     pub(super) fn insecure(&self, name: &str) -> bool {
         match self.kind {
-            Kind::Podman => self.entry(name).is_some_and(|entry| entry["Insecure"] == true),
-            Kind::Docker => self.docker_insecure(name.split('/').next().unwrap_or_default()),
+            EngineKind::Podman => self.entry(name).is_some_and(|entry| entry["Insecure"] == true),
+            EngineKind::Docker => self.docker_insecure(name.split('/').next().unwrap_or_default()),
         }
     }
 
@@ -75,14 +75,14 @@ impl Places {
     pub(super) fn sources(&self, reference: &Reference) -> Vec<String> {
         let own = reference.registry_host();
         match self.kind {
-            Kind::Docker => {
+            EngineKind::Docker => {
                 let hub = reference.registry == "docker.io";
                 let mirrors = self.json["RegistryConfig"]["Mirrors"].as_array();
                 let mirrors = mirrors.filter(|_| hub).into_iter().flatten();
                 let mirrors = mirrors.filter_map(|url| host_of_url(url.as_str()?));
                 mirrors.chain([own]).collect()
             }
-            Kind::Podman => {
+            EngineKind::Podman => {
                 let name = format!("{}/{}", reference.registry, reference.repository);
                 let Some(entry) = self.entry(&name) else { return vec![own] };
                 let pinned = reference.digest.is_some();
@@ -107,7 +107,7 @@ impl Places {
         let pair = |name: &str, key: &str| {
             (name.to_owned(), self.json[key].as_str().unwrap_or_default().to_owned())
         };
-        (self.kind == Kind::Docker).then(|| {
+        (self.kind == EngineKind::Docker).then(|| {
             let https = pair("HTTPS_PROXY", "HttpsProxy");
             [https, pair("HTTP_PROXY", "HttpProxy"), pair("NO_PROXY", "NoProxy")]
         })
@@ -218,7 +218,7 @@ mod tests {
             "*.wild.example": entry("", true, Value::Null),
             "safe.wild.example": entry("safe.wild.example", false, Value::Null),
         } });
-        Places { kind: Kind::Podman, json }
+        Places { kind: EngineKind::Podman, json }
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
                 "127.0.0.7:5000": { "Secure": true },
             },
         } });
-        let places = Places { kind: Kind::Docker, json };
+        let places = Places { kind: EngineKind::Docker, json };
         let check = |registry: &str, expected: bool| {
             assert_eq!(places.insecure(&format!("{registry}/app")), expected, "{registry}");
         };

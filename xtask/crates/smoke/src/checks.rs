@@ -3,7 +3,7 @@
 use super::needs::{self, Need};
 use super::static_checks::{Expected, config, content, labels, rights, secrets, sizes, tools};
 use super::test_bed::TestBed;
-use super::verdict::{Found, Lane, Verdict};
+use super::verdict::{CheckResult, Lane, Verdict};
 use super::{endings, entry, logs, roles, settings};
 use engine::archive::Archive;
 use image::config::smoke::{Role, Smoke};
@@ -28,14 +28,14 @@ pub enum Run {
     /// The image alone.
     Image(fn(&Archive, &Expected) -> Verdict),
     /// Running containers of the image.
-    Containers(fn(&TestBed<'_>) -> Found),
+    Containers(fn(&TestBed<'_>) -> CheckResult),
 }
 
 /// What the reasons of `[smoke.skip]` begin with in a report.
 pub const SKIPPED: &str = "[smoke.skip]: ";
 
 /// Runs one. An error is a failure of the test itself, and not of the image.
-pub fn run(check: &Check, bed: &TestBed<'_>) -> Found {
+pub fn run(check: &Check, bed: &TestBed<'_>) -> CheckResult {
     if let Some(verdict) = skipped(check, &bed.subject.smoke) {
         return Ok(verdict);
     }

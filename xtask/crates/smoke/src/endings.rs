@@ -3,7 +3,7 @@
 
 use super::roles::{DUE, health_path, seldom, server};
 use super::test_bed::{Ended, TestBed, set};
-use super::verdict::{Found, Verdict};
+use super::verdict::{CheckResult, Verdict};
 use engine::containers::Container;
 use image::config::smoke::{Role, Slow};
 use std::sync::mpsc::channel;
@@ -46,7 +46,7 @@ fn has(bed: &TestBed<'_>, role: Role) -> bool {
     bed.subject.smoke.roles.contains(&role)
 }
 
-fn none(role: Role) -> Found {
+fn none(role: Role) -> CheckResult {
     Ok(Verdict::NotAsked(format!("[smoke] roles has no {}", role.word())))
 }
 
@@ -54,7 +54,7 @@ fn none(role: Role) -> Found {
 const TRIES: u32 = 4;
 
 /// The web role ends in time, and answers the request that it has accepted before.
-fn stop_server(bed: &TestBed<'_>, role: Role) -> Found {
+fn stop_server(bed: &TestBed<'_>, role: Role) -> CheckResult {
     if !has(bed, role) {
         return none(role);
     }
@@ -101,11 +101,11 @@ fn stop_server(bed: &TestBed<'_>, role: Role) -> Found {
     Ok(Verdict::from_evidence(evidence, String::new()))
 }
 
-pub(super) fn stop_web(bed: &TestBed<'_>) -> Found {
+pub(super) fn stop_web(bed: &TestBed<'_>) -> CheckResult {
     stop_server(bed, Role::Web)
 }
 
-pub(super) fn stop_gunicorn(bed: &TestBed<'_>) -> Found {
+pub(super) fn stop_gunicorn(bed: &TestBed<'_>) -> CheckResult {
     stop_server(bed, Role::Gunicorn)
 }
 
@@ -132,7 +132,7 @@ print(find_app(os.environ.get('CELERY_APP') or os.environ['APP_MODULE']).AsyncRe
 ";
 
 /// The worker ends in time, and finishes the task that it has begun.
-pub(super) fn stop_worker(bed: &TestBed<'_>) -> Found {
+pub(super) fn stop_worker(bed: &TestBed<'_>) -> CheckResult {
     if !has(bed, Role::Worker) {
         return none(Role::Worker);
     }
@@ -148,7 +148,7 @@ pub(super) fn stop_worker(bed: &TestBed<'_>) -> Found {
     verdict
 }
 
-fn stop_busy_worker(bed: &TestBed<'_>, slow: &Slow, name: &str) -> Found {
+fn stop_busy_worker(bed: &TestBed<'_>, slow: &Slow, name: &str) -> CheckResult {
     let arguments = serde_json::to_string(&slow.arguments)?;
     let sent = bed.python(name, SEND, &[&slow.task, &arguments])?;
     if !sent.good() {
@@ -166,26 +166,26 @@ fn stop_busy_worker(bed: &TestBed<'_>, slow: &Slow, name: &str) -> Found {
     Ok(Verdict::from_evidence(evidence, format!("{seconds:.1} s, with a task in flight")))
 }
 
-fn stop_idle(bed: &TestBed<'_>, role: Role) -> Found {
+fn stop_idle(bed: &TestBed<'_>, role: Role) -> CheckResult {
     if !has(bed, role) {
         return none(role);
     }
     end_idle(bed, &own(bed, role)?)
 }
 
-fn end_idle(bed: &TestBed<'_>, name: &str) -> Found {
+fn end_idle(bed: &TestBed<'_>, name: &str) -> CheckResult {
     let ended = bed.stop(name)?;
     bed.remove(name)?;
     let fact = format!("{:.1} s, idle", ended.time.as_secs_f64());
     Ok(Verdict::from_evidence(ended_well(bed.subject.smoke.stop, &ended), fact))
 }
 
-pub(super) fn stop_beat(bed: &TestBed<'_>) -> Found {
+pub(super) fn stop_beat(bed: &TestBed<'_>) -> CheckResult {
     stop_idle(bed, Role::Beat)
 }
 
 /// The health check fails for a role whose loop stands still.
-pub(super) fn stopped_loops(bed: &TestBed<'_>) -> Found {
+pub(super) fn stopped_loops(bed: &TestBed<'_>) -> CheckResult {
     let mut names = Vec::new();
     for role in &bed.subject.smoke.roles {
         names.push((*role, own(bed, *role)?));
@@ -228,7 +228,7 @@ const SENT: u64 = 6;
 const BEATS: [&str; 3] = ["standing by", "beat: Starting", DUE];
 
 /// Of two beats one sends, and the other takes over when the first is gone.
-pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
+pub(super) fn two_beats(bed: &TestBed<'_>) -> CheckResult {
     if !has(bed, Role::Beat) {
         return none(Role::Beat);
     }
@@ -270,7 +270,7 @@ pub(super) fn two_beats(bed: &TestBed<'_>) -> Found {
 }
 
 /// A schedule that can't be read doesn't stop beat.
-pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> Found {
+pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> CheckResult {
     if !has(bed, Role::Beat) {
         return none(Role::Beat);
     }
@@ -289,7 +289,7 @@ pub(super) fn corrupt_schedule(bed: &TestBed<'_>) -> Found {
 
 /// With the database gone the health page answers 5xx, and the health check fails. The last of all
 /// checks: no other can run after it.
-pub(super) fn database_gone(bed: &TestBed<'_>) -> Found {
+pub(super) fn database_gone(bed: &TestBed<'_>) -> CheckResult {
     let name = server(bed)?;
     // At once: told to end, PostgreSQL waits for those that are connected.
     bed.kill(&bed.name("postgres"), "KILL")?;

@@ -1,7 +1,7 @@
 //! The entrypoint in short-lived containers: what it passes on, refuses and says.
 
 use super::test_bed::{KEY, PASSWORD, TestBed, set};
-use super::verdict::{Found, Verdict};
+use super::verdict::{CheckResult, Verdict};
 use image::surroundings::Surroundings;
 use process::run::Answer;
 
@@ -35,7 +35,7 @@ fn refusal(what: &str, answer: &Answer, status: Option<i32>, says: &[&str]) -> V
 }
 
 /// `manage.py check` passes with no network, and so with no service.
-pub(super) fn run_test(bed: &TestBed<'_>) -> Found {
+pub(super) fn run_test(bed: &TestBed<'_>) -> CheckResult {
     let mut container = bed.alone("run-test", &["python", "manage.py", "check"]);
     // Settings may look at their keys as they are loaded, and at where their services are.
     container.env = bed.container("run-test", &[]).env;
@@ -60,7 +60,7 @@ fn left_out(line: &str, prefix: &str) -> Option<String> {
 }
 
 /// A command that is no role is run unchanged, with its arguments, and nothing before its output.
-pub(super) fn pass_through(bed: &TestBed<'_>) -> Found {
+pub(super) fn pass_through(bed: &TestBed<'_>) -> CheckResult {
     let words = ["sh", "-c", "printf '<%s>' \"$@\"", "sh", "two words", "$HOME `id` \\", ""];
     let (answer, _) = bed.run(&bed.alone("pass-through", &words))?;
     let wanted = "<two words><$HOME `id` \\><>";
@@ -90,7 +90,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// Each word starts a service: without its keys it is refused in one line that names them.
-pub(super) fn role_words(bed: &TestBed<'_>) -> Found {
+pub(super) fn role_words(bed: &TestBed<'_>) -> CheckResult {
     let names = &bed.subject.app.required_environment;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     if names.is_empty() {
@@ -105,14 +105,14 @@ pub(super) fn role_words(bed: &TestBed<'_>) -> Found {
 }
 
 /// A word that is neither a role nor a program is refused with the list of roles.
-pub(super) fn role_typo(bed: &TestBed<'_>) -> Found {
+pub(super) fn role_typo(bed: &TestBed<'_>) -> CheckResult {
     let (answer, _) = bed.run(&bed.alone("typo", &["wbe"]))?;
     let says = ["wbe", "web", "worker", "beat"];
     Ok(Verdict::from_evidence(refusal("wbe", &answer, None, &says), "the roles are listed"))
 }
 
 /// `ENVIRONMENT` picks the settings, and its value is never code.
-pub(super) fn environment(bed: &TestBed<'_>) -> Found {
+pub(super) fn environment(bed: &TestBed<'_>) -> CheckResult {
     let app = &bed.subject.app;
     let keys: Vec<(String, String)> =
         app.required_environment.iter().map(|name| (name.clone(), KEY.to_owned())).collect();
@@ -166,7 +166,7 @@ pub(super) fn environment(bed: &TestBed<'_>) -> Found {
 }
 
 /// `NAME_FILE` gives a secret, for every command.
-pub(super) fn secret_files(bed: &TestBed<'_>) -> Found {
+pub(super) fn secret_files(bed: &TestBed<'_>) -> CheckResult {
     let script = "printf %s \"$1\" >/tmp/secret; export SECRET_KEY_FILE=/tmp/secret; \
                   exec \"$2\" sh -c 'printf %s \"$SECRET_KEY\"'";
     let Some(entrypoint) = bed.subject.image.entrypoint.first() else {
@@ -188,7 +188,7 @@ pub(super) fn secret_files(bed: &TestBed<'_>) -> Found {
 }
 
 /// A container that is started as root gives that up.
-pub(super) fn root_start(bed: &TestBed<'_>) -> Found {
+pub(super) fn root_start(bed: &TestBed<'_>) -> CheckResult {
     let print = ["sh", "-c", "id -u; id -g; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status"];
     let mut evidence = Vec::new();
     let default = |name| bed.subject.variable(name).unwrap_or_else(|| "1000".to_owned());
@@ -226,7 +226,7 @@ pub(super) fn root_start(bed: &TestBed<'_>) -> Found {
 }
 
 /// A wrong password fails at once, and isn't shown.
-pub(super) fn wrong_password(bed: &TestBed<'_>) -> Found {
+pub(super) fn wrong_password(bed: &TestBed<'_>) -> CheckResult {
     // PostgreSQL must be up: before that, waiting is right.
     bed.role(bed.first_role()?)?;
     let mut evidence = Vec::new();
@@ -248,7 +248,7 @@ fn nowhere(around: &mut Surroundings) {
 }
 
 /// A service that never comes is waited for as long as it says, and named.
-pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
+pub(super) fn bounded_wait(bed: &TestBed<'_>) -> CheckResult {
     bed.network()?;
     let mut container = bed.elsewhere("never", &["worker"], nowhere);
     set(&mut container.env, "WAIT_ATTEMPTS", "2");
@@ -259,7 +259,7 @@ pub(super) fn bounded_wait(bed: &TestBed<'_>) -> Found {
 }
 
 /// SIGTERM ends a container that still waits.
-pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
+pub(super) fn stop_waiting(bed: &TestBed<'_>) -> CheckResult {
     bed.network()?;
     let container = bed.elsewhere("waiting", &["web"], nowhere);
     bed.start(&container)?;
@@ -278,7 +278,7 @@ pub(super) fn stop_waiting(bed: &TestBed<'_>) -> Found {
 }
 
 /// Workers start only once the migrations are applied; waiting for that also has an end.
-pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
+pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> CheckResult {
     bed.role(bed.first_role()?)?;
     // Always there, and never migrated.
     let mut container = bed.elsewhere("unmigrated", &["worker"], |around| {
@@ -292,7 +292,7 @@ pub(super) fn waits_for_migrations(bed: &TestBed<'_>) -> Found {
 }
 
 /// The role `migrate` does its work and ends with 0, and again when there is nothing to do.
-pub(super) fn migrate_role(bed: &TestBed<'_>) -> Found {
+pub(super) fn migrate_role(bed: &TestBed<'_>) -> CheckResult {
     bed.services()?;
     let mut evidence = Vec::new();
     for _ in 0..2 {

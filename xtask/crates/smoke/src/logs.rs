@@ -1,7 +1,7 @@
 //! What the roles write into their logs.
 
 use super::test_bed::TestBed;
-use super::verdict::{Found, Verdict};
+use super::verdict::{CheckResult, Verdict};
 use serde_json::Value;
 
 /// So many lines are shown of each role.
@@ -10,7 +10,7 @@ const SHOWN: usize = 3;
 const FIELDS: [&str; 4] = ["time", "level", "logger", "message"];
 
 /// Each line of each role is an object, if the image says that its log is JSON.
-pub(super) fn logs(bed: &TestBed<'_>) -> Found {
+pub(super) fn logs(bed: &TestBed<'_>) -> CheckResult {
     if bed.subject.variable("LOG_FORMAT").as_deref() != Some("json") {
         return Ok(Verdict::NotAsked("LOG_FORMAT isn't json in the image".into()));
     }

@@ -1,7 +1,7 @@
 //! What the checks found, for people (a line each), for CI (JUnit XML) and for programs (JSON).
 
 use crate::checks::{Check, SKIPPED};
-use crate::verdict::{Found, Verdict};
+use crate::verdict::{CheckResult, Verdict};
 use process::run::shortened;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Outcome {
     pub check: &'static Check,
     /// What it found; an error is a failure of the test, not of the image.
-    pub found: Found,
+    pub found: CheckResult,
     pub time: Duration,
 }
 

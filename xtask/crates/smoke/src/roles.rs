@@ -2,16 +2,16 @@
 
 use super::http;
 use super::prober::Reply;
-use super::test_bed::{APPLYING, Subject, TestBed};
-use super::verdict::{Found, Verdict};
+use super::test_bed::{APPLYING, TestBed, TestSubject};
+use super::verdict::{CheckResult, Verdict};
 use super::{needs, static_checks};
-use engine::{Kind, containers};
+use engine::{EngineKind, containers};
 use image::config::smoke::{PATH, Role};
 use process::run::QUESTION;
 use std::time::{Duration, Instant};
 
 /// The role turns healthy, hardened, by the image's own health check.
-fn healthy(bed: &TestBed<'_>, role: Role) -> Found {
+fn healthy(bed: &TestBed<'_>, role: Role) -> CheckResult {
     if !bed.subject.smoke.roles.contains(&role) {
         return Ok(not_ours(role));
     }
@@ -25,24 +25,24 @@ fn not_ours(role: Role) -> Verdict {
     Verdict::NotAsked(format!("[smoke] roles has no {}", role.word()))
 }
 
-pub(super) fn web(bed: &TestBed<'_>) -> Found {
+pub(super) fn web(bed: &TestBed<'_>) -> CheckResult {
     healthy(bed, Role::Web)
 }
 
-pub(super) fn gunicorn(bed: &TestBed<'_>) -> Found {
+pub(super) fn gunicorn(bed: &TestBed<'_>) -> CheckResult {
     healthy(bed, Role::Gunicorn)
 }
 
-pub(super) fn worker(bed: &TestBed<'_>) -> Found {
+pub(super) fn worker(bed: &TestBed<'_>) -> CheckResult {
     healthy(bed, Role::Worker)
 }
 
-pub(super) fn beat(bed: &TestBed<'_>) -> Found {
+pub(super) fn beat(bed: &TestBed<'_>) -> CheckResult {
     healthy(bed, Role::Beat)
 }
 
 /// The engine itself calls a container healthy, not only we.
-pub(super) fn engine_health(bed: &TestBed<'_>) -> Found {
+pub(super) fn engine_health(bed: &TestBed<'_>) -> CheckResult {
     let Some(role) = bed.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
     let name = bed.role(*role)?;
     let start = Instant::now();
@@ -50,8 +50,8 @@ pub(super) fn engine_health(bed: &TestBed<'_>) -> Found {
         let answer = bed.ask(&containers::health(bed.engine, &name), QUESTION)?;
         let said = answer.stdout.trim().to_owned();
         let good = match bed.engine.kind {
-            Kind::Podman => answer.good(),
-            Kind::Docker => said == "healthy",
+            EngineKind::Podman => answer.good(),
+            EngineKind::Docker => said == "healthy",
         };
         if good {
             return Ok(Verdict::Passed(format!("the {} container", role.word())));
@@ -64,7 +64,7 @@ pub(super) fn engine_health(bed: &TestBed<'_>) -> Found {
 }
 
 /// The flags of the first process of each container, as the documented variables have them.
-pub(super) fn command_lines(bed: &TestBed<'_>) -> Found {
+pub(super) fn command_lines(bed: &TestBed<'_>) -> CheckResult {
     let mut evidence = Vec::new();
     for role in &bed.subject.smoke.roles {
         let name = bed.role(*role)?;
@@ -81,7 +81,7 @@ pub(super) fn command_lines(bed: &TestBed<'_>) -> Found {
 }
 
 /// The words that a role's command line must have.
-fn wanted_words(role: Role, subject: &Subject) -> Vec<String> {
+fn wanted_words(role: Role, subject: &TestSubject) -> Vec<String> {
     let value = |name: &str| subject.variable(name).unwrap_or_default();
     let flag = |flag: &str, name: &str| format!("{flag}{}", value(name));
     let (bind, port) = (value("WEB_BIND"), value("PORT"));
@@ -143,7 +143,7 @@ pub(super) fn health_path(bed: &TestBed<'_>) -> String {
 }
 
 /// The health pages answer 200.
-pub(super) fn health_pages(bed: &TestBed<'_>) -> Found {
+pub(super) fn health_pages(bed: &TestBed<'_>) -> CheckResult {
     let health = &bed.subject.smoke.health;
     let name = server(bed)?;
     let paths = [Some(health_path(bed)), health.live.clone(), health.ready.clone()];
@@ -164,7 +164,7 @@ const PAGES: [&str; 2] = ["/", "/admin/login/"];
 const REDIRECTS: usize = 10;
 
 /// No page fails, and those of `[[smoke.http]]` are as they say.
-pub(super) fn http(bed: &TestBed<'_>) -> Found {
+pub(super) fn http(bed: &TestBed<'_>) -> CheckResult {
     let name = server(bed)?;
     let (mut evidence, mut asked) = (Vec::new(), Vec::new());
     for page in PAGES {
@@ -200,7 +200,7 @@ pub(super) fn http(bed: &TestBed<'_>) -> Found {
 }
 
 /// `[[smoke.exec]]`.
-pub(super) fn exec(bed: &TestBed<'_>) -> Found {
+pub(super) fn exec(bed: &TestBed<'_>) -> CheckResult {
     let asked = &bed.subject.smoke.exec;
     if asked.is_empty() {
         return Ok(Verdict::NotAsked(unasked(bed, "[[smoke.exec]]")));
@@ -223,7 +223,7 @@ pub(super) fn exec(bed: &TestBed<'_>) -> Found {
 }
 
 /// `[smoke.websocket]`.
-pub(super) fn websocket(bed: &TestBed<'_>) -> Found {
+pub(super) fn websocket(bed: &TestBed<'_>) -> CheckResult {
     let Some(asked) = &bed.subject.smoke.websocket else {
         return Ok(Verdict::NotAsked(unasked(bed, "[smoke.websocket]")));
     };
@@ -284,7 +284,7 @@ print(len(queues))
 ";
 
 /// A task on each queue is done by the worker role.
-pub(super) fn queues(bed: &TestBed<'_>) -> Found {
+pub(super) fn queues(bed: &TestBed<'_>) -> CheckResult {
     let name = bed.role(Role::Worker)?;
     let limit = (bed.subject.smoke.start.as_secs() / 2).to_string();
     // What the image says, also if its entrypoint says something else.
@@ -338,7 +338,7 @@ pub(super) fn seldom(bed: &TestBed<'_>, name: &str, times: u64) -> anyhow::Resul
 }
 
 /// Beat sends what is due.
-pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
+pub(super) fn beat_tick(bed: &TestBed<'_>) -> CheckResult {
     let name = bed.role(Role::Beat)?;
     if let Some(why) = seldom(bed, &name, 1)? {
         return Ok(Verdict::NotAsked(why));
@@ -349,7 +349,7 @@ pub(super) fn beat_tick(bed: &TestBed<'_>) -> Found {
 }
 
 /// Several web containers that start at once migrate once, and all of them turn healthy.
-pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {
+pub(super) fn migrate_once(bed: &TestBed<'_>) -> CheckResult {
     bed.services()?;
     let mut names = Vec::new();
     // In a separate database, which hasn't been migrated.
@@ -378,7 +378,7 @@ pub(super) fn migrate_once(bed: &TestBed<'_>) -> Found {
 }
 
 /// The health check passes for a user that the image has never heard of, with group 0.
-pub(super) fn arbitrary_uid(bed: &TestBed<'_>) -> Found {
+pub(super) fn arbitrary_uid(bed: &TestBed<'_>) -> CheckResult {
     bed.services()?;
     let Some(role) = bed.subject.smoke.roles.first() else { return Ok(not_ours(Role::Web)) };
     let mut container = bed.container("arbitrary-uid", &[role.word()]);
@@ -390,7 +390,7 @@ pub(super) fn arbitrary_uid(bed: &TestBed<'_>) -> Found {
 }
 
 /// What is installed is what the lock says.
-pub(super) fn lock(bed: &TestBed<'_>) -> Found {
+pub(super) fn lock(bed: &TestBed<'_>) -> CheckResult {
     let [python, words @ ..] = static_checks::LISTING;
     let mut container = bed.alone("installed", &words);
     container.entrypoint = Some(python.to_owned());
@@ -413,10 +413,10 @@ mod tests {
     fn command_lines_are_those_of_the_variables() {
         let script = include_str!("../../../../docker/entrypoint.sh");
         let app = App { module: "shop".into(), ..App::default() };
-        let mut subject = Subject { app: app.clone(), ..Subject::default() };
+        let mut subject = TestSubject { app: app.clone(), ..TestSubject::default() };
         subject.defaults = defaults(script);
         subject.image.environment = vec!["CELERY_QUEUES=a,b".into(), "PORT=8080".into()];
-        let words = |subject: &Subject| {
+        let words = |subject: &TestSubject| {
             [Role::Web, Role::Gunicorn, Role::Worker, Role::Beat]
                 .map(|role| wanted_words(role, subject).join(" ") + "\n")
                 .concat()
@@ -451,7 +451,7 @@ mod tests {
             gunicorn --workers --timeout --max-requests --max-requests-jitter --access-logfile --error-logfile
             worker celery shop
             beat celery shop
-        "#]].assert_eq(&words(&Subject { app, ..Subject::default() }));
+        "#]].assert_eq(&words(&TestSubject { app, ..TestSubject::default() }));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::checks::{self, Check};
 use crate::report::{self, Outcome};
-use crate::verdict::{Evidence, Found, Lane, Verdict};
+use crate::verdict::{CheckResult, Evidence, Lane, Verdict};
 use process::notice::notice;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use std::time::Instant;
 /// [`checks::all`].
 pub fn run_all(
     chosen: &[&'static Check],
-    run: &(dyn Fn(&'static Check) -> Found + Sync),
+    run: &(dyn Fn(&'static Check) -> CheckResult + Sync),
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Vec<Outcome> {
     let mut lanes: BTreeMap<Lane, Vec<&'static Check>> = BTreeMap::new();

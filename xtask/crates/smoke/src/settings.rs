@@ -2,7 +2,7 @@
 //! others know.
 
 use super::test_bed::TestBed;
-use super::verdict::{Found, Verdict};
+use super::verdict::{CheckResult, Verdict};
 use serde::Deserialize;
 use source::content::sha256;
 use source::secrets::secret_name;
@@ -41,7 +41,7 @@ print(json.dumps({
 ";
 
 /// Each role has `DEBUG` off, no insecure key, and the key that its container was given.
-pub(super) fn settings(bed: &TestBed<'_>) -> Found {
+pub(super) fn settings(bed: &TestBed<'_>) -> CheckResult {
     let required = &bed.subject.app.required_environment;
     let given: Vec<String> = bed
         .container("given", &[])

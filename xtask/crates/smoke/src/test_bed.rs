@@ -41,7 +41,7 @@ const DATABASE: &str = "smoke";
 
 /// What is tested, as plain data.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Subject {
+pub struct TestSubject {
     /// The image, as the engine describes it.
     pub image: inspect::Image,
     /// References of PostgreSQL's and Redis' images.
@@ -61,7 +61,7 @@ pub struct Subject {
     pub defaults: BTreeMap<String, String>,
 }
 
-impl Subject {
+impl TestSubject {
     /// The value that a variable has for the services: `[smoke.environment]` over that of the image
     /// over the entrypoint's default.
     pub fn variable(&self, name: &str) -> Option<String> {
@@ -96,7 +96,7 @@ pub fn defaults(script: &str) -> BTreeMap<String, String> {
 pub struct TestBed<'a> {
     pub engine: &'a Engine,
     pub runner: &'a Runner,
-    pub subject: &'a Subject,
+    pub subject: &'a TestSubject,
     /// This process, in the form of [`RUN`].
     pub run: String,
     started: Mutex<BTreeMap<String, Start>>,
@@ -127,7 +127,7 @@ pub fn name(id: &str, what: &str) -> String {
 }
 
 impl<'a> TestBed<'a> {
-    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a Subject) -> TestBed<'a> {
+    pub fn new(engine: &'a Engine, runner: &'a Runner, subject: &'a TestSubject) -> TestBed<'a> {
         let (started, hosts, archive) = (Mutex::default(), OnceLock::new(), OnceLock::new());
         let (run, database, count) = (this_run(), OnceLock::new(), AtomicUsize::new(0));
         let probers = Mutex::default();

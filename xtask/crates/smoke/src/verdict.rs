@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What a check found, or that it couldn't look.
-pub type Found = anyhow::Result<Verdict>;
+pub type CheckResult = anyhow::Result<Verdict>;
 
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(crate) use stat::{Stat, TICK};
 /// What one file is, and what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    pub kind: Kind,
+    pub kind: FileMode,
     /// Length in bytes; of a symbolic link, the length of its target's name.
     pub bytes: u64,
     /// SHA-256 of the bytes, or of the link's target, in hexadecimal.
@@ -38,7 +38,7 @@ pub(crate) type Contents = BTreeMap<String, Content>;
 
 /// What a copy of a file is. There are no other modes in a snapshot, as there are none in git.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileMode {
     /// Mode 0644.
     Plain,
     /// Mode 0755.
@@ -50,7 +50,8 @@ pub enum Kind {
 }
 
 /// Each of them, in the order of their numbers in a file of what is remembered.
-const KINDS: [Kind; 4] = [Kind::Plain, Kind::Executable, Kind::Link, Kind::Other];
+const KINDS: [FileMode; 4] =
+    [FileMode::Plain, FileMode::Executable, FileMode::Link, FileMode::Other];
 const STARTS: [Start; 4] = [Start::Script, Start::BrokenScript, Start::Program, Start::Other];
 
 impl Content {
@@ -81,14 +82,14 @@ impl Content {
     }
 }
 
-impl Kind {
+impl FileMode {
     /// The mode that git gives it in a tree; 0 for what git doesn't keep.
     pub fn git_mode(self) -> u32 {
         match self {
-            Kind::Plain => 0o100_644,
-            Kind::Executable => 0o100_755,
-            Kind::Link => 0o120_000,
-            Kind::Other => 0,
+            FileMode::Plain => 0o100_644,
+            FileMode::Executable => 0o100_755,
+            FileMode::Link => 0o120_000,
+            FileMode::Other => 0,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::fs::DirEntry;
 use std::path::{Component, Path};
 
 use crate::content::Stat;
-use crate::ignore::{Folder, Ignore, RULES, Rule, Verdict};
+use crate::ignore::{Folder, Ignore, IgnoreRule, RULES, Verdict};
 use process::disk;
 use process::failure::{Exit, failure, failure_help};
 
@@ -28,12 +28,12 @@ pub struct ContextFile {
     pub path: String,
     /// Length in bytes; of a symbolic link, the length of its target's name.
     pub bytes: u64,
-    pub kind: Kind,
+    pub kind: ContextEntryKind,
 }
 
 /// What an entry of the build context is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ContextEntryKind {
     File,
     /// A symbolic link; the link is copied, never its target.
     Symlink,
@@ -143,7 +143,11 @@ pub(crate) fn files_with_stats(
 }
 
 /// The paths that an engine which follows `rule` copies from `root`.
-pub fn copied_by(rule: Rule, root: &Path, ignore: &Ignore) -> anyhow::Result<BTreeSet<String>> {
+pub fn copied_by(
+    rule: IgnoreRule,
+    root: &Path,
+    ignore: &Ignore,
+) -> anyhow::Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
     let mut visit = |entry: Option<(ContextFile, Stat)>, _: &str, _: &Folder| {
         paths.extend(entry.map(|(file, _)| file.path));
@@ -161,7 +165,7 @@ type Visit<'a> = dyn FnMut(Option<(ContextFile, Stat)>, &str, &Folder) -> anyhow
 fn walk(
     root: &Path,
     ignore: &Ignore,
-    rules: &[Rule],
+    rules: &[IgnoreRule],
     path: &mut Vec<String>,
     above: &Folder,
     visit: &mut Visit<'_>,
@@ -198,9 +202,9 @@ fn entry(path: &str, found: &DirEntry) -> anyhow::Result<Option<(ContextFile, St
     let found = found.map_err(|error| disk::failed("reading", Path::new(path), &error))?;
     let kind = match found.file_type() {
         kind if kind.is_dir() => return Ok(None),
-        kind if kind.is_symlink() => Kind::Symlink,
-        kind if kind.is_file() => Kind::File,
-        _ => Kind::Other,
+        kind if kind.is_symlink() => ContextEntryKind::Symlink,
+        kind if kind.is_file() => ContextEntryKind::File,
+        _ => ContextEntryKind::Other,
     };
     let file = ContextFile { path: path.to_owned(), bytes: found.len(), kind };
     Ok(Some((file, Stat::from(&found))))

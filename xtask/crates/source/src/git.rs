@@ -94,7 +94,7 @@ struct Stored {
 
 /// What is read from a repository before anything is compared with a context.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub struct RepositoryState {
     top: PathBuf,
     index: PathBuf,
     revision: String,
@@ -130,7 +130,7 @@ const GITLINK: u32 = 0o160_000;
 
 /// One way to ask a repository: libgit2 or the `git` program. Paths are relative to the top.
 trait Source {
-    fn facts(&self, prefix: &str) -> anyhow::Result<Facts>;
+    fn facts(&self, prefix: &str) -> anyhow::Result<RepositoryState>;
     /// Top of the work tree and the index file.
     fn places(&self) -> (PathBuf, PathBuf);
     /// Id of the commit that is read.
@@ -300,7 +300,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Exit::Git`] when something can't be read.
-    pub fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
+    pub fn facts(&self, prefix: &str) -> anyhow::Result<RepositoryState> {
         self.told(self.source.facts(prefix))
     }
 
@@ -311,7 +311,7 @@ impl Repository {
     /// [`Exit::Git`] when something can't be read.
     pub fn compare(
         &self,
-        facts: Facts,
+        facts: RepositoryState,
         context: Option<&Context<'_>>,
         beside: &BTreeMap<String, Content>,
     ) -> anyhow::Result<Checkout> {
@@ -320,7 +320,7 @@ impl Repository {
 
     fn compared(
         &self,
-        mut facts: Facts,
+        mut facts: RepositoryState,
         context: Option<&Context<'_>>,
         beside: &BTreeMap<String, Content>,
     ) -> anyhow::Result<Checkout> {
@@ -378,7 +378,7 @@ impl Repository {
 }
 
 fn checkout(
-    facts: Facts,
+    facts: RepositoryState,
     root: Option<&Path>,
     dirty: Vec<Change>,
     context_changes: Vec<Change>,

@@ -52,7 +52,7 @@ pub struct Verdict {
 /// How an engine lets a pattern that matches a folder speak for what is below it. The three rules
 /// differ only where `!` patterns and their opposites overlap; `context` refuses such files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub enum IgnoreRule {
     /// A pattern holds for everything below what it matches. Podman.
     Below,
     /// A pattern of *n* components is also tried on the first *n* components of a path: `**/keys`
@@ -63,14 +63,15 @@ pub enum Rule {
     Inherited,
 }
 
-impl Rule {
+impl IgnoreRule {
     fn bit(self) -> u8 {
         1 << self as u8
     }
 }
 
 /// Every rule, in the order of [`Folder`]'s arrays.
-pub const RULES: [Rule; 3] = [Rule::Below, Rule::SameDepth, Rule::Inherited];
+pub const RULES: [IgnoreRule; 3] =
+    [IgnoreRule::Below, IgnoreRule::SameDepth, IgnoreRule::Inherited];
 
 /// What is known at one path and handed to the paths below it; [`Folder::default`] is the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -192,11 +193,11 @@ impl Ignore {
                 let held = held & rule.bit() != 0;
                 let included = self.included(&here, rule);
                 let (counts, holds) = match rule {
-                    Rule::Below => (held || matches, held || matches),
-                    Rule::SameDepth => {
+                    IgnoreRule::Below => (held || matches, held || matches),
+                    IgnoreRule::SameDepth => {
                         (held || matches, held || matches && pattern.components.len() == path.len())
                     }
-                    Rule::Inherited => {
+                    IgnoreRule::Inherited => {
                         let counts = held || matches && pattern.reinclude != included;
                         (counts, counts)
                     }
@@ -216,7 +217,7 @@ impl Ignore {
     }
 
     /// True when the path that `here` was made for enters the build context by `rule`.
-    pub fn included(&self, here: &Folder, rule: Rule) -> bool {
+    pub fn included(&self, here: &Folder, rule: IgnoreRule) -> bool {
         here.decides[rule as usize].is_none_or(|index| self.patterns[index].reinclude)
     }
 
@@ -226,7 +227,7 @@ impl Ignore {
     }
 
     /// The deciding line by `rule`, for a message: `line 3, **/*.pem`.
-    pub fn decision(&self, here: &Folder, rule: Rule) -> String {
+    pub fn decision(&self, here: &Folder, rule: IgnoreRule) -> String {
         here.decides[rule as usize].map_or_else(
             || "no line".to_owned(),
             |index| format!("line {}, {}", self.patterns[index].line, self.patterns[index].text),

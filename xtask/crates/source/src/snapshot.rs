@@ -19,7 +19,7 @@ use process::failure::{Exit, failure_help};
 use process::notice::notice;
 use process::state::State;
 pub use reader::REMEMBERED;
-use reader::{Known, Reader, Rules, remembered};
+use reader::{Reader, Remembered, Rules, remembered};
 pub use warnings::LeftOut;
 
 /// How often a context that changes while it is read is read.
@@ -278,6 +278,6 @@ pub fn read(
         files.push((*path, Stat::of(&root.join(path))?));
     }
     let rules = Rules { format: Format::Sha1, executable };
-    let mut reader = Reader::new(&wanted, rules, Known::new())?;
+    let mut reader = Reader::new(&wanted, rules, Remembered::new())?;
     reader.read(&files, false)?.map_err(|path| anyhow::anyhow!("{path} changed"))
 }

@@ -1,7 +1,7 @@
 //! The typed command line. The doc comments here are the manual that `--help` prints.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use engine::Kind;
+use engine::EngineKind;
 use engine::build::{SecretMount, SecretSource};
 use source::ci;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub struct Common {
     pub directory: Option<PathBuf>,
     /// Use this engine only [default: a working Podman, else a working Docker]
     #[arg(long, value_name = "ENGINE", env = "XTASK_ENGINE", global = true)]
-    pub engine: Option<Kind>,
+    pub engine: Option<EngineKind>,
     /// Whether `--engine` named it, and not `XTASK_ENGINE`.
     #[arg(skip)]
     pub engine_flag: bool,

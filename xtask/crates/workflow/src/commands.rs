@@ -89,7 +89,7 @@ pub fn snapshot(
         copy,
         signal: &world.signal,
     })?;
-    let link = taken.beside.iter().find(|(_, content)| content.kind == content::Kind::Link);
+    let link = taken.beside.iter().find(|(_, content)| content.kind == content::FileMode::Link);
     if let Some((path, _)) = link {
         let message =
             format!("reading {path}: it is a symbolic link, which no image is labelled by");

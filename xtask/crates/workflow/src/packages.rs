@@ -1,6 +1,6 @@
 //! Which Debian packages are missing for what: pure, so that `setup` and `doctor` say the same.
 
-use engine::machine::Release;
+use engine::machine::OsRelease;
 use process::invocation::Invocation;
 
 /// Podman on Debian or Ubuntu, and what it needs: rootless user namespaces and network, the network
@@ -58,7 +58,7 @@ const ELSEWHERE: [(&[&str], &[&str]); 5] = [
 
 /// The commands that install an engine on a system that `setup` doesn't know; none if they aren't
 /// known here either.
-pub fn elsewhere(release: &Release) -> Vec<String> {
+pub fn elsewhere(release: &OsRelease) -> Vec<String> {
     // The system's own name first, then those that it is like, the nearest first.
     let found = release.like.iter().find_map(|id| {
         ELSEWHERE.iter().find(|(ids, _)| ids.contains(&id.as_str())).map(|(_, commands)| *commands)
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn other_systems_have_commands_of_their_own() {
         let check = |text: &str, expected: &[&str]| {
-            let release = Release::parse(text);
+            let release = OsRelease::parse(text);
             let found = elsewhere(&release);
             let starts = |(line, start): (&String, &&str)| line.starts_with(start);
             assert_eq!(found.len(), expected.len(), "{text}: {found:?}");

@@ -2,7 +2,7 @@
 
 use crate::cli::Common;
 use crate::output::Output;
-use engine::Kind;
+use engine::EngineKind;
 use engine::locate::Search;
 use engine::machine::Machine;
 use image::config::Workflow;
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// Who asks for which engine: the command line, else the environment, else the file.
-    fn engine_asked(&self, configured: Option<Kind>) -> Option<(Kind, &'static str)> {
+    fn engine_asked(&self, configured: Option<EngineKind>) -> Option<(EngineKind, &'static str)> {
         let who = if self.common.engine_flag { "--engine" } else { "XTASK_ENGINE" };
         let file = configured.map(|kind| (kind, "docker/image.toml"));
         self.common.engine.map(|kind| (kind, who)).or(file)

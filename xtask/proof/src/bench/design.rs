@@ -1,7 +1,7 @@
 //! The other side of the comparison: the design's own files, and the edits without which they
 //! can't be built here. The edits are computed, so that the report can show each of them.
 
-use engine::Kind;
+use engine::EngineKind;
 
 /// The design's Dockerfile, as it was written.
 pub const DOCKERFILE: &str = include_str!("../../design/Dockerfile");
@@ -33,7 +33,7 @@ pub struct Edited {
 /// Makes the design's Dockerfile one that can be built here: `base` for its base image, `python`
 /// (`python3.11`) for its folder of packages, and on BuildKit no `# syntax` line, which would fetch
 /// a frontend from a registry first.
-pub fn edit(dockerfile: &str, kind: Kind, base: &str, python: &str) -> Edited {
+pub fn edit(dockerfile: &str, kind: EngineKind, base: &str, python: &str) -> Edited {
     let (mut text, mut patch) = (String::new(), String::new());
     for (index, line) in dockerfile.lines().enumerate() {
         let after = edited_line(line, kind, base, python);
@@ -58,9 +58,9 @@ pub fn edit_dev(dockerfile: &str, base: &str) -> Edited {
     Edited { text, patch: format!("@@ line 1 @@\n-{first}\n+FROM {base}\n") }
 }
 
-fn edited_line(line: &str, kind: Kind, base: &str, python: &str) -> Option<String> {
+fn edited_line(line: &str, kind: EngineKind, base: &str, python: &str) -> Option<String> {
     if line.starts_with("# syntax=") {
-        return (kind == Kind::Podman).then(|| line.to_owned());
+        return (kind == EngineKind::Podman).then(|| line.to_owned());
     }
     if let Some(rest) = line.strip_prefix("FROM python:3.12-slim-bookworm ") {
         return Some(format!("FROM {base} {rest}"));
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn only_the_edits_that_are_needed_are_made_and_shown() {
-        let podman = edit(DOCKERFILE, Kind::Podman, "localhost/base:x", "python3.11");
+        let podman = edit(DOCKERFILE, EngineKind::Podman, "localhost/base:x", "python3.11");
         expect![[r#"
             @@ line 6 @@
             -FROM python:3.12-slim-bookworm AS base
@@ -86,7 +86,7 @@ mod tests {
         "#]]
         .assert_eq(&podman.patch);
         assert_eq!(podman.text.lines().count(), DOCKERFILE.lines().count());
-        let docker = edit(DOCKERFILE, Kind::Docker, "localhost/base:x", "python3.11");
+        let docker = edit(DOCKERFILE, EngineKind::Docker, "localhost/base:x", "python3.11");
         assert!(docker.patch.starts_with("@@ line 1 @@\n-# syntax=docker/dockerfile:1.4\n@@"));
         assert_eq!(docker.text.lines().count() + 1, DOCKERFILE.lines().count());
     }

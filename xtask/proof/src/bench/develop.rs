@@ -7,7 +7,7 @@ use super::{Bench, report, table};
 use crate::lab::Lab;
 use crate::measure::{Pair, Sample};
 use anyhow::Context as _;
-use engine::Kind;
+use engine::EngineKind;
 use process::invocation::Invocation;
 use process::notice::notice;
 use process::state::write_whole;
@@ -71,7 +71,7 @@ impl Bench<'_> {
     /// The section of Podman: Debian 12's Docker has no Compose to compare with.
     pub(super) fn develop(&self, quick: bool) -> anyhow::Result<String> {
         let Measured { version, edits, lines } =
-            self.in_lab(Kind::Podman, |lab| self.sites(lab))?;
+            self.in_lab(EngineKind::Podman, |lab| self.sites(lab))?;
         let table = table::table("`cargo xtask dev`", "Compose", &lines);
         let option = if quick { " --quick" } else { "" };
         let (cold, warm) = (self.rounds.cold, self.rounds.warm);
@@ -90,7 +90,7 @@ impl Bench<'_> {
 
     fn sites(&self, lab: &Lab) -> anyhow::Result<Measured> {
         notice("making both sides, their bases and the services");
-        let sides = Sides::new(self, lab, Kind::Podman)?;
+        let sides = Sides::new(self, lab, EngineKind::Podman)?;
         let (plain, edits) = Plain::new(self, &sides)?;
         let site = |side| Site { bench: self, sides: &sides, plain: &plain, side };
         let mut clone = Pair::default();

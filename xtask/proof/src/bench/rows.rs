@@ -6,12 +6,12 @@ use super::{Bench, PACKAGES, ready, report, roles, table};
 use crate::cli::Row;
 use crate::lab::Lab;
 use crate::measure::{Pair, Sample, time};
-use engine::Kind;
+use engine::EngineKind;
 use process::notice::notice;
 
 impl Bench<'_> {
     /// All rows of one engine that are asked for.
-    pub(super) fn rows(&self, lab: &Lab, kind: Kind) -> anyhow::Result<report::EngineReport> {
+    pub(super) fn rows(&self, lab: &Lab, kind: EngineKind) -> anyhow::Result<report::EngineReport> {
         notice("making both sides, their bases and the services");
         let sides = Sides::new(self, lab, kind)?;
         let warm = self.rounds.warm;

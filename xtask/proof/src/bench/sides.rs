@@ -5,7 +5,7 @@ use super::design::{self, Edited};
 use super::{Bench, failed};
 use crate::lab::Lab;
 use anyhow::Context as _;
-use engine::Kind;
+use engine::EngineKind;
 use process::invocation::{Invocation, quoted};
 use process::run::Answer;
 use process::state::{State, make_folder, write_whole};
@@ -27,7 +27,7 @@ const MODULE: &str = "trading/views.py";
 pub struct Sides<'a> {
     bench: &'a Bench<'a>,
     lab: &'a Lab,
-    kind: Kind,
+    kind: EngineKind,
     /// The engine's program with the settings in front, for a shell.
     prefix: String,
     /// `podman build …` as `build --dry-run` prints it.
@@ -53,7 +53,7 @@ pub const BOTH: [Side; 2] = [Side::Ours, Side::Design];
 
 impl<'a> Sides<'a> {
     /// Makes both folders, the bases and the services.
-    pub fn new(bench: &'a Bench<'a>, lab: &'a Lab, kind: Kind) -> anyhow::Result<Sides<'a>> {
+    pub fn new(bench: &'a Bench<'a>, lab: &'a Lab, kind: EngineKind) -> anyhow::Result<Sides<'a>> {
         let mut sides = Sides {
             bench,
             lab,
@@ -101,7 +101,7 @@ impl<'a> Sides<'a> {
     pub fn image(&self, side: Side) -> String {
         match side {
             Side::Ours => {
-                let prefix = if self.kind == Kind::Podman { "localhost/" } else { "" };
+                let prefix = if self.kind == EngineKind::Podman { "localhost/" } else { "" };
                 format!("{prefix}{}:prod", self.bench.workflow.config.image.name)
             }
             Side::Design => DESIGN.to_owned(),
@@ -136,8 +136,8 @@ impl<'a> Sides<'a> {
     fn build_design(&self) -> anyhow::Result<()> {
         // The design's own command, with its own cache of downloads.
         let words: &[&str] = match self.kind {
-            Kind::Podman => &["build", "--layers", "-t", DESIGN, "."],
-            Kind::Docker => &["build", "-t", DESIGN, "."],
+            EngineKind::Podman => &["build", "--layers", "-t", DESIGN, "."],
+            EngineKind::Docker => &["build", "-t", DESIGN, "."],
         };
         self.engine(words).map(|_| ())
     }
@@ -183,7 +183,7 @@ impl<'a> Sides<'a> {
             let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
             let _ = self.engine(&[&["image", "rm", "--force"], &gone[..]].concat());
         }
-        if self.kind == Kind::Docker {
+        if self.kind == EngineKind::Docker {
             self.engine(&["builder", "prune", "--all", "--force"])?;
         }
         for folder in [self.bench.cache.join("senex-xtask/cache-mounts"), self.design_tmp()] {
@@ -254,7 +254,8 @@ impl<'a> Sides<'a> {
         )?;
         let context = context.display().to_string();
         // In one layer on Podman: the images in between would be in the way of forgetting.
-        let layers: &[&str] = if self.kind == Kind::Podman { &["--layers=false"] } else { &[] };
+        let layers: &[&str] =
+            if self.kind == EngineKind::Podman { &["--layers=false"] } else { &[] };
         self.engine(&[&["build"], layers, &["-t", DESIGN_BASE, &context]].concat())?;
         let line = "import sys; print('python%d.%d' % sys.version_info[:2])";
         let python = self.engine(&["run", "--rm", DESIGN_BASE, "python3", "-c", line])?.stdout;

@@ -4,7 +4,7 @@ use super::sides::{Side, Sides};
 use super::{Bench, report, table};
 use crate::lab::Lab;
 use crate::measure::{Pair, time};
-use engine::Kind;
+use engine::EngineKind;
 use process::notice::notice;
 
 /// The heading of the section.
@@ -13,7 +13,7 @@ pub const HEAD: &str = "## The smoke test";
 impl Bench<'_> {
     /// The section, for Podman.
     pub(super) fn smoke(&self, quick: bool) -> anyhow::Result<String> {
-        let (version, pair) = self.in_lab(Kind::Podman, |lab| self.smoke_tests(lab))?;
+        let (version, pair) = self.in_lab(EngineKind::Podman, |lab| self.smoke_tests(lab))?;
         let option = if quick { " --quick" } else { "" };
         Ok(format!(
             "\n{HEAD}\n\nWritten by `cargo xtask bench{option} --only smoke` on {}, on Podman {version}: the image is \
@@ -26,7 +26,7 @@ impl Bench<'_> {
     }
 
     fn smoke_tests(&self, lab: &Lab) -> anyhow::Result<(String, Pair)> {
-        let sides = Sides::new(self, lab, Kind::Podman)?;
+        let sides = Sides::new(self, lab, EngineKind::Podman)?;
         sides.build(Side::Ours)?;
         let test = |words: &[&str]| time(&[], || sides.xtask(words).map(drop));
         let mut pair = Pair::default();

@@ -7,7 +7,7 @@
 use engine::capability::{Capability, all, known};
 use engine::locate::Search;
 use engine::machine;
-use engine::{Engine, Kind, words};
+use engine::{Engine, EngineKind, words};
 use process::environment::Environment;
 use process::form::Form;
 use process::run::{Answer, QUESTION, Runner};
@@ -135,7 +135,7 @@ struct Engines {
 }
 
 impl Engines {
-    fn under_test(kind: Kind) -> Engines {
+    fn under_test(kind: EngineKind) -> Engines {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::read();
         let runner = Runner {
@@ -230,7 +230,7 @@ impl Engines {
 #[test]
 fn the_engine_can_what_the_table_says() {
     let name = std::env::var("XTASK_TEST_ENGINE").expect("XTASK_TEST_ENGINE");
-    let kind = if name == "podman" { Kind::Podman } else { Kind::Docker };
+    let kind = if name == "podman" { EngineKind::Podman } else { EngineKind::Docker };
     let engines = Engines::under_test(kind);
     let engine = &engines.engine;
     let (mut wrong, mut compared) = (Vec::new(), 0);

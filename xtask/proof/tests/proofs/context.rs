@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use source::context::{copied_by, files};
-use source::ignore::{Ignore, Rule};
+use source::ignore::{Ignore, IgnoreRule};
 
 /// The tree that every case copies: names that patterns of [`random_file`] meet at several depths.
 const TREE: &[&str] = &[
@@ -147,14 +147,14 @@ fn copied(engine: &str, root: &Path) -> BTreeSet<String> {
     assert!(run.status.success(), "{engine}: {}", String::from_utf8_lossy(&run.stderr));
     let everything = Ignore::default();
     if output.is_dir() {
-        copied_by(Rule::Below, &output, &everything).unwrap()
+        copied_by(IgnoreRule::Below, &output, &everything).unwrap()
     } else {
         BTreeSet::new()
     }
 }
 
 /// The rule that a Docker follows, by its own word on its version.
-fn rule(engine: &str) -> Rule {
+fn rule(engine: &str) -> IgnoreRule {
     let run = Command::new(engine)
         .args(["version", "--format", "{{.Server.Version}}"])
         .output()
@@ -165,7 +165,7 @@ fn rule(engine: &str) -> Rule {
         .next()
         .and_then(|major| major.parse().ok())
         .unwrap_or_else(|| panic!("{engine}: no server version in {version:?}"));
-    if major < 23 { Rule::SameDepth } else { Rule::Inherited }
+    if major < 23 { IgnoreRule::SameDepth } else { IgnoreRule::Inherited }
 }
 
 /// The first program of the engine's name on PATH that can build: Docker's client from 23 on needs
@@ -181,8 +181,8 @@ fn program(engine: &str) -> String {
             let run = Command::new(program).arg("--version").output();
             let text = run.map(|run| String::from_utf8_lossy(&run.stdout).into_owned());
             let text = text.unwrap_or_default();
-            let version = text.split_whitespace().nth(2).and_then(engine::Version::parse);
-            version.is_some_and(|version| version < engine::Version(23, 0, 0))
+            let version = text.split_whitespace().nth(2).and_then(engine::EngineVersion::parse);
+            version.is_some_and(|version| version < engine::EngineVersion(23, 0, 0))
         };
         engine == "podman" || plugin() || older()
     };
@@ -199,7 +199,7 @@ fn number(variable: &str, default: u64) -> u64 {
 fn the_engine_copies_what_we_list() {
     let engine = std::env::var("XTASK_TEST_ENGINE").expect("XTASK_TEST_ENGINE");
     let program = program(&engine);
-    let rule = if engine == "podman" { Rule::Below } else { rule(&program) };
+    let rule = if engine == "podman" { IgnoreRule::Below } else { rule(&program) };
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let context = root.join("context");

@@ -2,14 +2,14 @@
 
 use super::Works::{Always, Between, Never};
 use super::{Capability, Row, Works};
-use crate::Version;
+use crate::EngineVersion;
 
 /// Works on Podman 5.4.2 and not on 4.3.1.
-const PODMAN_5: Works = Between(Version(4, 3, 1), Version(5, 4, 2));
+const PODMAN_5: Works = Between(EngineVersion(4, 3, 1), EngineVersion(5, 4, 2));
 /// Works with the BuildKit of Docker 26.1.5 and not with that of 20.10.24.
-const DOCKER_26: Works = Between(Version(20, 10, 24), Version(26, 1, 5));
+const DOCKER_26: Works = Between(EngineVersion(20, 10, 24), EngineVersion(26, 1, 5));
 /// Works with the BuildKit of Docker 28.5.2 and not with that of 26.1.5.
-const DOCKER_28: Works = Between(Version(26, 1, 5), Version(28, 5, 2));
+const DOCKER_28: Works = Between(EngineVersion(26, 1, 5), EngineVersion(28, 5, 2));
 
 pub(super) const TABLE: [Row; 28] = [
     Row {

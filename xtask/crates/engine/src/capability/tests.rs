@@ -5,26 +5,26 @@ const MARKS: [&str; 2] =
     ["<!-- capabilities: made from the table in the code -->\n", "<!-- end of capabilities -->"];
 
 /// The versions that were looked at, and whether the whole workflow is tested on them.
-const VERSIONS: [(Kind, Version, &str); 5] = [
+const VERSIONS: [(EngineKind, EngineVersion, &str); 5] = [
     (
-        Kind::Podman,
-        Version(4, 3, 1),
+        EngineKind::Podman,
+        EngineVersion(4, 3, 1),
         "tested by `cargo xtask test --all`, as root and, its core, as an ordinary user",
     ),
     (
-        Kind::Podman,
-        Version(5, 4, 2),
+        EngineKind::Podman,
+        EngineVersion(5, 4, 2),
         "tested by `cargo xtask test --nightly`, in its own Debian 13",
     ),
-    (Kind::Docker, Version(20, 10, 24), "tested by `cargo xtask test --all`"),
+    (EngineKind::Docker, EngineVersion(20, 10, 24), "tested by `cargo xtask test --all`"),
     (
-        Kind::Docker,
-        Version(26, 1, 5),
+        EngineKind::Docker,
+        EngineVersion(26, 1, 5),
         "tested, with buildx 0.13.1, by `cargo xtask test --nightly`",
     ),
     (
-        Kind::Docker,
-        Version(28, 5, 2),
+        EngineKind::Docker,
+        EngineVersion(28, 5, 2),
         "expected to work; what a Dockerfile can ask for was measured on it",
     ),
 ];
@@ -58,8 +58,8 @@ fn cell(works: Works) -> String {
 #[test]
 fn the_table_decides_by_engine_and_version() {
     use Capability::*;
-    let podman = Engine::assumed(Kind::Podman);
-    let docker = Engine::assumed(Kind::Docker);
+    let podman = Engine::assumed(EngineKind::Podman);
+    let docker = Engine::assumed(EngineKind::Docker);
     let check = |capability, on_podman, on_docker| {
         assert_eq!(row(capability).capability, capability, "has a row of its own");
         assert_eq!(has(&podman, capability), on_podman, "{capability:?} on Podman");
@@ -91,7 +91,7 @@ fn the_table_decides_by_engine_and_version() {
     check(TmpfsSize, false, false);
     check(ShortNames, false, true);
     check(TmpfsMode, false, true);
-    let old = Engine { version: Version(4, 2, 9), ..podman };
+    let old = Engine { version: EngineVersion(4, 2, 9), ..podman };
     assert!(!has(&old, FormatOption));
     let error = require(&docker, PullNever).unwrap_err();
     assert_eq!(process::failure::describe(&error).0, Exit::Usage);
@@ -105,14 +105,14 @@ fn nothing_is_claimed_about_versions_that_nobody_looked_at() {
         let found = (has(&engine, capability), breaks(&engine, capability));
         assert_eq!(found, expected, "{capability:?} on {kind} {version}");
     };
-    check(Kind::Podman, Version(4, 3, 1), HereDocuments, (false, true));
-    check(Kind::Podman, Version(4, 9, 3), HereDocuments, (false, false));
-    check(Kind::Podman, Version(5, 4, 2), HereDocuments, (true, false));
-    check(Kind::Docker, Version(20, 10, 24), CopyLink, (false, true));
-    check(Kind::Docker, Version(28, 5, 2), CopyLink, (true, false));
-    check(Kind::Podman, Version(5, 4, 2), CopyLink, (false, true));
+    check(EngineKind::Podman, EngineVersion(4, 3, 1), HereDocuments, (false, true));
+    check(EngineKind::Podman, EngineVersion(4, 9, 3), HereDocuments, (false, false));
+    check(EngineKind::Podman, EngineVersion(5, 4, 2), HereDocuments, (true, false));
+    check(EngineKind::Docker, EngineVersion(20, 10, 24), CopyLink, (false, true));
+    check(EngineKind::Docker, EngineVersion(28, 5, 2), CopyLink, (true, false));
+    check(EngineKind::Podman, EngineVersion(5, 4, 2), CopyLink, (false, true));
     // Lost only without the option that the workflow always gives.
-    check(Kind::Podman, Version(4, 3, 1), ShellKept, (false, false));
+    check(EngineKind::Podman, EngineVersion(4, 3, 1), ShellKept, (false, false));
 }
 
 #[test]

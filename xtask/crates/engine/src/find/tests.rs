@@ -82,12 +82,12 @@ fn a_working_podman_comes_before_a_working_docker_and_a_wish_before_both() {
         program: kind.program().into(),
         outcome: Ok(Engine { why: "it works".into(), ..Engine::assumed(kind) }),
     };
-    let bad = |kind: Kind| Candidate {
+    let bad = |kind: EngineKind| Candidate {
         kind,
         program: kind.program().into(),
         outcome: Err(Problem::new("is down", "start it")),
     };
-    let (podman, docker) = (Kind::Podman, Kind::Docker);
+    let (podman, docker) = (EngineKind::Podman, EngineKind::Docker);
     let check = |asked, candidates: &[Candidate], expected: &str| {
         let text = match choose(asked, candidates) {
             Ok(engine) => format!("{}: {}", engine.kind, engine.why),

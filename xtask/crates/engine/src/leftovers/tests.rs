@@ -87,7 +87,7 @@ fn what_was_begun_is_over_with_its_process() {
 fn what_a_killed_build_left_goes_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::of(folder.path());
-    let engine = Engine::assumed(Kind::Docker);
+    let engine = Engine::assumed(EngineKind::Docker);
     let clean = || clean(&state, &engine, &runner(folder.path())).unwrap();
     process::state::make_folder(&state.tmp().join("storage123/layer")).unwrap();
     fs::write(state.tmp().join("storage123/layer/blob"), "x").unwrap();
@@ -131,7 +131,7 @@ fn a_working_container_of_another_checkout_stays() {
         .unwrap();
     let all = r#"[{"Id":"a1"},{"Id":"b2"},{"Id":"without-a-record"}]"#;
     fs::write(folder.path().join("ps"), format!("echo '{all}'")).unwrap();
-    let engine = Engine { program: "sh".into(), ..Engine::assumed(Kind::Podman) };
+    let engine = Engine { program: "sh".into(), ..Engine::assumed(EngineKind::Podman) };
     let found = find(&state, &engine, &runner(folder.path())).unwrap();
     let remove = words::remove_container(&engine, "a1");
     assert_eq!(found, [Leftover::Container(remove, "a1".into())]);

@@ -1,32 +1,32 @@
 //! The rules: what each looks for, and what an engine must be able to do for it to be right.
 
-use super::step::{Step, variables};
+use super::step::{LintStep, variables};
 use crate::capability::Capability;
 
-pub(super) struct Rule {
+pub(super) struct LintRule {
     /// Its name, as `# lint: allow` takes it.
     pub(super) name: &'static str,
     pub(super) needs: Capability,
     /// The word of the step that trips it.
-    pub(super) trips: fn(&Step) -> Option<String>,
+    pub(super) trips: fn(&LintStep) -> Option<String>,
 }
 
 /// A parser directive: no instruction.
-pub(super) const SYNTAX: Rule =
-    Rule { name: "syntax", needs: Capability::SyntaxLine, trips: |_| None };
+pub(super) const SYNTAX: LintRule =
+    LintRule { name: "syntax", needs: Capability::SyntaxLine, trips: |_| None };
 /// Found as the text is read.
-pub(super) const HERE_DOCUMENT: Rule =
-    Rule { name: "here-document", needs: Capability::HereDocuments, trips: |_| None };
+pub(super) const HERE_DOCUMENT: LintRule =
+    LintRule { name: "here-document", needs: Capability::HereDocuments, trips: |_| None };
 
 /// The rules that look at one instruction. `HEALTHCHECK` has none: the workflow builds in the
 /// format that keeps it and looks whether the image has it. A lost `SHELL` shows nowhere.
-pub(super) const RULES: [Rule; 16] = [
-    Rule {
+pub(super) const RULES: [LintRule; 16] = [
+    LintRule {
         name: "shell",
         needs: Capability::ShellKept,
         trips: |step| (step.keyword == "SHELL").then(|| "SHELL".to_owned()),
     },
-    Rule {
+    LintRule {
         name: "mount-from",
         needs: Capability::MountFromStage,
         trips: |step| {
@@ -36,12 +36,12 @@ pub(super) const RULES: [Rule; 16] = [
             })
         },
     },
-    Rule {
+    LintRule {
         name: "bind",
         needs: Capability::BindMountFresh,
         trips: |step| step.mount(|mount| mount.of_context()),
     },
-    Rule {
+    LintRule {
         name: "bind-rw",
         needs: Capability::BindMountApart,
         trips: |step| {
@@ -51,7 +51,7 @@ pub(super) const RULES: [Rule; 16] = [
             })
         },
     },
-    Rule {
+    LintRule {
         name: "label-argument",
         needs: Capability::LabelFollowsArgument,
         trips: |step| {
@@ -61,39 +61,39 @@ pub(super) const RULES: [Rule; 16] = [
             Some(step.text[start..end].to_owned())
         },
     },
-    Rule {
+    LintRule {
         name: "copy-link",
         needs: Capability::CopyLink,
         trips: |step| copies(step).then(|| step.flag("--link")).flatten(),
     },
-    Rule {
+    LintRule {
         name: "copy-exclude",
         needs: Capability::CopyExclude,
         trips: |step| copies(step).then(|| step.flag("--exclude")).flatten(),
     },
-    Rule {
+    LintRule {
         name: "copy-parents",
         needs: Capability::CopyParents,
         trips: |step| copies(step).then(|| step.flag("--parents")).flatten(),
     },
-    Rule {
+    LintRule {
         name: "add-checksum",
         needs: Capability::AddChecksum,
         trips: |step| (step.keyword == "ADD").then(|| step.flag("--checksum")).flatten(),
     },
-    Rule {
+    LintRule {
         name: "run-network",
         needs: Capability::RunNetwork,
         trips: |step| (step.keyword == "RUN").then(|| step.flag("--network")).flatten(),
     },
-    Rule {
+    LintRule {
         name: "start-interval",
         needs: Capability::StartInterval,
         trips: |step| {
             (step.keyword == "HEALTHCHECK").then(|| step.flag("--start-interval")).flatten()
         },
     },
-    Rule {
+    LintRule {
         name: "cache-private",
         needs: Capability::PrivateCache,
         trips: |step| {
@@ -102,7 +102,7 @@ pub(super) const RULES: [Rule; 16] = [
             })
         },
     },
-    Rule {
+    LintRule {
         name: "mount-owner",
         needs: Capability::MountForOthers,
         trips: |step| {
@@ -113,17 +113,17 @@ pub(super) const RULES: [Rule; 16] = [
             })
         },
     },
-    Rule {
+    LintRule {
         name: "secret-variable",
         needs: Capability::SecretInVariable,
         trips: |step| step.mount(|mount| mount.kind() == "secret" && mount.option("env").is_some()),
     },
-    Rule {
+    LintRule {
         name: "tmpfs-size",
         needs: Capability::TmpfsSize,
         trips: |step| step.mount(|mount| mount.kind() == "tmpfs" && mount.option("size").is_some()),
     },
-    Rule {
+    LintRule {
         name: "short-name",
         needs: Capability::ShortNames,
         trips: |step| {
@@ -134,7 +134,7 @@ pub(super) const RULES: [Rule; 16] = [
 ];
 
 /// `ADD` has the options of `COPY`, and some more.
-fn copies(step: &Step) -> bool {
+fn copies(step: &LintStep) -> bool {
     matches!(step.keyword.as_str(), "COPY" | "ADD")
 }
 

@@ -4,7 +4,7 @@ use crate::dockerfile::Instruction;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One instruction in its place.
-pub(super) struct Step {
+pub(super) struct LintStep {
     /// Its first line, from 1.
     pub(super) line: usize,
     /// The keyword in upper case.
@@ -56,7 +56,7 @@ impl Mount {
     }
 }
 
-impl Step {
+impl LintStep {
     /// The first flag that begins with `start`.
     pub(super) fn flag(&self, start: &str) -> Option<String> {
         self.flags.iter().find(|flag| flag.starts_with(start)).cloned()
@@ -76,7 +76,7 @@ struct Place {
 }
 
 /// The instructions in their places.
-pub(super) fn steps(instructions: &[Instruction]) -> Vec<Step> {
+pub(super) fn steps(instructions: &[Instruction]) -> Vec<LintStep> {
     let mut defaults: BTreeMap<String, String> = BTreeMap::new();
     let mut ends: BTreeMap<String, Place> = BTreeMap::new();
     let mut place = Place::default();
@@ -133,7 +133,7 @@ pub(super) fn steps(instructions: &[Instruction]) -> Vec<Step> {
             }
             _ => {}
         }
-        steps.push(Step {
+        steps.push(LintStep {
             line: instruction.line,
             keyword: instruction.keyword.clone(),
             text: rest.join(" "),

@@ -11,7 +11,7 @@ pub const PATH: &str = "docker/base.lock";
 
 /// What each reference was when it was last looked up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lock(BTreeMap<String, Locked>);
+pub struct BaseLock(BTreeMap<String, Locked>);
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -46,12 +46,12 @@ impl Locked {
     }
 }
 
-impl Lock {
+impl BaseLock {
     /// What the text of the file says.
     ///
     /// # Errors
     /// [`Exit::Usage`] if it isn't what [`Lock`] writes.
-    pub fn parse(text: &str) -> anyhow::Result<Lock> {
+    pub fn parse(text: &str) -> anyhow::Result<BaseLock> {
         let wrong = |what: &str| {
             let message = format!("reading {PATH}: {}", what.trim_end().replace('\n', " "));
             let help =
@@ -66,7 +66,7 @@ impl Lock {
             let date = &locked.date;
             locked.day().map_err(|error| wrong(&format!("the date {date} of {name}: {error}")))?;
         }
-        Ok(Lock(all))
+        Ok(BaseLock(all))
     }
 
     /// What is known of `reference`.
@@ -111,7 +111,7 @@ impl Lock {
 }
 
 /// The text of the file.
-impl std::fmt::Display for Lock {
+impl std::fmt::Display for BaseLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(
             "# Builds start from these images, whatever their tags name by now. Commit this file;\n\
@@ -137,12 +137,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let mut lock = Lock::default();
+        let mut lock = BaseLock::default();
         assert_eq!(lock.applied(PYTHON), PYTHON);
         let line = lock.update(PYTHON, locked("1", "2026-10-02"));
         assert_eq!(line, format!("{PYTHON}: sha256:{}", "1".repeat(64)));
         lock.update("docker.io/library/node:22", locked("3", "2026-10-02"));
-        assert_eq!(Lock::parse(&lock.to_string()).unwrap(), lock);
+        assert_eq!(BaseLock::parse(&lock.to_string()).unwrap(), lock);
         assert_eq!(lock.applied(PYTHON), format!("{PYTHON}@sha256:{}", "1".repeat(64)));
         assert_eq!(lock.name_of(&lock.applied(PYTHON)), Some(PYTHON));
         assert_eq!(lock.name_of("a/b:c"), Some("a/b:c"));
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn anything_else_is_refused() {
         let check = |text: &str, expected: expect_test::Expect| {
-            expected.assert_eq(&Lock::parse(text).unwrap_err().to_string());
+            expected.assert_eq(&BaseLock::parse(text).unwrap_err().to_string());
         };
         let digest = format!("digest = \"sha256:{}\"", "1".repeat(64));
         check(

@@ -1,7 +1,7 @@
 //! `[app]` and `[health]`: the Django project, as far as an image must know it.
 
 use super::names;
-use super::raw::File;
+use super::raw::ConfigFile;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -79,7 +79,7 @@ pub struct App {
     /// Management commands that a build runs after `collectstatic`.
     pub after_collectstatic: Vec<String>,
     /// What is installed.
-    pub lock: Lock,
+    pub lock: LockFile,
     /// Dependency groups that production has.
     pub groups: Vec<String>,
     /// Extras of the project that production has.
@@ -99,7 +99,7 @@ pub struct App {
 
 /// The file that says which Python packages are installed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lock {
+pub enum LockFile {
     /// uv's lock next to its `pyproject.toml`, in this folder, seen from the application's: `` or `../`.
     Uv { folder: String },
     /// Lists as pip takes them, seen from the application's folder.
@@ -112,9 +112,9 @@ pub enum Lock {
     },
 }
 
-impl Default for Lock {
-    fn default() -> Lock {
-        Lock::Uv { folder: String::new() }
+impl Default for LockFile {
+    fn default() -> LockFile {
+        LockFile::Uv { folder: String::new() }
     }
 }
 
@@ -150,10 +150,10 @@ impl App {
     /// The files that say which packages are installed, from the top; the lock is the last.
     pub fn lock_files(&self, dev: bool) -> Vec<String> {
         match &self.lock {
-            Lock::Uv { folder } => {
+            LockFile::Uv { folder } => {
                 ["pyproject.toml", "uv.lock"].map(|name| self.from(folder, name)).into()
             }
-            Lock::Requirements { file, dev: other, .. } => {
+            LockFile::Requirements { file, dev: other, .. } => {
                 vec![self.from("", other.as_ref().filter(|_| dev).unwrap_or(file))]
             }
         }
@@ -202,9 +202,9 @@ impl App {
 }
 
 /// Reads `[app]`; mistakes are noted in `file`.
-pub(super) fn app(file: &mut File<'_>) -> App {
+pub(super) fn app(file: &mut ConfigFile<'_>) -> App {
     file.only_keys("app", KEYS);
-    let words = |file: &mut File<'_>, key, wrong: fn(&str) -> Option<String>| {
+    let words = |file: &mut ConfigFile<'_>, key, wrong: fn(&str) -> Option<String>| {
         file.strings("app", key, wrong).unwrap_or_default()
     };
     let folder = file.checked("app", "folder", names::folder).unwrap_or_else(|| "app".to_owned());
@@ -243,7 +243,7 @@ pub(super) fn app(file: &mut File<'_>) -> App {
 }
 
 /// One module, or one for each value of ENVIRONMENT.
-fn settings(file: &mut File<'_>) -> BTreeMap<String, String> {
+fn settings(file: &mut ConfigFile<'_>) -> BTreeMap<String, String> {
     let names = file.keys_or_text("app", "settings");
     let mut all = BTreeMap::new();
     for name in names {
@@ -266,7 +266,7 @@ fn settings(file: &mut File<'_>) -> BTreeMap<String, String> {
 /// What [`App::build_packages`] compiles translations with; nothing else needs it in a build.
 pub const GETTEXT: &str = "gettext";
 
-fn lock(file: &mut File<'_>, folder: &str) -> Lock {
+fn lock(file: &mut ConfigFile<'_>, folder: &str) -> LockFile {
     let depth = if folder == "." { 0 } else { folder.split('/').count() };
     let mut path = |key| {
         let text = file.string("app", key)?;
@@ -286,12 +286,12 @@ fn lock(file: &mut File<'_>, folder: &str) -> Lock {
                 file.mistake("app", key, message.to_owned());
             }
         }
-        return Lock::Uv { folder: folder.to_owned() };
+        return LockFile::Uv { folder: folder.to_owned() };
     }
     if let Some(message) = names::lock(&name) {
         file.mistake("app", "lock", message);
     }
-    Lock::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
+    LockFile::Requirements { file: name, dev, unhashed: unhashed.unwrap_or_default() }
 }
 
 /// The lower bound of `requires-python` in the text of a `uv.lock` or a `pyproject.toml`; the version that
@@ -324,7 +324,7 @@ fn climbed(path: &str) -> (usize, &str) {
     ((path.len() - below.len()) / 3, below)
 }
 
-fn environment(file: &mut File<'_>, key: &str) -> BTreeMap<String, String> {
+fn environment(file: &mut ConfigFile<'_>, key: &str) -> BTreeMap<String, String> {
     let (all, known) = (file.environment_of("app", key), PLACEHOLDERS);
     for (name, value) in &all {
         if value.contains(char::is_control) {
@@ -361,7 +361,7 @@ pub fn filled(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<Stri
 }
 
 /// Reads `[health]`; mistakes are noted in `file`.
-pub(super) fn health(file: &mut File<'_>) -> Health {
+pub(super) fn health(file: &mut ConfigFile<'_>) -> Health {
     file.only_keys("health", &["path", "interval", "timeout", "start_period", "retries"]);
     let mut number = |key, default: u32| {
         let found = file.typed("health", key).unwrap_or(default);

@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::names;
-use super::raw::File;
+use super::raw::ConfigFile;
 
 /// The keys of `[assets]`.
 const KEYS: [&str; 7] = ["base", "folder", "package_files", "install", "files", "build", "output"];
@@ -27,7 +27,7 @@ pub struct Assets {
 }
 
 /// Reads `[assets]`, if it is written; mistakes are noted in `file`.
-pub(super) fn read(file: &mut File<'_>, app: &App) -> Option<Assets> {
+pub(super) fn read(file: &mut ConfigFile<'_>, app: &App) -> Option<Assets> {
     file.only_keys("assets", &KEYS);
     if !KEYS.iter().any(|key| file.has("assets", key)) {
         return None;

@@ -1,6 +1,6 @@
 //! `[dev]`: what `cargo xtask dev` runs with.
 
-use super::raw::File;
+use super::raw::ConfigFile;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Dev {
 }
 
 /// Reads `[dev]`; mistakes are noted in `file`.
-pub(super) fn read(file: &mut File<'_>) -> Dev {
+pub(super) fn read(file: &mut ConfigFile<'_>) -> Dev {
     file.only_keys("dev", &["port", "environment"]);
     Dev { port: file.typed("dev", "port").unwrap_or(8000), environment: file.environment("dev") }
 }

@@ -1,9 +1,9 @@
 //! `[push]` and `[cache]`: the destinations of this project's images and their layers.
 
-use super::raw::File;
+use super::raw::ConfigFile;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Push {
+pub struct PushConfig {
     /// Repositories, or registries that get one called as the image.
     pub registries: Vec<String>,
     /// The longest that one push may take, in seconds.
@@ -13,7 +13,7 @@ pub struct Push {
 }
 
 /// Reads `[push]` and `[cache]`; mistakes are noted in `file`.
-pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
+pub(super) fn push(file: &mut ConfigFile<'_>, name: &str) -> PushConfig {
     file.only_keys("push", &["registries", "timeout_seconds"]);
     let wrong =
         |text: &str| engine::reference::target(text, name).err().map(|error| format!("{error:#}"));
@@ -23,5 +23,5 @@ pub(super) fn push(file: &mut File<'_>, name: &str) -> Push {
     if let Err(error) = engine::reference::cache_repository(None, cache.as_deref(), name) {
         file.mistake("cache", "registry", format!("{error:#}"));
     }
-    Push { registries, timeout: file.typed("push", "timeout_seconds"), cache }
+    PushConfig { registries, timeout: file.typed("push", "timeout_seconds"), cache }
 }

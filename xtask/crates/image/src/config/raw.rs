@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 /// The parsed file and the mistakes found so far.
-pub(super) struct File<'t> {
+pub(super) struct ConfigFile<'t> {
     text: &'t str,
     top: Spanned<DeTable<'t>>,
     /// What is wrong so far, in the order it was found.
@@ -21,7 +21,7 @@ pub(super) struct File<'t> {
     free: Vec<String>,
 }
 
-impl<'t> File<'t> {
+impl<'t> ConfigFile<'t> {
     /// Parses `text`; syntax errors become mistakes and the rest of the file is still read.
     pub(super) fn parse(text: &'t str) -> Self {
         let (top, errors) = DeTable::parse_recoverable(text);
@@ -36,7 +36,7 @@ impl<'t> File<'t> {
                 Mistake::at(text, span, message + &hint.unwrap_or_default())
             })
             .collect();
-        File { text, top, mistakes, known: Vec::new(), free: Vec::new() }
+        ConfigFile { text, top, mistakes, known: Vec::new(), free: Vec::new() }
     }
 
     /// `value`, unless there are mistakes: then all of them, sorted by line.
@@ -262,7 +262,7 @@ impl<'t> File<'t> {
     }
 }
 
-impl File<'_> {
+impl ConfigFile<'_> {
     /// A value of another type than a string; what doesn't fit is a mistake on its own line.
     pub(super) fn typed<T: DeserializeOwned>(&mut self, table: &str, key: &str) -> Option<T> {
         let value = self.value(table, key)?.clone();

@@ -3,7 +3,7 @@
 //! tests, so that another project copies the former unchanged and brings the latter or none.
 
 use super::Mistake;
-use super::raw::File;
+use super::raw::ConfigFile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -212,7 +212,7 @@ const OWN: [&str; 7] =
     ["hashed_static", "health", "environment", "http", "exec", "websocket", "slow"];
 
 /// Reads the table of `docker/image.toml`; mistakes are noted in `file`.
-pub(super) fn read(file: &mut File<'_>) -> Smoke {
+pub(super) fn read(file: &mut ConfigFile<'_>) -> Smoke {
     file.only_keys("smoke", &LIMITS);
     let all = || vec![Role::Web, Role::Gunicorn, Role::Worker, Role::Beat];
     let seconds =
@@ -234,7 +234,7 @@ fn pattern(text: &str) -> Option<String> {
 }
 
 /// `[smoke.skip]`: each name is a check's, and each reason says something.
-fn skipped(file: &mut File<'_>) -> BTreeMap<String, String> {
+fn skipped(file: &mut ConfigFile<'_>) -> BTreeMap<String, String> {
     let mut skip = BTreeMap::new();
     for name in file.keys("smoke", "skip") {
         if !CHECKS.contains(&name.as_str()) {
@@ -276,7 +276,7 @@ fn distance(a: &str, b: &str) -> usize {
 /// # Errors
 /// All mistakes at once, sorted by line.
 pub(super) fn add(smoke: Smoke, text: &str) -> Result<Smoke, Vec<Mistake>> {
-    let mut file = File::parse(text);
+    let mut file = ConfigFile::parse(text);
     file.only_tables(&["smoke"]);
     file.only_keys("smoke", &OWN);
     let smoke = Smoke {

@@ -456,7 +456,7 @@ fn shown_keys(text: &str) -> BTreeMap<(String, String), (String, toml::Value)> {
 #[test]
 fn editors_have_a_schema_of_all_keys() {
     let text = include_str!("../../../../../docker/image.toml");
-    let mut file = raw::File::parse(text);
+    let mut file = raw::ConfigFile::parse(text);
     let _ = resolve(&mut file);
     let shown = shown_keys(text);
     let strings = serde_json::json!({ "type": "string" });

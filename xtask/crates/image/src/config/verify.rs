@@ -70,7 +70,7 @@ pub struct Verify {
     pub signers: Vec<Signer>,
 }
 
-pub(super) fn signing(file: &mut raw::File<'_>) -> Option<Signing> {
+pub(super) fn signing(file: &mut raw::ConfigFile<'_>) -> Option<Signing> {
     file.only_keys("sign", &["key"]);
     file.string("sign", "key").map(|key| match key.as_str() {
         "keyless" => Signing::Keyless,
@@ -78,7 +78,7 @@ pub(super) fn signing(file: &mut raw::File<'_>) -> Option<Signing> {
     })
 }
 
-pub(super) fn read(file: &mut raw::File<'_>) -> Verify {
+pub(super) fn read(file: &mut raw::ConfigFile<'_>) -> Verify {
     file.only_keys("verify", &["require", "keys", "identity", "issuer"]);
     let keys = file.strings("verify", "keys", |_| None).unwrap_or_default();
     let mut signers: Vec<Signer> = keys.into_iter().map(Signer::Key).collect();

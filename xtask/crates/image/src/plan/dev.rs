@@ -40,7 +40,7 @@ pub enum User {
 
 /// What a topology is made from.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct DevFacts<'a> {
     /// The resolved `docker/image.toml`.
     pub config: &'a Config,
     /// The top folder of the checkout.
@@ -87,7 +87,7 @@ pub fn all_labels(top: &Path) -> Vec<(String, String)> {
     vec![(label::OURS.into(), "1".into()), (CHECKOUT.into(), checkout(top))]
 }
 
-impl Facts<'_> {
+impl DevFacts<'_> {
     /// The name of a container, of the network or of a volume.
     pub fn name(&self, what: &str) -> String {
         name(self.top, what)

@@ -3,7 +3,7 @@
 use super::asked;
 use crate::config::names;
 use crate::labels::{FROM_GIT, MERGE};
-use engine::Kind;
+use engine::EngineKind;
 use engine::build::{SecretMount, SecretSource};
 use engine::label::OCI;
 use process::failure::{self, Exit, failure, failure_help};
@@ -32,7 +32,7 @@ impl BuildOptions {
         let wrong = |option: &str, what: Option<String>| {
             what.map(|what| failure(Exit::Usage, format!("reading {option}: {what}")))
         };
-        let tags = self.tags.iter().filter_map(|tag| asked(Kind::Podman, name, tag).err());
+        let tags = self.tags.iter().filter_map(|tag| asked(EngineKind::Podman, name, tag).err());
         let arguments = self.build_args.iter();
         let arguments =
             arguments.filter_map(|(name, _)| wrong("--build-arg", names::variable(name)));

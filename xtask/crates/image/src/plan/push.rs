@@ -1,7 +1,7 @@
 //! What a push will be, decided as plain data: where to, under which tags and in which order, and
 //! for each tag whether it is written, stays, or is refused.
 
-use crate::tags::{Kind, Rules, Tag, Versions, line};
+use crate::tags::{Rules, Tag, TagKind, Versions, line};
 use engine::label::OCI;
 use engine::reference::{self, Reference};
 use process::failure::{Exit, failure, failure_help};
@@ -20,17 +20,17 @@ const RATE: u64 = 1_000_000;
 
 /// The kind of a tag that a user names: whole versions and `sha-…` name one image, and so does `1.2`
 /// if that is the version of the `image`.
-pub fn kind_of(name: &str, image: &Identity, rules: &Rules) -> Kind {
+pub fn kind_of(name: &str, image: &Identity, rules: &Rules) -> TagKind {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     if name == "latest" {
-        Kind::Latest
+        TagKind::Latest
     } else if Versions::Numbers.version(name).is_some_and(|_| line(name).is_none())
         || is_own(name, image, rules)
         || name.strip_prefix("sha-").is_some_and(digits)
     {
-        Kind::Immutable
+        TagKind::Immutable
     } else {
-        Kind::Moving
+        TagKind::Moving
     }
 }
 
@@ -98,7 +98,7 @@ pub fn tags(asked: &[String], image: &Identity, rules: &Rules) -> anyhow::Result
                 "commit and build, or name it with --tag",
             ));
         }
-        tags.push(tag(format!("sha-{short}"), Kind::Immutable, "the image's commit"));
+        tags.push(tag(format!("sha-{short}"), TagKind::Immutable, "the image's commit"));
     }
     Ok(in_order(tags))
 }
@@ -184,14 +184,14 @@ pub fn decide(
     }
     let what = there.identity.shown();
     let same_commit = !ours.revision.is_empty() && there.identity.revision == ours.revision;
-    let release = tag.kind == Kind::Moving && is_own(&tag.name, &there.identity, rules);
+    let release = tag.kind == TagKind::Moving && is_own(&tag.name, &there.identity, rules);
     match (force, tag.kind) {
         (true, _) => Decision { act: Act::Write, why: format!("--force, instead of {what}") },
-        (_, Kind::Immutable) if tag.shared && same_commit => {
+        (_, TagKind::Immutable) if tag.shared && same_commit => {
             Decision { act: Act::Keep, why: format!("{what} of the same commit has it") }
         }
         _ if release => Decision { act: Act::Keep, why: format!("it is the release {what}") },
-        (_, Kind::Immutable) => {
+        (_, TagKind::Immutable) => {
             Decision { act: Act::Refuse, why: format!("it names another image, {what}") }
         }
         _ => match order(ours, &there.identity, ancestry, rules) {

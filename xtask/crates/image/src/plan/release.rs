@@ -2,7 +2,7 @@
 
 use crate::attest::{Made, Tested};
 use crate::report::release::Record;
-use crate::tags::{self, Kind, Names, Rules, Versions};
+use crate::tags::{self, Names, Rules, TagKind, Versions};
 use process::failure::{Exit, Failure};
 use source::ci::{Ci, Identity, Pipeline};
 use source::git::{Change, Checkout};
@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 
 /// What the reasons against a release depend on.
 #[derive(Clone, Copy)]
-pub struct Facts<'a> {
+pub struct ReleaseFacts<'a> {
     /// What git says.
     pub checkout: &'a Checkout,
     /// What the pipeline says of it.
@@ -92,8 +92,8 @@ pub fn differs(
 }
 
 /// What stands against a release of this checkout, a line each; `names` are those it would get.
-pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
-    let Facts { checkout, identity, .. } = facts;
+pub fn refusals(facts: &ReleaseFacts<'_>, names: &Names) -> Vec<String> {
+    let ReleaseFacts { checkout, identity, .. } = facts;
     let mut all = Vec::new();
     let pipeline = facts.ci.and_then(|ci| ci.pipeline.as_ref());
     let elsewhere = match pipeline {
@@ -120,8 +120,8 @@ pub fn refusals(facts: &Facts<'_>, names: &Names) -> Vec<String> {
 }
 
 /// Why the commit has no version, and how it gets one.
-fn no_version(facts: &Facts<'_>, names: &Names) -> String {
-    let Facts { checkout, rules, .. } = facts;
+fn no_version(facts: &ReleaseFacts<'_>, names: &Names) -> String {
+    let ReleaseFacts { checkout, rules, .. } = facts;
     if checkout.shallow && checkout.exact_tags.is_empty() {
         return "no version: this shallow clone has no git tag of this commit (git fetch \
                 --unshallow --tags)"
@@ -142,7 +142,7 @@ fn no_version(facts: &Facts<'_>, names: &Names) -> String {
 }
 
 /// The reason that also stands against a snapshot: the wrong platform.
-pub fn platform(facts: &Facts<'_>) -> Option<String> {
+pub fn platform(facts: &ReleaseFacts<'_>) -> Option<String> {
     let asked = facts.asked_platform.filter(|asked| *asked != facts.platform)?;
     let own = facts.platform;
     Some(format!("XTASK_PLATFORM asks for {asked}, and this engine runs {own}"))
@@ -187,18 +187,18 @@ pub fn refused(reasons: &[String]) -> Option<Failure> {
 }
 
 /// The names: those of the rules, or for a snapshot only those that no release can have.
-pub fn names(rules: &Rules, facts: &tags::Facts<'_>, snapshot: bool) -> anyhow::Result<Names> {
+pub fn names(rules: &Rules, facts: &tags::TagFacts<'_>, snapshot: bool) -> anyhow::Result<Names> {
     if !snapshot {
         return tags::names(rules, facts);
     }
     let pipeline = facts.pipeline.filter(|pipeline| !matches!(pipeline, Pipeline::Tag(_)));
-    let facts = tags::Facts { exact_tags: &[], pipeline, ..*facts };
+    let facts = tags::TagFacts { exact_tags: &[], pipeline, ..*facts };
     let mut names = tags::names(rules, &facts)?;
     for tag in &mut names.tags {
         if tag.name.starts_with("sha-") {
             // Without the suffix, the name permanently belongs to the commit's release.
             tag.name += "-snapshot";
-            tag.kind = Kind::Moving;
+            tag.kind = TagKind::Moving;
         }
     }
     Ok(names)

@@ -18,8 +18,8 @@ fn state() -> &'static State {
     &STATE
 }
 
-fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
-    Facts {
+fn facts<'a>(engine: &'a Engine, config: &'a Config) -> BuildFacts<'a> {
+    BuildFacts {
         engine,
         config,
         labels: BTreeMap::from([
@@ -43,9 +43,9 @@ fn facts<'a>(engine: &'a Engine, config: &'a Config) -> Facts<'a> {
 }
 
 fn check(
-    kind: Kind,
+    kind: EngineKind,
     options: &BuildOptions,
-    change: impl FnOnce(&mut Facts<'_>),
+    change: impl FnOnce(&mut BuildFacts<'_>),
     expected: &Expect,
 ) {
     let (engine, config) = (Engine::assumed(kind), config());
@@ -61,7 +61,7 @@ fn check(
 #[test]
 fn the_production_image_on_podman() {
     check(
-        Kind::Podman,
+        EngineKind::Podman,
         &BuildOptions::default(),
         |_| {},
         &expect![[r#"
@@ -83,7 +83,7 @@ fn the_production_image_on_podman() {
 #[test]
 fn the_production_image_on_docker() {
     check(
-        Kind::Docker,
+        EngineKind::Docker,
         &BuildOptions::default(),
         |_| {},
         &expect![[r#"
@@ -103,7 +103,7 @@ fn the_production_image_on_docker() {
 fn the_development_image_of_a_changed_tree() {
     let options = BuildOptions { dev: true, ..BuildOptions::default() };
     check(
-        Kind::Docker,
+        EngineKind::Docker,
         &options,
         |facts| facts.changed = true,
         &expect![[r#"
@@ -133,13 +133,13 @@ fn everything_that_the_command_line_can_ask() {
         platform: Some("linux/arm64".into()),
         ..BuildOptions::default()
     };
-    let change = |facts: &mut Facts<'_>| {
+    let change = |facts: &mut BuildFacts<'_>| {
         facts.changed = true;
         facts.ca_bundle = Some("/etc/ca.pem".into());
         facts.base.digest = Some("sha256:12".into());
     };
     check(
-        Kind::Podman,
+        EngineKind::Podman,
         &options,
         change,
         &expect![[r#"
@@ -161,12 +161,12 @@ fn everything_that_the_command_line_can_ask() {
 /// Podman passes proxies on by default; Docker is told their names, and no value is ever shown.
 #[test]
 fn a_closed_network() {
-    let change = |facts: &mut Facts<'_>| {
+    let change = |facts: &mut BuildFacts<'_>| {
         facts.proxies = vec!["HTTPS_PROXY".into(), "no_proxy".into()];
         facts.index_variable = Some("PIP_INDEX_URL");
     };
     check(
-        Kind::Podman,
+        EngineKind::Podman,
         &BuildOptions::default(),
         change,
         &expect![[r#"
@@ -184,7 +184,7 @@ fn a_closed_network() {
         "#]],
     );
     check(
-        Kind::Docker,
+        EngineKind::Docker,
         &BuildOptions::default(),
         change,
         &expect![[r#"
@@ -203,19 +203,19 @@ fn a_closed_network() {
 #[test]
 fn a_remote_podman_is_told_the_proxies() {
     let config = config();
-    let engine = Engine { place: Some("far".into()), ..Engine::assumed(Kind::Podman) };
-    let facts = Facts { proxies: vec!["HTTP_PROXY".into()], ..facts(&engine, &config) };
+    let engine = Engine { place: Some("far".into()), ..Engine::assumed(EngineKind::Podman) };
+    let facts = BuildFacts { proxies: vec!["HTTP_PROXY".into()], ..facts(&engine, &config) };
     assert_eq!(build(&BuildOptions::default(), &facts).unwrap().passed, ["HTTP_PROXY"]);
 }
 
 #[test]
 fn the_index_of_the_file_serves_where_the_environment_and_the_command_line_name_none() {
-    let engine = Engine::assumed(Kind::Docker);
+    let engine = Engine::assumed(EngineKind::Docker);
     let mut config = config();
     config.network.index_url = Some("https://index.example/simple".into());
     let own = SecretMount { id: "index".into(), source: SecretSource::File("mine".into()) };
     let check = |variable, secrets: &[SecretMount], env: &str, expected: &str| {
-        let facts = Facts { index_variable: variable, ..facts(&engine, &config) };
+        let facts = BuildFacts { index_variable: variable, ..facts(&engine, &config) };
         let options = BuildOptions { secrets: secrets.to_vec(), ..BuildOptions::default() };
         let text = words::build(&engine, &build(&options, &facts).unwrap()).to_string();
         assert!(text.contains(expected) && text.starts_with(env), "{text}");
@@ -262,7 +262,7 @@ fn what_can_not_be_is_refused() {
         options(&|options| options.target = Some("nothing".into())),
         options(&|options| options.platform = Some("linux/amd64,linux/arm64".into())),
     ];
-    let (engine, config) = (Engine::assumed(Kind::Podman), config());
+    let (engine, config) = (Engine::assumed(EngineKind::Podman), config());
     let mut text = String::new();
     for case in cases {
         let error = build(&case, &facts(&engine, &config)).unwrap_err();
@@ -305,7 +305,7 @@ fn what_can_not_be_is_refused() {
 
 #[test]
 fn the_budget_is_that_of_the_whole_production_image() {
-    let (engine, config) = (Engine::assumed(Kind::Podman), config());
+    let (engine, config) = (Engine::assumed(EngineKind::Podman), config());
     let budget =
         |options: &BuildOptions| build(options, &facts(&engine, &config)).unwrap().size_budget;
     assert_eq!(budget(&BuildOptions::default()), Some(500_000_000));
@@ -329,13 +329,13 @@ fn only_podman_makes_one_layer_above_the_base() {
         let plan = build(&options, &facts(&engine, &config))?;
         anyhow::Ok(words::script(&engine, &plan, Path::new("/top"), &[]))
     };
-    let script = squash(Kind::Podman).unwrap();
+    let script = squash(EngineKind::Podman).unwrap();
     assert!(script.contains(" --squash /top/target/xtask/context/tree\n"), "{script}");
     // Podman squashes one stage at a time: the last one is made from no other.
     assert!(script.contains(" --file /top/target/xtask/Dockerfile "), "{script}");
     assert_eq!(script.matches("'FROM ${BASE_IMAGE} AS ").count(), 2, "{script}");
     assert!(script.contains(" 'LABEL \"org.opencontainers.image.base.name\"="), "{script}");
-    let error = squash(Kind::Docker).unwrap_err();
+    let error = squash(EngineKind::Docker).unwrap_err();
     assert!(error.to_string().starts_with("build --squash: Docker 20.10.0 can't: "), "{error}");
     let (exit, help) = process::failure::describe(&error);
     assert_eq!((exit, help.len()), (Exit::Usage, 1));
@@ -344,9 +344,9 @@ fn only_podman_makes_one_layer_above_the_base() {
 
 #[test]
 fn what_can_be_released_is_measured_exactly() {
-    let (engine, config) = (Engine::assumed(Kind::Docker), config());
+    let (engine, config) = (Engine::assumed(EngineKind::Docker), config());
     for changed in [false, true] {
-        let facts = Facts { changed, ..facts(&engine, &config) };
+        let facts = BuildFacts { changed, ..facts(&engine, &config) };
         assert_eq!(build(&BuildOptions::default(), &facts).unwrap().exact_size, !changed);
     }
 }
@@ -357,7 +357,7 @@ fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
     let words = |kind, writes, plain, no_cache| {
         let engine = Engine::assumed(kind);
         let cache = Cache { repository: "r.example/cache".into(), writes, plain };
-        let facts = Facts { layer_cache: Some(cache), ..facts(&engine, &config) };
+        let facts = BuildFacts { layer_cache: Some(cache), ..facts(&engine, &config) };
         let options = BuildOptions { no_cache, ..BuildOptions::default() };
         let plan = build(&options, &facts).unwrap();
         let all = words::build(&engine, &plan).words;
@@ -365,7 +365,7 @@ fn a_layer_cache_in_a_registry_is_each_engine_s_own() {
         let ours = all.into_iter().filter(|word| about.iter().any(|start| word.starts_with(start)));
         ours.collect::<Vec<_>>().join(" ")
     };
-    let (podman, docker) = (Kind::Podman, Kind::Docker);
+    let (podman, docker) = (EngineKind::Podman, EngineKind::Docker);
     let from = "--layers --cache-from=r.example/cache";
     assert_eq!(words(podman, false, false, false), from);
     let both = format!("{from} --cache-to=r.example/cache");

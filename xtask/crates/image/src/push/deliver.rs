@@ -3,7 +3,7 @@
 //! says afterwards decide.
 
 use super::Job;
-use engine::{Kind, words};
+use engine::{EngineKind, words};
 use process::failure::{Exit, Failure};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -20,8 +20,8 @@ pub(super) fn invocations(job: &Job<'_>, client: &Client, name: &str) -> Vec<Inv
     let mut push = words::push(job.engine, image, name, &file, client.plain);
     push.env.extend(job.env.iter().cloned());
     match job.engine.kind {
-        Kind::Podman => vec![push],
-        Kind::Docker => {
+        EngineKind::Podman => vec![push],
+        EngineKind::Docker => {
             let mut all = words::tag(job.engine, image, &[name.to_owned()]);
             all.push(push);
             all
@@ -48,7 +48,8 @@ pub(super) fn deliver(
         }
     }
     let sent = send(job, client, name, push);
-    if job.engine.kind == Kind::Docker && keeps_other_name(&job.image.image.references, name) {
+    if job.engine.kind == EngineKind::Docker && keeps_other_name(&job.image.image.references, name)
+    {
         let calm = run::Runner { signal: std::sync::Arc::default(), ..job.runner.clone() };
         calm.ask(&words::remove_image(job.engine, name), QUESTION)?;
     }
@@ -74,7 +75,7 @@ fn send(
         let ended = job.runner.stream(push, job.log, watch)?;
         let digest = digest(job, &ended);
         // Podman ended by SIGTERM can say 0: what counts is the digest that it wrote.
-        if ended.code == Some(0) && (digest.is_some() || job.engine.kind == Kind::Docker) {
+        if ended.code == Some(0) && (digest.is_some() || job.engine.kind == EngineKind::Docker) {
             return Ok(digest);
         }
         let why = if ended.late {
@@ -103,12 +104,12 @@ fn send(
 /// The digest that Podman wrote to the file, or Docker in its last line.
 fn digest(job: &Job<'_>, ended: &Ended) -> Option<String> {
     match job.engine.kind {
-        Kind::Podman => {
+        EngineKind::Podman => {
             let text = process::regular::read_text(job.digest_file).ok()?;
             let _ = std::fs::remove_file(job.digest_file);
             Some(text.trim().to_owned()).filter(|text| text.starts_with("sha256:"))
         }
-        Kind::Docker => ended.lines.iter().rev().find_map(|line| said_digest(line)),
+        EngineKind::Docker => ended.lines.iter().rev().find_map(|line| said_digest(line)),
     }
 }
 

@@ -11,7 +11,7 @@ use registry::Manifest;
 
 /// A local image, and what makes it known again in a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
+pub struct LocalImage {
     /// What the engine says about it.
     pub image: Image,
     /// Digest of its config: what a manifest of it names, however its layers are compressed.
@@ -22,7 +22,7 @@ pub struct Subject {
     pub identity: Identity,
 }
 
-impl Subject {
+impl LocalImage {
     /// Whether a manifest is of this image. Docker's containerd store calls an image by its
     /// manifest's digest.
     pub fn is(&self, manifest: &Manifest) -> bool {
@@ -40,7 +40,7 @@ pub fn subject(
     runner: &Runner,
     state: &State,
     reference: &str,
-) -> anyhow::Result<Subject> {
+) -> anyhow::Result<LocalImage> {
     let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
     if !answer.good() {
         let message = format!("looking for the image {reference}: {}", answer.last_line());
@@ -53,5 +53,5 @@ pub fn subject(
         revision: label(&image.labels, "revision"),
         version: label(&image.labels, "version"),
     };
-    Ok(Subject { image, config_digest: size.config_digest, size_bytes: size.bytes, identity })
+    Ok(LocalImage { image, config_digest: size.config_digest, size_bytes: size.bytes, identity })
 }

@@ -1,13 +1,13 @@
 //! What was pushed where: the digest of every name in every registry.
 
-use crate::tags::Kind;
+use crate::tags::TagKind;
 use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 
 /// A push. The fields are the keys of `--format json` and `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Push {
+pub struct PushReport {
     /// The engine's image ID.
     pub image_id: String,
     pub config_digest: Option<String>,
@@ -47,7 +47,7 @@ pub struct TagReport {
     pub reference: String,
     pub tag: String,
     /// Whether it moves.
-    pub kind: Kind,
+    pub kind: TagKind,
     /// The rule that gives it.
     pub rule: String,
     /// What was done.
@@ -106,7 +106,7 @@ impl TagReport {
     }
 }
 
-impl fmt::Display for Push {
+impl fmt::Display for PushReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for repository in &self.registries {
             let digest = repository.digest.as_ref().map(|digest| format!("@{digest}"));
@@ -138,7 +138,7 @@ mod tests {
             |name: &str, done, from: Option<&str>, digest: Option<&str>, why: &str| TagReport {
                 reference: format!("r.example/app:{name}"),
                 tag: name.to_owned(),
-                kind: Kind::Moving,
+                kind: TagKind::Moving,
                 rule: "--tag".to_owned(),
                 done,
                 from: from.map(str::to_owned),
@@ -158,8 +158,11 @@ mod tests {
             tags,
             ..Repository::default()
         };
-        let report =
-            Push { image_id: "sha256:i".into(), registries: vec![repository], ..Push::default() };
+        let report = PushReport {
+            image_id: "sha256:i".into(),
+            registries: vec![repository],
+            ..PushReport::default()
+        };
         expect![[r#"
             r.example/app@sha256:b
               1.2.3   pushed  new

@@ -80,11 +80,11 @@ pub struct Record {
     /// What every registry has, as `push --format json` has it.
     pub registries: Value,
     /// Every step that was done, in order, over all runs.
-    pub steps: Vec<Step>,
+    pub steps: Vec<ReleaseStep>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct ReleaseStep {
     /// `build`, `squash`, `smoke-test` or `push`.
     pub name: String,
     /// How long it took.

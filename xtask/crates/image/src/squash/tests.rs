@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 use std::path::Path;
 
-fn check(kind: Kind, config: &Value, expected: &Expect) {
+fn check(kind: EngineKind, config: &Value, expected: &Expect) {
     let engine = Engine::assumed(kind);
     let labels = BTreeMap::from([("title".to_owned(), "it's ours".to_owned())]);
     let image = Image { id: "sha256:1234".into(), labels, ..Image::default() };
@@ -25,7 +25,7 @@ fn check(kind: Kind, config: &Value, expected: &Expect) {
 #[test]
 fn podman_squashes_itself() {
     check(
-        Kind::Podman,
+        EngineKind::Podman,
         &json!({"WorkingDir": "/app", "Env": ["A=1\n2"]}),
         &expect![[r#"
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
@@ -42,7 +42,7 @@ fn docker_copies_everything_into_nothing_and_restores_the_config() {
     let config =
         json!({"WorkingDir": "/app", "Env": ["A=$b"], "Cmd": ["web"], "Shell": ["/bin/sh"]});
     check(
-        Kind::Docker,
+        EngineKind::Docker,
         &config,
         &expect![[r#"
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
@@ -61,7 +61,7 @@ fn docker_copies_everything_into_nothing_and_restores_the_config() {
         "#]],
     );
     check(
-        Kind::Docker,
+        EngineKind::Docker,
         &json!({"WorkingDir": ""}),
         &expect![[r#"
             mkdir -p /top/target/xtask/squash/context /top/target/xtask/tmp
@@ -82,13 +82,13 @@ fn the_result_is_named_after_the_image() {
     let check = |kind, image: &str, expected: Option<&str>| {
         assert_eq!(default_reference(kind, image).ok().as_deref(), expected, "{image}");
     };
-    check(Kind::Podman, "localhost/app:prod", Some("localhost/app:prod-squashed"));
-    check(Kind::Podman, "app:prod", Some("localhost/app:prod-squashed"));
-    check(Kind::Docker, "app:prod", Some("app:prod-squashed"));
-    check(Kind::Docker, "host:5000/app:1.2", Some("host:5000/app:1.2-squashed"));
-    check(Kind::Docker, "host:5000/app", None);
-    check(Kind::Docker, "app", None);
-    check(Kind::Docker, &format!("app@sha256:{}", "a".repeat(64)), None);
-    check(Kind::Docker, &format!("sha256:{}", "a".repeat(64)), None);
-    check(Kind::Docker, &format!("app:{}", "a".repeat(125)), None);
+    check(EngineKind::Podman, "localhost/app:prod", Some("localhost/app:prod-squashed"));
+    check(EngineKind::Podman, "app:prod", Some("localhost/app:prod-squashed"));
+    check(EngineKind::Docker, "app:prod", Some("app:prod-squashed"));
+    check(EngineKind::Docker, "host:5000/app:1.2", Some("host:5000/app:1.2-squashed"));
+    check(EngineKind::Docker, "host:5000/app", None);
+    check(EngineKind::Docker, "app", None);
+    check(EngineKind::Docker, &format!("app@sha256:{}", "a".repeat(64)), None);
+    check(EngineKind::Docker, &format!("sha256:{}", "a".repeat(64)), None);
+    check(EngineKind::Docker, &format!("app:{}", "a".repeat(125)), None);
 }

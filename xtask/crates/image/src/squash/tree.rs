@@ -53,7 +53,7 @@ struct Tree<'p> {
 }
 
 /// One file as it is compared.
-struct File<'p> {
+struct TreeFile<'p> {
     entry: &'p Entry,
     names: &'p [&'p str],
 }
@@ -68,15 +68,15 @@ impl<'p> Tree<'p> {
         Tree { archive, merged, names }
     }
 
-    fn file<'t>(&'t self, path: &'p str, placed: Placed<'p>) -> File<'t> {
+    fn file<'t>(&'t self, path: &'p str, placed: Placed<'p>) -> TreeFile<'t> {
         let (key, entry) = self.archive.first(path, placed);
-        File { entry, names: self.names.get(&key).map_or(&[], Vec::as_slice) }
+        TreeFile { entry, names: self.names.get(&key).map_or(&[], Vec::as_slice) }
     }
 }
 
-impl File<'_> {
+impl TreeFile<'_> {
     /// In what two files differ, in words.
-    fn differing(&self, other: &File<'_>) -> Vec<&'static str> {
+    fn differing(&self, other: &TreeFile<'_>) -> Vec<&'static str> {
         let (a, b) = (self.entry, other.entry);
         let all = [
             ("kind", a.kind == b.kind),

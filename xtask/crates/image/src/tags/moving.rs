@@ -1,11 +1,11 @@
 //! The tags that a release moves: only if it is the highest of those that are known.
 
-use super::{Facts, Kind, LeftOut, Names, Release, Rules, Tag, Version, legal};
+use super::{LeftOut, Names, Release, Rules, Tag, TagFacts, TagKind, Version, legal};
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
 /// A release that is known, and who knows it.
-struct Known<'a> {
+struct KnownRelease<'a> {
     version: Version,
     /// The git tag; `None`: the registry.
     git_tag: Option<&'a str>,
@@ -14,13 +14,13 @@ struct Known<'a> {
 /// What a release would move.
 struct Wish {
     name: String,
-    kind: Kind,
+    kind: TagKind,
     /// What it must be the highest of.
     among: String,
 }
 
 /// Adds the moving tags of the releases in `names`.
-pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
+pub(super) fn add(rules: &Rules, facts: &TagFacts<'_>, names: &mut Names) {
     let known = known(rules, facts);
     let exact: HashSet<&String> = facts.exact_tags.iter().collect();
     let others = facts.all_tags.iter().any(|tag| !exact.contains(tag));
@@ -35,7 +35,7 @@ pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
     let git_tags =
         known.iter().rev().filter_map(|known| Some((known.version.to_string(), known.git_tag?)));
     let git_tags: HashMap<String, &str> = git_tags.collect();
-    let mut highest: HashMap<String, Option<&Known<'_>>> = HashMap::new();
+    let mut highest: HashMap<String, Option<&KnownRelease<'_>>> = HashMap::new();
     let mut given: HashSet<String> = names.tags.iter().map(|tag| tag.name.clone()).collect();
     let mut refused: HashSet<String> = names.left_out.iter().map(|tag| tag.name.clone()).collect();
     for release in &names.releases {
@@ -66,13 +66,13 @@ pub(super) fn add(rules: &Rules, facts: &Facts<'_>, names: &mut Names) {
 fn wishes(rules: &Rules, version: &Version) -> Vec<Wish> {
     let line = |(on, count, rest): (bool, usize, &str)| {
         let name = version.line(count).filter(|_| on)?;
-        Some(Wish { among: format!("{name}.{rest}"), name, kind: Kind::Moving })
+        Some(Wish { among: format!("{name}.{rest}"), name, kind: TagKind::Moving })
     };
     let lines = [(rules.minor, 2, "x"), (rules.major, 1, "x.y")];
     let mut wishes: Vec<Wish> = lines.into_iter().filter_map(line).collect();
     if rules.latest {
         let (name, among) = ("latest".to_owned(), "release".to_owned());
-        wishes.push(Wish { name, kind: Kind::Latest, among });
+        wishes.push(Wish { name, kind: TagKind::Latest, among });
     }
     wishes
 }
@@ -82,7 +82,7 @@ fn refusal(
     wish: &Wish,
     release: &Release,
     git_tag: Option<&str>,
-    highest: Option<&Known<'_>>,
+    highest: Option<&KnownRelease<'_>>,
 ) -> Option<String> {
     let version = &release.version;
     if !version.is_final() {
@@ -101,16 +101,16 @@ fn refusal(
 }
 
 /// All releases that the git tags and the registry know, the highest first; pre-releases are none.
-fn known<'a>(rules: &Rules, facts: &Facts<'a>) -> Vec<Known<'a>> {
+fn known<'a>(rules: &Rules, facts: &TagFacts<'a>) -> Vec<KnownRelease<'a>> {
     let git = facts
         .all_tags
         .iter()
-        .filter_map(|tag| Some(Known { version: rules.version(tag)?, git_tag: Some(tag) }));
+        .filter_map(|tag| Some(KnownRelease { version: rules.version(tag)?, git_tag: Some(tag) }));
     let registry = facts.registry.into_iter().flatten().filter_map(|tag| {
-        Some(Known { version: legal::version(tag, rules.versions)?, git_tag: None })
+        Some(KnownRelease { version: legal::version(tag, rules.versions)?, git_tag: None })
     });
     let all = git.chain(registry).filter(|known| known.version.is_final());
-    let mut all: Vec<Known<'_>> = all.collect();
+    let mut all: Vec<KnownRelease<'_>> = all.collect();
     all.sort_by(|a, b| b.version.cmp_precedence(&a.version));
     all
 }

@@ -202,7 +202,7 @@ const CASES: &[(&str, &str, &str)] = &[
 /// rules that are switched off; the rest is named after what it is.
 fn decide(given: &str) -> Names {
     let (mut rules, mut facts) =
-        (Rules::default(), Facts { revision: REVISION, ..Facts::default() });
+        (Rules::default(), TagFacts { revision: REVISION, ..TagFacts::default() });
     let (mut exact, mut all, mut registry, mut pipeline) = (Vec::new(), Vec::new(), None, None);
     let mut branch = None;
     for part in given.split(", ").filter(|part| !part.is_empty()) {
@@ -237,7 +237,7 @@ fn decide(given: &str) -> Names {
     }
     all.extend(exact.iter().cloned());
     all.sort();
-    let facts = Facts {
+    let facts = TagFacts {
         exact_tags: &exact,
         all_tags: &all,
         branch: branch.as_deref(),
@@ -286,7 +286,7 @@ fn the_names_of_an_image() {
         let unique: std::collections::BTreeSet<_> =
             names.tags.iter().map(|tag| &tag.name).collect();
         assert_eq!(unique.len(), names.tags.len(), "{what}");
-        let latest = names.tags.iter().filter(|tag| tag.kind == Kind::Latest);
+        let latest = names.tags.iter().filter(|tag| tag.kind == TagKind::Latest);
         assert!(latest.clone().all(|tag| tag.name == "latest"), "{what}");
         assert!(!given.contains("changed") || names.releases.is_empty(), "{what}");
     }

@@ -33,7 +33,7 @@ pub enum Precision {
 
 /// What is remembered, by digest: what a digest stands for never changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+struct SizeCache {
     /// Uncompressed bytes of layers.
     layers: BTreeMap<String, u64>,
     /// Images by their IDs: the bytes of all layers, and the digest of the config.
@@ -58,7 +58,7 @@ pub fn measure(
     precision: Precision,
     runner: &Runner,
 ) -> anyhow::Result<Size> {
-    let mut known: Known = state.remembered("sizes.json").unwrap_or_default();
+    let mut known: SizeCache = state.remembered("sizes.json").unwrap_or_default();
     if let Some(size) = known.size(image) {
         return Ok(size);
     }
@@ -105,7 +105,7 @@ pub fn measure(
     Ok(Size { bytes, exact: true, config_digest })
 }
 
-impl Known {
+impl SizeCache {
     /// Takes over the bytes of layers; whether there were any.
     fn add(&mut self, layers: BTreeMap<String, u64>) -> bool {
         let some = !layers.is_empty();
@@ -169,9 +169,9 @@ mod tests {
         Image { id: "id".to_owned(), layers, ..Image::default() }
     }
 
-    fn known(layers: &[(&str, u64)]) -> Known {
+    fn known(layers: &[(&str, u64)]) -> SizeCache {
         let layers = layers.iter().map(|(digest, bytes)| (digest.to_string(), *bytes));
-        Known { layers: layers.collect(), ..Known::default() }
+        SizeCache { layers: layers.collect(), ..SizeCache::default() }
     }
 
     #[test]
@@ -226,8 +226,8 @@ mod tests {
         }
         all.images.insert("id".to_owned(), (12, None));
         all.remember(&state, &image(&["base", "top"])).unwrap();
-        let kept: Known = state.remembered("sizes.json").unwrap();
+        let kept: SizeCache = state.remembered("sizes.json").unwrap();
         let images = BTreeMap::from([("id".to_owned(), (12, None))]);
-        assert_eq!(kept, Known { images, ..known(&[("base", 7), ("top", 5)]) });
+        assert_eq!(kept, SizeCache { images, ..known(&[("base", 7), ("top", 5)]) });
     }
 }

@@ -136,7 +136,7 @@ fn opened_on(machine: &Machine, info: &str, server: &Server, auth: &str) -> anyh
     let surroundings = Surroundings {
         environment: &environment,
         machine,
-        engine: &Engine { program, ..Engine::assumed(engine::Kind::Podman) },
+        engine: &Engine { program, ..Engine::assumed(engine::EngineKind::Podman) },
         runner: &runner,
         limit: Duration::from_secs(5),
         attempts: 5,

@@ -8,22 +8,22 @@ use image::labels::FROM_GIT;
 use std::collections::BTreeMap;
 
 /// Every image has these, with the rule for each (OCI image specification, annotations).
-const REQUIRED: [(&str, Rule); 11] = [
-    ("title", Rule { is: any, what: "a text" }),
-    ("description", Rule { is: any, what: "a text" }),
-    ("version", Rule { is: word, what: "a version without blanks" }),
-    ("authors", Rule { is: any, what: "a text" }),
-    ("url", Rule { is: url, what: "an http or https URL" }),
-    ("source", Rule { is: url, what: "an http or https URL" }),
-    ("licenses", Rule { is: spdx, what: "an SPDX expression, as MIT or `MIT OR Apache-2.0`" }),
-    ("vendor", Rule { is: any, what: "a text" }),
-    ("created", Rule { is: time, what: "an RFC 3339 time in UTC" }),
-    ("revision", Rule { is: commit, what: "40 or 64 hexadecimal digits" }),
-    ("base.name", Rule { is: reference, what: "the reference of an image" }),
+const REQUIRED: [(&str, LabelRule); 11] = [
+    ("title", LabelRule { is: any, what: "a text" }),
+    ("description", LabelRule { is: any, what: "a text" }),
+    ("version", LabelRule { is: word, what: "a version without blanks" }),
+    ("authors", LabelRule { is: any, what: "a text" }),
+    ("url", LabelRule { is: url, what: "an http or https URL" }),
+    ("source", LabelRule { is: url, what: "an http or https URL" }),
+    ("licenses", LabelRule { is: spdx, what: "an SPDX expression, as MIT or `MIT OR Apache-2.0`" }),
+    ("vendor", LabelRule { is: any, what: "a text" }),
+    ("created", LabelRule { is: time, what: "an RFC 3339 time in UTC" }),
+    ("revision", LabelRule { is: commit, what: "40 or 64 hexadecimal digits" }),
+    ("base.name", LabelRule { is: reference, what: "the reference of an image" }),
 ];
 
 /// What the value of a label must be.
-struct Rule {
+struct LabelRule {
     is: fn(&str) -> bool,
     what: &'static str,
 }
@@ -32,7 +32,7 @@ struct Rule {
 pub(crate) fn labels(archive: &Archive, expected: &Expected) -> Verdict {
     let found = of(archive);
     let mut evidence = Vec::new();
-    let mut ask = |name: &str, rule: &Rule| match found.get(&format!("{OCI}{name}")) {
+    let mut ask = |name: &str, rule: &LabelRule| match found.get(&format!("{OCI}{name}")) {
         None => evidence.push(format!("{OCI}{name} is missing: {}", rule.what)),
         Some(value) if !(rule.is)(value) => {
             evidence.push(format!("{OCI}{name} is `{value}`, which is not {}", rule.what));
@@ -45,7 +45,7 @@ pub(crate) fn labels(archive: &Archive, expected: &Expected) -> Verdict {
     // A stand-in was made here: no registry knows a digest of it.
     let base = found.get(&format!("{OCI}base.name")).map_or("", String::as_str);
     if !base.ends_with("-standin") {
-        ask("base.digest", &Rule { is: digest, what: "sha256: and 64 hexadecimal digits" });
+        ask("base.digest", &LabelRule { is: digest, what: "sha256: and 64 hexadecimal digits" });
     }
     let git: Vec<String> = FROM_GIT.iter().map(|name| format!("{OCI}{name}")).collect();
     let others = expected.labels.iter().filter(|(name, _)| !git.contains(name));

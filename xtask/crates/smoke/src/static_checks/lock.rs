@@ -72,14 +72,14 @@ pub fn lock(
 ) -> Verdict {
     let file = app.lock_file();
     let read = match &app.lock {
-        app::Lock::Uv { .. } => Lock::parse(text).and_then(|lock| {
+        app::LockFile::Uv { .. } => UvLock::parse(text).and_then(|lock| {
             let needed = lock.needed(app, markers)?;
             let known: BTreeSet<String> =
                 lock.packages.into_iter().map(|package| package.name).collect();
             let pinned = needed.into_iter().map(|(name, version)| (name, Some(version)));
             Ok((pinned.collect(), Some(known)))
         }),
-        app::Lock::Requirements { unhashed, .. } => {
+        app::LockFile::Requirements { unhashed, .. } => {
             // A list without hashes may leave out what its packages need.
             let known = (!unhashed).then(BTreeSet::new);
             requirements::needed(text, markers).map(|needed| (needed, known))
@@ -116,7 +116,7 @@ pub fn lock(
 }
 
 /// A `uv.lock`, as far as it is needed here.
-struct Lock {
+struct UvLock {
     packages: Vec<Package>,
 }
 
@@ -138,8 +138,8 @@ struct Dependency {
     marker: Option<String>,
 }
 
-impl Lock {
-    fn parse(text: &str) -> Result<Lock, String> {
+impl UvLock {
+    fn parse(text: &str) -> Result<UvLock, String> {
         let top: Table =
             text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
         let all = top.get("package").and_then(Value::as_array).ok_or("it has no packages")?;
@@ -162,7 +162,7 @@ impl Lock {
             })
         });
         let packages: Option<Vec<Package>> = packages.collect();
-        Ok(Lock { packages: packages.ok_or("a package has no name")? })
+        Ok(UvLock { packages: packages.ok_or("a package has no name")? })
     }
 
     /// The packages that production needs: those of the project, and theirs.

@@ -138,16 +138,16 @@ fn compare(left: &str, operator: &str, right: &str) -> Result<bool, String> {
         _ => {}
     }
     if let Some(start) = right.strip_suffix(".*") {
-        let same = Version::parse(left).zip(Version::parse(start)).is_some_and(|(left, start)| {
-            (0..start.numbers.len()).all(|n| left.number(n) == start.number(n))
-        });
+        let same = ReleaseNumber::parse(left).zip(ReleaseNumber::parse(start)).is_some_and(
+            |(left, start)| (0..start.numbers.len()).all(|n| left.number(n) == start.number(n)),
+        );
         return match operator {
             "==" => Ok(same),
             "!=" => Ok(!same),
             _ => Err(format!("`{operator}` doesn't go with `{right}`")),
         };
     }
-    let versions = Version::parse(left).zip(Version::parse(right));
+    let versions = ReleaseNumber::parse(left).zip(ReleaseNumber::parse(right));
     if operator == "~=" {
         let (left, right) = versions.ok_or_else(|| format!("`{right}` is no version"))?;
         let count = right.numbers.len().saturating_sub(1);
@@ -167,13 +167,13 @@ fn compare(left: &str, operator: &str, right: &str) -> Result<bool, String> {
 }
 
 /// The release number of a version, and whether it comes before that release.
-struct Version {
+struct ReleaseNumber {
     numbers: Vec<u64>,
     before: bool,
 }
 
-impl Version {
-    fn parse(text: &str) -> Option<Version> {
+impl ReleaseNumber {
+    fn parse(text: &str) -> Option<ReleaseNumber> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let numbers = text[..end].trim_end_matches('.').split('.').map(str::parse);
         let numbers = numbers.collect::<Result<Vec<u64>, _>>().ok()?;
@@ -182,14 +182,14 @@ impl Version {
         let known = ["a", "b", "c", "rc", "dev", "post", "+"];
         let plain = rest.is_empty() || known.iter().any(|start| rest.starts_with(start));
         let before = !rest.is_empty() && !rest.starts_with("post") && !rest.starts_with('+');
-        plain.then_some(Version { numbers, before })
+        plain.then_some(ReleaseNumber { numbers, before })
     }
 
     fn number(&self, index: usize) -> u64 {
         self.numbers.get(index).copied().unwrap_or(0)
     }
 
-    fn order(&self, other: &Version) -> Ordering {
+    fn order(&self, other: &ReleaseNumber) -> Ordering {
         let count = self.numbers.len().max(other.numbers.len());
         let numbers = (0..count).map(|n| self.number(n).cmp(&other.number(n)));
         numbers.fold(Ordering::Equal, Ordering::then).then(other.before.cmp(&self.before))

@@ -1,11 +1,11 @@
 //! The containers of a smoke test as plain data: the services, and the image with what it needs.
 
-use super::{DATABASE, KEY, PASSWORD, Subject};
+use super::{DATABASE, KEY, PASSWORD, TestSubject};
 use engine::containers::Container;
 use image::surroundings::Surroundings;
 
 /// PostgreSQL and Redis; `name` gives the names.
-pub fn services(subject: &Subject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
+pub fn services(subject: &TestSubject, name: &dyn Fn(&str) -> String) -> [Container; 2] {
     let [postgres, redis] = subject.services.clone();
     let env =
         [("POSTGRES_USER", DATABASE), ("POSTGRES_PASSWORD", PASSWORD), ("POSTGRES_DB", DATABASE)];
@@ -35,12 +35,12 @@ pub fn surroundings(name: &dyn Fn(&str) -> String) -> Surroundings {
 }
 
 /// A container of the image, hardened, with what a service needs; `name` gives the names.
-pub fn of_image(subject: &Subject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
+pub fn of_image(subject: &TestSubject, words: &[&str], name: &dyn Fn(&str) -> String) -> Container {
     told(subject, words, &surroundings(name))
 }
 
 /// As [`of_image`], with other surroundings.
-pub fn told(subject: &Subject, words: &[&str], around: &Surroundings) -> Container {
+pub fn told(subject: &TestSubject, words: &[&str], around: &Surroundings) -> Container {
     let mut env = around.environment(&subject.app);
     env.extend(subject.smoke.environment.clone());
     Container {

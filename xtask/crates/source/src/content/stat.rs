@@ -1,7 +1,7 @@
 //! When a file is surely the one that was read before: git's rule for its index, with the inode and
 //! the time that no program can set (racy-git.txt in git's documentation).
 
-use super::Kind;
+use super::FileMode;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -65,12 +65,12 @@ impl Stat {
     }
 
     /// What it is by its own mode.
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> FileMode {
         match (self.mode & 0o170_000, self.mode & 0o100) {
-            (0o100_000, 0) => Kind::Plain,
-            (0o100_000, _) => Kind::Executable,
-            (0o120_000, _) => Kind::Link,
-            _ => Kind::Other,
+            (0o100_000, 0) => FileMode::Plain,
+            (0o100_000, _) => FileMode::Executable,
+            (0o120_000, _) => FileMode::Link,
+            _ => FileMode::Other,
         }
     }
 

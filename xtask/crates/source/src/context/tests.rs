@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{ContextFile, Kind, explain, files, read_ignore};
+use super::{ContextEntryKind, ContextFile, explain, files, read_ignore};
 use process::failure::{Exit, describe};
 
 /// The repository's own ignore file.
@@ -108,13 +108,13 @@ fn files_are_listed_by_path_with_length_and_kind() {
     assert_eq!(
         files(root, &read_ignore(root, ".dockerignore", NAMES).unwrap()).unwrap(),
         [
-            file("a/x", 4, Kind::File),
-            file("b/d.py", 4, Kind::File),
-            file("b/d/y", 4, Kind::File),
-            file("b/folder", 1, Kind::Symlink),
-            file("b/link", 13, Kind::Symlink),
-            file("b/socket", 0, Kind::Other),
-            file("b/z", 4, Kind::File),
+            file("a/x", 4, ContextEntryKind::File),
+            file("b/d.py", 4, ContextEntryKind::File),
+            file("b/d/y", 4, ContextEntryKind::File),
+            file("b/folder", 1, ContextEntryKind::Symlink),
+            file("b/link", 13, ContextEntryKind::Symlink),
+            file("b/socket", 0, ContextEntryKind::Other),
+            file("b/z", 4, ContextEntryKind::File),
         ]
     );
 }

@@ -10,7 +10,7 @@ use git2::{
 };
 
 use super::describe::{Tags, describe};
-use super::{ChangeKind, Facts, Format, GITLINK, Source, Stored};
+use super::{ChangeKind, Format, GITLINK, RepositoryState, Source, Stored};
 
 /// How often the work tree is compared if files that are being written get in the way.
 const ATTEMPTS: usize = 10;
@@ -161,7 +161,7 @@ fn lossy(path: &[u8]) -> String {
 }
 
 impl Source for Native {
-    fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
+    fn facts(&self, prefix: &str) -> anyhow::Result<RepositoryState> {
         let (top, index) = self.places();
         let odb = self.repo.odb()?;
         let shallow = self.shallow();
@@ -173,7 +173,7 @@ impl Source for Native {
             .map(|name| lossy(name.strip_prefix(b"refs/heads/").unwrap_or(name)))
             .filter(|_| !self.fixed || self.now().is_ok_and(|now| now == self.head.to_string()));
         let config = self.repo.config()?;
-        Ok(Facts {
+        Ok(RepositoryState {
             top,
             index,
             revision: self.head.to_string(),

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::Context as _;
 
-use super::{ChangeKind, Exit, Facts, Format, Source, Stored, failure};
+use super::{ChangeKind, Exit, Format, RepositoryState, Source, Stored, failure};
 
 /// The `git` program in the folders of `path`, the value of PATH.
 pub(super) fn find(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -202,7 +202,7 @@ impl Program {
 }
 
 impl Source for Program {
-    fn facts(&self, prefix: &str) -> anyhow::Result<Facts> {
+    fn facts(&self, prefix: &str) -> anyhow::Result<RepositoryState> {
         let (top, index) = self.places();
         let revision = self.revision()?;
         let time =
@@ -217,7 +217,7 @@ impl Source for Program {
         let matching = format!("--match={prefix}*");
         let describe = ["describe", "--tags", "--always", "--abbrev=12", &matching, &self.commit];
         let describe = self.line(&describe)?;
-        Ok(Facts {
+        Ok(RepositoryState {
             top,
             index,
             commit_time: time.trim().parse().unwrap_or(0),

@@ -36,7 +36,7 @@ impl Of {
 
 /// What it begins with (a blank between several), what follows, how many of those at least, what
 /// it is, and the documentation of its form: the issuer's, else a secret scanner's list.
-type Rule = (&'static str, Of, usize, &'static str, &'static str);
+type TokenRule = (&'static str, Of, usize, &'static str, &'static str);
 
 const GITHUB: &str = "docs.github.com: About authentication to GitHub, token formats";
 const GITLAB: &str = "docs.gitlab.com: Token overview, token prefixes";
@@ -56,7 +56,7 @@ const KEY: &str = "a private key in Base64";
 const LOGIN: &str = "logins of registries in Base64";
 
 #[rustfmt::skip]
-const RULES: &[Rule] = &[
+const RULES: &[TokenRule] = &[
     ("AKIA", Capital, 16, "a key of AWS", AWS),
     ("ASIA", Capital, 16, "a temporary key of AWS", AWS),
     ("ABIA", Capital, 16, "a token of AWS", AWS),
@@ -177,7 +177,7 @@ const MOST: usize = 512;
 
 /// By [`slot`] of their first three bytes: the prefixes that a text there may begin with, each with
 /// its rule.
-static SLOTS: LazyLock<Vec<Vec<(&str, &Rule)>>> = LazyLock::new(|| {
+static SLOTS: LazyLock<Vec<Vec<(&str, &TokenRule)>>> = LazyLock::new(|| {
     let mut slots = vec![Vec::new(); 1 << BITS];
     for rule in RULES {
         for prefix in rule.0.split(' ') {
@@ -251,7 +251,7 @@ fn joined(byte: u8) -> bool {
 }
 
 /// Whether `text` begins with a token of the rule that is neither an example nor a placeholder.
-fn is_token(prefix: &str, rule: &Rule, text: &[u8]) -> bool {
+fn is_token(prefix: &str, rule: &TokenRule, text: &[u8]) -> bool {
     let &(_, of, least, ..) = rule;
     let Some(rest) = text.strip_prefix(prefix.as_bytes()) else { return false };
     let length = rest.iter().take(MOST).take_while(|&&byte| of.has(byte)).count();
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     /// A token of a rule as it may be issued.
-    fn made(prefix: &str, rule: &Rule) -> String {
+    fn made(prefix: &str, rule: &TokenRule) -> String {
         let &(_, of, least, ..) = rule;
         let all = (b'!'..=b'~').filter(|&byte| of.has(byte) && joined(byte)).map(char::from);
         let body: String =

@@ -3,7 +3,7 @@
 
 use super::Wanted;
 use super::copies::{Copies, unwritten};
-use crate::content::{Content, Contents, Format, Hashes, Kind, Start, Stat, TICK};
+use crate::content::{Content, Contents, FileMode, Format, Hashes, Start, Stat, TICK};
 use crate::ignore::Pattern;
 use crate::secrets::{self, Question};
 use process::disk;
@@ -34,7 +34,7 @@ pub(super) struct Rules {
 }
 
 /// What was remembered of files, by path.
-pub(super) type Known = BTreeMap<String, Content>;
+pub(super) type Remembered = BTreeMap<String, Content>;
 
 /// Reads the files of one snapshot.
 pub(super) struct Reader<'a> {
@@ -42,7 +42,7 @@ pub(super) struct Reader<'a> {
     rules: Rules,
     allow: Vec<Pattern>,
     /// What was remembered and hasn't been asked for yet.
-    known: Known,
+    known: Remembered,
     /// Whether something had to be read.
     new: bool,
     /// Files that changed so recently that a further change may not show in their times.
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         wanted: &'a Wanted<'a>,
         rules: Rules,
-        known: Known,
+        known: Remembered,
     ) -> anyhow::Result<Reader<'a>> {
         Ok(Reader {
             wanted,
@@ -113,15 +113,15 @@ impl<'a> Reader<'a> {
     fn one(&mut self, path: &str, stat: &Stat, beside: bool) -> anyhow::Result<Option<Content>> {
         let own = self.rules.executable.as_ref().and_then(|all| all.get(path));
         let kind = match (stat.kind(), own) {
-            (Kind::Plain | Kind::Executable, Some(true)) => Kind::Executable,
-            (Kind::Plain | Kind::Executable, Some(false)) => Kind::Plain,
+            (FileMode::Plain | FileMode::Executable, Some(true)) => FileMode::Executable,
+            (FileMode::Plain | FileMode::Executable, Some(false)) => FileMode::Plain,
             (kind, _) => kind,
         };
         if let Some(known) = self.known.remove(path)
             && known.stat == *stat
             && known.kind == kind
         {
-            let uncopied = kind == Kind::Other || self.is_refused(path, &known);
+            let uncopied = kind == FileMode::Other || self.is_refused(path, &known);
             let kept = match &self.copies {
                 Some(_) if uncopied => known.copy.is_none(),
                 Some(copies) => Copies::keep(&copies.place(path, beside), &known),
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         &mut self,
         path: &str,
         stat: &Stat,
-        kind: Kind,
+        kind: FileMode,
         beside: bool,
     ) -> anyhow::Result<Content> {
         let source = self.wanted.top.join(path);
@@ -168,8 +168,8 @@ impl<'a> Reader<'a> {
         };
         let mut copied = None;
         match kind {
-            Kind::Other => content.suspicion = Some("a socket, a pipe or a device".to_owned()),
-            Kind::Link => {
+            FileMode::Other => content.suspicion = Some("a socket, a pipe or a device".to_owned()),
+            FileMode::Link => {
                 let target = fs::read_link(source).map_err(unread)?;
                 hashes.update(target.as_os_str().as_bytes());
                 content.suspicion = question.of_name().map(str::to_owned);
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
                     content.copy = Some(copies.link(&target, &copies.place(path, beside))?);
                 }
             }
-            Kind::Plain | Kind::Executable => {
+            FileMode::Plain | FileMode::Executable => {
                 let file = File::open(source).map_err(unread)?;
                 let mut buffer = Vec::new();
                 let read = |bytes, buffer: &mut Vec<u8>| {
@@ -209,7 +209,7 @@ impl<'a> Reader<'a> {
         }
         (content.sha256, content.git) = hashes.finish();
         if let Some((copy, place)) = copied {
-            let executable = kind == Kind::Executable;
+            let executable = kind == FileMode::Executable;
             content.copy = Some(Copies::finished(&copy, &place, executable, &content.sha256)?);
         }
         Ok(content)
@@ -241,7 +241,7 @@ fn unread(path: &str, error: &std::io::Error) -> anyhow::Error {
 }
 
 /// What another command has read, if it was this program: another one may find other secrets.
-pub(super) fn remembered(state: &State) -> Known {
+pub(super) fn remembered(state: &State) -> Remembered {
     let text = process::regular::read_text(state.folder.join(REMEMBERED)).unwrap_or_default();
     let mut lines = text.lines();
     let same = lines.next().is_some_and(|line| line == reader());

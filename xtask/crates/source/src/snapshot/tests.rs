@@ -657,8 +657,11 @@ fn what_is_tracked_leaves_with_a_word() {
 
 #[test]
 fn what_is_large_is_named() {
-    let file =
-        |path: &str, bytes| ContextFile { path: path.into(), bytes, kind: context::Kind::File };
+    let file = |path: &str, bytes| ContextFile {
+        path: path.into(),
+        bytes,
+        kind: context::ContextEntryKind::File,
+    };
     let files = [file("a", 5_000_000_000), file("b", 1), file("c", 2), file("d", 3_400_000)];
     assert_eq!(warnings::large(&files, 6_000_000_000), None);
     let warning = warnings::large(&files, 5_000_000_000).unwrap();

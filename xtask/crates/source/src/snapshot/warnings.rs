@@ -2,7 +2,7 @@
 //! build context is.
 
 use super::Snapshot;
-use crate::content::Kind;
+use crate::content::FileMode;
 use crate::context::ContextFile;
 use crate::ignore::Ignore;
 use std::os::unix::ffi::OsStrExt as _;
@@ -86,7 +86,7 @@ impl Snapshot {
     /// The links whose target is neither in the build context nor an absolute path, which only the
     /// image can tell.
     fn dangling(&self, root: &Path) -> Vec<String> {
-        let links = self.contents.iter().filter(|(_, content)| content.kind == Kind::Link);
+        let links = self.contents.iter().filter(|(_, content)| content.kind == FileMode::Link);
         links
             .filter_map(|(path, _)| {
                 let target = root.join(path).read_link().ok()?;

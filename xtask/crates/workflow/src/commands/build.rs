@@ -3,8 +3,8 @@
 use super::at_commit::at_commit;
 use crate::cli;
 use crate::world::World;
-use engine::build::Build;
-use engine::{Engine, Kind, label, leftovers, words};
+use engine::build::BuildPlan;
+use engine::{Engine, EngineKind, label, leftovers, words};
 use image::cache;
 use image::config::Workflow;
 use image::plan;
@@ -30,7 +30,7 @@ mod update;
 
 pub use gather::engine;
 use gather::{Gathered, Local};
-pub use next::{Known, Next, next};
+pub use next::{CheckoutState, Next, next};
 
 /// How long a build waits for another one of the same checkout.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ fn build_of(
         return show(world, &ready, &workflow.top);
     }
     let report = make(world, workflow, runner, &ready)?;
-    let facts = tags::Facts::of(&ready.checkout, &ready.identity, None);
+    let facts = tags::TagFacts::of(&ready.checkout, &ready.identity, None);
     let names = tags::names(&workflow.config.tags, &facts)?;
     let names: Vec<String> = names.tags.into_iter().map(|tag| tag.name).collect();
     world.output.hand_over(&report.outputs(&names), &report.markdown())?;
@@ -85,7 +85,7 @@ pub struct Ready {
     pub checkout: Checkout,
     /// What the pipeline says of it.
     pub identity: Identity,
-    pub plan: Build,
+    pub plan: BuildPlan,
     /// What a dry run would do before it.
     first: Vec<Invocation>,
     pub log: PathBuf,
@@ -137,7 +137,7 @@ pub fn prepare(
 
 /// A plan, and whether anything has to be done for it.
 struct Decided {
-    plan: Build,
+    plan: BuildPlan,
     fingerprint: Option<String>,
     reusable: Option<unchanged::Reusable>,
 }
@@ -182,7 +182,7 @@ pub fn make(
     workflow: &Workflow,
     runner: &Runner,
     ready: &Ready,
-) -> anyhow::Result<report::Build> {
+) -> anyhow::Result<report::BuildReport> {
     let Ready { engine, plan, log, .. } = ready;
     if let Some(reusable) = &ready.reusable {
         let (made, log) = unchanged::said(ready, reusable)?;
@@ -201,7 +201,7 @@ pub fn make(
     unchanged::record(workflow, ready, &made, log);
     // Podman has sent each layer as it was made.
     let kept = plan.layer_cache.as_ref().filter(|cache| cache.writes);
-    if let Some(cache) = kept.filter(|_| engine.kind == Kind::Docker) {
+    if let Some(cache) = kept.filter(|_| engine.kind == EngineKind::Docker) {
         cache::keep(cache, engine, &made.image.id, runner, log)?;
     }
     Ok(report(world, ready, made, log.clone()))
@@ -237,7 +237,7 @@ impl Ready {
 pub fn build(
     workflow: &Workflow,
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     runner: &Runner,
     log: &Path,
 ) -> anyhow::Result<Built> {
@@ -250,10 +250,10 @@ pub fn build(
     made
 }
 
-fn report(world: &World, ready: &Ready, made: Built, log: PathBuf) -> report::Build {
+fn report(world: &World, ready: &Ready, made: Built, log: PathBuf) -> report::BuildReport {
     let Ready { engine, plan, checkout, .. } = ready;
     let label = |name: &str| plan.labels.get(&format!("{}{name}", label::OCI)).cloned();
-    report::Build {
+    report::BuildReport {
         reference: plan.references.first().cloned().unwrap_or_default(),
         references: plan.references.clone(),
         image_id: made.image.id,

@@ -5,9 +5,9 @@ use crate::cli::dev::Action;
 use crate::world::World;
 use anyhow::Context as _;
 use engine::machine;
-use engine::{Engine, Kind, containers};
+use engine::{Engine, EngineKind, containers};
 use image::config::Workflow;
-use image::plan::dev::{self, Facts, User};
+use image::plan::dev::{self, DevFacts, User};
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -67,7 +67,7 @@ struct Site<'a> {
 }
 
 /// A container as the engine knows it.
-struct Known {
+struct ContainerState {
     /// What it was made from.
     image: String,
     /// The engine's word.
@@ -88,7 +88,7 @@ impl Site<'_> {
     /// `--mount` no label.
     fn can_be_mounted(&self) -> anyhow::Result<()> {
         let top = self.top().display().to_string();
-        if self.engine.kind != Kind::Docker || !top.contains(':') || !selinux() {
+        if self.engine.kind != EngineKind::Docker || !top.contains(':') || !selinux() {
             return Ok(());
         }
         let message = format!("mounting {top}: with SELinux, Docker takes no path with a colon");
@@ -110,11 +110,14 @@ impl Site<'_> {
     }
 
     /// A container of ours, if there is one.
-    fn known(&self, what: &str) -> anyhow::Result<Option<Known>> {
+    fn known(&self, what: &str) -> anyhow::Result<Option<ContainerState>> {
         let answer =
             self.runner.ask(&containers::made_from(self.engine, &self.name(what)), QUESTION)?;
         let known = answer.stdout.trim().split_once(' ').filter(|_| answer.good());
-        Ok(known.map(|(image, state)| Known { image: image.to_owned(), state: state.to_owned() }))
+        Ok(known.map(|(image, state)| ContainerState {
+            image: image.to_owned(),
+            state: state.to_owned(),
+        }))
     }
 
     /// Whether a container of ours runs.
@@ -135,15 +138,15 @@ impl Site<'_> {
     }
 
     /// What the topology is made from, but for images and addresses.
-    fn facts(&self, image: String, services: [String; 2]) -> anyhow::Result<Facts<'_>> {
+    fn facts(&self, image: String, services: [String; 2]) -> anyhow::Result<DevFacts<'_>> {
         let top = self.top();
         let owner = top.metadata().with_context(|| format!("reading {}", top.display()))?;
-        let user = if self.engine.kind == Kind::Podman && self.uid != 0 {
+        let user = if self.engine.kind == EngineKind::Podman && self.uid != 0 {
             User::Caller
         } else {
             User::Numbers(owner.uid(), owner.gid())
         };
-        Ok(Facts {
+        Ok(DevFacts {
             config: &self.workflow.config,
             top,
             image,

@@ -3,7 +3,7 @@
 use crate::world::World;
 use engine::find::Candidate;
 use engine::machine::{self, Machine};
-use engine::{Engine, Kind, capability, find, lint, reference, words};
+use engine::{Engine, EngineKind, capability, find, lint, reference, words};
 use image::base::Source;
 use image::config::Workflow;
 use image::{network, standin};
@@ -112,7 +112,7 @@ impl Look<'_> {
     fn engines(&self) -> anyhow::Result<(Vec<Candidate>, Vec<Finding>)> {
         let search = self.world.search(self.workflow, self.machine, self.runner);
         let (mut all, mut findings) = (Vec::new(), Vec::new());
-        for kind in [Kind::Podman, Kind::Docker] {
+        for kind in [EngineKind::Podman, EngineKind::Docker] {
             let candidates = search.candidates(kind, find::LIMIT)?;
             if candidates.is_empty() {
                 findings.push(Finding::told(kind.program(), "not on PATH"));
@@ -244,7 +244,7 @@ fn about(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<String>> {
         if prefix.is_empty() { String::new() } else { format!(", with {}", prefix.join(" ")) };
     let place = engine.place.iter().map(|place| format!("; {place}")).collect::<String>();
     let mut lines = vec![format!("{} {} works{with}{place}", engine.kind.title(), engine.version)];
-    if engine.kind == Kind::Docker {
+    if engine.kind == EngineKind::Docker {
         let status = runner.ask(&words::driver_status(engine), QUESTION)?;
         lines.extend(find::containerd(&status.stdout).then(|| CONTAINERD.to_owned()));
     }

@@ -1,6 +1,6 @@
 //! `cargo xtask` alone: where this checkout stands, and the next command to type.
 
-use super::build::{Known, Next, next};
+use super::build::{CheckoutState, Next, next};
 use super::{release, smoke_test};
 use crate::world::World;
 use image::report::megabytes;
@@ -54,12 +54,12 @@ pub fn run(world: &World) -> anyhow::Result<()> {
 
 fn gather(world: &World) -> anyhow::Result<Home> {
     let workflow = world.workflow()?;
-    let Known { checkout, last, next } = next(world, &workflow)?;
+    let CheckoutState { checkout, last, next } = next(world, &workflow)?;
     let image = last.map(|(name, record)| (name, record.image_id, record.size.bytes));
     let tested = smoke_test::last(&workflow.state);
     let release = release::last(&workflow.state);
     let identity = ci::identity(world.ci.as_ref(), &checkout);
-    let names = tags::names(&workflow.config.tags, &tags::Facts::of(&checkout, &identity, None));
+    let names = tags::names(&workflow.config.tags, &tags::TagFacts::of(&checkout, &identity, None));
     let version = names.ok().and_then(|names| Some(names.releases.first()?.version.to_string()));
     let done = |version: &String| release.as_ref().is_some_and(|r| r.0 == *version && r.2);
     let path = |change: &Change| change.path.clone();

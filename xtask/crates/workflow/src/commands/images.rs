@@ -7,11 +7,11 @@ use anyhow::Context as _;
 use engine::label::OURS;
 use engine::leftovers;
 use engine::machine;
-use engine::{Engine, Kind, containers, words};
+use engine::{Engine, EngineKind, containers, words};
 use image::config::Workflow;
 use image::report::megabytes;
 use image::steps;
-use image::stored::{self, Container, Facts, Judged, Stored};
+use image::stored::{self, CleanFacts, Container, Judged, Stored};
 use process::failure::{Exit, failure};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -137,7 +137,7 @@ fn look(
     };
     let logged = steps::logged(&workflow.state);
     let mut made = workflow.state.made();
-    if engine.kind == Kind::Podman && !logged.all.is_empty() {
+    if engine.kind == EngineKind::Podman && !logged.all.is_empty() {
         // BuildKit keeps steps in its own cache, not as images.
         let ends = steps::ends(&ask(runner, &words::images(engine))?, &logged);
         made.extend(ends.iter().map(|(id, _)| id.clone()));
@@ -154,7 +154,7 @@ fn look(
         let below = record.strip_prefix(&workflow.top).unwrap_or(&record).display().to_string();
         (id, below)
     });
-    let facts = Facts {
+    let facts = CleanFacts {
         name: &workflow.config.image.name,
         containers: &containers,
         made: &made,

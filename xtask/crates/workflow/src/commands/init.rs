@@ -4,7 +4,7 @@
 use crate::cli;
 use crate::world::World;
 use anyhow::Context as _;
-use files::{Act, File};
+use files::{Act, ProjectFile};
 use image::adopt;
 use image::config::{self, Workflow};
 use image::rendering;
@@ -100,7 +100,7 @@ fn adopt_into(world: &World, args: &cli::Init, top: &Path) -> anyhow::Result<()>
     })?;
     let mut all = files::ours(&library, &config.app.runtime)?;
     all.extend(files::dockerfiles(&library, &config)?);
-    all.push(File::text(config::PATH, &image_toml));
+    all.push(ProjectFile::text(config::PATH, &image_toml));
     all.push(files::ignore(&library, &config)?);
     all.extend(files::workspace(&library, &top, args.git.as_deref(), &runner)?);
     let acts = files::decide(&top, all, &files::Record::new());
@@ -165,14 +165,14 @@ fn lock(world: &World, top: &Path, runner: &Runner) -> anyhow::Result<()> {
 
 fn report(
     world: &World,
-    acts: &[(File, Act)],
+    acts: &[(ProjectFile, Act)],
     told: &[String],
     next: &[String],
 ) -> anyhow::Result<()> {
     let mut text = String::new();
-    let changed: Vec<&(File, Act)> =
+    let changed: Vec<&(ProjectFile, Act)> =
         acts.iter().filter(|(_, act)| !matches!(act, Act::Same | Act::Theirs)).collect();
-    let whole = |file: &File| {
+    let whole = |file: &ProjectFile| {
         let all = acts.iter().filter(|(one, _)| one.folder == file.folder);
         file.folder.is_some() && all.into_iter().all(|(_, act)| *act == Act::New)
     };

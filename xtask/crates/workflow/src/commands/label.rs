@@ -33,7 +33,7 @@ pub fn run(world: &World, args: &cli::Label) -> anyhow::Result<()> {
     let created = labels::created(&checkout, world.environment.variable("SOURCE_DATE_EPOCH"))?;
     let mut all = labels::from_git(&checkout, &identity, created)?;
     all.extend(image.as_ref().map(labels::from_config).unwrap_or_default());
-    let names = tags::names(&rules, &tags::Facts::of(&checkout, &identity, None))?;
+    let names = tags::names(&rules, &tags::TagFacts::of(&checkout, &identity, None))?;
     let facts = facts(&checkout, &identity, &names, &labels::rfc3339(created)?);
     if let Some(name) = &args.get {
         let full = format!("{}{name}", label::OCI);

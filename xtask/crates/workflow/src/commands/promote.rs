@@ -15,7 +15,7 @@ use registry::{Client, Manifest};
 use serde_json::json;
 
 /// One repository, as it is read before anything is written.
-struct Site {
+struct PromotionTarget {
     client: Client,
     /// What the environment's tag names.
     current: Option<String>,
@@ -24,8 +24,8 @@ struct Site {
 }
 
 /// What becomes of the tag in one repository.
-struct Step {
-    site: Site,
+struct TagMove {
+    site: PromotionTarget,
     /// The image that it will name.
     image: Manifest,
     /// What is kept of it; `None` if the tag names that image already.
@@ -89,7 +89,7 @@ fn open(
     asked: &[String],
     environment: &str,
     whole: bool,
-) -> anyhow::Result<Vec<Site>> {
+) -> anyhow::Result<Vec<PromotionTarget>> {
     let config = &workflow.config;
     let targets = targets(asked, &config.push.registries, &config.image.name)?;
     let runner = world.runner(&workflow.top);
@@ -101,19 +101,19 @@ fn open(
         let client = Client::open(target, &surroundings, !world.common.dry_run)?;
         let moves = attested::moves(&client, environment, whole)?;
         let current = client.digest(environment)?;
-        sites.push(Site { client, current, moves });
+        sites.push(PromotionTarget { client, current, moves });
     }
     Ok(sites)
 }
 
-impl Site {
+impl PromotionTarget {
     fn step(
         self,
         world: &World,
         image: Manifest,
         environment: &str,
         action: Action,
-    ) -> anyhow::Result<Step> {
+    ) -> anyhow::Result<TagMove> {
         let labels = self.client.labels(&image)?;
         let wanted = Move {
             number: 0,
@@ -127,11 +127,11 @@ impl Site {
             at: chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         };
         let kept = promotion::decide(&self.moves, wanted);
-        Ok(Step { site: self, image, kept })
+        Ok(TagMove { site: self, image, kept })
     }
 }
 
-impl Step {
+impl TagMove {
     /// From which image the tag moves to which.
     fn shown(&self, environment: &str) -> String {
         let target = &self.site.client.target;
@@ -179,7 +179,7 @@ impl Step {
 fn run(
     world: &World,
     workflow: &Workflow,
-    steps: Vec<Step>,
+    steps: Vec<TagMove>,
     environment: &str,
 ) -> anyhow::Result<()> {
     let mut text = String::new();
@@ -220,7 +220,7 @@ pub(super) fn migrations_between(workflow: &Workflow, old: &str, new: &str) -> O
 
 /// The migrations that the image which a rollback leaves has and the one before hasn't; `None` if
 /// this isn't a rollback, or the clone hasn't both commits.
-fn migrations(workflow: &Workflow, step: &Step) -> Option<Vec<String>> {
+fn migrations(workflow: &Workflow, step: &TagMove) -> Option<Vec<String>> {
     let kept = step.kept.as_ref().filter(|kept| kept.action == Action::Rollback)?;
     let left = step.site.current.as_ref()?;
     let left = step.site.moves.iter().rev().find(|one| one.digest == *left)?;
@@ -228,7 +228,7 @@ fn migrations(workflow: &Workflow, step: &Step) -> Option<Vec<String>> {
 }
 
 /// What a rollback leaves as it is.
-fn said(step: &Step, migrations: Option<&[String]>) -> String {
+fn said(step: &TagMove, migrations: Option<&[String]>) -> String {
     let rollback = step.kept.as_ref().is_some_and(|kept| kept.action == Action::Rollback);
     match migrations {
         _ if !rollback => String::new(),

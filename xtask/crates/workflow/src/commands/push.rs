@@ -7,9 +7,9 @@ use engine::reference::Reference;
 use engine::{self, Engine, leftovers};
 use image::config::Workflow;
 use image::plan::push::{self as planned, Identity};
-use image::push::{self, Job, Subject, subject};
-use image::report::push::Push as Report;
-use image::tags::{Kind, Tag};
+use image::push::{self, Job, LocalImage, subject};
+use image::report::push::PushReport as Report;
+use image::tags::{Tag, TagKind};
 use process::run::Runner;
 use process::state::State;
 use registry::{Client, Surroundings};
@@ -125,9 +125,9 @@ impl Sending<'_> {
         tags: &[Tag],
         clients: Vec<Client>,
     ) -> anyhow::Result<Vec<Client>> {
-        let immutable = tags.iter().filter(|tag| tag.kind == Kind::Immutable).cloned();
+        let immutable = tags.iter().filter(|tag| tag.kind == TagKind::Immutable).cloned();
         let (tags, image) =
-            (immutable.collect::<Vec<_>>(), Subject { identity, ..Subject::default() });
+            (immutable.collect::<Vec<_>>(), LocalImage { identity, ..LocalImage::default() });
         self.with_job(&image, &tags, |job| {
             let sites = push::survey(job, clients)?;
             push::check(job, &sites)?;
@@ -142,7 +142,7 @@ impl Sending<'_> {
     /// Before anything is written: those of [`push::survey`] and [`push::check`].
     pub fn send(
         &self,
-        image: &Subject,
+        image: &LocalImage,
         tags: &[Tag],
         clients: Vec<Client>,
     ) -> anyhow::Result<(Report, anyhow::Result<()>, Vec<Client>)> {
@@ -156,7 +156,7 @@ impl Sending<'_> {
 
     fn with_job<T>(
         &self,
-        image: &Subject,
+        image: &LocalImage,
         tags: &[Tag],
         work: impl FnOnce(&Job<'_>) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
@@ -199,8 +199,8 @@ fn timed(world: &World, report: Report) -> Report {
 /// Podman finds the machine's certificates without help. Those that a variable of another program
 /// names are passed in Go's own variable. Docker's daemon has its own environment.
 fn environment(world: &World, engine: &Engine) -> Vec<(String, String)> {
-    let bundle =
-        machine::named_bundle(&world.environment).filter(|_| engine.kind == engine::Kind::Podman);
+    let bundle = machine::named_bundle(&world.environment)
+        .filter(|_| engine.kind == engine::EngineKind::Podman);
     let bundle = bundle.map(|path| path.display().to_string());
     let bundle =
         bundle.filter(|path| world.environment.variable("SSL_CERT_FILE") != Some(path.as_str()));

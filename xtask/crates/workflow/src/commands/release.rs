@@ -23,8 +23,8 @@ use image::labels;
 use image::plan;
 use image::plan::push::{self, Identity};
 use image::plan::release::{self as planned, Rerun};
-use image::push::{Subject, subject};
-use image::report::release::{Record, Step};
+use image::push::{LocalImage, subject};
+use image::report::release::{Record, ReleaseStep};
 use image::tags::{self, Names};
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
@@ -86,11 +86,11 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
     let identity = ci::identity(world.ci.as_ref(), &checkout);
     let (engine, assumed) = build::engine(world, workflow, &machine, &runner)?;
     let named = |registry: Option<&[String]>| {
-        let facts = tags::Facts::of(&checkout, &identity, registry);
+        let facts = tags::TagFacts::of(&checkout, &identity, registry);
         planned::names(&config.tags, &facts, args.snapshot)
     };
     let old_base = workflow.old_base(chrono::Utc::now().date_naive());
-    let facts = planned::Facts {
+    let facts = planned::ReleaseFacts {
         checkout: &checkout,
         identity: &identity,
         ci: world.ci.as_ref(),
@@ -371,7 +371,7 @@ impl Releasing<'_> {
         sending: &Sending<'_>,
         names: &Names,
         clients: Vec<Client>,
-        published: Option<Subject>,
+        published: Option<LocalImage>,
     ) -> anyhow::Result<()> {
         let start = Instant::now();
         let (state, runner) = (&self.workflow.state, self.runner);
@@ -510,5 +510,7 @@ impl Releasing<'_> {
 const REFRESH: &str = "DEBIAN_REFRESH";
 
 fn note(record: &mut Record, name: &str, start: Instant) {
-    record.steps.push(Step { name: name.to_owned(), seconds: start.elapsed().as_secs_f64() });
+    record
+        .steps
+        .push(ReleaseStep { name: name.to_owned(), seconds: start.elapsed().as_secs_f64() });
 }

@@ -6,7 +6,7 @@ use crate::world::World;
 use anyhow::Context as _;
 use engine::machine::{self, Machine};
 use engine::reference;
-use engine::{Kind, settings};
+use engine::{EngineKind, settings};
 use image::base::Source;
 use image::config::Workflow;
 use process::failure::{Exit, Failure, failure, failure_help};
@@ -69,7 +69,7 @@ pub fn missing(
 ) -> anyhow::Result<Missing> {
     let runner = world.runner(&workflow.top);
     let engine = world.search(workflow, machine, &runner).engine()?;
-    let assumed = engine::Engine::assumed(Kind::Podman);
+    let assumed = engine::Engine::assumed(EngineKind::Podman);
     let wanted = reference::parse(&workflow.config.prod.base)?;
     // Whether a stand-in will be needed depends on the registry, not on the engine: with none
     // installed yet, the registry's own address is what can be asked.
@@ -99,7 +99,7 @@ pub fn ensure(
         return Ok(());
     }
     let asked = world.search(workflow, machine, &runner).asked;
-    if let Some((Kind::Docker, who)) = asked
+    if let Some((EngineKind::Docker, who)) = asked
         && missing.engine
         && !missing.tests
     {
@@ -239,12 +239,12 @@ fn write_user_config(world: &World, machine: &Machine) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine::machine::Release;
+    use engine::machine::OsRelease;
 
     #[test]
     fn elsewhere_the_commands_are_said_with_exit_4() {
         let check = |text: &str, expected: &[&str]| {
-            let machine = Machine { release: Release::parse(text), ..Machine::default() };
+            let machine = Machine { release: OsRelease::parse(text), ..Machine::default() };
             let (exit, help) = process::failure::describe(&elsewhere(&machine));
             assert_eq!(
                 (exit, help.iter().map(String::as_str).collect()),

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use image::attest::Statement;
 use image::config::Workflow;
 use image::config::verify::{Signer, Signing};
-use image::cosign::{self, Image};
+use image::cosign::{self, RemoteImage};
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
 use process::run::{Answer, Runner};
@@ -76,7 +76,7 @@ impl Cosign<'_> {
         let mut found = Vec::new();
         for signer in &self.workflow.config.verify.signers {
             for bundle in [false, true] {
-                let line = |image: Image<'_>| {
+                let line = |image: RemoteImage<'_>| {
                     cosign::verify_attestation(signer, bundle, predicate_type, image)
                 };
                 let Ok(answer) = told.answer(line)? else { continue };
@@ -193,11 +193,11 @@ impl Told<'_> {
     /// What cosign answers, or why it can't.
     fn answer(
         &self,
-        line: impl FnOnce(Image<'_>) -> Invocation,
+        line: impl FnOnce(RemoteImage<'_>) -> Invocation,
     ) -> anyhow::Result<Result<Answer, String>> {
         let Told { name, way, roots, login, cosign } = self;
         let (roots, login) = (roots.as_deref(), login.as_deref());
-        let image = Image { name, way, roots, login };
+        let image = RemoteImage { name, way, roots, login };
         let answer = cosign.runner.ask(&line(image), LIMIT);
         cosign.runner.check_signal()?;
         Ok(match answer {

@@ -22,8 +22,8 @@ use smoke::checks::{self, Check};
 use smoke::report::{self, Outcome};
 use smoke::run::run_all;
 use smoke::static_checks::{BuiltFrom, Expected};
-use smoke::test_bed::{self, Subject, TestBed};
-use smoke::verdict::{Found, Lane, Verdict};
+use smoke::test_bed::{self, TestBed, TestSubject};
+use smoke::verdict::{CheckResult, Lane, Verdict};
 use source::ci;
 use source::content::Content;
 use source::snapshot::Snapshot;
@@ -87,7 +87,7 @@ pub struct Tested {
 }
 
 impl Tested {
-    fn of(subject: &Subject, outcomes: &[Outcome]) -> anyhow::Result<Tested> {
+    fn of(subject: &TestSubject, outcomes: &[Outcome]) -> anyhow::Result<Tested> {
         let bad = |outcome: &&Outcome| matches!(&outcome.found, Ok(Verdict::Failed(_)) | Err(_));
         Ok(Tested {
             image_id: subject.image.id.clone(),
@@ -149,7 +149,7 @@ impl Testing<'_> {
     /// Runs the checks; whatever ends them, what was started is removed.
     fn run(
         &self,
-        subject: &Subject,
+        subject: &TestSubject,
         args: &cli::SmokeTest,
         chosen: &[&'static Check],
     ) -> anyhow::Result<Vec<Outcome>> {
@@ -189,7 +189,7 @@ fn run_checks(
 
 /// The exit code, with what to do next.
 fn verdict(chosen: &[&'static Check], outcomes: &[Outcome]) -> anyhow::Result<()> {
-    let names = |word: fn(&Found) -> bool| -> Vec<&str> {
+    let names = |word: fn(&CheckResult) -> bool| -> Vec<&str> {
         outcomes.iter().filter(|o| word(&o.found)).map(|o| o.check.name).collect()
     };
     let errors = names(Result::is_err);
@@ -265,7 +265,7 @@ impl Testing<'_> {
         reference: &str,
         args: &cli::SmokeTest,
         chosen: &[&'static Check],
-    ) -> anyhow::Result<Subject> {
+    ) -> anyhow::Result<TestSubject> {
         let Testing { world, workflow, engine, runner } = *self;
         let answer = runner.ask(&words::inspect(engine, reference), QUESTION)?;
         if !answer.good() {
@@ -301,7 +301,7 @@ impl Testing<'_> {
         let base = if on_image { base_of(engine, runner, &image)? } else { Default::default() };
         let lock = config.app.lock_file();
         let entrypoint = format!("{}/{ENTRYPOINT}", config.app.runtime);
-        Ok(Subject {
+        Ok(TestSubject {
             image,
             expected,
             base,
@@ -433,7 +433,7 @@ fn absent(args: &cli::SmokeTest) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
 fn show(
     world: &World,
     engine: &Engine,
-    subject: &Subject,
+    subject: &TestSubject,
     chosen: &[&'static Check],
 ) -> anyhow::Result<()> {
     let name = |what: &str| test_bed::name("0", what);

@@ -7,9 +7,9 @@ use engine::archive::{self, Archive};
 use engine::inspect::{self, Image};
 use engine::leftovers;
 use engine::machine;
-use engine::one_layer::Squash;
-use engine::one_layer::{self, Steps};
-use engine::{Engine, Kind, words};
+use engine::one_layer::SquashPlan;
+use engine::one_layer::{self, SquashCommands};
+use engine::{Engine, EngineKind, words};
 use image::config::Workflow;
 use image::plan;
 use image::report;
@@ -57,7 +57,7 @@ pub fn run(world: &World, args: &cli::Squash) -> anyhow::Result<()> {
     clear(&engine, &runner)?;
     let log = state.new_log("squash")?;
     let report = squash(&workflow, &engine, &runner, &log, &image, references)?;
-    let report = report::Squash { seconds: world.start.elapsed().as_secs_f64(), ..report };
+    let report = report::SquashReport { seconds: world.start.elapsed().as_secs_f64(), ..report };
     world.output.result(&report.to_string(), &serde_json::to_value(&report)?)
 }
 
@@ -70,7 +70,7 @@ pub fn squash(
     log: &Path,
     image: &str,
     references: Vec<String>,
-) -> anyhow::Result<report::Squash> {
+) -> anyhow::Result<report::SquashReport> {
     let state = &workflow.state;
     let (source, plan) = decide(engine, runner, state, image, references)?;
     let _begun = leftovers::begin(state)?;
@@ -108,7 +108,7 @@ pub fn squash(
     }
     let sum = |archive: &Archive| archive.layers.iter().map(|layer| layer.bytes).sum();
     let ours = before.layers.iter().filter(|layer| layer.ours).map(|layer| layer.bytes).sum();
-    Ok(report::Squash {
+    Ok(report::SquashReport {
         reference: plan.references.first().cloned().unwrap_or_default(),
         references: plan.references,
         image_id: id,
@@ -134,7 +134,7 @@ fn decide(
     state: &State,
     image: &str,
     references: Vec<String>,
-) -> anyhow::Result<(Image, Squash)> {
+) -> anyhow::Result<(Image, SquashPlan)> {
     let answer = runner.ask(&words::inspect(engine, image), QUESTION)?;
     if !answer.good() {
         return Err(failure_help(
@@ -151,7 +151,7 @@ fn decide(
 }
 
 /// `--dry-run`: the script, or with `--format json` its lines.
-fn show(world: &World, engine: &Engine, plan: &Squash, top: &Path) -> anyhow::Result<()> {
+fn show(world: &World, engine: &Engine, plan: &SquashPlan, top: &Path) -> anyhow::Result<()> {
     let steps = one_layer::steps(engine, plan);
     let mut first: Vec<String> = steps.prepare.iter().map(ToString::to_string).collect();
     first.extend(steps.make.iter().map(ToString::to_string));
@@ -169,8 +169,8 @@ fn make(
     state: &State,
     engine: &Engine,
     runner: &Runner,
-    plan: &Squash,
-    steps: &Steps,
+    plan: &SquashPlan,
+    steps: &SquashCommands,
     log: &Path,
 ) -> anyhow::Result<String> {
     steps.prepare.iter().try_for_each(|step| step.run(&runner.folder))?;
@@ -278,7 +278,7 @@ fn base_layers(
 /// # Errors
 /// 130 or 143 after a signal. What can't be removed is left for the next time.
 pub fn clear(engine: &Engine, runner: &Runner) -> anyhow::Result<()> {
-    if engine.kind != Kind::Docker {
+    if engine.kind != EngineKind::Docker {
         return Ok(());
     }
     let over = |id: &str| id.parse().is_ok_and(|id| leftovers::running(id).started == 0);

@@ -28,20 +28,20 @@ struct Line {
 }
 
 /// Proven, with what; or not, with the reason.
-type Found = Result<String, String>;
+type Proven = Result<String, String>;
 
 /// What a registry and this clone say of the image.
-struct Facts<'a> {
+struct VerifyFacts<'a> {
     /// The clone.
     top: &'a Path,
     /// The lock's path in it.
     lock: String,
     required: &'a [Proof],
-    signed: Found,
+    signed: Proven,
     labels: BTreeMap<String, String>,
     tested: Option<Tested>,
     made: Option<Made>,
-    packages: Found,
+    packages: Proven,
 }
 
 /// The command.
@@ -64,7 +64,7 @@ pub fn run(world: &World, args: &Verify) -> anyhow::Result<()> {
         return Err(failure_help(Exit::Usage, message, format!("the environments are {all}")));
     }
     let cosign = Cosign { workflow: &workflow, runner: &runner };
-    let facts = Facts {
+    let facts = VerifyFacts {
         top: &workflow.top,
         lock: workflow.config.app.lock_file(),
         required: &workflow.config.verify.require,
@@ -90,9 +90,9 @@ pub fn run(world: &World, args: &Verify) -> anyhow::Result<()> {
     )
 }
 
-impl Facts<'_> {
+impl VerifyFacts<'_> {
     fn lines(&self, moves: Option<&[Move]>, image: &Manifest) -> Vec<Line> {
-        let line = |name, proof: Proof, found: Found| {
+        let line = |name, proof: Proof, found: Proven| {
             let holds = found.is_ok();
             let text = found.unwrap_or_else(|why| why);
             Line { name, holds, required: self.required.contains(&proof), text }
@@ -111,7 +111,7 @@ impl Facts<'_> {
     }
 
     /// The labels are those of a commit of this clone.
-    fn commit(&self) -> Found {
+    fn commit(&self) -> Proven {
         let (revision, version) = (label(&self.labels, "revision"), label(&self.labels, "version"));
         let short: String = revision.chars().take(12).collect();
         let top = self.top;
@@ -140,7 +140,7 @@ impl Facts<'_> {
         }
     }
 
-    fn tested(&self) -> Found {
+    fn tested(&self) -> Proven {
         let Some(tested) = &self.tested else { return Err("no smoke test is attached".to_owned()) };
         let Tested { checks, time, engine, failed, skipped, .. } = tested;
         if !tested.passed {
@@ -177,7 +177,7 @@ impl Facts<'_> {
     }
 
     /// The provenance agrees with the labels, and with the lock of the commit.
-    fn built_from(&self) -> Found {
+    fn built_from(&self) -> Proven {
         let Some(made) = &self.made else { return Err("no provenance is attached".to_owned()) };
         let same = |what: &str, said: &str, own: &str| match said == own {
             true => Ok(()),
@@ -204,7 +204,7 @@ impl Facts<'_> {
 }
 
 /// The history of the environment says why its tag names this image.
-fn promoted(moves: &[Move], image: &Manifest) -> Found {
+fn promoted(moves: &[Move], image: &Manifest) -> Proven {
     match moves.last() {
         Some(last) if promotion::explained(moves, Some(&image.digest)) => {
             let word = last.action.word();
@@ -281,10 +281,10 @@ mod tests {
         (folder, commit)
     }
 
-    fn facts<'a>(top: &'a Path, commit: &str) -> Facts<'a> {
+    fn facts<'a>(top: &'a Path, commit: &str) -> VerifyFacts<'a> {
         let label =
             |name: &str, value: &str| (format!("{}{name}", engine::label::OCI), value.to_owned());
-        Facts {
+        VerifyFacts {
             top,
             lock: LOCK.to_owned(),
             signed: Ok(String::new()),
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn each_lie_is_found_by_its_line() {
         let (folder, commit) = clone();
-        let check = |lie: fn(&mut Facts<'_>), expected: &[&str]| {
+        let check = |lie: fn(&mut VerifyFacts<'_>), expected: &[&str]| {
             let mut facts = facts(folder.path(), &commit);
             lie(&mut facts);
             let lines = facts.lines(None, &Manifest::default());
@@ -324,7 +324,7 @@ mod tests {
                 lines.iter().filter(|line| !line.holds).map(|line| line.name).collect();
             assert_eq!(wrong, expected, "{lines:?}");
         };
-        fn set(facts: &mut Facts<'_>, name: &str, value: &str) {
+        fn set(facts: &mut VerifyFacts<'_>, name: &str, value: &str) {
             facts.labels.insert(format!("{}{name}", engine::label::OCI), value.to_owned());
         }
         check(|_| {}, &[]);

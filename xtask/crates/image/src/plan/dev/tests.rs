@@ -1,11 +1,11 @@
 //! The whole command line of each container.
 
 use super::*;
-use engine::{Engine, Kind, containers};
+use engine::{Engine, EngineKind, containers};
 use expect_test::{Expect, expect};
 
-fn facts(config: &Config, user: User) -> Facts<'_> {
-    Facts {
+fn facts(config: &Config, user: User) -> DevFacts<'_> {
+    DevFacts {
         config,
         top: Path::new("/top"),
         image: "sha256:0123".to_owned(),
@@ -22,7 +22,7 @@ fn config(more: &str) -> Config {
     crate::config::parse(&format!("{text}\n{more}")).unwrap()
 }
 
-fn shown(containers: &[Container], kind: Kind) -> String {
+fn shown(containers: &[Container], kind: EngineKind) -> String {
     let engine = Engine::assumed(kind);
     containers.iter().map(|one| containers::run(&engine, one, true).to_string() + "\n").collect()
 }
@@ -40,18 +40,18 @@ fn everything_for_an_ordinary_user_s_podman() {
         podman run --pull=never --detach --name xtask-dev-64e5c91b-worker --label dev.senex.xtask=1 --label dev.senex.xtask.dev=64e5c91b --network xtask-dev-64e5c91b-network --add-host xtask-dev-0-postgres:10.89.0.2 --env CELERY_SCHEDULE=/tmp/celerybeat-schedule --env DB_HOST=xtask-dev-64e5c91b-postgres --env DB_NAME=development --env DB_PASSWORD=development --env DB_USER=development --env FIELD_ENCRYPTION_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --env REDIS_URL=redis://xtask-dev-64e5c91b-redis:6379/0 --env SECRET_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --volume /top/app:/app --volume /top/docker/dev:/usr/local/lib/dev:ro --userns keep-id:uid=1000,gid=1000 sha256:0123 python /usr/local/lib/dev/reload.py /usr/local/lib/container/entrypoint.sh worker
         podman run --pull=never --detach --name xtask-dev-64e5c91b-beat --label dev.senex.xtask=1 --label dev.senex.xtask.dev=64e5c91b --network xtask-dev-64e5c91b-network --add-host xtask-dev-0-postgres:10.89.0.2 --env CELERY_SCHEDULE=/tmp/celerybeat-schedule --env DB_HOST=xtask-dev-64e5c91b-postgres --env DB_NAME=development --env DB_PASSWORD=development --env DB_USER=development --env FIELD_ENCRYPTION_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --env REDIS_URL=redis://xtask-dev-64e5c91b-redis:6379/0 --env SECRET_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --volume /top/app:/app --volume /top/docker/dev:/usr/local/lib/dev:ro --userns keep-id:uid=1000,gid=1000 sha256:0123 python /usr/local/lib/dev/reload.py /usr/local/lib/container/entrypoint.sh beat
     "#]];
-    expected.assert_eq(&shown(&all, Kind::Podman));
+    expected.assert_eq(&shown(&all, EngineKind::Podman));
 }
 
 #[test]
 fn web_as_the_owner_of_the_checkout_on_docker_where_selinux_is_on() {
     let config = config("[dev]\nport = 9000\nenvironment = { DB_NAME = \"mine\", A = \"1\" }\n");
     assert_eq!(config.dev_site.port, 9000);
-    let facts = Facts { selinux: true, port: 9001, ..facts(&config, User::Numbers(1234, 100)) };
+    let facts = DevFacts { selinux: true, port: 9001, ..facts(&config, User::Numbers(1234, 100)) };
     let expected: Expect = expect![[r#"
         DOCKER_BUILDKIT=1 docker run --pull=never --detach --name xtask-dev-64e5c91b-web --label dev.senex.xtask=1 --label dev.senex.xtask.dev=64e5c91b --network xtask-dev-64e5c91b-network --add-host xtask-dev-0-postgres:10.89.0.2 --publish 127.0.0.1:9001:8000 --env A=1 --env CELERY_SCHEDULE=/tmp/celerybeat-schedule --env DB_HOST=xtask-dev-64e5c91b-postgres --env DB_NAME=mine --env DB_PASSWORD=development --env DB_USER=development --env FIELD_ENCRYPTION_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --env REDIS_URL=redis://xtask-dev-64e5c91b-redis:6379/0 --env SECRET_KEY=ZGV2ZWxvcG1lbnQtb25seS1rZXktb2YtMzItYnl0ZXM= --volume /top/app:/app:z --volume /top/docker/dev:/usr/local/lib/dev:ro,z --user 1234:100 --health-interval=2s sha256:0123 python /usr/local/lib/dev/reload.py --web 8000 python manage.py runserver --noreload 0.0.0.0:8000
     "#]];
-    expected.assert_eq(&shown(&facts.roles()[..1], Kind::Docker));
+    expected.assert_eq(&shown(&facts.roles()[..1], EngineKind::Docker));
 }
 
 /// `--volume` ends a path at a colon, and `--mount` at a comma that isn't quoted.
@@ -59,26 +59,26 @@ fn web_as_the_owner_of_the_checkout_on_docker_where_selinux_is_on() {
 fn a_checkout_with_a_colon_in_its_path_is_mounted_whole() {
     let config = config("");
     let check = |top: &str, selinux, kind, expected: [&str; 2]| {
-        let facts = Facts { top: Path::new(top), selinux, ..facts(&config, User::Caller) };
+        let facts = DevFacts { top: Path::new(top), selinux, ..facts(&config, User::Caller) };
         let words = containers::run(&Engine::assumed(kind), &facts.migrate(), true).words;
         let mounts = words.windows(2).filter(|pair| ["--volume", "--mount"].contains(&&*pair[0]));
         assert_eq!(mounts.map(|pair| pair.join(" ")).collect::<Vec<_>>(), expected);
     };
     let plain = ["--volume /a,b/app:/app", "--volume /a,b/docker/dev:/usr/local/lib/dev:ro"];
-    check("/a,b", false, Kind::Docker, plain);
+    check("/a,b", false, EngineKind::Docker, plain);
     let mounted = [
         "--mount type=bind,source=/a:b/app,target=/app",
         "--mount type=bind,source=/a:b/docker/dev,target=/usr/local/lib/dev,readonly",
     ];
-    check("/a:b", false, Kind::Podman, mounted);
-    check("/a:b", false, Kind::Docker, mounted);
+    check("/a:b", false, EngineKind::Podman, mounted);
+    check("/a:b", false, EngineKind::Docker, mounted);
     let shared = mounted.map(|words| format!("{words},relabel=shared"));
-    check("/a:b", true, Kind::Podman, [&shared[0], &shared[1]]);
+    check("/a:b", true, EngineKind::Podman, [&shared[0], &shared[1]]);
     let quoted = [
         "--mount type=bind,\"source=/a:b,\"\"c/app\",target=/app",
         "--mount type=bind,\"source=/a:b,\"\"c/docker/dev\",target=/usr/local/lib/dev,readonly",
     ];
-    check("/a:b,\"c", false, Kind::Docker, quoted);
+    check("/a:b,\"c", false, EngineKind::Docker, quoted);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn names(tags: &[Tag]) -> Vec<&str> {
 
 #[test]
 fn the_kind_of_a_tag_is_in_its_name() {
-    use Kind::{Immutable, Latest, Moving};
+    use TagKind::{Immutable, Latest, Moving};
     for (name, expected) in [
         ("latest", Latest),
         ("1.2.3", Immutable),

@@ -35,7 +35,7 @@ fn check(checkout: &Checkout, ci: Option<&Ci>, asked_platform: Option<&str>, exp
         revision: checkout.revision.clone(),
         ..Identity::default()
     };
-    let facts = Facts {
+    let facts = ReleaseFacts {
         old_base: None,
         checkout,
         identity: &identity,
@@ -45,7 +45,7 @@ fn check(checkout: &Checkout, ci: Option<&Ci>, asked_platform: Option<&str>, exp
         platform: "linux/amd64",
     };
     let names =
-        tags::names(&Rules::default(), &tags::Facts::of(checkout, &identity, None)).unwrap();
+        tags::names(&Rules::default(), &tags::TagFacts::of(checkout, &identity, None)).unwrap();
     let all = refused(&refusals(&facts, &names));
     let text = all.map_or("released\n".to_owned(), |failure| {
         assert_eq!(failure.exit, Exit::Git);
@@ -180,11 +180,11 @@ fn what_is_no_release_says_everything_that_stands_against_it() {
 fn a_snapshot_never_has_a_release_s_name() {
     let check = |checkout: &Checkout, pipeline: Option<Pipeline>, expected: &str| {
         let identity = Identity { pipeline, ..Identity::default() };
-        let facts = tags::Facts::of(checkout, &identity, Some(&[]));
+        let facts = tags::TagFacts::of(checkout, &identity, Some(&[]));
         let names = names(&Rules::default(), &facts, true).unwrap();
         let all: Vec<&str> = names.tags.iter().map(|tag| tag.name.as_str()).collect();
         assert_eq!(all.join(" "), expected);
-        assert!(names.tags.iter().all(|tag| tag.kind == Kind::Moving), "{:?}", names.tags);
+        assert!(names.tags.iter().all(|tag| tag.kind == TagKind::Moving), "{:?}", names.tags);
         assert!(names.releases.is_empty());
     };
     check(&checkout(), None, "sha-0123456789ab-snapshot main");

@@ -87,7 +87,7 @@ fn what_is_installed_is_what_is_locked_for_production() {
     check(&[("old", "1")], &[], &[&format!("old 1: {other}")]);
     check(&[("pip", "23")], &[], &["pip 23: installed, but not in uv.lock"]);
     // Another Python needs other packages.
-    let needed = |version| Lock::parse(LOCK).unwrap().needed(&app(), &python(version)).unwrap();
+    let needed = |version| UvLock::parse(LOCK).unwrap().needed(&app(), &python(version)).unwrap();
     assert_eq!(needed("3.12")["fork"], "2.0");
     assert_eq!(needed("3.10")["old"], "1");
 }
@@ -128,14 +128,14 @@ fn the_lock_of_this_repository_is_understood() {
     values.extend(map(&others.map(|name| (name, "linux"))));
     values.extend(map(&[("platform_python_implementation", "CPython"), ("extra", "")]));
     values.extend(map(&[("implementation_name", "cpython")]));
-    let needed = Lock::parse(text).unwrap().needed(&app(), &values).unwrap();
+    let needed = UvLock::parse(text).unwrap().needed(&app(), &values).unwrap();
     assert!(needed.contains_key("django") && needed.contains_key("psycopg-binary"), "{needed:?}");
     assert!(!needed.contains_key("pytest") && !needed.contains_key("ruff"), "{needed:?}");
 }
 
 #[test]
 fn groups_and_extras_that_production_has_are_needed() {
-    let needed = |app: &App| Lock::parse(LOCK).unwrap().needed(app, &python("3.11")).unwrap();
+    let needed = |app: &App| UvLock::parse(LOCK).unwrap().needed(app, &python("3.11")).unwrap();
     assert!(!needed(&app()).contains_key("tester"));
     let with = App { groups: vec!["dev".to_owned()], ..app() };
     assert_eq!(needed(&with)["tester"], "8");
@@ -144,7 +144,7 @@ fn groups_and_extras_that_production_has_are_needed() {
 #[test]
 fn a_list_of_requirements_is_a_lock() {
     let list = |unhashed| App {
-        lock: app::Lock::Requirements { file: "list.txt".to_owned(), dev: None, unhashed },
+        lock: app::LockFile::Requirements { file: "list.txt".to_owned(), dev: None, unhashed },
         ..app()
     };
     let installed = map(&[("web", "5.2"), ("core", "1")]);

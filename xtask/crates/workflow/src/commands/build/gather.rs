@@ -4,13 +4,13 @@ use crate::cli;
 use crate::commands::init;
 use crate::commands::{missing, setup, snapshot, tidy};
 use crate::world::World;
-use engine::build::{Base, Build, Cache, SecretSource};
+use engine::build::{Base, BuildPlan, Cache, SecretSource};
 use engine::machine::{self, Machine};
-use engine::{Engine, Kind, dockerfile};
+use engine::{Engine, EngineKind, dockerfile};
 use image::base::Source;
 use image::cache;
 use image::config::{self, Variant, Workflow};
-use image::plan::{self, BuildOptions, Facts};
+use image::plan::{self, BuildFacts, BuildOptions};
 use image::project::Missing;
 use image::report::STANDIN;
 use image::{fingerprint, labels, network, platform, startable};
@@ -156,12 +156,16 @@ pub(super) fn say_base(base: &Base) {
 
 impl Gathered {
     /// What the plan is made of.
-    pub fn facts<'a>(&'a self, world: &World, workflow: &'a Workflow) -> anyhow::Result<Facts<'a>> {
+    pub fn facts<'a>(
+        &'a self,
+        world: &World,
+        workflow: &'a Workflow,
+    ) -> anyhow::Result<BuildFacts<'a>> {
         let Local { snapshot, dockerfile, identity, created, machine, .. } = &self.local;
         let checkout = &snapshot.checkout;
         let mut labels = labels::from_git(checkout, identity, *created)?;
         labels.extend(labels::from_config(&workflow.config.image));
-        Ok(Facts {
+        Ok(BuildFacts {
             engine: &self.engine,
             config: &workflow.config,
             labels: labels.into_iter().collect(),
@@ -189,11 +193,11 @@ impl Gathered {
         workflow: &Workflow,
         runner: &Runner,
         args: &cli::Build,
-        plan: &Build,
+        plan: &BuildPlan,
     ) -> anyhow::Result<Vec<Invocation>> {
         let mut first = self.base_steps.clone();
         first.push(snapshot_command(&self.local.snapshot, args));
-        if self.engine.kind == Kind::Podman {
+        if self.engine.kind == EngineKind::Podman {
             // It is told to pull nothing; Docker's builder fetches missing images itself.
             let images =
                 images(world, workflow, runner, (&self.engine, self.assumed), &self.local.log);

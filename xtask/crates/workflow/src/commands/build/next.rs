@@ -5,7 +5,7 @@ use crate::cli;
 use crate::commands::checkout;
 use crate::world::World;
 use clap::ValueEnum as _;
-use engine::Kind;
+use engine::EngineKind;
 use image::config::Workflow;
 use image::{fingerprint, plan, reason};
 use source::git::Checkout;
@@ -24,7 +24,7 @@ pub enum Next {
 }
 
 /// What is known without an engine.
-pub struct Known {
+pub struct CheckoutState {
     pub checkout: Checkout,
     /// The name of the production image, and what the last build recorded of it.
     pub last: Option<(String, fingerprint::Record)>,
@@ -35,12 +35,12 @@ pub struct Known {
 ///
 /// # Errors
 /// [`process::failure::Exit::Git`] when git has no answer.
-pub fn next(world: &World, workflow: &Workflow) -> anyhow::Result<Known> {
+pub fn next(world: &World, workflow: &Workflow) -> anyhow::Result<CheckoutState> {
     // Nothing is copied, and no lock taken.
     let mut world = world.clone();
     world.common.dry_run = true;
     let args = cli::Build::default();
-    let names = Kind::value_variants()
+    let names = EngineKind::value_variants()
         .iter()
         .map(|kind| plan::local(*kind, &workflow.config.image.name, "prod"));
     let recorded =
@@ -50,23 +50,25 @@ pub fn next(world: &World, workflow: &Workflow) -> anyhow::Result<Known> {
         Ok(local) => local,
         Err(error) => {
             let (checkout, _) = checkout(&world, workflow)?;
-            return Ok(Known { checkout, last, next: Next::Refused(format!("{error:#}")) });
+            return Ok(CheckoutState { checkout, last, next: Next::Refused(format!("{error:#}")) });
         }
     };
     let checkout = local.snapshot.checkout.clone();
-    let Some((_, record)) = &last else { return Ok(Known { checkout, last, next: Next::Never }) };
+    let Some((_, record)) = &last else {
+        return Ok(CheckoutState { checkout, last, next: Next::Never });
+    };
     let before = reason::recorded(&workflow.state, "prod").unwrap_or_default();
     let files = reason::changed_files(&before, &local.snapshot);
     // With the engine and the base of that build: nothing is asked.
     let Some(known) = record.known.clone() else {
-        return Ok(Known { checkout, last, next: Next::Changed(files) });
+        return Ok(CheckoutState { checkout, last, next: Next::Changed(files) });
     };
     let gathered = local.with((known.engine, known.base));
     let plan = plan::build(&gathered.local.options, &gathered.facts(&world, workflow)?)?;
     let taken = &gathered.local.snapshot;
     let fingerprint = unchanged::fingerprint(&world, &gathered.engine, &plan, taken);
     if fingerprint.as_ref() == Some(&record.fingerprint) {
-        return Ok(Known { checkout, last, next: Next::UpToDate });
+        return Ok(CheckoutState { checkout, last, next: Next::UpToDate });
     }
-    Ok(Known { checkout, last, next: Next::Changed(files) })
+    Ok(CheckoutState { checkout, last, next: Next::Changed(files) })
 }

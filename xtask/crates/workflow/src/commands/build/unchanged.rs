@@ -3,10 +3,10 @@
 use super::Ready;
 use crate::cli;
 use crate::world::World;
-use engine::build::{Base, Build};
+use engine::build::{Base, BuildPlan};
 use engine::{Engine, leftovers};
 use image::config::Workflow;
-use image::fingerprint::{self, Known};
+use image::fingerprint::{self, EngineAnswers};
 use image::verify::{self, Built};
 use process::notice::notice;
 use process::run::Runner;
@@ -28,7 +28,7 @@ pub(super) struct Reusable {
 pub(super) fn fingerprint(
     world: &World,
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     snapshot: &Snapshot,
 ) -> Option<String> {
     let names = plan.passed.iter().map(String::as_str).chain(fingerprint::VARIABLES);
@@ -40,7 +40,7 @@ pub(super) fn fingerprint(
 pub(super) fn reusable(
     workflow: &Workflow,
     engine: &Engine,
-    plan: &Build,
+    plan: &BuildPlan,
     fingerprint: &str,
     absent: Option<&str>,
     runner: &Runner,
@@ -62,7 +62,7 @@ pub(super) fn known(workflow: &Workflow, args: &cli::Build, key: &str) -> Option
     if asks || !leftovers::none(&workflow.state) {
         return None;
     }
-    let Known { engine, base, .. } = fingerprint::known(&workflow.state, key)?;
+    let EngineAnswers { engine, base, .. } = fingerprint::known(&workflow.state, key)?;
     // A stand-in serves as long as it is known that its registry can't be reached.
     let serves = !base.standin || registry::was_unreachable(&workflow.state);
     (serves && engine.warnings.is_empty()).then_some((engine, base))
@@ -93,7 +93,7 @@ pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built, log: &Pat
         image_id: made.image.id.clone(),
         size: made.size.clone(),
         log: log.to_owned(),
-        known: Some(Known {
+        known: Some(EngineAnswers {
             key: ready.key.clone(),
             engine: ready.engine.clone(),
             base: ready.plan.base.clone(),

@@ -2,7 +2,7 @@
 
 use super::Site;
 use engine::containers::{self, Container, Thing};
-use image::plan::dev::{self, Facts, User};
+use image::plan::dev::{self, DevFacts, User};
 use process::failure::{Exit, Failure, describe, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, tail};
@@ -67,12 +67,12 @@ impl Site<'_> {
             let address = answer.stdout.lines().next().unwrap_or_default().trim().to_owned();
             hosts.push((service.name, address));
         }
-        let facts = Facts { hosts, ..facts };
+        let facts = DevFacts { hosts, ..facts };
         self.start_roles(facts, anew)
     }
 
     /// Those that don't run, or run something else than this image with these services.
-    fn start_roles(&self, mut facts: Facts<'_>, anew: bool) -> anyhow::Result<u16> {
+    fn start_roles(&self, mut facts: DevFacts<'_>, anew: bool) -> anyhow::Result<u16> {
         let mut missing = Vec::new();
         for what in dev::roles(facts.config) {
             let current = self.known(what)?.is_some_and(|known| {
@@ -109,7 +109,7 @@ impl Site<'_> {
     }
 
     /// Web, on the port asked for or the next free one.
-    fn start_web(&self, facts: &mut Facts<'_>) -> anyhow::Result<u16> {
+    fn start_web(&self, facts: &mut DevFacts<'_>) -> anyhow::Result<u16> {
         let asked = facts.port;
         // Its own old container holds no port.
         self.runner.ask(&containers::remove(self.engine, &self.name("web")), QUESTION)?;
@@ -158,7 +158,7 @@ impl Site<'_> {
         self.must(&format!("starting {}", container.name), &run).map(|_| ())
     }
 
-    fn migrate(&self, facts: &Facts<'_>) -> anyhow::Result<()> {
+    fn migrate(&self, facts: &DevFacts<'_>) -> anyhow::Result<()> {
         notice("bringing the database up to date");
         let container = facts.migrate();
         self.runner.ask(&containers::remove(self.engine, &container.name), QUESTION)?;

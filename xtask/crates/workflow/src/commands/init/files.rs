@@ -27,7 +27,7 @@ const AROUND: [&str; 2] = ["dev", "image.schema.json"];
 
 /// A file, below the top of the project.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
+pub struct ProjectFile {
     pub path: String,
     pub text: String,
     pub executable: bool,
@@ -37,10 +37,10 @@ pub struct File {
     pub folder: Option<String>,
 }
 
-impl File {
+impl ProjectFile {
     /// A file that isn't executable.
-    pub fn text(path: &str, text: &str) -> File {
-        File {
+    pub fn text(path: &str, text: &str) -> ProjectFile {
+        ProjectFile {
             path: path.to_owned(),
             text: text.to_owned(),
             executable: false,
@@ -70,8 +70,8 @@ pub enum Act {
 }
 
 /// Decides about each of `files` in the project `top`, of which `record` says what we wrote.
-pub fn decide(top: &Path, files: Vec<File>, record: &Record) -> Vec<(File, Act)> {
-    let act = |file: &File| {
+pub fn decide(top: &Path, files: Vec<ProjectFile>, record: &Record) -> Vec<(ProjectFile, Act)> {
+    let act = |file: &ProjectFile| {
         let Ok(there) = process::regular::read(top.join(&file.path)) else { return Act::New };
         if there == file.text.as_bytes() {
             return Act::Same;
@@ -88,7 +88,7 @@ pub fn decide(top: &Path, files: Vec<File>, record: &Record) -> Vec<(File, Act)>
 }
 
 /// Writes what was decided; if one can't be written, what was new before it goes again.
-pub fn write(top: &Path, acts: &[(File, Act)]) -> anyhow::Result<()> {
+pub fn write(top: &Path, acts: &[(ProjectFile, Act)]) -> anyhow::Result<()> {
     let mut new = Vec::new();
     let outcome = write_all(top, acts, &mut new);
     if outcome.is_err() {
@@ -97,7 +97,11 @@ pub fn write(top: &Path, acts: &[(File, Act)]) -> anyhow::Result<()> {
     outcome
 }
 
-fn write_all(top: &Path, acts: &[(File, Act)], new: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn write_all(
+    top: &Path,
+    acts: &[(ProjectFile, Act)],
+    new: &mut Vec<PathBuf>,
+) -> anyhow::Result<()> {
     let mut written = record(top);
     for (file, act) in acts {
         let path = match act {
@@ -130,7 +134,7 @@ pub fn record(top: &Path) -> Record {
 }
 
 /// What is to be done about the files that stay.
-pub fn kept(acts: &[(File, Act)]) -> Vec<String> {
+pub fn kept(acts: &[(ProjectFile, Act)]) -> Vec<String> {
     let kept = acts.iter().filter(|(_, act)| *act == Act::Kept);
     kept.map(|(file, _)| match file.path.as_str() {
         "Cargo.toml" => "Cargo.toml is kept: add \"xtask\" to the members of its workspace".to_owned(),
@@ -143,7 +147,7 @@ pub fn kept(acts: &[(File, Act)]) -> Vec<String> {
 }
 
 /// The files that are the same in every project, in its folder `runtime`.
-pub fn ours(library: &Path, runtime: &str) -> anyhow::Result<Vec<File>> {
+pub fn ours(library: &Path, runtime: &str) -> anyhow::Result<Vec<ProjectFile>> {
     let mut files = Vec::new();
     for name in RUNTIME_FILES.into_iter().chain(AROUND) {
         below(library, &format!("docker/{name}"), &mut files)?;
@@ -176,13 +180,13 @@ pub fn places(top: &Path) -> Vec<(String, String, String)> {
 /// The folder of [`ours`] in another project.
 const RUNTIME: &str = "docker/runtime";
 
-fn below(library: &Path, path: &str, files: &mut Vec<File>) -> anyhow::Result<()> {
+fn below(library: &Path, path: &str, files: &mut Vec<ProjectFile>) -> anyhow::Result<()> {
     let place = library.join(path);
     if !place.is_dir() {
         let mode =
             place.metadata().with_context(|| format!("reading {path}"))?.permissions().mode();
         let text = disk::text(&place, path)?;
-        files.push(File { executable: mode & 0o100 != 0, ..File::text(path, &text) });
+        files.push(ProjectFile { executable: mode & 0o100 != 0, ..ProjectFile::text(path, &text) });
         return Ok(());
     }
     let mut names = Vec::new();
@@ -197,20 +201,20 @@ fn below(library: &Path, path: &str, files: &mut Vec<File>) -> anyhow::Result<()
 }
 
 /// The Dockerfiles, with the lines that `config` decides.
-pub fn dockerfiles(library: &Path, config: &Config) -> anyhow::Result<Vec<File>> {
+pub fn dockerfiles(library: &Path, config: &Config) -> anyhow::Result<Vec<ProjectFile>> {
     let mut files = Vec::new();
     for (path, made_for) in rendering::files(config) {
         let own = rendering::template(made_for);
         let text = disk::text(&library.join(own), own)?;
         let text = rendering::rendered(&text, config, made_for)
             .map_err(|(line, why)| anyhow::anyhow!("reading {own}:{line}: {why}"))?;
-        files.push(File::text(&path, &text));
+        files.push(ProjectFile::text(&path, &text));
     }
     Ok(files)
 }
 
 /// The ignore file of a project with this configuration.
-pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
+pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<ProjectFile> {
     let app = &config.app;
     let own = disk::text(&library.join("dockerignore"), IGNORE_FILE)?;
     let (_, sections) = own.split_once("\n# section:").unwrap_or(("", own.as_str()));
@@ -226,7 +230,7 @@ pub fn ignore(library: &Path, config: &Config) -> anyhow::Result<File> {
         None => format!("{line}\n"),
     };
     let sections: String = sections.lines().map(line).collect();
-    Ok(File::text(&config.ignore_file, &format!("{begin}\n# section:{sections}")))
+    Ok(ProjectFile::text(&config.ignore_file, &format!("{begin}\n# section:{sections}")))
 }
 
 /// Lines that let in what isn't in the folder of the application: its lock, and what Node reads.
@@ -268,7 +272,7 @@ pub fn workspace(
     top: &Path,
     git: Option<&str>,
     runner: &Runner,
-) -> anyhow::Result<Vec<File>> {
+) -> anyhow::Result<Vec<ProjectFile>> {
     let from = match git {
         Some(url) => {
             let here = Runner { folder: library.to_owned(), ..runner.clone() };
@@ -295,13 +299,16 @@ pub fn workspace(
         "[package]\nname = \"xtask\"\ndescription = \"The container workflow of this project\"\nversion = \"0.1.0\"\n\
          edition = \"2024\"\npublish = false\n\n[dependencies]\nworkflow = {{ package = \"senex-workflow\", {from} }}\n"
     );
-    let theirs = |path: &str, text: &str| File { may_be_theirs: true, ..File::text(path, text) };
+    let theirs = |path: &str, text: &str| ProjectFile {
+        may_be_theirs: true,
+        ..ProjectFile::text(path, text)
+    };
     let files = vec![
         theirs("Cargo.toml", &manifest),
         theirs("Cargo.lock", &read("workspace.lock")?),
         theirs(".cargo/config.toml", &read("config.toml")?),
-        File::text("xtask/Cargo.toml", &member),
-        File::text("xtask/src/main.rs", &read("main.rs")?),
+        ProjectFile::text("xtask/Cargo.toml", &member),
+        ProjectFile::text("xtask/src/main.rs", &read("main.rs")?),
     ];
     Ok(files)
 }

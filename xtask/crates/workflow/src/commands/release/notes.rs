@@ -6,7 +6,7 @@ use image::attest::SPDX;
 use image::notes::{Side, notes};
 use image::plan::push::{Identity, kind_of, label};
 use image::report::release::Record;
-use image::tags::Kind;
+use image::tags::TagKind;
 use registry::Client;
 
 impl Releasing<'_> {
@@ -24,7 +24,8 @@ impl Releasing<'_> {
         let version = |tag: &str| rules.versions.version(tag);
         let own = version(&record.version);
         let tags = client.tags()?;
-        let releases = tags.iter().filter(|tag| kind_of(tag, identity, rules) == Kind::Immutable);
+        let releases =
+            tags.iter().filter(|tag| kind_of(tag, identity, rules) == TagKind::Immutable);
         let earlier = releases.filter_map(|tag| Some((version(tag)?, tag)));
         let last = earlier
             .filter(|(version, _)| Some(version) < own.as_ref())

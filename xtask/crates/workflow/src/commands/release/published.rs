@@ -7,7 +7,7 @@ use engine::Engine;
 use image::attest::{Made, PROVENANCE, Statement, TEST_RESULT, Tested};
 use image::plan::push::{Identity, label};
 use image::plan::release::{self as planned, Inputs};
-use image::push::Subject;
+use image::push::LocalImage;
 use image::report::release::Record;
 use image::tags::Names;
 use process::failure::{Exit, describe};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 /// The image of this commit, as every registry has it, and what its proof says.
 pub(super) struct Published {
-    pub image: Subject,
+    pub image: LocalImage,
     labels: BTreeMap<String, String>,
     made: Made,
     tested: Tested,
@@ -115,11 +115,11 @@ impl Releasing<'_> {
             Identity { revision: label(&labels, "revision"), version: label(&labels, "version") };
         Ok(Some(Published {
             signed: cosign.signed(client, image)?.is_ok(),
-            image: Subject {
+            image: LocalImage {
                 config_digest: image.config.clone(),
                 size_bytes: image.bytes,
                 identity,
-                ..Subject::default()
+                ..LocalImage::default()
             },
             checks: checks.unwrap_or_default(),
             labels,
