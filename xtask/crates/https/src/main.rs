@@ -6,7 +6,7 @@
 mod message;
 
 use anyhow::Context as _;
-use message::{Fault, Outcome, Request, Response, Trust};
+use message::{Fault, Request, RequestOutcome, Response, Trust};
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,12 +68,12 @@ fn certificates(pem: &str) -> Vec<Certificate<'static>> {
     items.collect()
 }
 
-fn outcome(agent: &ureq::Agent, request: &Request) -> Outcome {
+fn outcome(agent: &ureq::Agent, request: &Request) -> RequestOutcome {
     let proxy = request.proxy.as_ref().map(|url| ureq::Proxy::new(&url.0)).transpose();
-    let Ok(proxy) = proxy else { return Outcome::Fault(Fault::Proxy) };
+    let Ok(proxy) = proxy else { return RequestOutcome::Fault(Fault::Proxy) };
     match exchange(agent, request, proxy) {
-        Ok(response) => Outcome::Response(response),
-        Err(error) => Outcome::Fault(fault(&error, request.limit)),
+        Ok(response) => RequestOutcome::Response(response),
+        Err(error) => RequestOutcome::Fault(fault(&error, request.limit)),
     }
 }
 

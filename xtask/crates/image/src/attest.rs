@@ -3,7 +3,7 @@
 
 mod sbom;
 
-use crate::report::release::Record;
+use crate::report::release::ReleaseRecord;
 use base64::Engine as _;
 use engine::archive::Archive;
 use registry::Artifact;
@@ -200,7 +200,7 @@ fn of_digest(digest: &str) -> BTreeMap<String, String> {
 /// What a release says of its image in this repository under this digest, which holds these packages, with
 /// the text of their lock. The same record gives the same bytes, so that a rerun attaches nothing twice.
 pub fn of_release(
-    record: &Record,
+    record: &ReleaseRecord,
     (archive, lock): (&Archive, &str),
     repository: &str,
     digest: &str,
@@ -213,7 +213,7 @@ pub fn of_release(
     ]
 }
 
-fn test_result(record: &Record) -> Value {
+fn test_result(record: &ReleaseRecord) -> Value {
     let checks = record.checks.as_array().cloned().unwrap_or_default();
     let named = |outcome: &[&str]| -> Vec<&str> {
         let those = checks.iter().filter(|check| {
@@ -239,7 +239,7 @@ fn test_result(record: &Record) -> Value {
     })
 }
 
-fn provenance(record: &Record) -> Value {
+fn provenance(record: &ReleaseRecord) -> Value {
     let base = match &record.base_digest {
         Some(digest) => json!({ "uri": record.base, "digest": of_digest(digest) }),
         None => json!({ "uri": record.base }),
@@ -273,7 +273,7 @@ fn provenance(record: &Record) -> Value {
 }
 
 /// Where the source is, by the image's own label.
-fn source_uri(record: &Record) -> String {
+fn source_uri(record: &ReleaseRecord) -> String {
     let source = record.labels.get(&format!("{}source", engine::label::OCI));
     match source {
         Some(url) => format!("git+{url}@{}", record.revision),
@@ -285,9 +285,9 @@ fn source_uri(record: &Record) -> String {
 mod tests {
     use super::*;
 
-    fn record() -> Record {
+    fn record() -> ReleaseRecord {
         let check = |name: &str, outcome: &str| json!({ "name": name, "outcome": outcome });
-        Record {
+        ReleaseRecord {
             version: "1.0.0".into(),
             revision: "1".repeat(40),
             base: "docker.io/library/python:3.12-slim".into(),
@@ -297,7 +297,7 @@ mod tests {
             tested_at: "2026-01-02T03:04:05Z".into(),
             checks: json!([check("web", "ok"), check("size", "ok"), check("beat", "skipped")]),
             skipped: BTreeMap::from([("beat".into(), "no schedule".into())]),
-            ..Record::default()
+            ..ReleaseRecord::default()
         }
     }
 
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_test_that_failed_counts_when_it_is_the_newest() {
         let statement = |tested: bool, time: &str| {
-            let record = Record { tested, tested_at: time.to_owned(), ..record() };
+            let record = ReleaseRecord { tested, tested_at: time.to_owned(), ..record() };
             of_release(&record, (&Archive::default(), ""), "in.example/app", "sha256:abc").remove(1)
         };
         let newest = |all: &[Statement]| Tested::newest(all).map(|tested| tested.passed);

@@ -10,7 +10,7 @@ use process::environment::Environment;
 use process::failure::{Exit, describe};
 use process::notice::notice;
 use process::run::{QUESTION, Runner, Watch, tail};
-use registry::{Client, Surroundings};
+use registry::{Client, ClientSettings};
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub fn find(
         return Ok(Some(cache));
     }
     let surroundings =
-        Surroundings { environment, machine, engine, runner, limit: PATIENCE, attempts: 1 };
+        ClientSettings { environment, machine, engine, runner, limit: PATIENCE, attempts: 1 };
     let looked = Client::open(&target, &surroundings, true).and_then(|client| {
         cache.plain = client.plain;
         client.may_push()

@@ -17,7 +17,7 @@ const BUILT: &str = "built.json";
 
 /// What the last build of a name made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct BuildRecord {
     /// The fingerprint of what it read.
     pub fingerprint: String,
     pub image_id: String,
@@ -52,7 +52,7 @@ pub const VARIABLES: [&str; 8] = [
 ];
 
 /// What [`of`] looks at.
-pub struct Inputs<'a> {
+pub struct FingerprintInputs<'a> {
     /// The engine that builds.
     pub engine: &'a Engine,
     pub plan: &'a BuildPlan,
@@ -67,8 +67,8 @@ pub struct Inputs<'a> {
 /// if the build has to run to know: without the layer cache or with one in a registry, or when
 /// something comes from elsewhere. A secret's value is no part of it, as it is no part of the
 /// engines' layer caches.
-pub fn of(inputs: &Inputs<'_>) -> Option<String> {
-    let Inputs { engine, plan, values, snapshot } = inputs;
+pub fn of(inputs: &FingerprintInputs<'_>) -> Option<String> {
+    let FingerprintInputs { engine, plan, values, snapshot } = inputs;
     let base = plan.build_args.get(BASE_IMAGE);
     let elsewhere =
         base != Some(&plan.base.reference) || !dockerfile::foreign(&plan.text).is_empty();
@@ -100,25 +100,25 @@ pub fn hash(parts: &[&[u8]]) -> String {
 }
 
 /// The record of the build that made `reference` last.
-pub fn recorded(state: &State, reference: &str) -> Option<Record> {
-    state.remembered::<BTreeMap<String, Record>>(BUILT)?.remove(reference)
+pub fn recorded(state: &State, reference: &str) -> Option<BuildRecord> {
+    state.remembered::<BTreeMap<String, BuildRecord>>(BUILT)?.remove(reference)
 }
 
 /// What a build asked when `key` was the same.
 pub fn known(state: &State, key: &str) -> Option<EngineAnswers> {
-    let all = state.remembered::<BTreeMap<String, Record>>(BUILT)?;
+    let all = state.remembered::<BTreeMap<String, BuildRecord>>(BUILT)?;
     all.into_values().filter_map(|record| record.known).find(|known| known.key == key)
 }
 
 /// The logs of the builds that made what is current.
 pub fn logs(state: &State) -> Vec<PathBuf> {
-    let all = state.remembered::<BTreeMap<String, Record>>(BUILT).unwrap_or_default();
+    let all = state.remembered::<BTreeMap<String, BuildRecord>>(BUILT).unwrap_or_default();
     all.into_values().map(|record| record.log).collect()
 }
 
 /// Records what was made for the name `reference`.
-pub fn record(state: &State, reference: &str, record: Record) -> anyhow::Result<()> {
-    let mut all: BTreeMap<String, Record> = state.remembered(BUILT).unwrap_or_default();
+pub fn record(state: &State, reference: &str, record: BuildRecord) -> anyhow::Result<()> {
+    let mut all: BTreeMap<String, BuildRecord> = state.remembered(BUILT).unwrap_or_default();
     all.insert(reference.to_owned(), record);
     state.remember(BUILT, &all)
 }
@@ -157,7 +157,7 @@ mod tests {
         fn fingerprint(&self) -> Option<String> {
             let Case { engine, plan, values, snapshot } = self;
             let (values, snapshot) = (values.clone(), snapshot.clone());
-            of(&Inputs { engine, plan, values, snapshot })
+            of(&FingerprintInputs { engine, plan, values, snapshot })
         }
     }
 
@@ -210,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::of(folder.path());
         assert_eq!(recorded(&state, "a:prod"), None);
-        let made = |id: &str| Record {
+        let made = |id: &str| BuildRecord {
             fingerprint: "f".into(),
             image_id: id.into(),
             size: Size { bytes: 5, exact: true, config_digest: None },

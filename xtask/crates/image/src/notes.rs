@@ -1,7 +1,7 @@
 //! The notes of a release: what is another than in the one before, as Markdown. Pure: from what the
 //! registry has of both.
 
-use crate::report::release::Record;
+use crate::report::release::ReleaseRecord;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ pub struct Side {
 
 /// `migrations`: those that the clone has in addition to the release before; `None`: it can't tell.
 pub fn notes(
-    record: &Record,
+    record: &ReleaseRecord,
     now: &Side,
     before: Option<&Side>,
     migrations: Option<&[String]>,
@@ -95,7 +95,7 @@ fn layers(now: &Side, before: Option<&Side>) -> String {
     text
 }
 
-fn tested(record: &Record) -> String {
+fn tested(record: &ReleaseRecord) -> String {
     let passed = record.checks.as_array().into_iter().flatten();
     let passed = passed.filter(|check| check["outcome"] == "ok").count();
     let mut text = format!("\n## Tests\n\n{passed} checks passed on {}.\n", record.tested_at);
@@ -131,11 +131,11 @@ mod tests {
         };
         let old = side("1.0.0", &[package("django", "5.0"), package("six", "1.16")], "c");
         let new = side("1.1.0", &[package("django", "5.1"), package("numpy", "2.0")], "d");
-        let record = Record {
+        let record = ReleaseRecord {
             tested_at: "2026-01-02T03:04:05Z".into(),
             checks: json!([{ "name": "web", "outcome": "ok" }]),
             skipped: BTreeMap::from([("beat".into(), "no schedule".into())]),
-            ..Record::default()
+            ..ReleaseRecord::default()
         };
         let migrations = ["app/a/migrations/0002_b.py".to_owned()];
         expect![[r#"

@@ -2,15 +2,15 @@
 //! kind of tag after the other everywhere, so that no name points to what isn't there and a rerun
 //! does only what is left.
 
-use crate::plan::push::{self as plan, Act, Identity, Remote};
-use crate::report::push::{Done, PushReport as Report, Repository, TagReport};
+use crate::plan::push::{self as plan, Act, ImageIdentity, Remote};
+use crate::report::push::{Done, PushReport as Report, PushedRepository, TagReport};
 use crate::tags::{Rules, Tag, TagKind, line};
 use engine::Engine;
 use engine::reference::Reference;
 use process::failure::{Exit, describe};
 use process::notice::notice;
 use process::run::Runner;
-use registry::{Client, Manifest, Surroundings};
+use registry::{Client, ClientSettings, Manifest};
 use source::git::ancestry::Ancestry;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +57,7 @@ pub struct PushTarget {
     /// The manifest of our image, if the repository has it.
     ours: Option<Manifest>,
     /// Manifests by digest: what a digest names never changes.
-    seen: BTreeMap<String, (Manifest, Identity)>,
+    seen: BTreeMap<String, (Manifest, ImageIdentity)>,
 }
 
 /// Finds the way to each repository. With `writes` it is also asked whether we may push there:
@@ -67,7 +67,7 @@ pub struct PushTarget {
 /// [`Exit::RegistryRefused`], [`Exit::RegistryFailed`], those of [`Client::open`].
 pub fn open(
     targets: &[Reference],
-    surroundings: &Surroundings<'_>,
+    surroundings: &ClientSettings<'_>,
     writes: bool,
 ) -> anyhow::Result<Vec<Client>> {
     let mut clients = Vec::new();
@@ -215,7 +215,7 @@ impl Job<'_> {
         plan::decide(tag, there, ours, self.force, self.ancestry, self.rules)
     }
 
-    fn report(&self, registries: impl Iterator<Item = Repository>) -> Report {
+    fn report(&self, registries: impl Iterator<Item = PushedRepository>) -> Report {
         Report {
             image_id: self.image.image.id.clone(),
             config_digest: self.image.config_digest.clone(),
@@ -242,7 +242,7 @@ impl PushTarget {
                 job.image.identity.clone()
             } else {
                 let labels = self.client.labels(&manifest)?;
-                Identity {
+                ImageIdentity {
                     revision: plan::label(&labels, "revision"),
                     version: plan::label(&labels, "version"),
                 }
@@ -368,8 +368,8 @@ impl PushTarget {
         }
     }
 
-    fn report(&self, tags: Vec<TagReport>) -> Repository {
-        Repository {
+    fn report(&self, tags: Vec<TagReport>) -> PushedRepository {
+        PushedRepository {
             repository: self.client.target.to_string(),
             digest: self.ours.as_ref().map(|ours| ours.digest.clone()),
             compressed_bytes: self.ours.as_ref().map(|ours| ours.bytes),

@@ -123,8 +123,10 @@ mod tests {
         let killed = [line("1"), line("2"), line("3"), "STEP 3/4: RUN --> 77777777777\n".into()];
         fs::write(logs.join("killed.log"), killed.concat()).unwrap();
         fs::write(logs.join("good.log"), [cached("4"), line("5"), line("6")].concat()).unwrap();
-        let record =
-            fingerprint::Record { log: logs.join("good.log"), ..fingerprint::Record::default() };
+        let record = fingerprint::BuildRecord {
+            log: logs.join("good.log"),
+            ..fingerprint::BuildRecord::default()
+        };
         fingerprint::record(&state, "app:prod", record).unwrap();
         let steps = logged(&state);
         let ends = ends(&images.to_string(), &steps);

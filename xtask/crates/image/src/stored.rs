@@ -26,7 +26,7 @@ pub struct Stored {
 
 /// A container of any image, running or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Container {
+pub struct StoredContainer {
     pub name: String,
     /// The engine's word: `running`, `exited`.
     pub state: String,
@@ -39,7 +39,7 @@ pub struct Container {
 pub struct CleanFacts<'a> {
     /// Repository of the project's local names.
     pub name: &'a str,
-    pub containers: &'a [Container],
+    pub containers: &'a [StoredContainer],
     /// Image IDs that were made in this checkout.
     pub made: &'a [String],
     /// Steps of the builds that made what is current ([`crate::steps`]).
@@ -97,12 +97,16 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Stored>> {
 }
 
 /// Reads containers, `IMAGE STATE NAME` a line.
-pub fn containers(text: &str) -> Vec<Container> {
+pub fn containers(text: &str) -> Vec<StoredContainer> {
     let lines = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let image = engine::inspect::with_algorithm(words.next()?);
         let state = words.next()?.to_owned();
-        Some(Container { image, state, name: words.next()?.trim_start_matches('/').to_owned() })
+        Some(StoredContainer {
+            image,
+            state,
+            name: words.next()?.trim_start_matches('/').to_owned(),
+        })
     });
     lines.collect()
 }

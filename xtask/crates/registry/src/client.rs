@@ -25,7 +25,7 @@ pub use artifact::{Artifact, Referrer};
 /// The most pages of tags that are read.
 const PAGES: usize = 1000;
 
-pub struct Surroundings<'a> {
+pub struct ClientSettings<'a> {
     pub environment: &'a Environment,
     /// Tells where certificates are installed on the machine.
     pub machine: &'a Machine,
@@ -76,10 +76,10 @@ impl Client {
     /// [`Exit::RegistryRefused`] for a registry that speaks no TLS.
     pub fn open(
         target: &Reference,
-        surroundings: &Surroundings<'_>,
+        surroundings: &ClientSettings<'_>,
         writes: bool,
     ) -> anyhow::Result<Client> {
-        let Surroundings { environment, machine, engine, runner, .. } = surroundings;
+        let ClientSettings { environment, machine, engine, runner, .. } = surroundings;
         let (registry, repository) = (&target.registry, &target.repository);
         let name = format!("{registry}/{repository}");
         let found =
@@ -116,8 +116,8 @@ impl Client {
 
     /// Finds out whether the registry speaks TLS, and whether the engine minds if it doesn't or if
     /// its certificate isn't trusted.
-    fn greet(&mut self, surroundings: &Surroundings<'_>, host: &str) -> anyhow::Result<()> {
-        let Surroundings { environment, machine, engine, runner, .. } = surroundings;
+    fn greet(&mut self, surroundings: &ClientSettings<'_>, host: &str) -> anyhow::Result<()> {
+        let ClientSettings { environment, machine, engine, runner, .. } = surroundings;
         let registry = self.target.registry.as_str();
         let ping = Request { method: "GET".into(), url: self.url("/v2/"), ..Request::default() };
         let Err(fault) = self.wire.settled(&ping)? else { return Ok(()) };

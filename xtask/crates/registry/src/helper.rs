@@ -1,7 +1,7 @@
 //! `senex-https`, the program that sends our requests: TLS takes a third of what this workspace
 //! needs to compile, and most commands ask no registry.
 
-use super::message::{Outcome, Request, Trust, identity};
+use super::message::{Request, RequestOutcome, Trust, identity};
 use anyhow::Context as _;
 use process::failure::{Exit, failure_help};
 use process::invocation::Invocation;
@@ -62,7 +62,7 @@ impl Helper {
         &mut self,
         runner: &Runner,
         request: &Request,
-    ) -> anyhow::Result<Option<Outcome>> {
+    ) -> anyhow::Result<Option<RequestOutcome>> {
         self.0.say(&serde_json::to_string(request)?);
         let Some(line) = self.0.hear(runner, request.limit + MORE)? else { return Ok(None) };
         Ok(Some(serde_json::from_str(&line).with_context(|| format!("{NAME}: it said {line:?}"))?))

@@ -1,7 +1,7 @@
 //! One request to a registry: with a deadline, retried if that can help, ended by a signal.
 
 use super::helper::Helper;
-use super::message::{Fault, Hidden, Outcome, Request, Response, Trust};
+use super::message::{Fault, Hidden, Request, RequestOutcome, Response, Trust};
 use super::proxy::{http_proxy, no_url};
 use super::retry::{PATIENCE, passing, pause, retry_after};
 use process::failure::{Exit, Failure, failure_help};
@@ -149,9 +149,11 @@ impl Wire {
         };
         self.helper.replace(Some(helper));
         match (outcome, proxy) {
-            (Outcome::Response(response), _) => Ok(Ok(response)),
-            (Outcome::Fault(Fault::Proxy), Some((name, _))) => Err(no_url(name, authority, tls)),
-            (Outcome::Fault(fault), _) => Ok(Err(fault)),
+            (RequestOutcome::Response(response), _) => Ok(Ok(response)),
+            (RequestOutcome::Fault(Fault::Proxy), Some((name, _))) => {
+                Err(no_url(name, authority, tls))
+            }
+            (RequestOutcome::Fault(fault), _) => Ok(Err(fault)),
         }
     }
 }

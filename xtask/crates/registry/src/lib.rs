@@ -19,7 +19,7 @@ mod said;
 mod token;
 mod trust;
 
-pub use client::{Artifact, Client, Referrer, Surroundings, Way};
+pub use client::{Artifact, Client, ClientSettings, Referrer, Way};
 pub use manifest::Manifest;
 pub use reach::{known_unreachable, reachable, was_unreachable};
 pub use retry::{ATTEMPTS, pause};

@@ -52,7 +52,7 @@ pub struct Request {
 
 /// What comes back for a request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum RequestOutcome {
     Response(Response),
     Fault(Fault),
 }

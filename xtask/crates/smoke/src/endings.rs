@@ -2,7 +2,7 @@
 //! containers, because they don't outlive the check.
 
 use super::roles::{DUE, health_path, seldom, server};
-use super::test_bed::{Ended, TestBed, set};
+use super::test_bed::{EndedContainer, TestBed, set};
 use super::verdict::{CheckResult, Verdict};
 use engine::containers::Container;
 use image::config::smoke::{Role, Slow};
@@ -33,7 +33,7 @@ fn own(bed: &TestBed<'_>, role: Role) -> anyhow::Result<String> {
     Ok(container.name)
 }
 
-fn ended_well(limit: Duration, ended: &Ended) -> Vec<String> {
+fn ended_well(limit: Duration, ended: &EndedContainer) -> Vec<String> {
     let seconds = ended.time.as_secs_f64();
     if GOOD.contains(&ended.code) && ended.time < limit {
         Vec::new()
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn an_end_is_good_by_its_status_and_within_the_limit() {
         let check = |code, seconds, expected: bool| {
-            let ended = Ended { code, time: Duration::from_secs(seconds) };
+            let ended = EndedContainer { code, time: Duration::from_secs(seconds) };
             assert_eq!(ended_well(Duration::from_secs(10), &ended).is_empty(), expected, "{code}");
         };
         check(0, 9, true);

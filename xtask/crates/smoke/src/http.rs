@@ -7,17 +7,17 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct HttpAnswer {
     pub status: u16,
     /// Status line, headers and body.
     pub text: String,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// What a server sent; status 0 for what isn't HTTP.
-    pub fn of(text: String) -> Answer {
+    pub fn of(text: String) -> HttpAnswer {
         let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or_default();
-        Answer { status, text }
+        HttpAnswer { status, text }
     }
 
     /// The first line and the beginning of the body, for a line of evidence.
@@ -48,7 +48,12 @@ impl Answer {
 }
 
 /// Asks for `path`, as a proxy that ends TLS would (production redirects what came without TLS).
-pub fn get(address: &str, path: &str, headers: &str, limit: Duration) -> anyhow::Result<Answer> {
+pub fn get(
+    address: &str,
+    path: &str,
+    headers: &str,
+    limit: Duration,
+) -> anyhow::Result<HttpAnswer> {
     let mut stream =
         TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
     stream.set_read_timeout(Some(limit)).context("setting a limit")?;
@@ -57,7 +62,7 @@ pub fn get(address: &str, path: &str, headers: &str, limit: Duration) -> anyhow:
     stream.write_all(request.as_bytes()).with_context(|| format!("asking for {path}"))?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).with_context(|| format!("reading the answer of {path}"))?;
-    Ok(Answer::of(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(HttpAnswer::of(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The request for `path`. By version 1.0: the answer isn't cut into chunks, and ends with the
@@ -87,17 +92,17 @@ mod tests {
     #[test]
     fn an_answer_shows_its_status_and_its_body() {
         let found = "HTTP/1.0 503 Down\r\nA: b\r\n\r\n{\"status\": \"unhealthy\"}\n";
-        let found = Answer::of(found.to_owned());
+        let found = HttpAnswer::of(found.to_owned());
         assert_eq!(found.status, 503);
         assert_eq!(found.shown(), "HTTP/1.0 503 Down: {\"status\": \"unhealthy\"}");
-        assert_eq!(Answer::of(String::new()).status, 0);
+        assert_eq!(HttpAnswer::of(String::new()).status, 0);
     }
 
     #[test]
     fn a_redirect_leads_to_a_page_of_the_same_server() {
         let check = |status: &str, place: &str, expected: Option<&str>| {
             let text = format!("HTTP/1.0 {status} X\r\nlocation: {place}\r\n\r\nLocation: /no\r\n");
-            assert_eq!(Answer::of(text).leads_to().as_deref(), expected, "{place}");
+            assert_eq!(HttpAnswer::of(text).leads_to().as_deref(), expected, "{place}");
         };
         check("302", "/accounts/login/?next=/#top", Some("/accounts/login/?next=/"));
         check("301", "https://localhost/en/", Some("/en/"));

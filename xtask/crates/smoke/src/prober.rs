@@ -68,9 +68,9 @@ impl Prober {
 
 impl Reply {
     /// The answer to a request that waits for no message.
-    pub fn answer(self) -> anyhow::Result<http::Answer> {
+    pub fn answer(self) -> anyhow::Result<http::HttpAnswer> {
         match self {
-            Reply::Answer(text) | Reply::Message(text) => Ok(http::Answer::of(text)),
+            Reply::Answer(text) | Reply::Message(text) => Ok(http::HttpAnswer::of(text)),
             Reply::Error(why) => anyhow::bail!(why),
         }
     }

@@ -258,7 +258,7 @@ pub(super) fn websocket(bed: &TestBed<'_>) -> CheckResult {
             Ok(Verdict::Failed(vec![format!("no `{}` in `{message}`", asked.contains)]))
         }
         Reply::Answer(text) => {
-            Ok(Verdict::Failed(vec![format!("refused: {}", http::Answer::of(text).shown())]))
+            Ok(Verdict::Failed(vec![format!("refused: {}", http::HttpAnswer::of(text).shown())]))
         }
         Reply::Error(why) => Ok(Verdict::Failed(vec![format!("waiting for a message: {why}")])),
     }

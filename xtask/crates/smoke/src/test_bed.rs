@@ -115,7 +115,7 @@ pub struct TestBed<'a> {
 type Start = Arc<OnceLock<Result<(), (String, bool)>>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedContainer {
     pub code: i64,
     /// Between the signal and the end.
     pub time: Duration,
@@ -407,13 +407,13 @@ impl<'a> TestBed<'a> {
     }
 
     /// Ends a container with SIGTERM.
-    pub fn stop(&self, name: &str) -> anyhow::Result<Ended> {
+    pub fn stop(&self, name: &str) -> anyhow::Result<EndedContainer> {
         let limit = self.subject.smoke.stop.as_secs();
         let start = Instant::now();
         self.ask(&containers::stop(self.engine, name, limit), QUESTION * 2)?;
         let time = start.elapsed();
         let (_, code) = self.state(name)?;
-        Ok(Ended { code, time })
+        Ok(EndedContainer { code, time })
     }
 
     /// Sends a signal to a container's first process.

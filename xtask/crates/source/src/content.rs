@@ -96,7 +96,7 @@ impl FileMode {
 
 /// How a repository names its objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ObjectFormat {
     /// 40 hexadecimal digits.
     Sha1,
     /// 64 hexadecimal digits (`extensions.objectFormat`).
@@ -140,10 +140,10 @@ enum Git {
 }
 
 impl Hashes {
-    pub(crate) fn new(format: Format, bytes: u64) -> Hashes {
+    pub(crate) fn new(format: ObjectFormat, bytes: u64) -> Hashes {
         let git = match format {
-            Format::Sha1 => Git::Sha1(sha1::Sha1::default()),
-            Format::Sha256 => Git::Sha256(Sha256::default()),
+            ObjectFormat::Sha1 => Git::Sha1(sha1::Sha1::default()),
+            ObjectFormat::Sha256 => Git::Sha256(Sha256::default()),
         };
         let mut hashes = Hashes { sha256: Sha256::default(), git };
         hashes.update_git(format!("blob {bytes}\0").as_bytes());

@@ -10,7 +10,7 @@ use std::fs::DirEntry;
 use std::path::{Component, Path};
 
 use crate::content::Stat;
-use crate::ignore::{Folder, Ignore, IgnoreRule, RULES, Verdict};
+use crate::ignore::{Folder, Ignore, IgnoreRule, IgnoreVerdict, RULES};
 use process::disk;
 use process::failure::{Exit, failure, failure_help};
 
@@ -52,7 +52,7 @@ pub struct Explanation {
     /// A symbolic link above the path: it is copied itself, and nothing behind it.
     pub behind: Option<String>,
     /// What `.dockerignore` decides about the path itself.
-    pub verdict: Verdict,
+    pub verdict: IgnoreVerdict,
     /// The files of the build context at or below the path.
     pub files: Vec<ContextFile>,
 }
@@ -259,7 +259,7 @@ pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Expl
         exists: root.join(&path).symlink_metadata().is_ok(),
         verdict: match behind {
             None => ignore.verdict(&path),
-            Some(_) => Verdict::default(),
+            Some(_) => IgnoreVerdict::default(),
         },
         behind,
         files,

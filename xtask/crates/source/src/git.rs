@@ -19,7 +19,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::content::{Content, Format};
+use crate::content::{Content, ObjectFormat};
 pub use changes::{Change, ChangeKind};
 use expected::Expected;
 pub use export::Exported;
@@ -155,7 +155,7 @@ trait Source {
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>>;
     /// Submodules in the index.
     fn submodules(&self) -> Vec<String>;
-    fn format(&self) -> anyhow::Result<Format>;
+    fn format(&self) -> anyhow::Result<ObjectFormat>;
 }
 
 /// Reads the checkout that `folder` is in, without a build context.
@@ -185,11 +185,11 @@ pub fn nearest(folder: &Path, commit: &str, path: &str) -> anyhow::Result<Option
 pub fn rules(
     folder: &Path,
     commit: Option<&str>,
-) -> anyhow::Result<(Format, Option<HashMap<String, bool>>)> {
+) -> anyhow::Result<(ObjectFormat, Option<HashMap<String, bool>>)> {
     if let Ok(repository) = native(folder)?
         && (commit.is_some() || native::looks_at_modes(&repository))
     {
-        return Ok((Format::Sha1, None));
+        return Ok((ObjectFormat::Sha1, None));
     }
     let repository = Repository::open(folder, Some(folder), commit)?;
     let source = repository.source.as_ref();

@@ -39,7 +39,7 @@ pub const THE_REST: &str = "# section: the rest";
 
 /// What is decided about one path, and by which line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct IgnoreVerdict {
     pub included: bool,
     /// The deciding line, counted from 1; `None` when no pattern matches.
     pub line: Option<usize>,
@@ -133,14 +133,14 @@ impl Ignore {
 
     /// What is decided about `path` (relative, `/` between components) and by which line: the
     /// reading of [`Rule::Below`], which the others share on every path that `context` lets pass.
-    pub fn verdict(&self, path: &str) -> Verdict {
+    pub fn verdict(&self, path: &str) -> IgnoreVerdict {
         let components: Vec<&str> = path.split('/').collect();
         let folder = self.at(&components);
         let Some(pattern) = folder.decides[0].map(|index| &self.patterns[index]) else {
-            return Verdict { included: true, ..Verdict::default() };
+            return IgnoreVerdict { included: true, ..IgnoreVerdict::default() };
         };
         let matched = (1..=components.len()).find(|&n| pattern.matches(&components[..n]));
-        Verdict {
+        IgnoreVerdict {
             included: pattern.reinclude,
             line: Some(pattern.line),
             pattern: Some(pattern.text.clone()),

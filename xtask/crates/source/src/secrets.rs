@@ -80,15 +80,15 @@ pub fn holds(pattern: &Pattern, path: &str) -> bool {
 
 /// Whether a regular file is a secret.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct SecretQuestion {
     named: Option<Named>,
     bytes: u64,
 }
 
-impl Question {
+impl SecretQuestion {
     /// The question about the file `path` of so many `bytes`.
-    pub fn about(path: &str, bytes: u64) -> Question {
-        Question { named: names::judge(path), bytes }
+    pub fn about(path: &str, bytes: u64) -> SecretQuestion {
+        SecretQuestion { named: names::judge(path), bytes }
     }
 
     /// Why its name alone, which is all that a link has, looks like a secret.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 
-use crate::content::{self, Content, Contents, Format, Stat};
+use crate::content::{self, Content, Contents, ObjectFormat, Stat};
 use crate::context::{self, ContextFile};
 use crate::git::{self, Checkout, Repository};
 use crate::ignore::Ignore;
@@ -20,7 +20,7 @@ use process::notice::notice;
 use process::state::State;
 pub use reader::REMEMBERED;
 use reader::{Reader, Remembered, Rules, remembered};
-pub use warnings::LeftOut;
+pub use warnings::LeftOutFile;
 
 /// How often a context that changes while it is read is read.
 const ATTEMPTS: usize = 3;
@@ -76,7 +76,7 @@ pub struct Snapshot {
     /// What git says of that moment.
     pub checkout: Checkout,
     /// The tracked files of the application that a rule leaves out.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<LeftOutFile>,
 }
 
 impl<'a> Wanted<'a> {
@@ -277,7 +277,7 @@ pub fn read(
     for path in paths {
         files.push((*path, Stat::of(&root.join(path))?));
     }
-    let rules = Rules { format: Format::Sha1, executable };
+    let rules = Rules { format: ObjectFormat::Sha1, executable };
     let mut reader = Reader::new(&wanted, rules, Remembered::new())?;
     reader.read(&files, false)?.map_err(|path| anyhow::anyhow!("{path} changed"))
 }

@@ -68,7 +68,7 @@ pub fn elsewhere(release: &OsRelease) -> Vec<String> {
 
 /// What was found missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingTools {
     /// No engine works.
     pub engine: bool,
     /// The tool that makes stand-ins, if one will be needed.
@@ -80,7 +80,7 @@ pub struct Missing {
 }
 
 /// The packages that serve `missing`, each once; those that `installed` says are here are left out.
-pub fn wanted(missing: Missing, installed: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
+pub fn wanted(missing: MissingTools, installed: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
     let mut all: Vec<&str> = Vec::new();
     if missing.engine || missing.tests {
         all.extend(PODMAN);
@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_wanted_and_once() {
-        let all = Missing { engine: true, standins: true, tests: true, browser: false };
+        let all = MissingTools { engine: true, standins: true, tests: true, browser: false };
         let wanted_all = wanted(all, &|_| false);
         assert_eq!(wanted_all.iter().filter(|name| **name == "mmdebstrap").count(), 1);
         assert!(wanted_all.contains(&"podman") && wanted_all.contains(&"docker.io"));
-        assert_eq!(wanted(Missing::default(), &|_| false), Vec::<&str>::new());
-        let standins = Missing { standins: true, ..Missing::default() };
+        assert_eq!(wanted(MissingTools::default(), &|_| false), Vec::<&str>::new());
+        let standins = MissingTools { standins: true, ..MissingTools::default() };
         assert_eq!(wanted(standins, &|_| false), ["mmdebstrap"]);
         assert_eq!(wanted(standins, &|name| name == "mmdebstrap"), Vec::<&str>::new());
     }

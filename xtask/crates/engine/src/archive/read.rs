@@ -6,7 +6,7 @@ use crate::layers;
 use anyhow::Context as _;
 use serde_json::Value;
 use source::content::{Sha256, sha256};
-use source::secrets::Question;
+use source::secrets::SecretQuestion;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -102,7 +102,7 @@ fn look<'t>(
         let mut names = named;
         let mut note = described(&mut entry, texts, &mut names)?;
         if note.kind == EntryKind::File {
-            let question = Question::about(&path, note.size);
+            let question = SecretQuestion::about(&path, note.size);
             let keep = if is_kept(&path) { u64::MAX } else { question.needed() };
             let mut stream =
                 Hashing { stream: &mut entry, hash: hashed(&path).then(Sha256::default) };

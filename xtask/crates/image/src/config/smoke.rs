@@ -31,7 +31,7 @@ pub struct Smoke {
     /// Whether the static files have names with a hash.
     pub hashed_static: bool,
     /// `[smoke.health]`.
-    pub health: Health,
+    pub health: HealthPages,
     /// `[[smoke.http]]`.
     pub http: Vec<Http>,
     /// `[[smoke.exec]]`.
@@ -71,7 +71,7 @@ impl Role {
 /// What answers in addition to `HEALTHCHECK_PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Health {
+pub struct HealthPages {
     /// A path that answers 200 as long as the process lives.
     #[serde(default)]
     pub live: Option<String>,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod order;
-pub use order::{Identity, Order, is_own, order, owner};
+pub use order::{ImageIdentity, Order, is_own, order, owner};
 
 /// The time that an engine may take in addition to the time for the bytes.
 const BASE: Duration = Duration::from_secs(60);
@@ -20,7 +20,7 @@ const RATE: u64 = 1_000_000;
 
 /// The kind of a tag that a user names: whole versions and `sha-…` name one image, and so does `1.2`
 /// if that is the version of the `image`.
-pub fn kind_of(name: &str, image: &Identity, rules: &Rules) -> TagKind {
+pub fn kind_of(name: &str, image: &ImageIdentity, rules: &Rules) -> TagKind {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     if name == "latest" {
         TagKind::Latest
@@ -64,7 +64,7 @@ pub fn targets(
 ///
 /// # Errors
 /// [`Exit::Usage`] for what is no tag, and for an image that doesn't say its commit.
-pub fn tags(asked: &[String], image: &Identity, rules: &Rules) -> anyhow::Result<Vec<Tag>> {
+pub fn tags(asked: &[String], image: &ImageIdentity, rules: &Rules) -> anyhow::Result<Vec<Tag>> {
     let tag =
         |name: String, kind, why: &str| Tag { name, kind, shared: false, why: why.to_owned() };
     let mut tags: Vec<Tag> = Vec::new();
@@ -84,7 +84,7 @@ pub fn tags(asked: &[String], image: &Identity, rules: &Rules) -> anyhow::Result
         }
     }
     if tags.is_empty() {
-        let Identity { revision, version } = image;
+        let ImageIdentity { revision, version } = image;
         let short: String = revision.chars().take(12).collect();
         if short.len() < 12 {
             let message = "pushing: the image has no label that names its commit";
@@ -143,7 +143,7 @@ pub struct Remote {
     /// Whether it is the image that is pushed.
     pub ours: bool,
     /// What it says it is.
-    pub identity: Identity,
+    pub identity: ImageIdentity,
 }
 
 /// What becomes of a tag.
@@ -172,7 +172,7 @@ pub struct Decision {
 pub fn decide(
     tag: &Tag,
     there: Option<&Remote>,
-    ours: &Identity,
+    ours: &ImageIdentity,
     force: bool,
     ancestry: &dyn Fn(&str, &str) -> Ancestry,
     rules: &Rules,

@@ -1,7 +1,7 @@
 //! What a release must be and what it will be called, decided as plain data before any work.
 
 use crate::attest::{Made, Tested};
-use crate::report::release::Record;
+use crate::report::release::ReleaseRecord;
 use crate::tags::{self, Names, Rules, TagKind, Versions};
 use process::failure::{Exit, Failure};
 use source::ci::{Ci, Identity, Pipeline};
@@ -32,7 +32,7 @@ pub struct ReleaseFacts<'a> {
 
 /// What a release is made from.
 #[derive(Clone, Debug, Default)]
-pub struct Inputs {
+pub struct ReleaseInputs {
     /// Those of git, the configuration and the base with its digest.
     pub labels: BTreeMap<String, String>,
     pub build_args: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ pub struct Inputs {
 /// Why an image that a registry has under the commit's name isn't the one that would be made and tested;
 /// `None`: it is. What isn't known counts as different. `alike`: every registry has the same image.
 pub fn differs(
-    inputs: &Inputs,
+    inputs: &ReleaseInputs,
     labels: &BTreeMap<String, String>,
     made: Option<&Made>,
     tested: Option<&Tested>,
@@ -219,7 +219,7 @@ pub enum Rerun {
 /// [`Exit::Git`] if the version was made of something else, or its image is gone: a version is
 /// built once.
 pub fn rerun(
-    record: Option<&Record>,
+    record: Option<&ReleaseRecord>,
     revision: &str,
     squash: bool,
     here: bool,

@@ -1,6 +1,6 @@
 //! The local image that is pushed, as its engine describes it.
 
-use crate::plan::push::{Identity, label};
+use crate::plan::push::{ImageIdentity, label};
 use crate::verify::{self, Precision};
 use engine::inspect::{self, Image};
 use engine::{Engine, words};
@@ -19,7 +19,7 @@ pub struct LocalImage {
     /// Sum of the uncompressed layer bytes.
     pub size_bytes: u64,
     /// What its labels say.
-    pub identity: Identity,
+    pub identity: ImageIdentity,
 }
 
 impl LocalImage {
@@ -49,7 +49,7 @@ pub fn subject(
     }
     let image = inspect::image(&answer.stdout)?;
     let size = verify::measure(state, engine, &image, Precision::Exact, runner)?;
-    let identity = Identity {
+    let identity = ImageIdentity {
         revision: label(&image.labels, "revision"),
         version: label(&image.labels, "version"),
     };

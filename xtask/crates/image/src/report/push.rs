@@ -21,7 +21,7 @@ pub struct PushReport {
     pub engine: String,
     pub engine_version: String,
     /// Every repository.
-    pub registries: Vec<Repository>,
+    pub registries: Vec<PushedRepository>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// The whole log of the engine.
@@ -30,7 +30,7 @@ pub struct PushReport {
 
 /// One repository of one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Repository {
+pub struct PushedRepository {
     /// Registry and repository.
     pub repository: String,
     /// The digest of the image's manifest in this repository, if it is there.
@@ -152,11 +152,11 @@ mod tests {
             tag("main", Done::Left, Some("sha256:a"), None, "after 1.2.2"),
             tag("latest", Done::Kept, Some("sha256:c"), Some("sha256:c"), "2.0.0 is newer"),
         ];
-        let repository = Repository {
+        let repository = PushedRepository {
             repository: "r.example/app".into(),
             digest: ours.map(str::to_owned),
             tags,
-            ..Repository::default()
+            ..PushedRepository::default()
         };
         let report = PushReport {
             image_id: "sha256:i".into(),

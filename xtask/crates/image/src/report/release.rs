@@ -9,7 +9,7 @@ use std::fmt;
 /// A release, as far as it has come. The fields are the keys of the record in
 /// `target/xtask/releases/`, of `--format json` and of `--metadata-file`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ReleaseRecord {
     /// The version; for a snapshot that of `git describe`.
     pub version: String,
     /// The git tag that says so.
@@ -91,7 +91,7 @@ pub struct ReleaseStep {
     pub seconds: f64,
 }
 
-impl Record {
+impl ReleaseRecord {
     /// A reference under which a registry has it, if any has.
     pub fn pulled_from(&self) -> Option<String> {
         let all = self.registries.as_array()?;
@@ -127,7 +127,7 @@ impl Record {
     }
 }
 
-impl fmt::Display for Record {
+impl fmt::Display for ReleaseRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.snapshot { "snapshot" } else { "release" };
         writeln!(f, "{what} {}", self.version)?;

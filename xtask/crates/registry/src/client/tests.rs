@@ -133,7 +133,7 @@ fn opened_on(machine: &Machine, info: &str, server: &Server, auth: &str) -> anyh
         form: Form::Plain,
         signal: Arc::default(),
     };
-    let surroundings = Surroundings {
+    let surroundings = ClientSettings {
         environment: &environment,
         machine,
         engine: &Engine { program, ..Engine::assumed(engine::EngineKind::Podman) },

@@ -43,7 +43,7 @@ impl TestBed<'_> {
     ///
     /// # Errors
     /// [`Evidence`] when it doesn't answer.
-    pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::Answer> {
+    pub fn get(&self, name: &str, path: &str) -> anyhow::Result<http::HttpAnswer> {
         self.get_and(name, path, || ())
     }
 
@@ -53,7 +53,7 @@ impl TestBed<'_> {
         name: &str,
         path: &str,
         begun: impl FnOnce(),
-    ) -> anyhow::Result<http::Answer> {
+    ) -> anyhow::Result<http::HttpAnswer> {
         let found = self.probe(name, &http::request(path, BEHIND_TLS), false, begun);
         found.and_then(Reply::answer).map_err(|error| Evidence::of(&format!("{path}: {error:#}")))
     }

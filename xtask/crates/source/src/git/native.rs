@@ -10,7 +10,7 @@ use git2::{
 };
 
 use super::describe::{Tags, describe};
-use super::{ChangeKind, Format, GITLINK, RepositoryState, Source, Stored};
+use super::{ChangeKind, GITLINK, ObjectFormat, RepositoryState, Source, Stored};
 
 /// How often the work tree is compared if files that are being written get in the way.
 const ATTEMPTS: usize = 10;
@@ -287,8 +287,8 @@ impl Source for Native {
         Ok(blobs)
     }
 
-    fn format(&self) -> anyhow::Result<Format> {
-        Ok(Format::Sha1)
+    fn format(&self) -> anyhow::Result<ObjectFormat> {
+        Ok(ObjectFormat::Sha1)
     }
 
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>> {

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::Context as _;
 
-use super::{ChangeKind, Exit, Format, RepositoryState, Source, Stored, failure};
+use super::{ChangeKind, Exit, ObjectFormat, RepositoryState, Source, Stored, failure};
 
 /// The `git` program in the folders of `path`, the value of PATH.
 pub(super) fn find(path: Option<&OsStr>) -> Option<PathBuf> {
@@ -330,10 +330,10 @@ impl Source for Program {
         Ok(blobs)
     }
 
-    fn format(&self) -> anyhow::Result<Format> {
+    fn format(&self) -> anyhow::Result<ObjectFormat> {
         // A git that can't name the format knows only one.
         let sha256 = self.line(&["rev-parse", "--show-object-format"]).is_ok_and(|f| f == "sha256");
-        Ok(if sha256 { Format::Sha256 } else { Format::Sha1 })
+        Ok(if sha256 { ObjectFormat::Sha256 } else { ObjectFormat::Sha1 })
     }
 
     fn ignored(&self, paths: &[String]) -> anyhow::Result<Vec<String>> {

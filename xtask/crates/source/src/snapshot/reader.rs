@@ -3,9 +3,9 @@
 
 use super::Wanted;
 use super::copies::{Copies, unwritten};
-use crate::content::{Content, Contents, FileMode, Format, Hashes, Start, Stat, TICK};
+use crate::content::{Content, Contents, FileMode, Hashes, ObjectFormat, Start, Stat, TICK};
 use crate::ignore::Pattern;
-use crate::secrets::{self, Question};
+use crate::secrets::{self, SecretQuestion};
 use process::disk;
 use process::failure::and_help;
 use process::run::check_signal;
@@ -28,7 +28,7 @@ const CHUNK: u64 = 1 << 20;
 
 /// What git says about how files are to be read.
 pub(super) struct Rules {
-    pub format: Format,
+    pub format: ObjectFormat,
     /// The execute permissions by path, if those of the files don't count.
     pub executable: Option<HashMap<String, bool>>,
 }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
     ) -> anyhow::Result<Content> {
         let source = self.wanted.top.join(path);
         let unread = |error| unread(path, &error);
-        let question = Question::about(path, stat.bytes());
+        let question = SecretQuestion::about(path, stat.bytes());
         let mut hashes = Hashes::new(self.rules.format, stat.bytes());
         let mut content = Content {
             kind,

@@ -13,7 +13,7 @@ const NAMED: usize = 3;
 
 /// A tracked file that isn't in the build context.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LeftOut {
+pub struct LeftOutFile {
     /// Below the root of the build context.
     pub path: String,
     /// The line of `.dockerignore` that decides.
@@ -25,7 +25,7 @@ pub struct LeftOut {
 
 /// Those of the files that are `absent` from the build context that a rule leaves out, if their
 /// path begins with `application`.
-pub(super) fn left_out(ignore: &Ignore, absent: &[String], application: &str) -> Vec<LeftOut> {
+pub(super) fn left_out(ignore: &Ignore, absent: &[String], application: &str) -> Vec<LeftOutFile> {
     let files = absent.iter().filter(|path| path.starts_with(application));
     files
         .filter_map(|path| {
@@ -33,7 +33,7 @@ pub(super) fn left_out(ignore: &Ignore, absent: &[String], application: &str) ->
             let (line, pattern) = verdict.line.zip(verdict.pattern)?;
             let on_purpose = ignore.on_purpose(line);
             let path = path.clone();
-            (!verdict.included).then_some(LeftOut { path, line, pattern, on_purpose })
+            (!verdict.included).then_some(LeftOutFile { path, line, pattern, on_purpose })
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use super::{release, smoke_test};
 use crate::world::World;
 use image::report::megabytes;
 use image::tags;
-use smoke_test::Tested;
+use smoke_test::TestedImage;
 use source::ci;
 use source::git::Change;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ struct Home {
     /// The production image: its name, ID and bytes.
     image: Option<(String, String, u64)>,
     next: Next,
-    tested: Option<Tested>,
+    tested: Option<TestedImage>,
     /// The version of the last release from here, when it was begun, and whether it was pushed.
     release: Option<(String, String, bool)>,
     /// A version of this commit that wasn't released from here.
@@ -89,7 +89,7 @@ fn few(paths: &[String]) -> String {
 
 impl Home {
     /// Whether the image's last smoke test was of this image, and whole.
-    fn tested_now(&self) -> Option<&Tested> {
+    fn tested_now(&self) -> Option<&TestedImage> {
         let (_, id, _) = self.image.as_ref()?;
         self.tested.as_ref().filter(|tested| tested.image_id == *id)
     }
@@ -184,7 +184,7 @@ mod tests {
             changes: [Vec::new(), Vec::new()],
             image: Some(("localhost/shop:prod".into(), "sha256:1".into(), 358_300_000)),
             next: Next::UpToDate,
-            tested: Some(Tested {
+            tested: Some(TestedImage {
                 image_id: "sha256:1".into(),
                 time: "2026-11-30T04:12:00Z".into(),
                 passed: 54,

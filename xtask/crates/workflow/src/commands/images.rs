@@ -11,7 +11,7 @@ use engine::{Engine, EngineKind, containers, words};
 use image::config::Workflow;
 use image::report::megabytes;
 use image::steps;
-use image::stored::{self, CleanFacts, Container, Judged, Stored};
+use image::stored::{self, CleanFacts, Judged, Stored, StoredContainer};
 use process::failure::{Exit, failure};
 use process::invocation::Invocation;
 use process::notice::notice;
@@ -165,7 +165,7 @@ fn look(
     Ok(stored::judge(images, &facts))
 }
 
-fn all_containers(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<Container>> {
+fn all_containers(engine: &Engine, runner: &Runner) -> anyhow::Result<Vec<StoredContainer>> {
     let ids = lines(&ask(runner, &containers::all(engine))?);
     if ids.is_empty() {
         return Ok(Vec::new());

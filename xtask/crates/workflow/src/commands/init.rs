@@ -4,7 +4,7 @@
 use crate::cli;
 use crate::world::World;
 use anyhow::Context as _;
-use files::{Act, ProjectFile};
+use files::{FileAct, ProjectFile};
 use image::adopt;
 use image::config::{self, Workflow};
 use image::rendering;
@@ -106,7 +106,7 @@ fn adopt_into(world: &World, args: &cli::Init, top: &Path) -> anyhow::Result<()>
     let acts = files::decide(&top, all, &files::Record::new());
     let foreign: Vec<&str> = acts
         .iter()
-        .filter(|(_, act)| *act == Act::Foreign)
+        .filter(|(_, act)| *act == FileAct::Foreign)
         .map(|(file, _)| file.path.as_str())
         .collect();
     if !foreign.is_empty() {
@@ -165,16 +165,16 @@ fn lock(world: &World, top: &Path, runner: &Runner) -> anyhow::Result<()> {
 
 fn report(
     world: &World,
-    acts: &[(ProjectFile, Act)],
+    acts: &[(ProjectFile, FileAct)],
     told: &[String],
     next: &[String],
 ) -> anyhow::Result<()> {
     let mut text = String::new();
-    let changed: Vec<&(ProjectFile, Act)> =
-        acts.iter().filter(|(_, act)| !matches!(act, Act::Same | Act::Theirs)).collect();
+    let changed: Vec<&(ProjectFile, FileAct)> =
+        acts.iter().filter(|(_, act)| !matches!(act, FileAct::Same | FileAct::Theirs)).collect();
     let whole = |file: &ProjectFile| {
         let all = acts.iter().filter(|(one, _)| one.folder == file.folder);
-        file.folder.is_some() && all.into_iter().all(|(_, act)| *act == Act::New)
+        file.folder.is_some() && all.into_iter().all(|(_, act)| *act == FileAct::New)
     };
     let mut said = Vec::new();
     for (file, act) in &changed {
@@ -186,13 +186,13 @@ fn report(
             continue;
         }
         let word = match act {
-            Act::New => "new",
-            Act::Replaced => "updated",
-            Act::Beside => "was edited, so the new one is NAME.new",
-            Act::Kept => "kept",
+            FileAct::New => "new",
+            FileAct::Replaced => "updated",
+            FileAct::Beside => "was edited, so the new one is NAME.new",
+            FileAct::Kept => "kept",
             // An update: a project that copied them has no record of what they were.
-            Act::Foreign => "kept: it isn't known to be ours",
-            Act::Same | Act::Theirs => continue,
+            FileAct::Foreign => "kept: it isn't known to be ours",
+            FileAct::Same | FileAct::Theirs => continue,
         };
         text += &format!("{:<40} {word}\n", file.path);
     }

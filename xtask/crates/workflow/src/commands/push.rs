@@ -6,13 +6,13 @@ use engine::machine::{self, Machine};
 use engine::reference::Reference;
 use engine::{self, Engine, leftovers};
 use image::config::Workflow;
-use image::plan::push::{self as planned, Identity};
+use image::plan::push::{self as planned, ImageIdentity};
 use image::push::{self, Job, LocalImage, subject};
 use image::report::push::PushReport as Report;
 use image::tags::{Tag, TagKind};
 use process::run::Runner;
 use process::state::State;
-use registry::{Client, Surroundings};
+use registry::{Client, ClientSettings};
 use source::git::ancestry::ancestry;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub fn run(world: &World, args: &cli::push::Push) -> anyhow::Result<()> {
     let config = &workflow.config;
     let targets = planned::targets(&args.registry, &config.push.registries, &config.image.name)?;
     if !args.tag.is_empty() {
-        planned::tags(&args.tag, &Identity::default(), &config.tags)?;
+        planned::tags(&args.tag, &ImageIdentity::default(), &config.tags)?;
     }
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
@@ -92,9 +92,9 @@ pub fn surroundings<'a>(
     machine: &'a Machine,
     engine: &'a Engine,
     runner: &'a Runner,
-) -> Surroundings<'a> {
+) -> ClientSettings<'a> {
     let (limit, attempts) = (REQUEST, registry::ATTEMPTS);
-    Surroundings { environment: &world.environment, machine, engine, runner, limit, attempts }
+    ClientSettings { environment: &world.environment, machine, engine, runner, limit, attempts }
 }
 
 impl Sending<'_> {
@@ -111,7 +111,7 @@ impl Sending<'_> {
         writes: bool,
     ) -> anyhow::Result<Vec<Client>> {
         let usual = surroundings(self.world, self.machine, self.engine, self.runner);
-        let surroundings = Surroundings { limit: REQUEST.min(self.limit(bytes)), ..usual };
+        let surroundings = ClientSettings { limit: REQUEST.min(self.limit(bytes)), ..usual };
         push::open(targets, &surroundings, writes)
     }
 
@@ -121,7 +121,7 @@ impl Sending<'_> {
     /// [`Exit::RegistryRefused`](process::failure::Exit::RegistryRefused) for those that are taken.
     pub fn may_name(
         &self,
-        identity: Identity,
+        identity: ImageIdentity,
         tags: &[Tag],
         clients: Vec<Client>,
     ) -> anyhow::Result<Vec<Client>> {

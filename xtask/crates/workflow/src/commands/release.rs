@@ -21,10 +21,10 @@ use image::config::verify::Signing;
 use image::config::{self, Workflow};
 use image::labels;
 use image::plan;
-use image::plan::push::{self, Identity};
+use image::plan::push::{self, ImageIdentity};
 use image::plan::release::{self as planned, Rerun};
 use image::push::{LocalImage, subject};
-use image::report::release::{Record, ReleaseStep};
+use image::report::release::{ReleaseRecord, ReleaseStep};
 use image::tags::{self, Names};
 use process::failure::{Exit, failure_help};
 use process::notice::notice;
@@ -137,7 +137,8 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         false => None,
     };
     let clients = if known.is_none() && published.is_none() && !args.snapshot {
-        let identity = Identity { revision: revision.clone(), version: checkout.version.clone() };
+        let identity =
+            ImageIdentity { revision: revision.clone(), version: checkout.version.clone() };
         sending.may_name(identity, &names.tags, clients)?
     } else {
         clients
@@ -146,7 +147,7 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         let built = published.is_some();
         return releasing.show(known.as_ref(), built, (engine, assumed), &names, &targets);
     }
-    let fresh = Record {
+    let fresh = ReleaseRecord {
         version,
         git_tag: release.map(|release| release.git_tag.clone()),
         snapshot: args.snapshot,
@@ -157,9 +158,9 @@ fn release(world: &World, workflow: &Workflow, args: &Release) -> anyhow::Result
         ci: serde_json::to_value(&world.ci)?,
         arguments: arguments(args),
         platform: engine.platform.clone(),
-        ..Record::default()
+        ..ReleaseRecord::default()
     };
-    let begun = Record {
+    let begun = ReleaseRecord {
         tags: serde_json::to_value(&names.tags)?,
         left_out: serde_json::to_value(&names.left_out)?,
         ..known.clone().unwrap_or(fresh)
@@ -202,7 +203,7 @@ pub fn last(state: &State) -> Option<(String, String, bool)> {
     let files = std::fs::read_dir(state.folder.join(RELEASES)).ok()?.flatten();
     let records = files.filter_map(|file| {
         let name = format!("{RELEASES}/{}", file.file_name().to_string_lossy());
-        state.remembered::<Record>(&name)
+        state.remembered::<ReleaseRecord>(&name)
     });
     let last = records.max_by(|a, b| a.begun.cmp(&b.begun))?;
     Some((last.version, last.begun, last.pushed))
@@ -210,13 +211,13 @@ pub fn last(state: &State) -> Option<(String, String, bool)> {
 
 impl Releasing<'_> {
     /// The record of an earlier run to go on with.
-    fn known(&self, engine: &Engine, revision: &str) -> anyhow::Result<Option<Record>> {
+    fn known(&self, engine: &Engine, revision: &str) -> anyhow::Result<Option<ReleaseRecord>> {
         if self.args.snapshot || !self.path.exists() {
             return Ok(None);
         }
         let path = self.shown_path();
         let text = process::regular::read(&self.path).with_context(|| format!("reading {path}"))?;
-        let record: Record = serde_json::from_slice(&text)
+        let record: ReleaseRecord = serde_json::from_slice(&text)
             .with_context(|| format!("reading {path}: no record of a release"))?;
         let here = self.runner.ask(&words::inspect(engine, &record.image_id), QUESTION)?.good();
         let rerun = planned::rerun(Some(&record), revision, self.args.squash, here, &path)?;
@@ -234,7 +235,7 @@ impl Releasing<'_> {
     }
 
     /// Keeps the record, so that a rerun knows what is done.
-    fn keep(&self, record: &Record) -> anyhow::Result<()> {
+    fn keep(&self, record: &ReleaseRecord) -> anyhow::Result<()> {
         state::make_folder(self.path.parent().unwrap_or(Path::new(".")))?;
         let text = serde_json::to_string_pretty(record).context("writing JSON")?;
         state::write_whole(&self.path, &(text + "\n"))
@@ -296,7 +297,7 @@ impl Releasing<'_> {
 
     fn build(
         &self,
-        record: &mut Record,
+        record: &mut ReleaseRecord,
         built: bool,
         engine: (Engine, bool),
         checkout: &Checkout,
@@ -327,7 +328,7 @@ impl Releasing<'_> {
         self.keep(record)
     }
 
-    fn squash(&self, record: &mut Record, engine: &Engine) -> anyhow::Result<()> {
+    fn squash(&self, record: &mut ReleaseRecord, engine: &Engine) -> anyhow::Result<()> {
         let start = Instant::now();
         squash::clear(engine, self.runner)?;
         let log = self.workflow.state.new_log("squash")?;
@@ -341,7 +342,7 @@ impl Releasing<'_> {
         Ok(())
     }
 
-    fn test(&self, record: &mut Record, engine: &Engine) -> anyhow::Result<()> {
+    fn test(&self, record: &mut ReleaseRecord, engine: &Engine) -> anyhow::Result<()> {
         if record.tested {
             return Ok(());
         }
@@ -367,7 +368,7 @@ impl Releasing<'_> {
 
     fn push(
         &self,
-        record: &mut Record,
+        record: &mut ReleaseRecord,
         sending: &Sending<'_>,
         names: &Names,
         clients: Vec<Client>,
@@ -406,7 +407,7 @@ impl Releasing<'_> {
     /// already stays.
     fn attest(
         &self,
-        record: &mut Record,
+        record: &mut ReleaseRecord,
         engine: &Engine,
         clients: &[Client],
     ) -> anyhow::Result<()> {
@@ -450,7 +451,7 @@ impl Releasing<'_> {
     /// `--dry-run`: the commands that do the same, one after the other.
     fn show(
         &self,
-        known: Option<&Record>,
+        known: Option<&ReleaseRecord>,
         published: bool,
         engine: (Engine, bool),
         names: &Names,
@@ -509,7 +510,7 @@ impl Releasing<'_> {
 /// The build argument of `docker/Dockerfile` that makes it fetch Debian's fixes.
 const REFRESH: &str = "DEBIAN_REFRESH";
 
-fn note(record: &mut Record, name: &str, start: Instant) {
+fn note(record: &mut ReleaseRecord, name: &str, start: Instant) {
     record
         .steps
         .push(ReleaseStep { name: name.to_owned(), seconds: start.elapsed().as_secs_f64() });

@@ -1,7 +1,7 @@
 //! `setup`: installs what is missing on Debian and Ubuntu, after showing every root command.
 
 use crate::cli;
-use crate::packages::{self, Missing};
+use crate::packages::{self, MissingTools};
 use crate::world::World;
 use anyhow::Context as _;
 use engine::machine::{self, Machine};
@@ -66,7 +66,7 @@ pub fn missing(
     workflow: &Workflow,
     machine: &Machine,
     setup: cli::Setup,
-) -> anyhow::Result<Missing> {
+) -> anyhow::Result<MissingTools> {
     let runner = world.runner(&workflow.top);
     let engine = world.search(workflow, machine, &runner).engine()?;
     let assumed = engine::Engine::assumed(EngineKind::Podman);
@@ -83,7 +83,7 @@ pub fn missing(
         registry::reachable(&wanted, known, &world.environment, &runner, &workflow.state)?.is_ok()
     };
     let (tests, browser) = (setup.for_tests, setup.for_browser);
-    Ok(Missing { engine: engine.is_err(), standins: !reachable, tests, browser })
+    Ok(MissingTools { engine: engine.is_err(), standins: !reachable, tests, browser })
 }
 
 /// Installs what is missing; does nothing, and says nothing, when nothing is.
@@ -95,7 +95,7 @@ pub fn ensure(
 ) -> anyhow::Result<()> {
     let runner = world.runner(&workflow.top);
     let missing = missing(world, workflow, machine, setup)?;
-    if missing == Missing::default() {
+    if missing == MissingTools::default() {
         return Ok(());
     }
     let asked = world.search(workflow, machine, &runner).asked;

@@ -60,7 +60,7 @@ pub fn run(world: &World, args: &cli::SmokeTest) -> anyhow::Result<()> {
     super::tidy_alone(&workflow.state, &engine, &runner)?;
     let outcomes = testing.run(&subject, args, &chosen)?;
     if args.only.is_empty() {
-        Tested::of(&subject, &outcomes)?.record(&workflow.state);
+        TestedImage::of(&subject, &outcomes)?.record(&workflow.state);
     }
     if let Some(path) = &args.junit {
         write_whole(path, &report::junit(&reference, &outcomes))?;
@@ -75,7 +75,7 @@ const TESTED: &str = "tested.json";
 
 /// What the last smoke test of this checkout found, but for those with `--only`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tested {
+pub struct TestedImage {
     pub image_id: String,
     /// When it ended, RFC 3339 UTC.
     pub time: String,
@@ -86,10 +86,10 @@ pub struct Tested {
     pub whole: bool,
 }
 
-impl Tested {
-    fn of(subject: &TestSubject, outcomes: &[Outcome]) -> anyhow::Result<Tested> {
+impl TestedImage {
+    fn of(subject: &TestSubject, outcomes: &[Outcome]) -> anyhow::Result<TestedImage> {
         let bad = |outcome: &&Outcome| matches!(&outcome.found, Ok(Verdict::Failed(_)) | Err(_));
-        Ok(Tested {
+        Ok(TestedImage {
             image_id: subject.image.id.clone(),
             time: labels::rfc3339(chrono::Utc::now().timestamp())?,
             passed: report::counts(outcomes)[0],
@@ -116,7 +116,7 @@ impl Tested {
 }
 
 /// What was found last, if anything was.
-pub fn last(state: &State) -> Option<Tested> {
+pub fn last(state: &State) -> Option<TestedImage> {
     state.remembered(TESTED)
 }
 

@@ -7,14 +7,14 @@ use std::cmp::Ordering;
 
 /// What an image says it is, by its labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct ImageIdentity {
     /// `org.opencontainers.image.revision`; empty if it has none.
     pub revision: String,
     /// `org.opencontainers.image.version`; empty if it has none.
     pub version: String,
 }
 
-impl Identity {
+impl ImageIdentity {
     /// For a message: the version, else the commit.
     pub fn shown(&self) -> String {
         let short: String = self.revision.chars().take(12).collect();
@@ -37,8 +37,8 @@ pub enum Order {
 
 /// Compares another image with ours. `ancestry` is asked for our commit and its.
 pub fn order(
-    ours: &Identity,
-    theirs: &Identity,
+    ours: &ImageIdentity,
+    theirs: &ImageIdentity,
     ancestry: &dyn Fn(&str, &str) -> Ancestry,
     rules: &Rules,
 ) -> Order {
@@ -84,7 +84,7 @@ fn version(text: &str, rules: &Rules) -> Option<(Version, u64)> {
 }
 
 /// Whether `tag` is the own name of the release that an image says it is.
-pub fn is_own(tag: &str, image: &Identity, rules: &Rules) -> bool {
+pub fn is_own(tag: &str, image: &ImageIdentity, rules: &Rules) -> bool {
     rules.version(&image.version).is_some_and(|version| version.to_string() == tag)
 }
 

@@ -2,8 +2,8 @@ use super::*;
 use engine::reference::target;
 use std::collections::BTreeMap;
 
-fn identity(revision: &str, version: &str) -> Identity {
-    Identity { revision: revision.to_owned(), version: version.to_owned() }
+fn identity(revision: &str, version: &str) -> ImageIdentity {
+    ImageIdentity { revision: revision.to_owned(), version: version.to_owned() }
 }
 
 fn numbers() -> Rules {
@@ -11,7 +11,7 @@ fn numbers() -> Rules {
 }
 
 fn tag(name: &str) -> Tag {
-    let kind = kind_of(name, &Identity::default(), &Rules::default());
+    let kind = kind_of(name, &ImageIdentity::default(), &Rules::default());
     Tag { name: name.to_owned(), kind, shared: false, why: "test".to_owned() }
 }
 
@@ -35,7 +35,7 @@ fn the_kind_of_a_tag_is_in_its_name() {
         ("pr-7", Moving),
         ("1.2.x", Moving),
     ] {
-        let found = kind_of(name, &Identity::default(), &Rules::default());
+        let found = kind_of(name, &ImageIdentity::default(), &Rules::default());
         assert_eq!(found, expected, "{name}");
     }
     // A line of releases, unless it is the image's own version.
@@ -54,7 +54,7 @@ fn the_kind_of_a_tag_is_in_its_name() {
 #[test]
 fn immutable_tags_come_first_and_latest_last() {
     let asked = ["latest", "1.2", "main", "1.2.3", "1.2", "sha-0123456789ab"].map(String::from);
-    let tags = tags(&asked, &Identity::default(), &Rules::default()).unwrap();
+    let tags = tags(&asked, &ImageIdentity::default(), &Rules::default()).unwrap();
     assert_eq!(names(&tags), ["1.2.3", "sha-0123456789ab", "1.2", "main", "latest"]);
 }
 
@@ -71,7 +71,7 @@ fn without_a_tag_the_commit_is_the_name() {
     check(&"ab12".repeat(10), "1.2.3", Ok("sha-ab12ab12ab12"));
     check(&"ab12".repeat(10), "1.2.3-dirty", Err(Exit::Git));
     check("", "1.2.3", Err(Exit::Usage));
-    assert!(tags(&["a b".to_owned()], &Identity::default(), &Rules::default()).is_err());
+    assert!(tags(&["a b".to_owned()], &ImageIdentity::default(), &Rules::default()).is_err());
 }
 
 #[test]

@@ -204,17 +204,17 @@ fn a_snapshot_never_has_a_release_s_name() {
 
 #[test]
 fn a_version_is_built_once() {
-    let record = Record {
+    let record = ReleaseRecord {
         version: "1.2.3".to_owned(),
         revision: "aaaa".to_owned(),
         image_id: "sha256:1".to_owned(),
-        ..Record::default()
+        ..ReleaseRecord::default()
     };
-    let pushed = Record {
+    let pushed = ReleaseRecord {
         registries: serde_json::json!([{ "repository": "r.example/a", "digest": "sha256:2" }]),
         ..record.clone()
     };
-    let check = |record: Option<&Record>, revision, squash, here, expected: &Expect| {
+    let check = |record: Option<&ReleaseRecord>, revision, squash, here, expected: &Expect| {
         let text = match rerun(record, revision, squash, here, "releases/1.2.3.json") {
             Ok(rerun) => format!("{rerun:?}\n"),
             Err(failure) => format!("{}\n{}\n", failure.message, failure.help.join("\n")),
@@ -284,7 +284,7 @@ fn a_version_is_built_once() {
 #[test]
 fn what_is_there_counts_only_if_it_is_known_to_be_the_same() {
     let map = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
-    let inputs = Inputs {
+    let inputs = ReleaseInputs {
         labels: map("base.digest", "sha256:a"),
         build_args: map("DEBIAN_REFRESH", "2026-11-30"),
         platform: "linux/amd64".into(),
@@ -300,7 +300,7 @@ fn what_is_there_counts_only_if_it_is_known_to_be_the_same() {
     let mut labels = inputs.labels.clone();
     labels.insert("of.the.base".into(), "1".into());
     let check =
-        |inputs: &Inputs, made: Option<&Made>, tested: Option<&Tested>, alike, why: &str| {
+        |inputs: &ReleaseInputs, made: Option<&Made>, tested: Option<&Tested>, alike, why: &str| {
             let found = differs(inputs, &labels, made, tested, alike);
             assert_eq!(found.unwrap_or_default(), why);
         };
@@ -310,7 +310,7 @@ fn what_is_there_counts_only_if_it_is_known_to_be_the_same() {
     let failed = Tested { failed: vec!["web".into()], ..Tested::default() };
     check(&inputs, Some(&made), Some(&failed), true, "its smoke test failed: web");
     check(&inputs, Some(&made), Some(&tested), false, "the registries have different images");
-    let newer = Inputs { labels: map("base.digest", "sha256:b"), ..inputs.clone() };
+    let newer = ReleaseInputs { labels: map("base.digest", "sha256:b"), ..inputs.clone() };
     let why = "the label base.digest is sha256:a there, and sha256:b here";
     check(&newer, Some(&made), Some(&tested), true, why);
     let refreshed = Made { build_args: map("DEBIAN_REFRESH", "2026-11-29"), ..made.clone() };

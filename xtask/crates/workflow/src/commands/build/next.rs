@@ -27,7 +27,7 @@ pub enum Next {
 pub struct CheckoutState {
     pub checkout: Checkout,
     /// The name of the production image, and what the last build recorded of it.
-    pub last: Option<(String, fingerprint::Record)>,
+    pub last: Option<(String, fingerprint::BuildRecord)>,
     pub next: Next,
 }
 

@@ -33,7 +33,12 @@ pub(super) fn fingerprint(
 ) -> Option<String> {
     let names = plan.passed.iter().map(String::as_str).chain(fingerprint::VARIABLES);
     let values = names.map(|name| world.environment.variable(name).map(str::to_owned)).collect();
-    fingerprint::of(&fingerprint::Inputs { engine, plan, values, snapshot: snapshot.sha256() })
+    fingerprint::of(&fingerprint::FingerprintInputs {
+        engine,
+        plan,
+        values,
+        snapshot: snapshot.sha256(),
+    })
 }
 
 /// The image that the build would make, if it is here. `absent`: as [`verify::reusable`] says.
@@ -47,7 +52,7 @@ pub(super) fn reusable(
 ) -> anyhow::Result<Option<Reusable>> {
     let reference = plan.references.first();
     let record = reference.and_then(|name| fingerprint::recorded(&workflow.state, name));
-    let same = |record: &fingerprint::Record| record.fingerprint == fingerprint;
+    let same = |record: &fingerprint::BuildRecord| record.fingerprint == fingerprint;
     let Some(record) = record.filter(same) else { return Ok(None) };
     let image = (record.image_id.as_str(), &record.size);
     let made = verify::reusable(engine, plan, image, absent, runner)?;
@@ -88,7 +93,7 @@ pub(super) fn record(workflow: &Workflow, ready: &Ready, made: &Built, log: &Pat
     else {
         return;
     };
-    let record = fingerprint::Record {
+    let record = fingerprint::BuildRecord {
         fingerprint: fingerprint.clone(),
         image_id: made.image.id.clone(),
         size: made.size.clone(),

@@ -10,11 +10,11 @@ use process::failure::{Exit, describe, failure_help};
 use process::notice::notice;
 use process::run::Runner;
 use process::state::write_whole;
-use registry::{Client, Surroundings};
+use registry::{Client, ClientSettings};
 use std::collections::BTreeSet;
 
 /// The digest that the registry has under `name`: an index's, if it is one.
-fn registry_digest(name: &str, surroundings: &Surroundings<'_>) -> anyhow::Result<String> {
+fn registry_digest(name: &str, surroundings: &ClientSettings<'_>) -> anyhow::Result<String> {
     let target = reference::parse(name)?;
     let tag = target.tag.as_deref().unwrap_or("latest");
     Client::open(&target, surroundings, false)?.digest(tag)?.ok_or_else(|| {
@@ -61,7 +61,7 @@ pub(super) fn update(world: &World, workflow: &Workflow, runner: &Runner) -> any
     lock.keep(&names);
     // The engine asks again.
     let surroundings =
-        Surroundings { attempts: 1, ..surroundings(world, &machine, &engine, runner) };
+        ClientSettings { attempts: 1, ..surroundings(world, &machine, &engine, runner) };
     for name in &names {
         let digest = match registry_digest(name, &surroundings) {
             // The engine may know a mirror.

@@ -52,7 +52,7 @@ impl ProjectFile {
 
 /// What becomes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum FileAct {
     /// It is written.
     New,
     /// It is there as it should be.
@@ -70,25 +70,25 @@ pub enum Act {
 }
 
 /// Decides about each of `files` in the project `top`, of which `record` says what we wrote.
-pub fn decide(top: &Path, files: Vec<ProjectFile>, record: &Record) -> Vec<(ProjectFile, Act)> {
+pub fn decide(top: &Path, files: Vec<ProjectFile>, record: &Record) -> Vec<(ProjectFile, FileAct)> {
     let act = |file: &ProjectFile| {
-        let Ok(there) = process::regular::read(top.join(&file.path)) else { return Act::New };
+        let Ok(there) = process::regular::read(top.join(&file.path)) else { return FileAct::New };
         if there == file.text.as_bytes() {
-            return Act::Same;
+            return FileAct::Same;
         }
         match record.get(&file.path) {
-            Some(written) if *written == sha256(&there) => Act::Replaced,
-            Some(written) if *written == sha256(file.text.as_bytes()) => Act::Theirs,
-            Some(_) => Act::Beside,
-            None if file.may_be_theirs => Act::Kept,
-            None => Act::Foreign,
+            Some(written) if *written == sha256(&there) => FileAct::Replaced,
+            Some(written) if *written == sha256(file.text.as_bytes()) => FileAct::Theirs,
+            Some(_) => FileAct::Beside,
+            None if file.may_be_theirs => FileAct::Kept,
+            None => FileAct::Foreign,
         }
     };
     files.into_iter().map(|file| (act(&file), file)).map(|(act, file)| (file, act)).collect()
 }
 
 /// Writes what was decided; if one can't be written, what was new before it goes again.
-pub fn write(top: &Path, acts: &[(ProjectFile, Act)]) -> anyhow::Result<()> {
+pub fn write(top: &Path, acts: &[(ProjectFile, FileAct)]) -> anyhow::Result<()> {
     let mut new = Vec::new();
     let outcome = write_all(top, acts, &mut new);
     if outcome.is_err() {
@@ -99,19 +99,19 @@ pub fn write(top: &Path, acts: &[(ProjectFile, Act)]) -> anyhow::Result<()> {
 
 fn write_all(
     top: &Path,
-    acts: &[(ProjectFile, Act)],
+    acts: &[(ProjectFile, FileAct)],
     new: &mut Vec<PathBuf>,
 ) -> anyhow::Result<()> {
     let mut written = record(top);
     for (file, act) in acts {
         let path = match act {
-            Act::New | Act::Replaced => top.join(&file.path),
-            Act::Beside => top.join(format!("{}.new", file.path)),
-            Act::Same | Act::Theirs | Act::Kept | Act::Foreign => continue,
+            FileAct::New | FileAct::Replaced => top.join(&file.path),
+            FileAct::Beside => top.join(format!("{}.new", file.path)),
+            FileAct::Same | FileAct::Theirs | FileAct::Kept | FileAct::Foreign => continue,
         };
         make_folder(path.parent().unwrap_or(top))?;
         write_whole(&path, &file.text).with_context(|| format!("writing {}", path.display()))?;
-        if *act == Act::New {
+        if *act == FileAct::New {
             new.push(path.clone());
         }
         let mode = if file.executable { 0o755 } else { 0o644 };
@@ -134,8 +134,8 @@ pub fn record(top: &Path) -> Record {
 }
 
 /// What is to be done about the files that stay.
-pub fn kept(acts: &[(ProjectFile, Act)]) -> Vec<String> {
-    let kept = acts.iter().filter(|(_, act)| *act == Act::Kept);
+pub fn kept(acts: &[(ProjectFile, FileAct)]) -> Vec<String> {
+    let kept = acts.iter().filter(|(_, act)| *act == FileAct::Kept);
     kept.map(|(file, _)| match file.path.as_str() {
         "Cargo.toml" => "Cargo.toml is kept: add \"xtask\" to the members of its workspace".to_owned(),
         ".cargo/config.toml" => {

@@ -4,8 +4,8 @@ use super::Releasing;
 use crate::commands::{attested, promote};
 use image::attest::SPDX;
 use image::notes::{Side, notes};
-use image::plan::push::{Identity, kind_of, label};
-use image::report::release::Record;
+use image::plan::push::{ImageIdentity, kind_of, label};
+use image::report::release::ReleaseRecord;
 use image::tags::TagKind;
 use registry::Client;
 
@@ -16,9 +16,9 @@ impl Releasing<'_> {
     /// Those of [`Client::manifest`] and [`Client::tags`].
     pub(super) fn notes(
         &self,
-        record: &Record,
+        record: &ReleaseRecord,
         client: &Client,
-        identity: &Identity,
+        identity: &ImageIdentity,
     ) -> anyhow::Result<String> {
         let rules = &self.workflow.config.tags;
         let version = |tag: &str| rules.versions.version(tag);

@@ -5,10 +5,10 @@ use super::{Releasing, arguments};
 use crate::commands::attested;
 use engine::Engine;
 use image::attest::{Made, PROVENANCE, Statement, TEST_RESULT, Tested};
-use image::plan::push::{Identity, label};
-use image::plan::release::{self as planned, Inputs};
+use image::plan::push::{ImageIdentity, label};
+use image::plan::release::{self as planned, ReleaseInputs};
 use image::push::LocalImage;
-use image::report::release::Record;
+use image::report::release::ReleaseRecord;
 use image::tags::Names;
 use process::failure::{Exit, describe};
 use process::notice::notice;
@@ -29,7 +29,7 @@ pub(super) struct Published {
 
 impl Published {
     /// Fills in what a release that builds finds out itself.
-    pub(super) fn note(&self, record: &mut Record) {
+    pub(super) fn note(&self, record: &mut ReleaseRecord) {
         let Published { image, labels, made, tested, .. } = self;
         record.image_id = image.config_digest.clone().unwrap_or_default();
         record.labels.clone_from(labels);
@@ -89,7 +89,7 @@ impl Releasing<'_> {
         let tested = Tested::newest(&tests);
         let platform = engine.0.platform.clone();
         let plan = self.prepare(engine)?.plan;
-        let inputs = Inputs {
+        let inputs = ReleaseInputs {
             labels: plan.labels,
             build_args: plan.build_args,
             platform,
@@ -111,8 +111,10 @@ impl Releasing<'_> {
         ));
         let of_time = |one: &&Statement| one.predicate["time"] == tested.time.as_str();
         let checks = tests.iter().find(of_time).map(|one| one.predicate["checks"].clone());
-        let identity =
-            Identity { revision: label(&labels, "revision"), version: label(&labels, "version") };
+        let identity = ImageIdentity {
+            revision: label(&labels, "revision"),
+            version: label(&labels, "version"),
+        };
         Ok(Some(Published {
             signed: cosign.signed(client, image)?.is_ok(),
             image: LocalImage {
