@@ -19,16 +19,16 @@ const DOCUMENT: u64 = 16 << 20;
 
 /// What an archive of an image tells, where `T` is what was found out about each layer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Archive<T> {
+pub struct ReadLayers<T> {
     /// Base first.
-    pub layers: Vec<Layer<T>>,
+    pub layers: Vec<ReadLayer<T>>,
     /// The image's config, as the OCI image specification defines it.
     pub config: Value,
     pub config_digest: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layer<T> {
+pub struct ReadLayer<T> {
     /// Bytes of its archive, uncompressed.
     pub bytes: u64,
     /// What `look` found.
@@ -44,9 +44,9 @@ pub struct Layer<T> {
 pub fn read<T: Clone>(
     stream: impl Read,
     mut look: impl FnMut(&mut dyn Read) -> anyhow::Result<T>,
-) -> anyhow::Result<Archive<T>> {
+) -> anyhow::Result<ReadLayers<T>> {
     let mut archive = tar::Archive::new(BufReader::with_capacity(BUFFER, stream));
-    let mut layers: HashMap<String, Layer<T>> = HashMap::new();
+    let mut layers: HashMap<String, ReadLayer<T>> = HashMap::new();
     let mut links: HashMap<String, String> = HashMap::new();
     let mut documents: HashMap<String, Vec<u8>> = HashMap::new();
     for entry in archive.entries().context(DOING)? {
@@ -63,7 +63,7 @@ pub fn read<T: Clone>(
         entry.by_ref().take(BLOCK).read_to_end(&mut start).context(DOING)?;
         if is_archive(&start) {
             let found = look(&mut start.chain(&mut entry))?;
-            layers.insert(path, Layer { bytes, found });
+            layers.insert(path, ReadLayer { bytes, found });
         } else if start.starts_with(ZSTD) {
             anyhow::bail!("{DOING}: the layer {path} is compressed with zstd");
         } else if start.starts_with(GZIP) {
@@ -72,7 +72,7 @@ pub fn read<T: Clone>(
             let mut inside = Counted { inside, bytes: 0 };
             let found = look(&mut inside)?;
             std::io::copy(&mut inside, &mut std::io::sink()).context(DOING)?;
-            layers.insert(path, Layer { bytes: inside.bytes, found });
+            layers.insert(path, ReadLayer { bytes: inside.bytes, found });
         } else if bytes <= DOCUMENT {
             start
                 .chain(&mut entry)
@@ -85,10 +85,10 @@ pub fn read<T: Clone>(
 
 /// What `manifest.json` puts together.
 fn assemble<T: Clone>(
-    layers: &HashMap<String, Layer<T>>,
+    layers: &HashMap<String, ReadLayer<T>>,
     links: &HashMap<String, String>,
     documents: &HashMap<String, Vec<u8>>,
-) -> anyhow::Result<Archive<T>> {
+) -> anyhow::Result<ReadLayers<T>> {
     let document = |name: &str| {
         let name = links.get(name).map_or(name, String::as_str);
         let text = documents.get(name).with_context(|| format!("{DOING}: no {name}"))?;
@@ -104,7 +104,7 @@ fn assemble<T: Clone>(
         layers.get(name).cloned().with_context(|| format!("{DOING}: no layer {name}"))
     });
     let digits = config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-    Ok(Archive {
+    Ok(ReadLayers {
         layers: layers.collect::<anyhow::Result<_>>()?,
         config: document(config)?,
         config_digest: (digits.len() == 64).then(|| format!("sha256:{digits}")),
@@ -202,11 +202,11 @@ pub mod tests {
     fn every_format_of_save_is_read() {
         let layers = [archive(&[("a", b"1")], &[]), archive(&[], &[])];
         let config = serde_json::json!({"os": "linux"});
-        let expected = Archive {
+        let expected = ReadLayers {
             layers: layers
                 .iter()
                 .map(|layer| layer.len() as u64)
-                .map(|bytes| Layer { bytes, found: bytes })
+                .map(|bytes| ReadLayer { bytes, found: bytes })
                 .collect(),
             config: config.clone(),
             config_digest: Some(format!("sha256:{}", "a".repeat(64))),
@@ -250,9 +250,12 @@ pub mod tests {
         ];
         let bytes = layer.len() as u64;
         let found = read(&archive(&files, &[])[..], count).unwrap();
-        assert_eq!(found.layers, [Layer { bytes, found: bytes }, Layer { bytes, found: bytes }]);
+        assert_eq!(
+            found.layers,
+            [ReadLayer { bytes, found: bytes }, ReadLayer { bytes, found: bytes }]
+        );
         let sizes = read(&archive(&files, &[])[..], |_| Ok(())).unwrap();
-        assert_eq!(sizes.layers, [Layer { bytes, found: () }, Layer { bytes, found: () }]);
+        assert_eq!(sizes.layers, [ReadLayer { bytes, found: () }, ReadLayer { bytes, found: () }]);
         let cut = [("one", &pieces[..30])];
         assert!(read(&archive(&cut, &[])[..], count).is_err());
     }

@@ -15,7 +15,7 @@ use written::list;
 pub use written::{image_toml, text};
 
 /// The texts of a project's files by their path from its top.
-pub type Texts = BTreeMap<String, String>;
+pub type ProjectTexts = BTreeMap<String, String>;
 
 /// What was found, as the keys of an `image.toml`: table, key, value as TOML writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn brings_its_own(lock: &str, name: &str) -> bool {
 
 /// A project while it is read.
 struct Reader<'a> {
-    texts: &'a Texts,
+    texts: &'a ProjectTexts,
     /// `` or `app/`.
     prefix: String,
     /// The settings modules by dotted name, with their texts.
@@ -127,7 +127,7 @@ struct Reader<'a> {
 ///
 /// # Errors
 /// What it has to have, and hasn't.
-pub fn found(texts: &Texts) -> Result<Findings, String> {
+pub fn found(texts: &ProjectTexts) -> Result<Findings, String> {
     let manage = texts.keys().filter(|path| *path == "manage.py" || path.ends_with("/manage.py"));
     let manage = manage.min_by_key(|path| path.matches('/').count());
     let Some(manage) = manage else {

@@ -1,7 +1,7 @@
 //! One request to a registry: with a deadline, retried if that can help, ended by a signal.
 
 use super::helper::Helper;
-use super::message::{Fault, Hidden, Request, RequestOutcome, Response, Trust};
+use super::message::{Fault, Request, RequestOutcome, Response, SecretValue, Trust};
 use super::proxy::{http_proxy, no_url};
 use super::retry::{PATIENCE, passing, pause, retry_after};
 use process::failure::{Exit, Failure, failure_help};
@@ -137,7 +137,7 @@ impl Wire {
         self.runner.check_signal()?;
         let (tls, authority) = origin(&request.url);
         let proxy = http_proxy(&self.environment, tls, authority)?;
-        let url = proxy.map(|(_, url)| Hidden(url.to_owned()));
+        let url = proxy.map(|(_, url)| SecretValue(url.to_owned()));
         let request = Request { proxy: url, limit: self.limit, ..request.clone() };
         let mut helper = match self.helper.take() {
             Some(helper) => helper,

@@ -17,9 +17,9 @@ pub fn identity() -> String {
 
 /// Text that no message shows.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hidden(pub String);
+pub struct SecretValue(pub String);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for SecretValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -31,7 +31,7 @@ pub struct Trust {
     /// PEM files of authorities.
     pub roots: Vec<String>,
     /// The certificate that we show, and its key, as PEM.
-    pub client: Option<(String, Hidden)>,
+    pub client: Option<(String, SecretValue)>,
     /// Look at no certificate.
     pub insecure: bool,
 }
@@ -45,7 +45,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
     /// The URL of an HTTP proxy.
-    pub proxy: Option<Hidden>,
+    pub proxy: Option<SecretValue>,
     /// How long it may take in all.
     pub limit: Duration,
 }

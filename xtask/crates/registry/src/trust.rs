@@ -1,7 +1,7 @@
 //! Whose certificates a registry may show: the machine's bundle, and what stands in the engines'
 //! folders for this registry (containers-certs.d(5); Docker has the same layout).
 
-use super::message::{Hidden, Trust};
+use super::message::{SecretValue, Trust};
 use anyhow::Context as _;
 use engine::machine::Machine;
 use process::environment::Environment;
@@ -37,7 +37,7 @@ pub(super) fn trust(
                 // The key of `NAME.cert` is in `NAME.key`.
                 "cert" => {
                     let key = text(&path.with_extension("key"))?;
-                    trust.client = Some((text(&path)?, Hidden(key)));
+                    trust.client = Some((text(&path)?, SecretValue(key)));
                 }
                 _ => {}
             }

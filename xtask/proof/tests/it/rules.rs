@@ -316,3 +316,24 @@ fn prose_keeps_to_a_hundred_characters_and_the_readme_to_its_length() {
     assert!(files.len() > 12 && long.is_empty(), "{long:?}");
     assert!(read("README.md").lines().count() <= 140);
 }
+
+/// Two public types of one name make a reader guess which is meant. The command line's are the
+/// commands' names.
+#[test]
+fn a_public_type_has_a_name_for_itself() {
+    let (mut names, mut twice) = (std::collections::BTreeMap::new(), Vec::new());
+    let files = files_below("xtask/crates").into_iter().filter(|path| path.ends_with(".rs"));
+    for path in files.filter(|path| !path.contains("/src/cli")) {
+        for line in read(&path).lines() {
+            let mut words = line.trim_start().split(|c: char| !c.is_alphanumeric() && c != '_');
+            let kind = (words.next(), words.next());
+            if let (Some("pub"), Some("struct" | "enum" | "trait" | "type")) = kind {
+                let name = words.next().unwrap_or_default().to_owned();
+                if let Some(other) = names.insert(name.clone(), path.clone()) {
+                    twice.push(format!("{name}: {other} and {path}"));
+                }
+            }
+        }
+    }
+    assert!(names.len() > 200 && twice.is_empty(), "{}\n{}", names.len(), twice.join("\n"));
+}

@@ -1,7 +1,7 @@
 //! The files that `init` writes into a project, and what becomes of each.
 
 use anyhow::Context as _;
-use image::adopt::{self, Texts};
+use image::adopt::{self, ProjectTexts};
 use image::config::Config;
 use image::rendering::{self, RUNTIME_FILES};
 use process::disk;
@@ -336,7 +336,7 @@ fn relative(from: &Path, to: &Path) -> String {
 }
 
 /// The texts of a project's files that say what it is: those that git tracks or doesn't ignore.
-pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<Texts> {
+pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<ProjectTexts> {
     let words = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let listed = runner.ask(&Invocation::new("git", words), QUESTION)?;
     if !listed.good() {
@@ -346,7 +346,7 @@ pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<Texts> {
             "an image is labelled with its commit: git init, and commit the project",
         ));
     }
-    let mut texts = Texts::new();
+    let mut texts = ProjectTexts::new();
     for path in listed.stdout.split_terminator('\0') {
         let name = path.rsplit('/').next().unwrap_or(path);
         let told = name.ends_with(".py")
@@ -365,7 +365,7 @@ pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<Texts> {
 }
 
 /// The labels of the image, as far as the project tells them.
-pub fn names(top: &Path, texts: &Texts, runner: &Runner) -> Vec<(String, String, String)> {
+pub fn names(top: &Path, texts: &ProjectTexts, runner: &Runner) -> Vec<(String, String, String)> {
     let folder =
         top.file_name().map_or("app".to_owned(), |name| name.to_string_lossy().into_owned());
     let plain = |c: char| {
