@@ -69,8 +69,15 @@ if [ ! -d "$collected" ] && [ -d "/app/$collected" ]; then
     mkdir -p "$collected"
     cp -a "/app/$collected/." "$collected"
 fi
-[ -d "$collected" ] || echo "collectstatic wrote nothing to $collected, the static_root of" \
-    "docker/image.toml; is STATIC_ROOT another folder?" >&2
+if [ ! -d "$collected" ]; then
+    root=$(python -c 'from django.conf import settings; print(settings.STATIC_ROOT or "")')
+    if [ -d "$root" ]; then
+        echo "collectstatic wrote to ${root#"$build/app/"}: write that as static_root below [app] in" \
+            "docker/image.toml, then run cargo xtask init" >&2
+        exit 1
+    fi
+    echo "collectstatic wrote nothing to $collected, the static_root of docker/image.toml" >&2
+fi
 # Unquoted: it is a list of names.
 # shellcheck disable=SC2086
 rm -rf $made

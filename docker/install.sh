@@ -75,6 +75,8 @@ python3 -m venv /tmp/installer
     --require-hashes --only-binary=:all: --requirement installer.txt
 
 without_wheel() {
+    [ -z "$from_source" ] || echo "if one of build_from_source ($from_source) doesn't compile: name what" \
+        "it needs in build_packages in docker/image.toml, such as gcc and libc6-dev" >&2
     echo "if a package has no wheel: name it in build_from_source in docker/image.toml; if it isn't for" \
         "this Python: python = \"…\" below [variant.prod] and [variant.dev] names another" >&2
     exit 1

@@ -7,8 +7,8 @@ mod written;
 
 use crate::config::app::GETTEXT;
 use source::{
-    builds, chooses_postgres, is_debug, is_locked, is_needed, is_on, is_read, quoted, quoted_after,
-    without_wheel,
+    builds, chooses_postgres, folder_of, is_debug, is_locked, is_needed, is_on, is_read, quoted,
+    quoted_after, statement, without_wheel,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
@@ -64,6 +64,8 @@ const VARIABLES: &[(&str, &str)] = &[
     ("RESULT_BACKEND", "{redis_url}"),
     ("CACHE_URL", "{redis_url}"),
     ("ALLOWED_HOSTS", "localhost,127.0.0.1"),
+    ("STATIC_ROOT", "/app/staticfiles"),
+    ("MEDIA_ROOT", "/app/media"),
 ];
 
 /// By these plain names settings have a default that fits.
@@ -78,6 +80,11 @@ fn value_of(name: &str) -> Option<&'static str> {
     let switch = ["USE_", "HAS_", "ENABLE_", "TEST_"].iter().any(|word| name.starts_with(word));
     let found = VARIABLES.iter().find(|(end, _)| ends(end) && !switch);
     found.filter(|_| !SET.contains(&name)).map(|(_, value)| *value)
+}
+
+/// Whether a statement takes its value from a variable that [`VARIABLES`] has.
+fn value_in(set: &str) -> bool {
+    quoted(set).iter().any(|name| is_read(set, name) && value_of(name).is_some())
 }
 
 /// Words of a path that answers whether a site works.
@@ -150,6 +157,7 @@ pub fn found(texts: &ProjectTexts) -> Result<Findings, String> {
     reader.groups(&run);
     reader.environment();
     reader.static_root();
+    reader.media_root();
     reader.assets();
     reader.health(&module);
     Ok(reader.found)
@@ -515,27 +523,57 @@ impl Reader<'_> {
     }
 
     fn static_root(&mut self) {
-        let line = self.settings.values().flat_map(|text| text.lines()).find(|line| {
-            line.trim_start()
-                .strip_prefix("STATIC_ROOT")
-                .is_some_and(|rest| rest.trim_start().starts_with('='))
-        });
-        let Some(line) = line else {
+        let Some(set) = self.set("STATIC_ROOT") else {
             self.found.told.push("no settings set STATIC_ROOT, which collectstatic needs: STATIC_ROOT = BASE_DIR / \"staticfiles\"".to_owned());
             return;
         };
-        let parts: Vec<String> =
-            quoted(line).into_iter().filter(|part| !part.contains(char::is_uppercase)).collect();
-        let root = parts.join("/");
-        let plain = root.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-        if !root.is_empty() && !root.starts_with(['/', '.']) && plain && root != "staticfiles" {
-            self.key("app", "static_root", text(&root));
-        } else if root != "staticfiles" {
+        match self.below(&set) {
+            // A container is told.
+            _ if value_in(&set) => {}
+            Some(root) if root == "staticfiles" => {}
+            Some(root) => self.key("app", "static_root", text(&root)),
+            None => self
+                .found
+                .told
+                .push(format!("`{set}`: write what it is below the folder as static_root")),
+        }
+    }
+
+    /// Where uploads go must be writable.
+    fn media_root(&mut self) {
+        let Some(set) = self.set("MEDIA_ROOT").filter(|set| !value_in(set)) else { return };
+        if self.below(&set).is_none_or(|root| root != "media") && !set.contains("/app/media") {
             self.found.told.push(format!(
-                "`{}`: write what it is below the folder as static_root",
-                line.trim()
+                "`{set}`: in the image uploads can only be written to /app/media, so let a variable \
+                 decide, and set that to \"/app/media\" below [app.environment]"
             ));
         }
+    }
+
+    /// The statement that sets `setting`, on one line.
+    fn set(&self, setting: &str) -> Option<String> {
+        self.settings.values().find_map(|text| statement(text, setting))
+    }
+
+    /// The folder below the application's that a statement names by its last parts.
+    fn below(&self, set: &str) -> Option<String> {
+        let (_, value) = set.split_once('=')?;
+        let parts = quoted(value).into_iter().filter(|part| !part.contains(char::is_uppercase));
+        let parts: Vec<String> = parts.filter(|part| part != "..").collect();
+        let parts = parts.join("/");
+        let plain = parts.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        if parts.is_empty() || parts.starts_with(['/', '.']) || !plain {
+            return None;
+        }
+        let texts = self.settings.iter().map(|(path, text)| (path.as_str(), *text));
+        let base = folder_of(&texts.collect::<Vec<_>>(), value, 4)?;
+        Some(
+            [base, parts.trim_end_matches('/').to_owned()]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join("/"),
+        )
     }
 
     fn health(&mut self, module: &str) {

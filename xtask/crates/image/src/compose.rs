@@ -12,11 +12,12 @@ pub const HEAD: &str =
     "# Written by `cargo xtask export compose` from docker/image.toml: an edit here is undone.\n";
 
 const PRODUCTION: &str = "\
-# One host. docs/environment.md lists the variables; they come from the file ENV_FILE.
+# One host. docs/environment.md lists the variables; a file that is named twice has them: Compose fills
+# in what is written with ${…} here, and gives the containers the rest.
 #
 #   cargo xtask build
 #   mkdir -m 711 docker/secrets      # one file for each secret, readable by the user 1000
-#   docker compose --file docker/compose.yaml up --wait
+#   ENV_FILE=$PWD/site.env docker compose --env-file site.env --file docker/compose.yaml up --wait
 #
 # `--profile proxy` adds Caddy, which ends TLS for SITE and refuses large bodies (docker/Caddyfile);
 # without it, put a proxy of your own before 127.0.0.1:PORT. What is yours goes into a file of your
@@ -41,6 +42,31 @@ fn ask(config: &Config) -> String {
 /// One line of YAML: JSON's strings are also YAML's (yaml.org 1.2.2, 1.3).
 fn text(value: &str) -> String {
     serde_json::Value::from(value).to_string()
+}
+
+/// A word without quotes, unless YAML takes it for something else (`null`, `1.0`).
+fn word(word: &str) -> String {
+    let other = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    let plain = word.starts_with(|c: char| c.is_ascii_alphabetic() && !other.contains(&word));
+    if plain { word.to_owned() } else { text(word) }
+}
+
+/// The name of a project, which has no dots (the Compose specification).
+fn project_name(project: &str, end: &str) -> String {
+    word(&(project.replace('.', "-") + end))
+}
+
+/// A value that Compose is to take as it is, and not for a variable of its own.
+fn literal(value: &str) -> String {
+    text(&value.replace('$', "$$"))
+}
+
+/// A value that a variable replaces; no form of a default has these two signs.
+fn replaceable(name: &str, default: &str) -> String {
+    match default.contains(['$', '}']) {
+        true => literal(default),
+        false => text(&format!("${{{name}:-{default}}}")),
+    }
 }
 
 fn list(values: &[&str]) -> String {
@@ -96,7 +122,8 @@ fn after(yaml: &mut String, services: &[&str]) {
 /// `docker/compose.yaml`.
 pub fn production(config: &Config) -> String {
     let all = topology::of(config);
-    let mut yaml = format!("{HEAD}{PRODUCTION}name: {}\n\nservices:\n", all.project);
+    let name = project_name(&all.project, "");
+    let mut yaml = format!("{HEAD}{PRODUCTION}name: {name}\n\nservices:\n");
     for one in &all.services {
         what_runs(&mut yaml, one, &all.project, &config.image.name);
         how_it_runs(&mut yaml, one);
@@ -133,9 +160,10 @@ fn what_runs(yaml: &mut String, one: &Service, project: &str, image: &str) {
     }
     for (name, value) in &one.environment {
         let value = match value {
-            Value::Fixed(value) | Value::Place(value) => text(value),
-            Value::Database => project.to_owned(),
-            Value::Server(default) => format!("\"${{{name}:-{default}}}\""),
+            Value::Fixed(value) | Value::Place(value) => literal(value),
+            Value::Database => word(project),
+            Value::Server(default) => replaceable(name, default),
+            Value::Default(default) => replaceable(name, default),
             Value::Secret(secret) => format!("{SECRETS}/{secret}"),
         };
         let _ = writeln!(yaml, "      {name}: {value}");
@@ -215,7 +243,8 @@ pub fn development(config: &Config) -> String {
         hosts: Vec::new(),
     };
     let project = config.image.name.rsplit('/').next().unwrap_or_default();
-    let mut yaml = format!("{HEAD}{DEVELOPMENT}name: {project}-dev\n\nservices:\n");
+    let name = project_name(project, "-dev");
+    let mut yaml = format!("{HEAD}{DEVELOPMENT}name: {name}\n\nservices:\n");
     // In Compose a service has its own name, and the project's before the container's.
     let short = |value: &str| value.replace(&dev::name(top, ""), "");
     let all = [&facts.services()[..], &[facts.migrate()], &facts.roles()].concat();
@@ -241,7 +270,7 @@ fn service(yaml: &mut String, container: &Container, short: &dyn Fn(&str) -> Str
         yaml.push_str("    environment:\n");
     }
     for (variable, value) in &container.env {
-        let _ = writeln!(yaml, "      {variable}: {}", text(&short(value)));
+        let _ = writeln!(yaml, "      {variable}: {}", literal(&short(value)));
     }
     if ours {
         yaml.push_str("      ALLOW_ROOT: \"${ALLOW_ROOT:-}\"\n");
@@ -294,5 +323,40 @@ mod tests {
             assert!(yaml.contains(line), "{line}\n{yaml}");
         }
         assert!(!yaml.contains("  beat:\n"), "{yaml}");
+    }
+
+    #[test]
+    fn a_value_arrives_as_it_is_written_and_once() {
+        let text = include_str!("../../../../docker/image.toml");
+        let own = "[app.environment]\nPRICE = \"$5\"\nHOST = \"a.example\"\nMIGRATE = \"1\"\n\
+                   CSRF_TRUSTED_ORIGINS = \"https://a\"\nDB_PASSWORD_FILE = \"/x\"\nTOKEN = \"x\"\n";
+        let text = text.replace("# [app.environment]\n", own);
+        let required = "required_environment = [\"DB_PASSWORD\", \"ALLOWED_HOSTS\", \"TOKEN\", ";
+        let text = text.replace("# required_environment = [", required);
+        let text = text.replace("\nname = \"senex_trader\"\n", "\nname = \"x/null\"\n");
+        let yaml = production(&crate::config::parse(&text).unwrap());
+        for line in [
+            "name: \"null\"\n",
+            "      PRICE: \"$$5\"\n",
+            "      HOST: \"${HOST:-a.example}\"\n",
+            "      MIGRATE: \"0\"\n",
+            "      CSRF_TRUSTED_ORIGINS: \"${CSRF_TRUSTED_ORIGINS:-https://a}\"\n",
+            "      DB_PASSWORD_FILE: /run/secrets/db-password\n",
+            "      TOKEN_FILE: /run/secrets/token\n",
+        ] {
+            assert!(yaml.contains(line), "{line}\n{yaml}");
+        }
+        assert!(!yaml.contains("      TOKEN:") && !yaml.contains("      ALLOWED_HOSTS:"), "{yaml}");
+        for service in yaml.split("    image:") {
+            let mut keys: Vec<&str> = service
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|pair| pair.0)
+                .collect();
+            keys.sort_unstable();
+            let all = keys.len();
+            keys.dedup();
+            assert_eq!(keys.len(), all, "{service}");
+        }
     }
 }

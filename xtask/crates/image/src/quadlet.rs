@@ -48,7 +48,19 @@ pub fn files(config: &Config, image: &str, services: bool) -> Vec<(String, Strin
             files.push((format!("{project}-{volume}.volume"), text));
         }
     }
+    if let Some(lines) = all.services.iter().map(defaults).find(|lines| !lines.is_empty()) {
+        files.push((format!("{project}-defaults.env"), format!("{HEAD}{lines}")));
+    }
     files
+}
+
+/// The variables of a service that the server's own file can replace, a line each.
+fn defaults(one: &Service) -> String {
+    let line = |(name, value): &(String, Value)| match value {
+        Value::Default(value) => format!("{name}={value}\n"),
+        _ => String::new(),
+    };
+    one.environment.iter().map(line).collect()
 }
 
 /// How the units come to run.
@@ -120,6 +132,9 @@ fn what_runs(text: &mut String, one: &Service, project: &str, image: &str) {
                 // With SIGTERM; then systemd starts it again, or counts its start as failed.
                 line("HealthOnFailure", "stop");
             }
+            if !defaults(one).is_empty() {
+                line("EnvironmentFile", &format!("{project}-defaults.env"));
+            }
             line("EnvironmentFile", &format!("{project}.env"));
         }
     }
@@ -131,7 +146,7 @@ fn what_runs(text: &mut String, one: &Service, project: &str, image: &str) {
     for (name, value) in &one.environment {
         let value = match value {
             // `podman run` puts these before what the server's file says.
-            Value::Server(_) => continue,
+            Value::Server(_) | Value::Default(_) => continue,
             Value::Fixed(value) | Value::Place(value) => value.clone(),
             Value::Database => project.to_owned(),
             Value::Secret(secret) => format!("{SECRETS}/{secret}"),

@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::config::app::{App, GETTEXT, LockFile};
 use crate::config::assets::Assets;
+use crate::config::smoke::Role;
 use crate::surroundings::Surroundings;
 use std::collections::BTreeMap;
 
@@ -116,6 +117,11 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
                  CMD [\"/usr/local/lib/container/healthcheck\"]\n",
                 health.interval, health.timeout, health.start_period, health.retries
             )
+        }
+        "command" => {
+            let roles = &config.smoke.roles;
+            let first = roles.iter().min().copied().unwrap_or(Role::Web);
+            format!("CMD [\"{}\"]\n", first.word())
         }
         _ => return None,
     })

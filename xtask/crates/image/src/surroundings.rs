@@ -46,7 +46,8 @@ impl Surroundings {
             "db_user" => self.user.clone(),
             "db_password" => self.password.clone(),
             "database_url" => format!(
-                "postgresql://{}:{}@{}:5432/{}",
+                // Some settings compare the scheme; `postgresql:` is known to fewer of them.
+                "postgres://{}:{}@{}:5432/{}",
                 self.user,
                 encoded(&self.password),
                 self.postgres,
@@ -112,7 +113,7 @@ mod tests {
         };
         let expected = [
             ("CELERY_BROKER_URL", "redis://cache:6379/1"),
-            ("DATABASE_URL", "postgresql://seller:a%20b%401@db:5432/shop"),
+            ("DATABASE_URL", "postgres://seller:a%20b%401@db:5432/shop"),
             ("DB_HOST", "db"),
             ("DB_NAME", "other"),
             ("DB_PASSWORD", "a b@1"),

@@ -27,6 +27,9 @@ const TMP: &str = "/tmp:size=256m";
 const REDIS: [&str; 7] =
     ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--appendonly", "yes"];
 
+/// The variables that the topology decides, whatever `[app.environment]` says for a test.
+const OURS: [&str; 4] = ["DB_NAME", "DB_USER", "MIGRATE", "STOP_GRACE_PERIOD"];
+
 /// The placeholders that stand for a secret.
 const SECRET: [&str; 4] = ["db_password", "database_url", "secret_key", "fernet_key"];
 
@@ -90,6 +93,8 @@ pub enum Value {
     Place(String),
     /// Of each server another; this one is for a trial.
     Server(&'static str),
+    /// Written in `docker/image.toml`; a server may have another.
+    Default(String),
     /// The path of a secret's file.
     Secret(String),
 }
@@ -196,7 +201,9 @@ fn redis(config: &Config) -> Service {
 /// The names that are secrets, and of their files.
 fn secrets(config: &Config) -> Vec<(String, String)> {
     let app = &config.app;
-    let required = app.required_environment.iter().cloned().chain(["DB_PASSWORD".to_owned()]);
+    let password = "DB_PASSWORD".to_owned();
+    let required = app.required_environment.iter().cloned().filter(|name| *name != password);
+    let required = required.chain([password.clone()]);
     let holds = |text: &str| SECRET.iter().any(|name| text.contains(&format!("{{{name}}}")));
     let told = app.environment.iter().filter(|(_, text)| holds(text));
     let mut names: Vec<String> = required.collect();
@@ -224,12 +231,13 @@ fn environment(
     };
     let mut all = vec![("DB_NAME".to_owned(), Value::Database)];
     all.push(("DB_USER".to_owned(), Value::Database));
-    let known = |name: &str| ["DB_NAME", "DB_USER", "ALLOWED_HOSTS"].contains(&name);
     for (name, text) in &config.app.environment {
-        if !known(name) && !secrets.iter().any(|(secret, _)| secret == name) {
+        if !OURS.contains(&name.as_str()) {
             // Without a placeholder nothing is asked for.
             let value = match filled(text, &|_| None) {
-                Ok(text) => Value::Fixed(text),
+                // No file of variables has a value of several lines.
+                Ok(text) if text.contains('\n') => Value::Fixed(text),
+                Ok(text) => Value::Default(text),
                 Err(_) => Value::Place(around.filled(text)),
             };
             all.push((name.clone(), value));
@@ -240,11 +248,17 @@ fn environment(
     }
     let server = [("ALLOWED_HOSTS", "localhost,127.0.0.1"), ("CSRF_TRUSTED_ORIGINS", "")];
     for (name, default) in server.into_iter().chain([("HTTPS_ONLY", "")]) {
-        all.push((name.to_owned(), Value::Server(default)));
+        if !config.app.environment.contains_key(name) {
+            all.push((name.to_owned(), Value::Server(default)));
+        }
     }
     for (name, value) in [("MIGRATE", 0), ("STOP_GRACE_PERIOD", GRACE)] {
         all.push((name.to_owned(), Value::Fixed(value.to_string())));
     }
+    // The entrypoint refuses a variable that comes both ways.
+    let secret = |name: &str| secrets.iter().any(|(secret, _)| secret == name);
+    let file = |name: &str| name.strip_suffix("_FILE").is_some_and(secret);
+    all.retain(|(name, value)| !secret(name) && (!file(name) || matches!(value, Value::Secret(_))));
     all
 }
 

@@ -3,7 +3,7 @@
 use super::test_bed::{KEY, PASSWORD, TestBed, set};
 use super::verdict::{CheckResult, Verdict};
 use image::surroundings::Surroundings;
-use process::run::Answer;
+use process::run::{Answer, tail};
 
 /// Exit status of a container that was started wrongly (`EX_USAGE`, sysexits.h).
 const WRONG: i32 = 64;
@@ -43,9 +43,12 @@ pub(super) fn run_test(bed: &TestBed<'_>) -> CheckResult {
     if answer.good() {
         return Ok(Verdict::Passed(format!("in {:.1} s", time.as_secs_f64())));
     }
-    let line = answer.last_line();
-    let remedy = left_out(line, &bed.subject.app.prefix());
-    Ok(Verdict::Failed([line.to_owned()].into_iter().chain(remedy).collect()))
+    let remedy = left_out(answer.last_line(), &bed.subject.app.prefix());
+    // `check` ends with how many issues there are, and names them before.
+    let lines = answer.stdout.lines().chain(answer.stderr.lines()).map(str::to_owned);
+    let said = tail(&lines.collect::<Vec<_>>(), 12);
+    let said = if said.is_empty() { vec![answer.last_line().to_owned()] } else { said };
+    Ok(Verdict::Failed(said.into_iter().chain(remedy).collect()))
 }
 
 /// What helps if the code imports from a folder of tests, which the ignore file leaves out.

@@ -109,7 +109,7 @@ fn a_project_gets_our_files_beside_its_own() {
         "\nCOPY docker/runtime/install.sh docker/runtime/installer.txt requirements.txt "
     ));
     assert!(project.path("docker/runtime/entrypoint.sh").is_file());
-    assert_eq!(project.read(".gitignore"), "/target/\n");
+    assert_eq!(project.read(".gitignore"), "/target/\n/docker/secrets/\n/media/\n/logs/\n");
     assert!(shown.contains(".cargo/config.toml is kept: add below [alias]"), "{shown}");
 }
 

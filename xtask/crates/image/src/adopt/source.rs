@@ -104,6 +104,58 @@ pub(super) fn quoted_after(text: &str, word: &str) -> Option<String> {
     quoted(rest.trim_start_matches(['"', '\''])).into_iter().next()
 }
 
+/// The statement that gives `setting` a value, brackets and all, on one line.
+pub(super) fn statement(text: &str, setting: &str) -> Option<String> {
+    let sets = |line: &&str| {
+        let rest = line.trim_start().strip_prefix(setting);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let from = text.lines().skip_while(|line| !sets(line));
+    let (mut whole, mut open) = (String::new(), 0_usize);
+    for line in from.take(20) {
+        let line = line.trim();
+        open += line.matches(['(', '[', '{']).count();
+        open = open.saturating_sub(line.matches([')', ']', '}']).count());
+        whole += line;
+        if open == 0 {
+            break;
+        }
+    }
+    (!whole.is_empty()).then_some(whole)
+}
+
+/// The folder, below that of the application, which an expression of a path begins with:
+/// `os.path.join(PROJECT_DIR, …)`, with what `PROJECT_DIR` is in one of `texts`. Without a variable it
+/// is the application's own, ``. `None`: it is above, or can't be told.
+pub(super) fn folder_of(texts: &[(&str, &str)], value: &str, depth: usize) -> Option<String> {
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let name = value.split(word).find(|word| {
+        word.len() > 2 && word.starts_with(char::is_uppercase) && !word.contains(char::is_lowercase)
+    });
+    let Some(name) = name else { return Some(String::new()) };
+    let found = texts.iter().find_map(|(path, text)| Some((path, statement(text, name)?)));
+    // Said elsewhere: it is the folder of manage.py, as in a new project.
+    let Some((path, set)) = found.filter(|_| depth > 0) else { return Some(String::new()) };
+    let (_, value) = set.split_once('=')?;
+    let mut folders: Vec<String> = match value.contains("__file__") {
+        true => path.split('/').map(str::to_owned).collect(),
+        false => {
+            folder_of(texts, value, depth - 1)?.split_terminator('/').map(str::to_owned).collect()
+        }
+    };
+    let number = |rest: &str| rest.split(word).find_map(|digits| digits.parse::<usize>().ok());
+    let parents = value.split_once("parents[").and_then(|(_, rest)| number(rest));
+    // `environ.Path(__file__) - 3`.
+    let minus = value.split_once(") - ").and_then(|(_, rest)| number(rest));
+    let up = ["dirname(", ".parent", "pardir", "\"..\"", "'..'"];
+    let up: usize = up.iter().map(|one| value.matches(one).count()).sum();
+    let up =
+        up - usize::from(parents.is_some()) + parents.map_or(0, |n| n + 1) + minus.unwrap_or(0);
+    folders.truncate(folders.len().checked_sub(up)?);
+    folders.extend(quoted(value).into_iter().filter(|part| part != ".."));
+    Some(folders.join("/"))
+}
+
 /// All texts in quotes, of one line each.
 pub(super) fn quoted(text: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -152,6 +204,38 @@ mod tests {
         check("if os.getenv(\"DB\") == \"mysql\":", &[]);
         check("X = os.getenv(\"DB\") == \"postgres\"", &[]);
         check("if kind(\"DB\") == \"postgres\":", &[]);
+    }
+
+    #[test]
+    fn a_path_begins_with_what_its_variable_is() {
+        let check = |settings: &str, expression: &str, expected: Option<&str>| {
+            let texts = [("shop/settings/base.py", settings)];
+            let found = folder_of(&texts, expression, 4);
+            assert_eq!(found.as_deref(), expected, "{settings}: {expression}");
+        };
+        let wagtail = "PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))\n\
+                       BASE_DIR = os.path.dirname(PROJECT_DIR)\n";
+        check(wagtail, "os.path.join(PROJECT_DIR, 'static')", Some("shop"));
+        check(wagtail, "os.path.join(BASE_DIR, 'static')", Some(""));
+        check("ROOT = Path(__file__).resolve().parent.parent", "ROOT / 'x'", Some("shop"));
+        check("ROOT = Path(__file__).resolve().parents[2]", "ROOT / 'x'", Some(""));
+        check("ROOT = environ.Path(__file__) - 3", "str(ROOT('x'))", Some(""));
+        check("ROOT = Path(__file__).parents[2]\nAPPS = ROOT / 'shop'", "APPS / 'x'", Some("shop"));
+        check("ROOT = Path(__file__).parents[3]", "ROOT / 'x'", None);
+        check("", "BASE_DIR / 'x'", Some(""));
+        check("", "'x'", Some(""));
+    }
+
+    #[test]
+    fn a_statement_ends_where_its_brackets_do() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(statement(text, "STATIC_ROOT").as_deref(), Some(expected));
+        };
+        check(
+            "A = 1\nSTATIC_ROOT = os.path.join(\n    BASE_DIR,\n    'x',\n)\nB = 2",
+            "STATIC_ROOT = os.path.join(BASE_DIR,'x',)",
+        );
+        check("STATIC_ROOT = BASE_DIR / 'x'\nB = 2", "STATIC_ROOT = BASE_DIR / 'x'");
     }
 
     #[test]

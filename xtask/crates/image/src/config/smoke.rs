@@ -214,6 +214,13 @@ const OWN: [&str; 7] =
 /// Reads the table of `docker/image.toml`; mistakes are noted in `file`.
 pub(super) fn read(file: &mut ConfigFile<'_>) -> Smoke {
     file.only_keys("smoke", &LIMITS);
+    if file.typed::<Vec<Role>>("smoke", "roles").is_some_and(|roles| roles.is_empty()) {
+        file.mistake(
+            "smoke",
+            "roles",
+            "name at least one: web, gunicorn, worker or beat".to_owned(),
+        );
+    }
     let all = || vec![Role::Web, Role::Gunicorn, Role::Worker, Role::Beat];
     let seconds =
         |value: Option<u32>, default: u32| Duration::from_secs(u64::from(value.unwrap_or(default)));

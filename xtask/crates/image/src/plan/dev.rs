@@ -196,7 +196,7 @@ impl DevFacts<'_> {
     /// The tests of the application, without services and without a network. Not by the image's
     /// entrypoint: it would choose the settings for them.
     pub fn tests(&self, words: &[String]) -> Container {
-        let first = ["-m", "pytest", "-p", "no:cacheprovider"].map(str::to_owned);
+        let first = ["-c", PYTEST, "-p", "no:cacheprovider"].map(str::to_owned);
         Container {
             entrypoint: Some("python".to_owned()),
             words: first.into_iter().chain(words.iter().cloned()).collect(),
@@ -206,6 +206,11 @@ impl DevFacts<'_> {
         }
     }
 }
+
+/// Runs pytest as `python -m pytest` does, if it is there.
+const PYTEST: &str = "try: import pytest
+except ImportError: raise SystemExit(\"dev --test: pytest isn't in the development image: add it to the lock's group dev, or to lock_dev in docker/image.toml\")
+raise SystemExit(pytest.console_main())";
 
 /// The URL of the site.
 pub fn url(port: u16) -> String {

@@ -243,6 +243,7 @@ fn a_project_s_own_variables_secrets_and_roles_are_there() {
         let (web, network) = (file(&files, "-web.container"), file(&files, ".network"));
         assert!(!files.iter().any(|(name, _)| name.contains("-beat.")), "{files:?}");
         assert!(network.contains(" start senex_trader-web senex_trader-worker\n"), "{network}");
+        assert!(file(&files, "-defaults.env").ends_with("\nGREETING=50 % \"off\", $5\n"));
         for (line, there) in lines {
             assert_eq!(web.lines().any(|one| one == *line), *there, "{line}\n{web}");
         }
@@ -251,7 +252,7 @@ fn a_project_s_own_variables_secrets_and_roles_are_there() {
         ("Exec=gunicorn", true),
         ("Environment=DATABASE_URL_FILE=/run/secrets/database-url", true),
         ("Secret=senex_trader-database-url,target=database-url", true),
-        ("Environment=\"GREETING=50 %% \\\"off\\\", $$5\"", true),
+        ("EnvironmentFile=senex_trader-defaults.env", true),
         ("Environment=MIGRATE=0", true),
     ];
     check(true, &always);

@@ -29,7 +29,9 @@ pub(crate) fn no_secrets(archive: &Archive, expected: &Expected) -> Verdict {
             if packaged.contains(source(path).as_ref()) {
                 // It came with a package that everybody can fetch.
                 public += 1;
-            } else if !allow.iter().any(|pattern| holds(pattern, &in_context(path))) {
+            } else if !allow.iter().any(|pattern| {
+                [path.as_str(), &source(path)].iter().any(|path| holds(pattern, &in_context(path)))
+            }) {
                 evidence.push(format!("{}: {reason}", place(path, index)));
             }
         }

@@ -120,8 +120,9 @@ fn adopt_into(world: &World, args: &cli::Init, top: &Path) -> anyhow::Result<()>
     told.extend(files::kept(&acts));
     if !world.common.dry_run {
         files::write(&top, &acts)?;
-        if files::ignore_target(&top)? {
-            told.push("/target/ was added to .gitignore".to_owned());
+        let ignored = files::ignore_written(&top, &config.app, &texts)?;
+        if !ignored.is_empty() {
+            told.push(format!("added to .gitignore: /{}/", ignored.join("/, /")));
         }
         lock(world, &top, &runner)?;
     }

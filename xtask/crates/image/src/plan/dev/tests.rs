@@ -98,7 +98,7 @@ fn the_tests_have_no_network_and_no_environment() {
     let config = config("");
     let tests = facts(&config, User::Caller).tests(&["-q".to_owned()]);
     assert_eq!((tests.network, tests.env, tests.hosts), (None, Vec::new(), Vec::new()));
-    assert_eq!(tests.words, ["-m", "pytest", "-p", "no:cacheprovider", "-q"]);
+    assert_eq!(tests.words, ["-c", PYTEST, "-p", "no:cacheprovider", "-q"]);
 }
 
 #[test]

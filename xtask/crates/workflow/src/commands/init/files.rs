@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use image::adopt::{self, ProjectTexts};
 use image::config::Config;
+use image::config::app::App;
 use image::rendering::{self, RUNTIME_FILES};
 use process::disk;
 use process::invocation::Invocation;
@@ -313,17 +314,24 @@ pub fn workspace(
     Ok(files)
 }
 
-/// Tells git to leave cargo's folder alone, which also holds what we keep. Whether it had to be told.
-pub fn ignore_target(top: &Path) -> anyhow::Result<bool> {
+/// Tells git to leave alone what isn't the project's: cargo's folder, which also holds what we keep,
+/// the secrets that Compose mounts, and what the site writes when it runs from the checkout. The
+/// folders that git had to be told.
+pub fn ignore_written(top: &Path, app: &App, texts: &ProjectTexts) -> anyhow::Result<Vec<String>> {
     let path = top.join(".gitignore");
     let text = process::regular::read_text(&path).unwrap_or_default();
-    let known = |line: &str| ["target", "/target", "target/", "/target/"].contains(&line.trim());
-    if text.lines().any(known) {
-        return Ok(false);
+    let known = |folder: &String| text.lines().any(|line| line.trim().trim_matches('/') == folder);
+    let written = ["media", "logs"].map(|name| app.inside(name));
+    // A Django app may be called so.
+    let theirs = |folder: &String| texts.keys().any(|path| path.starts_with(&format!("{folder}/")));
+    let all = ["target", "docker/secrets"].map(str::to_owned).into_iter().chain(written);
+    let new: Vec<String> = all.filter(|folder| !known(folder) && !theirs(folder)).collect();
+    if !new.is_empty() {
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let lines: String = new.iter().map(|folder| format!("/{folder}/\n")).collect();
+        write_whole(&path, &format!("{text}{end}{lines}")).context("writing .gitignore")?;
     }
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    write_whole(&path, &format!("{text}{end}/target/\n")).context("writing .gitignore")?;
-    Ok(true)
+    Ok(new)
 }
 
 /// `to` as a path from the folder `from`; both are absolute.
