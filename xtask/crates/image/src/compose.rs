@@ -56,7 +56,7 @@ fn project_name(project: &str, end: &str) -> String {
     word(&(project.replace('.', "-") + end))
 }
 
-/// A value that Compose is to take as it is, and not for a variable of its own.
+/// A value that Compose takes as it is.
 fn literal(value: &str) -> String {
     text(&value.replace('$', "$$"))
 }

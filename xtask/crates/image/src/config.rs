@@ -237,7 +237,12 @@ pub fn nameable(top: PathBuf) -> anyhow::Result<PathBuf> {
 
 /// The workflow's top folder: `folder` or the nearest parent that holds `docker/image.toml`.
 pub fn find_top(folder: &Path) -> Option<PathBuf> {
-    folder.ancestors().find(|above| above.join(PATH).is_file()).map(Path::to_path_buf)
+    // Whatever is there: what reads it says what is wrong with it.
+    let there = |above: &&Path| match above.join(PATH).symlink_metadata() {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::PermissionDenied,
+    };
+    folder.ancestors().find(there).map(Path::to_path_buf)
 }
 
 /// Checks the `text` of `top`/docker/image.toml, and reads what the project asks of a smoke test.
@@ -248,7 +253,7 @@ fn read(top: &Path, text: &str) -> anyhow::Result<Config> {
     let mut config = parse(text).map_err(|found| mistakes(PATH, found))?;
     let path = config.app.inside(smoke::PATH);
     let own = top.join(&path);
-    if own.is_file() {
+    if own.symlink_metadata().is_ok() {
         let added = smoke::add(config.smoke, &disk::text(&own, &path)?);
         config.smoke = added.map_err(|found| mistakes(&path, found))?;
     }
@@ -298,6 +303,9 @@ fn resolve(file: &mut raw::ConfigFile<'_>) -> Config {
     );
     file.only_keys("engine", &["name"]);
     file.only_keys("variant", &["prod", "dev"]);
+    for name in ["prod", "dev"] {
+        file.keys("variant", name);
+    }
     file.only_keys(
         "variant.prod",
         &[

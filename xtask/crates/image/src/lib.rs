@@ -28,5 +28,6 @@ pub mod steps;
 pub mod stored;
 pub mod surroundings;
 pub mod tags;
+mod toml_error;
 pub mod topology;
 pub mod verify;

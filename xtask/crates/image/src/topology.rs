@@ -202,7 +202,7 @@ fn redis(config: &Config) -> Service {
 fn secrets(config: &Config) -> Vec<(String, String)> {
     let app = &config.app;
     let password = "DB_PASSWORD".to_owned();
-    let required = app.required_environment.iter().cloned().filter(|name| *name != password);
+    let required = app.required_environment.iter().filter(|name| **name != password).cloned();
     let required = required.chain([password.clone()]);
     let holds = |text: &str| SECRET.iter().any(|name| text.contains(&format!("{{{name}}}")));
     let told = app.environment.iter().filter(|(_, text)| holds(text));

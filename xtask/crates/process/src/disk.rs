@@ -101,8 +101,17 @@ pub fn text(path: &Path, name: &str) -> anyhow::Result<String> {
         });
         failure_help(exit, format!("reading {name}: {cause}"), help)
     })?;
-    let wide =
-        bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0);
+    let marked = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let nulls = bytes.iter().filter(|byte| **byte == 0).count();
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0)
+        && !marked
+        && nulls * 4 < bytes.len()
+    {
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let message = format!("reading {name}: line {line} has a NUL byte");
+        return Err(failure_help(Exit::Usage, message, "remove it: the rest is text"));
+    }
+    let wide = marked || nulls > 0;
     let (what, from) = match String::from_utf8(bytes) {
         Ok(text) if !wide => return Ok(text),
         Err(error) if !wide => {
@@ -194,6 +203,7 @@ mod tests {
         check(b"\xfe\xff\0a", wide);
         check(b"a\0\n\0", wide);
         check(b"\0\xe4\0a", wide);
+        check(b"# a\nb\0 = 1\n", "2 error: reading a.toml: line 2 has a NUL byte");
         let gone = told(&text(&folder.path().join("b"), "b").unwrap_err(), folder.path());
         assert!(gone.starts_with("2 error: reading b: No such file"), "{gone}");
         assert!(gone.ends_with("`git checkout -- b` restores a tracked one"), "{gone}");

@@ -181,7 +181,7 @@ fn an_image_named_after_a_release_has_its_git_tag_as_version() {
     check("refs/tags/rel/2/v7.1", "rel/2/v7.1", "7.1 SHA 7");
     commit("versions = \"calver\"");
     let ended = checkout.run(&["label"]);
-    let expected = "tags.versions: unknown variant `calver`, expected `semver` or `numbers`";
+    let expected = "tags.versions: unknown value `calver`, expected `semver` or `numbers`";
     assert!(ended.code == Some(2) && ended.err.contains(expected), "{}", ended.err);
     // Any git checkout has a version.
     checkout.git(&["rm", "--quiet", "docker/image.toml"]);

@@ -1,7 +1,9 @@
 //! `docker/base.lock`: the digests of the images that builds start from, so that the same commit
 //! has the same base tomorrow. `build --update-base` writes it.
 
+use crate::toml_error::plainly;
 use chrono::NaiveDate;
+
 use process::failure::{Exit, failure_help};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,7 @@ pub struct BaseLock(BTreeMap<String, Locked>);
 
 /// One image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with digest and date")]
 pub struct Locked {
     /// The digest that its registry had under the reference.
     pub digest: String,
@@ -59,12 +61,21 @@ impl BaseLock {
             failure_help(Exit::Usage, message, help)
         };
         let all: BTreeMap<String, Locked> =
-            toml::from_str(text).map_err(|error| wrong(error.message()))?;
+            toml::from_str(text).map_err(|error: toml::de::Error| {
+                let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+                let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                wrong(&format!("{line}{}", plainly(error.message())))
+            })?;
         for (name, locked) in &all {
             engine::reference::parse(&format!("{name}@{}", locked.digest))
                 .map_err(|error| wrong(&error.to_string()))?;
             let date = &locked.date;
-            locked.day().map_err(|error| wrong(&format!("the date {date} of {name}: {error}")))?;
+            let day = locked.day();
+            let day = day.map_err(|error| wrong(&format!("the date {date} of {name}: {error}")))?;
+            // Another clock may be a day ahead.
+            if day > chrono::Utc::now().date_naive() + chrono::Days::new(1) {
+                return Err(wrong(&format!("the date {date} of {name} is in the future")));
+            }
         }
         Ok(BaseLock(all))
     }
@@ -174,11 +185,11 @@ mod tests {
         let digest = format!("digest = \"sha256:{}\"", "1".repeat(64));
         check(
             "<<<<<<< HEAD\n",
-            expect!["reading docker/base.lock: key with no value, expected `=`"],
+            expect!["reading docker/base.lock: line 1: key with no value, expected `=`"],
         );
         check(
             &format!("[\"a/b:c\"]\n{digest}\n"),
-            expect!["reading docker/base.lock: missing field `date`"],
+            expect!["reading docker/base.lock: line 1: missing key `date`"],
         );
         check(
             &format!("[\"a/b:c\"]\n{digest}\ndate = \"yesterday\"\n"),
@@ -188,7 +199,9 @@ mod tests {
         );
         check(
             &format!("[\"a/b:c\"]\n{digest}\ndate = \"2026-10-02\"\nby = \"me\"\n"),
-            expect!["reading docker/base.lock: unknown field `by`, expected `digest` or `date`"],
+            expect![
+                "reading docker/base.lock: line 4: unknown key `by`, expected `digest` or `date`"
+            ],
         );
         check(
             "[\"a/b:c\"]\ndigest = \"sha256:1\"\ndate = \"2026-10-02\"\n",

@@ -333,8 +333,13 @@ fn environment(file: &mut ConfigFile<'_>, key: &str) -> BTreeMap<String, String>
         }
         if let Err(unknown) = filled(value, &|name| known.contains(&name).then(String::new)) {
             let names: Vec<String> = known.iter().map(|name| format!("{{{name}}}")).collect();
-            let message =
-                format!("unknown placeholder {{{unknown}}}: known are {}", names.join(", "));
+            let message = match value.contains(&format!("{{{unknown}}}")) {
+                true => {
+                    format!("unknown placeholder {{{unknown}}}: known are {}", names.join(", "))
+                }
+                false => format!("the placeholder `{{{unknown}` has no end"),
+            };
+            let message = message + "; `{{` stands for a brace";
             file.mistake(&format!("app.{key}"), name, message);
         }
     }
@@ -353,7 +358,8 @@ pub fn filled(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<Stri
             rest = &rest[at + 1 + usize::from(double)..];
             continue;
         }
-        let (name, after) = rest[at + 1..].split_once('}').unwrap_or((&rest[at + 1..], ""));
+        let (name, after) =
+            rest[at + 1..].split_once('}').ok_or_else(|| rest[at + 1..].to_owned())?;
         whole += &value(name).ok_or_else(|| name.to_owned())?;
         rest = after;
     }
@@ -393,7 +399,7 @@ mod tests {
         check("{{\"a\": 1}}", Ok("{\"a\": 1}"));
         check("a } b", Ok("a } b"));
         check("{db_hots}", Err("db_hots"));
-        check("{db_host", Ok("postgres"));
+        check("{db_host", Err("db_host"));
         check("{}", Err(""));
     }
 

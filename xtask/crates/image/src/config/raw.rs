@@ -3,6 +3,7 @@
 
 use super::Mistake;
 use super::names::variable;
+use crate::toml_error::plainly;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -25,17 +26,22 @@ impl<'t> ConfigFile<'t> {
     /// Parses `text`; syntax errors become mistakes and the rest of the file is still read.
     pub(super) fn parse(text: &'t str) -> Self {
         let (top, errors) = DeTable::parse_recoverable(text);
-        let mistakes = errors
+        let mut mistakes: Vec<Mistake> = errors
             .iter()
             .map(|error| {
                 let span = error.span().unwrap_or_default();
                 let message = error.message().replace('\n', ", ");
-                let line = line(text, span.start);
-                let below = commented_header(text, line).filter(|_| message == "duplicate key");
+                let number = line(text, span.start);
+                let header = text.lines().nth(number - 1).is_some_and(|line| line.starts_with('['));
+                let below = commented_header(text, number)
+                    .filter(|_| message == "duplicate key" && !header);
                 let hint = below.map(|table| format!(": {}", uncomment(table)));
                 Mistake::at(text, span, message + &hint.unwrap_or_default())
             })
             .collect();
+        for (key, value) in top.get_ref() {
+            controls(text, key.get_ref(), value, &mut mistakes);
+        }
         ConfigFile { text, top, mistakes, known: Vec::new(), free: Vec::new() }
     }
 
@@ -61,8 +67,10 @@ impl<'t> ConfigFile<'t> {
             let (name, line) = (key.get_ref().as_ref(), line(self.text, key.span().start));
             let unknown = !known.iter().any(|known| known == name);
             let header = commented_header(self.text, line).filter(|other| *other != table);
-            let header =
-                header.filter(|other| self.knows(other, name) || unknown && self.is_table(other));
+            let free = |table: &str| !self.known.iter().any(|(known, _)| known == table);
+            let header = header.filter(|other| {
+                self.knows(other, name) || unknown && free(other) && self.is_table(other)
+            });
             let message = match header {
                 Some(header) => format!("`{name}`: {}", uncomment(header)),
                 None if unknown => {
@@ -290,13 +298,37 @@ impl ConfigFile<'_> {
         match T::deserialize(ValueDeserializer::from(value)) {
             Ok(value) => Some(value),
             Err(error) => {
-                let message = error.message().replace('\n', ", ");
+                let message = plainly(error.message());
                 let span = error.span().unwrap_or(whole);
                 let message = format!("{table}.{key}: {message}");
                 self.mistakes.push(Mistake::at(self.text, span, message));
                 None
             }
         }
+    }
+}
+
+/// Notes each control character in the texts of `value`, but for those that a text of several lines
+/// has: no program and no file takes them as a value.
+fn controls(text: &str, name: &str, value: &Spanned<DeValue<'_>>, mistakes: &mut Vec<Mistake>) {
+    match value.get_ref() {
+        DeValue::String(found) => {
+            let control = found.chars().find(|c| c.is_control() && !['\n', '\t'].contains(c));
+            mistakes.extend(control.map(|control| {
+                let message =
+                    format!("{name}: has the control character {}", control.escape_unicode());
+                Mistake::at(text, value.span(), message)
+            }));
+        }
+        DeValue::Array(items) => {
+            items.iter().for_each(|item| controls(text, name, item, mistakes));
+        }
+        DeValue::Table(table) => {
+            for (key, value) in table {
+                controls(text, &format!("{name}.{}", key.get_ref()), value, mistakes);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,7 +4,8 @@
 
 use super::Mistake;
 use super::raw::ConfigFile;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -73,10 +74,10 @@ impl Role {
 #[serde(deny_unknown_fields)]
 pub struct HealthPages {
     /// A path that answers 200 as long as the process lives.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "path_or_none")]
     pub live: Option<String>,
     /// A path that answers 200 when requests may come.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "path_or_none")]
     pub ready: Option<String>,
     /// A text that each of the three answers must contain.
     #[serde(default)]
@@ -90,9 +91,10 @@ pub struct Http {
     /// What it is called in the report.
     pub name: String,
     /// Path and query.
+    #[serde(deserialize_with = "path")]
     pub path: String,
     /// The status that is right.
-    #[serde(default = "ok")]
+    #[serde(default = "ok", deserialize_with = "status")]
     pub status: u16,
     /// A text that the answer, its headers included, must contain.
     #[serde(default)]
@@ -101,6 +103,34 @@ pub struct Http {
 
 fn ok() -> u16 {
     200
+}
+
+/// A value that `good` accepts; `must` says what it has to be.
+fn accepted<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+    good: fn(&T) -> bool,
+    must: &str,
+) -> Result<T, D::Error> {
+    let value = T::deserialize(value)?;
+    if good(&value) { Ok(value) } else { Err(D::Error::custom(must)) }
+}
+
+fn path<'de, D: Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let good = |path: &String| path.starts_with('/') && !path.contains(char::is_whitespace);
+    accepted(value, good, "a path begins with / and has no blanks")
+}
+
+fn path_or_none<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    path(value).map(Some)
+}
+
+fn status<'de, D: Deserializer<'de>>(value: D) -> Result<u16, D::Error> {
+    accepted(value, |status| (100..600).contains(status), "a status is from 100 to 599")
+}
+
+fn command<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    let good = |words: &Vec<String>| words.first().is_some_and(|word| !word.is_empty());
+    accepted(value, good, "a command has at least one word")
 }
 
 /// A command in the container of a role; it passes with exit status 0.
@@ -112,6 +142,7 @@ pub struct Exec {
     /// The container that it runs in.
     pub role: Role,
     /// Its words.
+    #[serde(deserialize_with = "command")]
     pub command: Vec<String>,
     /// A text that its output must contain.
     #[serde(default)]
@@ -122,6 +153,7 @@ pub struct Exec {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebSocket {
+    #[serde(deserialize_with = "path")]
     pub path: String,
     /// A command in the web container that prints the value of the Cookie header.
     #[serde(default)]
@@ -136,6 +168,7 @@ pub struct WebSocket {
 #[serde(deny_unknown_fields)]
 pub struct Slow {
     /// A path of the web role.
+    #[serde(deserialize_with = "path")]
     pub request: String,
     pub task: String,
     /// Its arguments, all of them texts.

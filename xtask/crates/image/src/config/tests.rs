@@ -152,8 +152,8 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     check(
         &format!("{REQUIRED}[smoke]\nlayers = \"many\"\nroles = [\"wbe\"]\n[smoke.slow]\n"),
         expect![[r#"
-            15: smoke.layers: invalid type: string "many", expected usize
-            16: smoke.roles: unknown variant `wbe`, expected one of `web`, `gunicorn`, `worker`, `beat`
+            15: smoke.layers: found string "many", expected a whole number, 0 or more
+            16: smoke.roles: unknown value `wbe`, expected one of `web`, `gunicorn`, `worker`, `beat`
             17: [smoke]: unknown key `slow`: known are roles, layers, start_seconds, stop_seconds, generated, skip
         "#]],
     );
@@ -189,14 +189,14 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
     check(
         &format!("{REQUIRED}[tags]\nversions = \"calver\"\n"),
         expect![[r#"
-            15: tags.versions: unknown variant `calver`, expected `semver` or `numbers`
+            15: tags.versions: unknown value `calver`, expected `semver` or `numbers`
         "#]],
     );
     check(
         &format!("{REQUIRED}[tags]\nprefix = \"a b/\"\nmajor = \"no\"\nsemver = true\n"),
         expect![[r#"
             15: tags.prefix: no git tag can begin with `a b/`
-            16: tags.major: invalid type: string "no", expected a boolean
+            16: tags.major: found string "no", expected a boolean
             17: [tags]: unknown key `semver`: known are prefix, versions, minor, major, latest, other_tags, branch, pull_request, environments
         "#]],
     );
@@ -207,6 +207,15 @@ fn all_mistakes_are_reported_at_once_with_their_lines() {
         expect![[r#"
             15: push.registries: pushing to "team/app": it names no registry
             17: cache.registry: reading the layer cache "r.example/a:b": pushing to "r.example/a:b": it names more than a repository
+        "#]],
+    );
+    check(
+        &format!("{REQUIRED}celery = \"a\\u0007b\"\n[smoke]\nroles = []\n[variant]\ndev = 3\n"),
+        expect![[r#"
+            14: app.celery: `ab` is no Celery application: `package`, or `package.module:app`
+            14: app.celery: has the control character \u{7}
+            16: smoke.roles: name at least one: web, gunicorn, worker or beat
+            18: variant.dev: is a table: write [variant.dev]
         "#]],
     );
     check(
@@ -234,11 +243,22 @@ fn so_are_those_of_what_the_project_asks_of_a_smoke_test() {
     let found = smoke::add(smoke::Smoke::default(), text).unwrap_err();
     expect![[r#"
         2: [smoke]: unknown key `layers`: known are hashed_static, health, environment, http, exec, websocket, slow
-        3: smoke.http: missing field `path`
-        8: smoke.http: unknown field `state`, expected one of `name`, `path`, `status`, `contains`
-        10: smoke.slow: invalid type: integer `1`, expected a string
-        12: smoke.health: unknown field `life`, expected one of `live`, `ready`, `contains`
+        3: smoke.http: missing key `path`
+        8: smoke.http: unknown key `state`, expected one of `name`, `path`, `status`, `contains`
+        10: smoke.slow: found integer `1`, expected a string
+        12: smoke.health: unknown key `life`, expected one of `live`, `ready`, `contains`
         13: unknown key `tags`: known are smoke
+    "#]]
+    .assert_eq(&shown(&found));
+    let text = "[smoke.health]\nlive = \"alive\"\n[[smoke.http]]\nname = \"a\"\npath = \"http://x/\"\n\
+                [[smoke.http]]\nname = \"b\"\npath = \"/\"\nstatus = 0\n[[smoke.exec]]\nname = \"c\"\n\
+                role = \"web\"\ncommand = []\n";
+    let found = smoke::add(smoke::Smoke::default(), text).unwrap_err();
+    expect![[r#"
+        2: smoke.health: a path begins with / and has no blanks
+        5: smoke.http: a path begins with / and has no blanks
+        9: smoke.http: a status is from 100 to 599
+        13: smoke.exec: a command has at least one word
     "#]]
     .assert_eq(&shown(&found));
 }

@@ -3,8 +3,9 @@
 use super::asked;
 use crate::config::names;
 use crate::labels::{FROM_GIT, MERGE};
+use crate::rendering::ASSETS_IMAGE;
 use engine::EngineKind;
-use engine::build::{SecretMount, SecretSource};
+use engine::build::{BASE_IMAGE, SecretMount, SecretSource};
 use engine::label::OCI;
 use process::failure::{self, Exit, failure, failure_help};
 
@@ -34,8 +35,9 @@ impl BuildOptions {
         };
         let tags = self.tags.iter().filter_map(|tag| asked(EngineKind::Podman, name, tag).err());
         let arguments = self.build_args.iter();
-        let arguments =
-            arguments.filter_map(|(name, _)| wrong("--build-arg", names::variable(name)));
+        let arguments = arguments.filter_map(|(name, _)| {
+            base(name).or_else(|| wrong("--build-arg", names::variable(name)))
+        });
         let labels = self
             .labels
             .iter()
@@ -48,6 +50,17 @@ impl BuildOptions {
         let all = tags.chain(arguments).chain(labels).chain(platform).chain(secrets);
         failure::all("reading the command line", all.collect())
     }
+}
+
+/// The mistake in a build argument that names a base: the label would name another one.
+fn base(name: &str) -> Option<anyhow::Error> {
+    let instead = match name {
+        BASE_IMAGE => "use --base instead, which the labels follow",
+        ASSETS_IMAGE => "set base below [assets] in docker/image.toml instead",
+        _ => return None,
+    };
+    let message = format!("passing the build argument {name}: the build sets it itself");
+    Some(failure_help(Exit::Usage, message, instead))
 }
 
 /// The mistake in a label that `--label` can't set.
