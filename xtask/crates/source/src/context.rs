@@ -51,7 +51,9 @@ pub struct Explanation {
     pub exists: bool,
     /// A symbolic link above the path: it is copied itself, and nothing behind it.
     pub behind: Option<String>,
-    /// What `.dockerignore` decides about the path itself.
+    /// The file that decides, `.dockerignore` or the project's own.
+    pub ignore_file: String,
+    /// What it decides about the path itself.
     pub verdict: IgnoreVerdict,
     /// The files of the build context at or below the path.
     pub files: Vec<ContextFile>,
@@ -215,7 +217,7 @@ fn check_name(path: &str) -> anyhow::Result<()> {
         return Err(failure_help(
             Exit::Usage,
             format!("listing the build context: {path:?} has a name that engines read differently"),
-            "rename it, or exclude it in .dockerignore",
+            "rename it, or exclude it in the ignore file",
         ));
     }
     Ok(())
@@ -243,7 +245,11 @@ fn disagreement(ignore: &Ignore, here: &Folder, path: &str, other: usize) -> any
 ///
 /// # Errors
 /// [`Exit::Usage`] when the path is outside `root` or is `root`; those of [`files`].
-pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Explanation> {
+pub fn explain(
+    root: &Path,
+    (ignore_file, ignore): (&str, &Ignore),
+    path: &Path,
+) -> anyhow::Result<Explanation> {
     let outside =
         || failure(Exit::Usage, format!("explaining {}: not below the root", path.display()));
     // A folder above it may be a link into the root; the file itself may be one that is copied.
@@ -256,6 +262,7 @@ pub fn explain(root: &Path, ignore: &Ignore, path: &Path) -> anyhow::Result<Expl
     let mut files = files(root, ignore)?;
     files.retain(|file| file.path == path || file.path.starts_with(&below));
     Ok(Explanation {
+        ignore_file: ignore_file.to_owned(),
         exists: root.join(&path).symlink_metadata().is_ok(),
         verdict: match behind {
             None => ignore.verdict(&path),
@@ -283,7 +290,7 @@ fn below(root: &Path, path: &Path) -> Option<Vec<String>> {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { path, verdict, files, .. } = self;
+        let Explanation { path, ignore_file, verdict, files, .. } = self;
         if let Some(link) = &self.behind {
             return write!(
                 f,
@@ -294,8 +301,8 @@ impl fmt::Display for Explanation {
         let place = if verdict.included { "in" } else { "not in" };
         write!(f, "{path}: {place} the build context: ")?;
         match (verdict.line, &verdict.pattern) {
-            (Some(line), Some(pattern)) => write!(f, "line {line} of .dockerignore, {pattern}")?,
-            _ => write!(f, "no line of .dockerignore matches it")?,
+            (Some(line), Some(pattern)) => write!(f, "line {line} of {ignore_file}, {pattern}")?,
+            _ => write!(f, "no line of {ignore_file} matches it")?,
         }
         if let Some(matched) = verdict.matched.as_ref().filter(|matched| *matched != path) {
             write!(f, ", matches {matched}")?;

@@ -135,7 +135,7 @@ fn refusal(mut found: Vec<String>) -> anyhow::Error {
         found.push(format!("and {more} more"));
     }
     found.push(
-        "exclude what is secret in .dockerignore; what was ever pushed must be replaced".into(),
+        "exclude what is secret in the ignore file (.dockerignore); what was ever pushed must be replaced".into(),
     );
     found.push(
         "what is meant to be in the image: add its path to allow_secrets below [context] in \

@@ -122,7 +122,7 @@ pub fn take(wanted: &Wanted<'_>) -> anyhow::Result<Snapshot> {
     Err(failure_help(
         Exit::Mismatch,
         format!("reading the build context: {moving} changed each of {ATTEMPTS} times"),
-        "build again when nothing writes there; leave what a program writes out with .dockerignore",
+        "build again when nothing writes there; leave what a program writes out, in the ignore file",
     ))
 }
 

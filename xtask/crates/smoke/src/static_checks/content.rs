@@ -200,10 +200,10 @@ pub(crate) fn no_development_files(archive: &Archive, expected: &Expected) -> Ve
         if !verdict.included {
             let (line, pattern) = (verdict.line.unwrap_or(0), verdict.pattern.unwrap_or_default());
             let is = place(path, placed.layer);
-            evidence.push(format!("{is}: line {line} of .dockerignore excludes it, {pattern}"));
+            evidence.push(format!("{is}: line {line} of the ignore file excludes it, {pattern}"));
         }
     }
-    verdict(evidence, format!("{count} files, none that .dockerignore excludes"))
+    verdict(evidence, format!("{count} files, none that the ignore file excludes"))
 }
 
 #[cfg(test)]

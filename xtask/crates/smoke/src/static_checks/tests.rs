@@ -305,7 +305,7 @@ const BROKEN: &[Broken] = &[
         p.layers[4].files.remove("app/manage.py");
         p.layers[2].files.remove(&format!("{VENV}/web/a.py"));
     }),
-    ("no-development-files", "line 5 of .dockerignore excludes it, **/tests/", |p, _| {
+    ("no-development-files", "line 5 of the ignore file excludes it, **/tests/", |p, _| {
         put(p, "app/shop/tests/data.txt", file(9));
     }),
     ("no-development-files", "/app/.env.local (layer 5)", |p, _| put(p, "app/.env.local", file(9))),

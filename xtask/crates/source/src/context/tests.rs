@@ -1,6 +1,7 @@
 //! What enters the build context: of small trees with small ignore files, and by the repository's
 //! own ignore file.
 
+use crate::context::IGNORE_FILE;
 use std::fs;
 use std::path::Path;
 
@@ -205,7 +206,7 @@ fn explanations_name_the_deciding_line() {
     let folder = tree("*\n\n!app\n**/keys\n", &["app/a", "app/d/b", "app/keys/x", "c"]);
     let root = folder.path();
     let ignore = read_ignore(root, ".dockerignore", NAMES).unwrap();
-    let told = |path: &Path| explain(root, &ignore, path).unwrap().to_string();
+    let told = |path: &Path| explain(root, (IGNORE_FILE, &ignore), path).unwrap().to_string();
     for (path, words) in [
         ("app/a", "app/a: in the build context: line 3 of .dockerignore, !app, matches app"),
         ("./app/d/../a", "app/a: in the build context: line 3 of .dockerignore, !app, matches app"),
@@ -235,12 +236,12 @@ fn explanations_name_the_deciding_line() {
     assert_eq!(told(Path::new("app/link/b")), behind);
     assert!(told(Path::new("app/link")).starts_with("app/link: in the build context: "));
     for outside in ["", ".", "..", "app/..", "../x", "/", "/x"] {
-        let error = explain(root, &ignore, Path::new(outside)).expect_err(outside);
+        let error = explain(root, (IGNORE_FILE, &ignore), Path::new(outside)).expect_err(outside);
         assert_eq!(describe(&error).0, Exit::Usage);
     }
     let folder = tree("b\n", &["a"]);
     let open = read_ignore(folder.path(), ".dockerignore", NAMES).unwrap();
-    let told = explain(folder.path(), &open, Path::new("a")).unwrap();
+    let told = explain(folder.path(), (IGNORE_FILE, &open), Path::new("a")).unwrap();
     assert!(told.verdict.included && told.exists && told.files.len() == 1);
     assert_eq!(told.to_string(), "a: in the build context: no line of .dockerignore matches it");
 }

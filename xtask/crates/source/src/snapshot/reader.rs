@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
 /// The failure to read the file `path`.
 fn unread(path: &str, error: &std::io::Error) -> anyhow::Error {
     let failed = disk::failed("checking the build context: reading", Path::new(path), error);
-    and_help(&failed, "or exclude it in .dockerignore")
+    and_help(&failed, "or exclude it in the ignore file")
 }
 
 /// What another command has read, if it was this program: another one may find other secrets.

@@ -630,7 +630,7 @@ fn what_is_tracked_leaves_with_a_word() {
     check(&[]);
     sandbox.commit();
     let one = "2 tracked files of the application aren't in the build context: app/logs/models.py (line 6, \
-               **/logs/), app/mail/a.md (line 7, **/*.md); put the rule of .dockerignore below \
+               **/logs/), app/mail/a.md (line 7, **/*.md); put the rule of the ignore file below \
                `# section: on purpose` if that is right";
     check(&[one]);
     let purpose: Vec<_> = sandbox.take().left_out.into_iter().filter(|f| f.on_purpose).collect();

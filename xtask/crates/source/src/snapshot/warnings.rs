@@ -51,7 +51,7 @@ pub(super) fn large(files: &[ContextFile], limit: u64) -> Option<String> {
         largest.map(|file| format!("{} ({})", file.path, megabytes(file.bytes))).collect();
     Some(format!(
         "the build context has {}, all of which is copied; the largest files: {}; exclude what the image \
-         doesn't need in .dockerignore, or raise `large` below [context] in docker/image.toml",
+         doesn't need in the ignore file, or raise `large` below [context] in docker/image.toml",
         megabytes(bytes),
         largest.join(", ")
     ))
@@ -74,7 +74,7 @@ impl Snapshot {
                 format!("{count} tracked files of the application aren't in the build context")
             }
         };
-        let help = "put the rule of .dockerignore below `# section: on purpose` if that is right";
+        let help = "put the rule of the ignore file below `# section: on purpose` if that is right";
         let taken = named(&taken).map(|names| format!("{files}: {names}; {help}"));
         let links: Vec<String> = self.dangling(root);
         let links = named(&links).map(|names| {

@@ -35,7 +35,7 @@ fn explain(world: &World, workflow: &Workflow, path: &Path) -> anyhow::Result<()
     let dockerfiles = [prod.dockerfile.as_str(), dev.dockerfile.as_str()];
     let ignore = context::read_ignore(&workflow.top, ignore_file, &dockerfiles)?;
     let path = world.folder.join(path);
-    let mut answer = context::explain(&workflow.top, &ignore, &path)?;
+    let mut answer = context::explain(&workflow.top, (ignore_file, &ignore), &path)?;
     // An application at the top has nothing that git ignores, and none what the image makes itself.
     let asks_git =
         workflow.config.app.prefix().is_empty() || !workflow.config.generated().is_empty();
