@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -32,6 +33,8 @@ async def application(scope, receive, send):
 """
 WSGI = """
 def application(environ, start_response):
+    if environ["PATH_INFO"] == "/fails":
+        raise ValueError("what Django lets through")
     start_response("201 Created", [])
     return [b"done"]
 """
@@ -83,6 +86,12 @@ def test_a_server(start, tmp_path, port, server):
             time.sleep(0.05)
     else:
         raise AssertionError("it doesn't answer")
+    if server == "gunicorn":
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/fails", timeout=10)
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            connection.sendall(b"no request\r\n\r\n")
+            assert b" 400 " in connection.recv(100)
     container.process.terminate()
     lines = lines_of(container)
     loggers = {line["logger"] for line in lines}
@@ -90,7 +99,7 @@ def test_a_server(start, tmp_path, port, server):
         assert {"uvicorn.access", "uvicorn.error"} <= loggers
         return
     access = [line for line in lines if line["logger"] == "access"]
-    assert [line["status"] for line in access] == [201]
+    assert [line["status"] for line in access] == ([201, 500] if server == "gunicorn" else [201])
     assert access[0]["message"].startswith("GET /a") and access[0]["seconds"] >= 0
     assert ("gunicorn.error" if server == "gunicorn" else "daphne.cli") in loggers
 

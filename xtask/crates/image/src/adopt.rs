@@ -7,8 +7,8 @@ mod written;
 
 use crate::config::app::GETTEXT;
 use source::{
-    builds, chooses_postgres, folder_of, is_debug, is_locked, is_needed, is_on, is_read, quoted,
-    quoted_after, statement, without_wheel,
+    builds, chooses_postgres, folder_of, from_git, is_debug, is_locked, is_needed, is_on, is_read,
+    quoted, quoted_after, statement, without_wheel,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use written::list;
@@ -106,6 +106,7 @@ const LOCKS: [&str; 8] = [
 /// have no wheel, by their own documentation.
 const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
     ("psycopg", &["libpq5"], &[]),
+    ("psycopg-c", &["libpq5"], &["libpq-dev"]),
     ("psycopg2", &["libpq5"], &["libpq-dev"]),
     ("mysqlclient", &["libmariadb3"], &["libmariadb-dev", "pkg-config"]),
     ("python-magic", &["libmagic1"], &[]),
@@ -117,7 +118,7 @@ const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
 
 /// Whether another locked package has the library of `name` in its wheel.
 fn brings_its_own(lock: &str, name: &str) -> bool {
-    ["binary", "c"].iter().any(|kind| is_locked(lock, &format!("{name}-{kind}")))
+    is_locked(lock, &format!("{name}-binary"))
 }
 
 /// A project while it is read.
@@ -127,6 +128,8 @@ struct Reader<'a> {
     prefix: String,
     /// The settings modules by dotted name, with their texts.
     settings: BTreeMap<String, &'a str>,
+    /// The one of production, if there are several.
+    production: String,
     found: Findings,
 }
 
@@ -141,8 +144,13 @@ pub fn found(texts: &ProjectTexts) -> Result<Findings, String> {
         return Err("there is no manage.py: a Django project has one".to_owned());
     };
     let prefix = manage.trim_end_matches("manage.py").to_owned();
-    let mut reader =
-        Reader { texts, prefix, settings: BTreeMap::new(), found: Findings::default() };
+    let mut reader = Reader {
+        texts,
+        prefix,
+        settings: BTreeMap::new(),
+        production: String::new(),
+        found: Findings::default(),
+    };
     let folder = reader.prefix.trim_end_matches('/');
     let folder = if folder.is_empty() { "." } else { folder }.to_owned();
     if folder != "app" {
@@ -252,6 +260,7 @@ impl Reader<'_> {
             self.key("app", "settings", text(named));
             return;
         };
+        self.production = file(&production);
         let usual = format!("{module}.settings.");
         let is_usual = production == format!("{usual}production")
             && development.as_ref().is_some_and(|name| *name == format!("{usual}development"))
@@ -302,6 +311,8 @@ impl Reader<'_> {
             packages.extend_from_slice(libraries);
             headers.extend_from_slice(development);
         }
+        packages.dedup();
+        headers.dedup();
         if !packages.is_empty() {
             self.key("app", "packages", list(&packages));
         }
@@ -312,7 +323,13 @@ impl Reader<'_> {
                 ));
             }
         } else {
-            let sources = without_wheel(&all);
+            let mut sources = without_wheel(&all);
+            let git = from_git(&all);
+            if !git.is_empty() {
+                self.found.told.push(format!("packages that git fetches: {}", git.join(", ")));
+                build_packages.push("git");
+                sources.extend(git);
+            }
             if !sources.is_empty() {
                 self.found.told.push(format!(
                     "packages without a wheel, which are built in the image: {}",
@@ -550,9 +567,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The statement that sets `setting`, on one line.
+    /// The statement that sets `setting`, on one line: that of production, else of a module that is for
+    /// all.
     fn set(&self, setting: &str) -> Option<String> {
-        self.settings.values().find_map(|text| statement(text, setting))
+        let development =
+            |path: &str| ["dev", "local", "test"].iter().any(|name| path.contains(name));
+        let mut all: Vec<(&String, &&str)> = self.settings.iter().collect();
+        all.sort_by_key(|(path, _)| (**path != self.production, development(path)));
+        all.into_iter().find_map(|(_, text)| statement(text, setting))
     }
 
     /// The folder below the application's that a statement names by its last parts.
@@ -577,7 +599,10 @@ impl Reader<'_> {
     }
 
     fn health(&mut self, module: &str) {
-        let urls = self.text(&format!("{module}/urls.py"));
+        let named = self.settings.values().find_map(|text| statement(text, "ROOT_URLCONF"));
+        let named = named.and_then(|set| quoted(&set).into_iter().next());
+        let file = named.unwrap_or_else(|| format!("{module}.urls")).replace('.', "/") + ".py";
+        let urls = self.text(&file);
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_".contains(c);
         // The first text of `path("…", view)`, or of a pattern without a group.
         let routes = urls.lines().filter(|line| line.contains("path(") || line.contains("url("));
@@ -590,7 +615,7 @@ impl Reader<'_> {
         match path.as_deref() {
             Some("health/") => {}
             Some(path) => self.key("health", "path", text(&format!("/{}", path.trim_start_matches('/')))),
-            None => self.found.told.push(format!("{module}/urls.py has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]")),
+            None => self.found.told.push(format!("{file} has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]")),
         }
     }
 }

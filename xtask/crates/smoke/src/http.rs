@@ -22,7 +22,8 @@ impl HttpAnswer {
 
     /// The first line and the beginning of the body, for a line of evidence.
     pub fn shown(&self) -> String {
-        let first = self.text.lines().next().unwrap_or("nothing");
+        let first =
+            self.text.lines().next().unwrap_or("the connection was closed without an answer");
         let body = self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         let body: Vec<&str> = body.split_whitespace().collect();
         format!("{first}: {}", process::run::shortened(&body.join(" "), 200))

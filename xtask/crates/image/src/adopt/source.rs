@@ -98,6 +98,14 @@ pub(super) fn without_wheel(lock: &str) -> Vec<String> {
     sources.filter_map(name).collect()
 }
 
+/// The packages of a `uv.lock` that come from a git repository.
+pub(super) fn from_git(lock: &str) -> Vec<String> {
+    let blocks = lock.split("\n[[package]]\n").skip(1);
+    let fetched = blocks.filter(|block| block.contains("\nsource = { git = "));
+    let name = |block: &str| quoted(block.lines().next().unwrap_or_default()).into_iter().next();
+    fetched.filter_map(name).collect()
+}
+
 /// The first text in quotes after `word`, the word's own end aside.
 pub(super) fn quoted_after(text: &str, word: &str) -> Option<String> {
     let (_, rest) = text.split_once(word)?;
@@ -129,7 +137,9 @@ pub(super) fn statement(text: &str, setting: &str) -> Option<String> {
 /// is the application's own, ``. `None`: it is above, or can't be told.
 pub(super) fn folder_of(texts: &[(&str, &str)], value: &str, depth: usize) -> Option<String> {
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
-    let name = value.split(word).find(|word| {
+    // Not what is in quotes: the name of a variable of the environment, or a part of the path.
+    let outside: String = value.split(['"', '\'']).step_by(2).collect::<Vec<_>>().join(" ");
+    let name = outside.split(word).find(|word| {
         word.len() > 2 && word.starts_with(char::is_uppercase) && !word.contains(char::is_lowercase)
     });
     let Some(name) = name else { return Some(String::new()) };
@@ -207,6 +217,13 @@ mod tests {
     }
 
     #[test]
+    fn what_git_fetches_is_seen() {
+        let lock = "version = 1\n\n[[package]]\nname = \"a\"\nsource = { registry = \"x\" }\n\n\
+                    [[package]]\nname = \"b\"\nsource = { git = \"https://git.example/b?rev=1#2\" }\n";
+        assert_eq!(from_git(lock), ["b"]);
+    }
+
+    #[test]
     fn a_path_begins_with_what_its_variable_is() {
         let check = |settings: &str, expression: &str, expected: Option<&str>| {
             let texts = [("shop/settings/base.py", settings)];
@@ -223,6 +240,9 @@ mod tests {
         check("ROOT = Path(__file__).parents[2]\nAPPS = ROOT / 'shop'", "APPS / 'x'", Some("shop"));
         check("ROOT = Path(__file__).parents[3]", "ROOT / 'x'", None);
         check("", "BASE_DIR / 'x'", Some(""));
+        let asked =
+            "TOP = Path(__file__).parents[2]\nDATA = Path(os.environ.get('APP_DATA', TOP.parent))";
+        check(asked, "DATA / 'x'", None);
         check("", "'x'", Some(""));
     }
 

@@ -106,35 +106,44 @@ fn settings_in_a_config_package_with_urls_of_services() {
             ),
             (
                 "uv.lock",
-                "version = 1\n\n[[package]]\nname = \"gunicorn\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\nwheels = [\n]\n\n[[package]]\nname = \"svglib\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\n",
+                "version = 1\n\n[[package]]\nname = \"gunicorn\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\nwheels = [\n]\n\n[[package]]\nname = \"svglib\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\n\n[[package]]\nname = \"psycopg\"\nwheels = [\n]\n\n[[package]]\nname = \"psycopg-c\"\nsource = { registry = \"x\" }\nsdist = { url = \"y\" }\n\n[[package]]\nname = \"push\"\nsource = { git = \"https://git.example/p\" }\n",
             ),
             ("config/settings/__init__.py", ""),
             (
                 "config/settings/base.py",
                 "DATABASES = {\"default\": env.db(\"DATABASE_URL\")}\nSTATIC_ROOT = str(BASE_DIR / \"public\" / \"static\")\n",
             ),
-            ("config/settings/local.py", ""),
-            ("config/settings/production.py", "SECRET_KEY = env(\"DJANGO_SECRET_KEY\")\n"),
+            (
+                "config/settings/local.py",
+                "STATIC_ROOT = BASE_DIR / 'local'\nROOT_URLCONF = 'config.routes'\n",
+            ),
+            (
+                "config/settings/production.py",
+                "SECRET_KEY = env(\"DJANGO_SECRET_KEY\")\nMEDIA_ROOT = os.path.join(BASE_DIR, 'uploads')\n",
+            ),
             (
                 "config/wsgi.py",
                 "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"config.settings.production\")",
             ),
             ("config/celery_app.py", "app = Celery(\"shop\")\n"),
-            ("config/urls.py", "path(\"api/status/\", status),\n"),
+            ("config/routes.py", "path(\"api/status/\", status),\n"),
         ],
         expect![[r#"
             [app] folder = "."
             [app] module = "config"
             [app] settings = { production = "config.settings.production", development = "config.settings.local" }
-            [app] build_from_source = ["svglib"]
-            [app] build_packages = ["gcc", "libc6-dev"]
+            [app] packages = ["libpq5"]
+            [app] build_from_source = ["svglib", "psycopg-c", "push"]
+            [app] build_packages = ["git", "gcc", "libc6-dev", "libpq-dev"]
             [smoke] roles = ["gunicorn"]
             [app] queues = "celery"
             [app] required_environment = ["DJANGO_SECRET_KEY"]
             [app.environment] DATABASE_URL = "{database_url}"
             [app] static_root = "public/static"
             [health] path = "/api/status/"
-            - packages without a wheel, which are built in the image: svglib
+            - packages that git fetches: push
+            - packages without a wheel, which are built in the image: svglib, psycopg-c, push
+            - `MEDIA_ROOT = os.path.join(BASE_DIR, 'uploads')`: in the image uploads can only be written to /app/media, so let a variable decide, and set that to "/app/media" below [app.environment]
         "#]],
     );
 }

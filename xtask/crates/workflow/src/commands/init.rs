@@ -118,11 +118,14 @@ fn adopt_into(world: &World, args: &cli::Init, top: &Path) -> anyhow::Result<()>
     }
     let mut told = found.told;
     told.extend(files::kept(&acts));
+    let (ignored, ignores) = files::ignored(&top, &config.app, &texts);
+    if !ignored.is_empty() {
+        told.push(format!("added to .gitignore: /{}/", ignored.join("/, /")));
+    }
     if !world.common.dry_run {
         files::write(&top, &acts)?;
-        let ignored = files::ignore_written(&top, &config.app, &texts)?;
         if !ignored.is_empty() {
-            told.push(format!("added to .gitignore: /{}/", ignored.join("/, /")));
+            write_whole(&top.join(".gitignore"), &ignores).context("writing .gitignore")?;
         }
         lock(world, &top, &runner)?;
     }

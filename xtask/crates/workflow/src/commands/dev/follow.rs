@@ -10,12 +10,14 @@ use process::state;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Colours of the prefixes (ECMA-48): cyan, yellow, green, magenta, blue, red.
 const COLOURS: [u8; 5] = [35, 34, 36, 33, 32];
 /// How long to wait for another `dev` that starts, and may build an image, before stopping all.
 const STOPPING: Duration = Duration::from_secs(10);
+/// After so long a health page that doesn't answer 200 is told of.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Lines of a role that are told again when it has ended.
 const LAST: usize = 8;
 
@@ -74,11 +76,16 @@ impl Site<'_> {
         let (done, other) = (AtomicBool::new(false), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                let (start, mut told) = (Instant::now(), false);
                 while !done.load(Ordering::Relaxed) {
-                    if self.answers(port) {
+                    let Err(status) = self.answers(port) else {
                         // A closed stdout ends nothing.
                         let _ = self.print_url(port);
                         return;
+                    };
+                    if let Some(status) = status.filter(|_| !told && start.elapsed() > SETTLED) {
+                        told = true;
+                        notice(&self.unhealthy(status));
                     }
                     std::thread::sleep(Duration::from_millis(200));
                 }

@@ -172,14 +172,31 @@ impl Site<'_> {
         Err(Failure { exit: Exit::Check, message, help: tail(&lines, 12) }.into())
     }
 
-    /// Whether the site answers now.
-    pub(super) fn answers(&self, port: u16) -> bool {
+    /// What keeps the site from answering now: nothing, or the status of its health page, if there is
+    /// one.
+    pub(super) fn answers(&self, port: u16) -> Result<(), Option<u16>> {
+        let host = format!("127.0.0.1:{port}");
+        match http::get(&host, self.health_path(), BEHIND_TLS, Duration::from_secs(5)) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(Some(answer.status)),
+            Err(_) => Err(None),
+        }
+    }
+
+    fn health_path(&self) -> &str {
         let config = &self.workflow.config;
-        let path = config.dev_site.environment.get("HEALTHCHECK_PATH");
-        let path = path.unwrap_or(&config.health.path);
-        let answer =
-            http::get(&format!("127.0.0.1:{port}"), path, BEHIND_TLS, Duration::from_secs(5));
-        answer.is_ok_and(|answer| answer.status == 200)
+        config.dev_site.environment.get("HEALTHCHECK_PATH").unwrap_or(&config.health.path)
+    }
+
+    /// What the status of the health page is likely to mean.
+    pub(super) fn unhealthy(&self, status: u16) -> String {
+        let path = self.health_path();
+        let why = match status {
+            400 => "; do the settings of development allow the host localhost?",
+            404 => "; path below [health] in docker/image.toml names another page",
+            _ => "",
+        };
+        format!("web runs, but {path} answers {status}{why}")
     }
 
     /// Waits until the site answers.
@@ -188,14 +205,18 @@ impl Site<'_> {
     /// [`Exit::Check`], with the last lines of web, when it doesn't.
     pub(super) fn wait(&self, port: u16) -> anyhow::Result<()> {
         let start = Instant::now();
-        while !self.answers(port) {
+        while let Err(status) = self.answers(port) {
             let runs = self.runs("web")?;
             if !runs || start.elapsed() > ANSWERING {
                 let logs =
                     self.runner.ask(&containers::logs(self.engine, &self.name("web")), QUESTION)?;
                 let lines: Vec<String> =
                     logs.stdout.lines().chain(logs.stderr.lines()).map(str::to_owned).collect();
-                let what = if runs { "no answer" } else { "web has ended" };
+                let what = match status.filter(|_| runs) {
+                    Some(status) => self.unhealthy(status),
+                    None if runs => "no answer".to_owned(),
+                    None => "web has ended".to_owned(),
+                };
                 let after = start.elapsed().as_secs();
                 let message =
                     format!("waiting for the site: {what} after {after} s; its last lines:");

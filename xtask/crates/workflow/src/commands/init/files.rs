@@ -314,24 +314,25 @@ pub fn workspace(
     Ok(files)
 }
 
-/// Tells git to leave alone what isn't the project's: cargo's folder, which also holds what we keep,
-/// the secrets that Compose mounts, and what the site writes when it runs from the checkout. The
-/// folders that git had to be told.
-pub fn ignore_written(top: &Path, app: &App, texts: &ProjectTexts) -> anyhow::Result<Vec<String>> {
-    let path = top.join(".gitignore");
-    let text = process::regular::read_text(&path).unwrap_or_default();
+/// The folders that git has to be told to leave alone, and the `.gitignore` that does: cargo's, which
+/// also holds what we keep, the secrets that Compose mounts, and what the site writes when it runs from
+/// the checkout.
+pub fn ignored(top: &Path, app: &App, texts: &ProjectTexts) -> (Vec<String>, String) {
+    let text = match process::regular::read_text(top.join(".gitignore")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        // It stays as it is.
+        Err(_) => return (Vec::new(), String::new()),
+    };
     let known = |folder: &String| text.lines().any(|line| line.trim().trim_matches('/') == folder);
     let written = ["media", "logs"].map(|name| app.inside(name));
     // A Django app may be called so.
     let theirs = |folder: &String| texts.keys().any(|path| path.starts_with(&format!("{folder}/")));
     let all = ["target", "docker/secrets"].map(str::to_owned).into_iter().chain(written);
     let new: Vec<String> = all.filter(|folder| !known(folder) && !theirs(folder)).collect();
-    if !new.is_empty() {
-        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-        let lines: String = new.iter().map(|folder| format!("/{folder}/\n")).collect();
-        write_whole(&path, &format!("{text}{end}{lines}")).context("writing .gitignore")?;
-    }
-    Ok(new)
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let lines: String = new.iter().map(|folder| format!("/{folder}/\n")).collect();
+    (new, format!("{text}{end}{lines}"))
 }
 
 /// `to` as a path from the folder `from`; both are absolute.
