@@ -23,6 +23,6 @@ class AccessLogger(Logger):
             "client": environ["REMOTE_ADDR"],
             "seconds": round(request_time.total_seconds(), 3),
         }
-        # After an error that Django let through, gunicorn makes an environ without it.
-        words = (req.method, environ.get("PATH_INFO", req.path), str(fields["status"]))
+        # Not PATH_INFO: after an error that Django let through, gunicorn makes an environ without it.
+        words = (req.method, req.path, str(fields["status"]))
         logger.info(" ".join(map(str, words)), extra=fields)
