@@ -440,10 +440,11 @@ fn variant(
     dockerfile: &str,
     target: Option<&str>,
 ) -> Variant {
-    let python = file.string(table, "python");
-    if python.is_some() && file.has(table, "base") {
+    let python = file.checked(table, "python", names::python_version);
+    if file.has(table, "python") && file.has(table, "base") {
         file.mistake(table, "python", "`base` and `python` exclude each other".into());
     }
+    let python = python.filter(|version| names::python_version(version).is_none());
     let default_base = python_base(python.as_deref().unwrap_or("3.12"));
     Variant {
         dockerfile: file

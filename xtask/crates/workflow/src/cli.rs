@@ -1,5 +1,6 @@
 //! The typed command line. The doc comments here are the manual that `--help` prints.
 
+use clap::builder::NonEmptyStringValueParser as Text;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use engine::EngineKind;
 use engine::build::{SecretMount, SecretSource};
@@ -225,22 +226,22 @@ pub struct Build {
     #[arg(long)]
     pub dev: bool,
     /// Build this commit from git, whatever the working tree holds
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", value_parser = Text::new())]
     pub commit: Option<String>,
     /// Install missing packages first, without asking (as `setup --yes`)
     #[arg(long)]
     pub setup: bool,
     /// Base image, as a whole reference
-    #[arg(long, value_name = "REF", env = "XTASK_BASE", conflicts_with = "python")]
+    #[arg(long, value_name = "REF", value_parser = Text::new(), env = "XTASK_BASE", conflicts_with = "python")]
     pub base: Option<String>,
     /// Python version of the base: the official slim image of it
-    #[arg(long, value_name = "VERSION", env = "XTASK_PYTHON")]
+    #[arg(long, value_name = "VERSION", env = "XTASK_PYTHON", value_parser = python)]
     pub python: Option<String>,
     /// Build this stage of the Dockerfile; the image is tagged NAME:STAGE
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", value_parser = Text::new())]
     pub target: Option<String>,
     /// One more local tag or reference for the image (repeatable)
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = Text::new())]
     pub tag: Vec<String>,
     /// Set a build argument (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
@@ -261,7 +262,7 @@ pub struct Build {
     #[arg(long)]
     pub squash: bool,
     /// Also keep the layer cache in this repository, or `none` [default: that of docker/image.toml]
-    #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
+    #[arg(long, value_name = "REF", value_parser = Text::new(), env = "XTASK_CACHE")]
     pub cache: Option<String>,
     /// Ask the registry for a newer base image
     #[arg(long)]
@@ -296,7 +297,7 @@ pub struct Context {
     #[arg(long, requires = "snapshot", conflicts_with = "path")]
     pub dev: bool,
     /// Read this commit from git, whatever the working tree holds
-    #[arg(long, value_name = "REV")]
+    #[arg(long, value_name = "REV", value_parser = Text::new())]
     pub commit: Option<String>,
     /// Fail with exit code 10 if the snapshot is not this one
     #[arg(long, value_name = "SHA256", requires = "snapshot", conflicts_with = "path")]
@@ -344,7 +345,7 @@ pub struct Setup {
 #[derive(Args, Clone, Debug, Default)]
 pub struct SmokeTest {
     /// The image [default: the production image that was built last]
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", value_parser = Text::new())]
     pub image: Option<String>,
     /// Only the check of this name (repeatable)
     #[arg(long, value_name = "CHECK")]
@@ -376,10 +377,10 @@ pub struct SmokeTest {
 #[derive(Args, Clone, Debug)]
 pub struct Squash {
     /// The image [default: the production image that was built last]
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", value_parser = Text::new())]
     pub image: Option<String>,
     /// Local tag or reference of the result, instead of NAME:TAG-squashed (repeatable)
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", value_parser = Text::new())]
     pub tag: Vec<String>,
 }
 
@@ -411,6 +412,10 @@ pub struct External {
     /// Passed on
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<std::ffi::OsString>,
+}
+
+fn python(text: &str) -> Result<String, String> {
+    image::config::names::python_version(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -169,7 +169,7 @@ pub fn completion(mut command: Command) -> String {
         .replace("        VALUES\n", &values)
 }
 
-const SCRIPT: &str = r#"# Completion of `cargo xtask` for bash: source <(cargo xtask help --completion)
+const SCRIPT: &str = r#"# Completion of `cargo xtask` for bash: cargo xtask help --completion >>~/.bashrc
 _cargo_xtask() {
     local word=${COMP_WORDS[COMP_CWORD]} common='COMMON' words='' plain='NAMES'
     if [ "$COMP_CWORD" -gt 2 ]; then

@@ -44,6 +44,10 @@ fn help_is_a_result_and_a_wrong_word_is_exit_2() {
         check(&checkout, words, 2, &["cannot be used with"]);
     }
     check(&checkout, &["build", "--secret", "id=x"], 2, &["id=NAME,src=FILE"]);
+    check(&checkout, &["build", "--python", "2"], 2, &["`2` is no version of Python, as 3.12"]);
+    check(&checkout, &["build", "--base", ""], 2, &["a value is required for '--base <REF>'"]);
+    check(&checkout, &["verify", ""], 2, &["a value is required for '<IMAGE>'"]);
+    check(&checkout, &["build", "--build-arg", "BASE_IMAGE=a"], 2, &["use --base instead"]);
     check(
         &checkout,
         &["label", "--get", "nothing"],

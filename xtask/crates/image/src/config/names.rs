@@ -137,6 +137,14 @@ pub(super) fn lock(text: &str) -> Option<String> {
     ))
 }
 
+/// A version of Python 3, with which a tag of the official image begins.
+pub fn python_version(text: &str) -> Option<String> {
+    let minor = text.strip_prefix("3.").unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    (!minor.starts_with(|c: char| c.is_ascii_digit()) || !minor.chars().all(plain))
+        .then(|| format!("`{text}` is no version of Python, as 3.12"))
+}
+
 /// The path of a URL, without a query.
 pub(super) fn url_path(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~%".contains(c);

@@ -1,15 +1,16 @@
 //! The command lines of `promote`, `rollback`, `verify` and `reproduce`.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser as Text;
 
 /// `cargo xtask promote`
 #[derive(Args, Clone, Debug)]
 pub struct Promote {
     /// The image in the registry: a version, another tag, or a digest
-    #[arg(value_name = "TAG")]
+    #[arg(value_name = "TAG", value_parser = Text::new())]
     pub image: String,
     /// The environment, one of `environments` below [tags] in docker/image.toml
-    #[arg(long, value_name = "ENVIRONMENT")]
+    #[arg(long, value_name = "ENVIRONMENT", value_parser = Text::new())]
     pub to: String,
     /// In this repository (repeatable) [default: those of docker/image.toml]
     #[arg(long, value_name = "REG", env = "XTASK_REGISTRY", value_delimiter = ',')]
@@ -20,7 +21,7 @@ pub struct Promote {
 #[derive(Args, Clone, Debug)]
 pub struct Rollback {
     /// The environment
-    #[arg(value_name = "ENVIRONMENT")]
+    #[arg(value_name = "ENVIRONMENT", value_parser = Text::new())]
     pub environment: String,
     /// In this repository (repeatable) [default: those of docker/image.toml]
     #[arg(long, value_name = "REG", env = "XTASK_REGISTRY", value_delimiter = ',')]
@@ -31,7 +32,7 @@ pub struct Rollback {
 #[derive(Args, Clone, Debug)]
 pub struct Verify {
     /// The image: REGISTRY/NAME:TAG or @DIGEST, or a TAG in the repository of docker/image.toml
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", value_parser = Text::new())]
     pub image: String,
     /// Show who moved the tag of this environment when
     #[arg(long)]
@@ -45,7 +46,7 @@ pub struct Verify {
 #[derive(Args, Clone, Debug)]
 pub struct Reproduce {
     /// The image: REGISTRY/NAME:TAG or @DIGEST, or a TAG in the repository of docker/image.toml
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", value_parser = Text::new())]
     pub image: String,
     /// A TAG is in this repository [default: the first of docker/image.toml]
     #[arg(long, value_name = "REG", env = "XTASK_REGISTRY")]

@@ -1,6 +1,7 @@
 //! The command line of `release`.
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser as Text;
 use engine::build::SecretMount;
 use std::path::PathBuf;
 
@@ -35,7 +36,7 @@ pub struct Release {
     #[arg(long, value_name = "SECRET", value_parser = super::secret)]
     pub secret: Vec<SecretMount>,
     /// Also keep the layer cache in this repository, or `none` [default: that of docker/image.toml]
-    #[arg(long, value_name = "REF", env = "XTASK_CACHE")]
+    #[arg(long, value_name = "REF", value_parser = Text::new(), env = "XTASK_CACHE")]
     pub cache: Option<String>,
     /// Write what changed since the last release to this file, as Markdown: packages, migrations,
     /// layers, tests
