@@ -54,6 +54,8 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let mut text = format!(
             "# Measured against the design\n\n\
+             The design is the first, hand-written Dockerfile of the image, with its entrypoint \
+             ([what differs](design.md)).\n\n\
              Written by `{command}` on {}; don't edit it. Medians of {} rounds ({} where nothing is \
              cached), with the least and the most in parentheses; the sides take turns. {cores} \
              processors, load averages at the start {}. Numbers are no part of any test.\n",
