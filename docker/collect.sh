@@ -70,7 +70,7 @@ if [ ! -d "$collected" ] && [ -d "/app/$collected" ]; then
     cp -a "/app/$collected/." "$collected"
 fi
 if [ ! -d "$collected" ]; then
-    root=$(python -c 'from django.conf import settings; print(settings.STATIC_ROOT or "")')
+    root=$(python -c 'from django.conf import settings; print(settings.STATIC_ROOT)' 2>/dev/null || true)
     if [ -d "$root" ]; then
         echo "collectstatic wrote to ${root#"$build/app/"}: write that as static_root below [app] in" \
             "docker/image.toml, then run cargo xtask init" >&2
