@@ -325,11 +325,12 @@ pub fn ignored(top: &Path, app: &App, texts: &ProjectTexts) -> (Vec<String>, Str
         Err(_) => return (Vec::new(), String::new()),
     };
     let known = |folder: &String| text.lines().any(|line| line.trim().trim_matches('/') == folder);
-    let written = ["media", "logs"].map(|name| app.inside(name));
     // A Django app may be called so.
     let theirs = |folder: &String| texts.keys().any(|path| path.starts_with(&format!("{folder}/")));
+    let written = ["media", "logs"].map(|name| app.inside(name));
+    let written = written.into_iter().filter(|folder| !theirs(folder));
     let all = ["target", "docker/secrets"].map(str::to_owned).into_iter().chain(written);
-    let new: Vec<String> = all.filter(|folder| !known(folder) && !theirs(folder)).collect();
+    let new: Vec<String> = all.filter(|folder| !known(folder)).collect();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     let lines: String = new.iter().map(|folder| format!("/{folder}/\n")).collect();
     (new, format!("{text}{end}{lines}"))
