@@ -56,7 +56,7 @@ pub struct FingerprintInputs<'a> {
     /// The engine that builds.
     pub engine: &'a Engine,
     pub plan: &'a BuildPlan,
-    /// The values of [`Build::passed`], then of [`VARIABLES`].
+    /// The values of [`BuildPlan::passed`], then of [`VARIABLES`].
     pub values: Vec<Option<String>>,
     /// The hash of the files that the engine is given.
     pub snapshot: String,

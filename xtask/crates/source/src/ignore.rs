@@ -76,9 +76,9 @@ pub const RULES: [IgnoreRule; 3] =
 /// What is known at one path and handed to the paths below it; [`Folder::default`] is the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folder {
-    /// The patterns that hold below here, with a bit for each [`Rule`].
+    /// The patterns that hold below here, with a bit for each [`IgnoreRule`].
     holds: Vec<(usize, u8)>,
-    /// By [`Rule`]: the index of the pattern that decides about this path.
+    /// By [`IgnoreRule`]: the index of the pattern that decides about this path.
     decides: [Option<usize>; 3],
 }
 
@@ -132,7 +132,7 @@ impl Ignore {
     }
 
     /// What is decided about `path` (relative, `/` between components) and by which line: the
-    /// reading of [`Rule::Below`], which the others share on every path that `context` lets pass.
+    /// reading of [`IgnoreRule::Below`], which the others share on every path that `context` lets pass.
     pub fn verdict(&self, path: &str) -> IgnoreVerdict {
         let components: Vec<&str> = path.split('/').collect();
         let folder = self.at(&components);

@@ -134,7 +134,9 @@ fn adopted() -> Adopted {
     let set = set.map(|pair| format!("--set={pair}"));
     let said = source.xtask(&["init", &place, &set[0], &set[1], &set[2]]).good();
     let look = said.split_once("look at:\n").map_or("", |(_, look)| look);
-    assert!(look.trim_start().starts_with("added to .gitignore"), "{said}");
+    let look: Vec<&str> = look.lines().take_while(|line| line.starts_with("  ")).collect();
+    let added = "  added to .gitignore: /target/, /docker/secrets/, /app/media/, /app/logs/";
+    assert_eq!(look, [added], "{said}");
     project.commit("The container workflow");
     adopted
 }

@@ -52,7 +52,7 @@ impl BaseLock {
     /// What the text of the file says.
     ///
     /// # Errors
-    /// [`Exit::Usage`] if it isn't what [`Lock`] writes.
+    /// [`Exit::Usage`] if it isn't what [`BaseLock`] writes.
     pub fn parse(text: &str) -> anyhow::Result<BaseLock> {
         let wrong = |what: &str| {
             let message = format!("reading {PATH}: {}", what.trim_end().replace('\n', " "));
@@ -93,7 +93,7 @@ impl BaseLock {
         }
     }
 
-    /// What [`Lock::applied`] made `base` of; `None` for one that names its digest itself.
+    /// What [`BaseLock::applied`] made `base` of; `None` for one that names its digest itself.
     pub fn name_of<'b>(&self, base: &'b str) -> Option<&'b str> {
         let Some((name, _)) = base.split_once('@') else { return Some(base) };
         (self.applied(name) == base).then_some(name)

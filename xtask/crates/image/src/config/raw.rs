@@ -172,7 +172,7 @@ impl<'t> ConfigFile<'t> {
         Vec::new()
     }
 
-    /// As [`File::keys`]; of a text the one key is empty.
+    /// As [`ConfigFile::keys`]; of a text the one key is empty.
     pub(super) fn keys_or_text(&mut self, table: &str, key: &str) -> Vec<String> {
         match self.value(table, key) {
             Some(value) if value.get_ref().as_str().is_some() => vec![String::new()],
@@ -196,7 +196,7 @@ impl<'t> ConfigFile<'t> {
         }
     }
 
-    /// As [`File::string`]; what `wrong` says of it is a mistake.
+    /// As [`ConfigFile::string`]; what `wrong` says of it is a mistake.
     pub(super) fn checked(
         &mut self,
         table: &str,
@@ -213,7 +213,7 @@ impl<'t> ConfigFile<'t> {
         self.required_as(table, key, |_| None)
     }
 
-    /// As [`File::required`] and [`File::checked`].
+    /// As [`ConfigFile::required`] and [`ConfigFile::checked`].
     pub(super) fn required_as(
         &mut self,
         table: &str,
@@ -257,7 +257,7 @@ impl<'t> ConfigFile<'t> {
         self.environment_of(table, "environment")
     }
 
-    /// As [`File::environment`], of another key.
+    /// As [`ConfigFile::environment`], of another key.
     pub(super) fn environment_of(&mut self, table: &str, key: &str) -> BTreeMap<String, String> {
         let all: BTreeMap<String, String> = self.typed(table, key).unwrap_or_default();
         self.free.push(format!("{table}.{key}"));
