@@ -5,6 +5,7 @@
 #   --build-packages="NAME …"      Debian packages that are there only while this runs
 #   --build-from-source="NAME …"   Python packages without a wheel
 #   --tools="NAME …"               Debian packages of a stage that isn't the image, and nothing else
+#   --upgrade                      Debian's fixes since the base was made, and nothing else
 #   --unhashed                     the list of requirements may come without hashes
 # Other words are uv's: --no-default-groups for production.
 #
@@ -12,12 +13,13 @@
 # lock file and a compiler leave no layer. It takes from the build, if they are there:
 #   secret `ca`      the certificates of an intercepting proxy; in no layer
 #   secret `debian`  the address of another Debian mirror; in no layer
+#   secret `versions`  lines NAME=VERSION: Debian packages get these versions; in no layer
 #   secret `index`   another index of packages; in no layer. The lock holds the addresses of PyPI's
 #                    files, so that `uv sync` would still fetch from there: what is in the lock is
 #                    installed by name, version and hash instead
 set -eu
 
-packages='' build_packages='' from_source='' tools='' hashes=--require-hashes
+packages='' build_packages='' from_source='' tools='' upgrade='' hashes=--require-hashes
 for word in "$@"; do
     shift
     case $word in
@@ -25,6 +27,7 @@ for word in "$@"; do
         --build-packages=*) build_packages=${word#*=} ;;
         --build-from-source=*) from_source=${word#*=} ;;
         --tools=*) tools=${word#*=} ;;
+        --upgrade) upgrade=yes ;;
         --unhashed) hashes=--no-verify-hashes ;;
         *) set -- "$@" "$word" ;;
     esac
@@ -42,24 +45,56 @@ export UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON=python3 UV_PYTHON_DOWNLOADS=ne
     UV_LINK_MODE=copy
 
 debian() {
-    set -- --quiet=2 -o Dpkg::Use-Pty=0 -o APT::Update::Error-Mode=any "$@"
+    set -- --quiet=2 -o Dpkg::Use-Pty=0 -o DPkg::Options::=--force-confold \
+        -o APT::Update::Error-Mode=any "$@"
     if [ -s /run/secrets/ca ]; then set -- -o Acquire::https::CAInfo=/run/secrets/ca "$@"; fi
     if [ -s /run/secrets/debian ]; then
         set -- -o Dir::Etc::SourceList=/tmp/debian.list -o Dir::Etc::SourceParts=/dev/null "$@"
     fi
+    if [ -s /run/secrets/versions ]; then
+        # The archive of a day that is over says that it has expired.
+        set -- -o Dir::Etc::Preferences=/tmp/debian.pins -o Acquire::Check-Valid-Until=false "$@"
+    fi
     DEBIAN_FRONTEND=noninteractive apt-get "$@"
 }
 
-if [ -n "$tools$packages$build_packages" ]; then
+forget_debian() {
+    rm -rf /tmp/before /tmp/debian.list /tmp/debian.pins /var/lib/apt/lists/* \
+        /var/cache/apt/*.bin /var/cache/debconf/*-old \
+        /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
+}
+
+if [ -n "$upgrade$tools$packages$build_packages" ]; then
     if [ -s /run/secrets/debian ]; then
         suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
         mirror=$(cat /run/secrets/debian)
         printf 'deb %s %s main\n' "$mirror" "$suite" "$mirror" "$suite-updates" >/tmp/debian.list
+        [ -z "$upgrade" ] || echo "deb $mirror $suite-security main" |
+            sed 's#/debian\([/ ]\)#/debian-security\1#' >>/tmp/debian.list
     fi
     debian update
+    if [ -s /run/secrets/versions ]; then
+        # Pins pass over a version that the archive has no more; this names it.
+        # shellcheck disable=SC2046
+        debian install --simulate --only-upgrade $(cat /run/secrets/versions) >/dev/null || {
+            echo "Debian's archive has other versions now: name one of that day, such as" \
+                "http://snapshot.debian.org/archive/debian/20261130T000000Z, in XTASK_DEBIAN_MIRROR" >&2
+            exit 1
+        }
+        sed 's/\(.*\)=\(.*\)/Package: \1\nPin: version \2\nPin-Priority: 1001\n/' \
+            /run/secrets/versions >/tmp/debian.pins
+    fi
+    if [ -n "$upgrade" ]; then
+        debian upgrade
+        forget_debian
+        exit
+    fi
     # Unquoted here and below: they are lists of words.
-    # shellcheck disable=SC2086
-    [ -z "$tools" ] || { debian install --no-install-recommends --yes $tools && exit; }
+    if [ -n "$tools" ]; then
+        # shellcheck disable=SC2086
+        debian install --no-install-recommends --yes $tools
+        exit
+    fi
     # shellcheck disable=SC2086
     [ -z "$packages" ] || debian install --no-install-recommends --yes $packages
     dpkg-query --show --showformat '${binary:Package}\n' >/tmp/before
@@ -110,8 +145,7 @@ if [ -n "$packages$build_packages" ]; then
         debian purge --yes \
             $(dpkg-query --show --showformat '${binary:Package}\n' | grep -vxFf /tmp/before)
     fi
-    rm -rf /tmp/before /tmp/debian.list /var/lib/apt/lists/* /var/cache/apt/*.bin \
-        /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
+    forget_debian
 fi
 
 # Tests are a quarter of numpy and a third of Twisted. (A folder `test` can be part of a package, as

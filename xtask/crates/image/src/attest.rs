@@ -8,7 +8,7 @@ use base64::Engine as _;
 use engine::archive::Archive;
 use registry::Artifact;
 use sbom::sbom;
-pub use sbom::{SPDX, packages};
+pub use sbom::{SPDX, debian_versions, packages};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

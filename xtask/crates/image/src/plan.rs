@@ -3,7 +3,7 @@
 
 use crate::config::{Config, Variant};
 use crate::network;
-use crate::rendering::ASSETS_IMAGE;
+use crate::rendering::{ASSETS_IMAGE, DEBIAN_REFRESH};
 use engine::build::{BASE_IMAGE, Base, BuildPlan, Cache, SecretMount, SecretSource};
 use engine::dockerfile;
 use engine::label::{self, OCI};
@@ -118,7 +118,7 @@ pub fn build(options: &BuildOptions, facts: &BuildFacts<'_>) -> anyhow::Result<B
         labels,
         build_args: build_args(options, &facts.base),
         passed: passed(facts),
-        env: index_of_file(facts).into_iter().chain(mirror_of_file(facts)).collect(),
+        env: index_of_file(facts).into_iter().chain(mirror_of_file(options, facts)).collect(),
         secrets: secrets(options, facts, state),
         no_cache: options.no_cache,
         // Layers of the cache have the times of the build that made them.
@@ -254,16 +254,18 @@ fn index_of_file(facts: &BuildFacts<'_>) -> Option<(String, String)> {
 
 /// The Debian mirror that `docker/image.toml` names, if a step needs one and the environment names
 /// none.
-fn mirror_of_file(facts: &BuildFacts<'_>) -> Option<(String, String)> {
+fn mirror_of_file(options: &BuildOptions, facts: &BuildFacts<'_>) -> Option<(String, String)> {
     let url = facts.config.network.debian_mirror.clone()?;
-    let asked = needs_debian(facts) && !facts.mirror_variable;
+    let asked = needs_debian(options, facts) && !facts.mirror_variable;
     asked.then(|| (network::MIRROR.to_owned(), url))
 }
 
-/// Whether a step installs Debian packages.
-fn needs_debian(facts: &BuildFacts<'_>) -> bool {
+/// Whether a step installs Debian packages, or fetches Debian's fixes.
+fn needs_debian(options: &BuildOptions, facts: &BuildFacts<'_>) -> bool {
     let app = &facts.config.app;
-    !app.packages.is_empty() || !app.build_packages.is_empty()
+    let fixes =
+        options.build_args.iter().any(|(name, day)| name == DEBIAN_REFRESH && !day.is_empty());
+    fixes || !app.packages.is_empty() || !app.build_packages.is_empty()
 }
 
 fn secrets(options: &BuildOptions, facts: &BuildFacts<'_>, state: &State) -> Vec<SecretMount> {
@@ -289,7 +291,9 @@ fn secrets(options: &BuildOptions, facts: &BuildFacts<'_>, state: &State) -> Vec
         secrets.push(SecretMount { id: "index".into(), source: SecretSource::Environment(name) });
     }
     let mirror = facts.mirror_variable || facts.config.network.debian_mirror.is_some();
-    if mirror && needs_debian(facts) && !options.secrets.iter().any(|secret| secret.id == "debian")
+    if mirror
+        && needs_debian(options, facts)
+        && !options.secrets.iter().any(|secret| secret.id == "debian")
     {
         let source = SecretSource::Environment(network::MIRROR.to_owned());
         secrets.push(SecretMount { id: "debian".into(), source });

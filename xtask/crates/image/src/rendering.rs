@@ -11,6 +11,14 @@ use std::collections::BTreeMap;
 /// The build argument that names the image of the stage `assets`.
 pub const ASSETS_IMAGE: &str = "ASSETS_IMAGE";
 
+/// The build argument that makes `docker/Dockerfile` fetch Debian's fixes; each value does so once.
+pub const DEBIAN_REFRESH: &str = "DEBIAN_REFRESH";
+
+/// The topic with the files that lock the Python packages.
+const LOCK: &str = "lock";
+/// The topic with what the step for Debian's fixes needs.
+const REFRESH: &str = "refresh";
+
 /// The files of an image that are the same in every project, in its folder `runtime`.
 pub const RUNTIME_FILES: [&str; 6] =
     ["entrypoint.sh", "healthcheck", "container", "install.sh", "installer.txt", "collect.sh"];
@@ -57,9 +65,12 @@ pub fn rendered(text: &str, config: &Config, made_for: For) -> Result<String, (u
     while let Some((at, line)) = lines.next() {
         whole += &format!("{line}\n");
         let Some(topic) = line.trim().strip_prefix(BEGIN) else { continue };
-        let Some(made) = topic_of(topic, config, made_for) else {
+        let Some(mut made) = topic_of(topic, config, made_for) else {
             return Err((at + 1, format!("there is no topic `{topic}`")));
         };
+        if topic == LOCK && !text.contains(&format!("{BEGIN}{REFRESH}\n")) {
+            made = made.replacen("COPY ", &format!("COPY {} ", installer(config)), 1);
+        }
         if !lines.any(|(_, line)| line.trim() == END) {
             return Err((at + 1, format!("the topic `{topic}` has no end, `{END}`")));
         }
@@ -89,12 +100,11 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
             &[format!("APP_MODULE={}", app.module), format!("APP_USER={}", app.user)],
         ),
         "project" => instruction("ENV", &project(config, dev)),
-        "lock" => {
+        LOCK => {
             let (runtime, files) = (&app.runtime, app.lock_files(dev).join(" "));
-            format!(
-                "COPY {runtime}/install.sh {runtime}/installer.txt {files} /opt/dependencies/\n"
-            )
+            format!("COPY {runtime}/installer.txt {files} /opt/dependencies/\n")
         }
+        REFRESH => format!("COPY {} /opt/dependencies/\n", installer(config)),
         "dependencies" => dependencies(app, dev),
         "runtime" => format!(
             "COPY {0}/entrypoint.sh {0}/healthcheck {0}/container/ /usr/local/lib/container/\n",
@@ -125,6 +135,11 @@ fn topic_of(topic: &str, config: &Config, made_for: For) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What installs packages; the step that fetches Debian's fixes is the first to need it, if there is one.
+fn installer(config: &Config) -> String {
+    format!("{}/install.sh", config.app.runtime)
 }
 
 /// What the entrypoint knows of the project.
@@ -186,7 +201,9 @@ fn dependencies(app: &App, dev: bool) -> String {
         "--mount=type=secret,id=ca".to_owned(),
         "--mount=type=secret,id=index".to_owned(),
     ];
-    lines.extend(debian.then(|| "--mount=type=secret,id=debian".to_owned()));
+    if debian {
+        lines.extend(["debian", "versions"].map(|id| format!("--mount=type=secret,id={id}")));
+    }
     lines.push(
         ["/opt/dependencies/install.sh".to_owned()]
             .into_iter()
@@ -333,7 +350,7 @@ mod tests {
             "lock",
             true,
             expect![[r#"
-                COPY docker/install.sh docker/installer.txt requirements/dev.txt /opt/dependencies/
+                COPY docker/installer.txt requirements/dev.txt /opt/dependencies/
             "#]],
         );
         check(
@@ -355,6 +372,7 @@ mod tests {
                     --mount=type=secret,id=ca \
                     --mount=type=secret,id=index \
                     --mount=type=secret,id=debian \
+                    --mount=type=secret,id=versions \
                     /opt/dependencies/install.sh --no-default-groups --group=web --extra=s3 --packages="libpq5 gettext" --build-packages=gcc --build-from-source=svglib
             "#]],
         );
@@ -400,7 +418,7 @@ mod tests {
             "lock",
             false,
             expect![[r#"
-                COPY docker/install.sh docker/installer.txt pyproject.toml uv.lock /opt/dependencies/
+                COPY docker/installer.txt pyproject.toml uv.lock /opt/dependencies/
             "#]],
         );
         let gettext = "build_packages = [\"gettext\"]\n";
@@ -483,6 +501,21 @@ mod tests {
             "# >>> docker/image.toml: lock\nCOPY a b\n",
             (1, "the topic `lock` has no end, `# >>> end`"),
         );
+    }
+
+    #[test]
+    fn install_sh_is_copied_for_the_first_step_that_needs_it() {
+        let check = |topics: &[&str], expected: Expect| {
+            let topics = topics.iter().map(|topic| format!("{BEGIN}{topic}\n{END}\n"));
+            let text: String = topics.collect();
+            let lines = rendered(&text, &config(""), For::Production).unwrap();
+            let copied = lines.lines().filter(|line| line.starts_with("COPY"));
+            expected.assert_eq(&copied.collect::<Vec<_>>().join("\n"));
+        };
+        check(&["lock"], expect!["COPY docker/install.sh docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"]);
+        check(&["refresh", "lock"], expect![[r#"
+            COPY docker/install.sh /opt/dependencies/
+            COPY docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"#]]);
     }
 
     #[test]

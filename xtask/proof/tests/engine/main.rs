@@ -11,6 +11,7 @@ mod clean;
 mod compose;
 mod context;
 mod crafted;
+mod debian;
 mod dependencies;
 mod design;
 mod dev;

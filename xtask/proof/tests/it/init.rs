@@ -105,9 +105,11 @@ fn a_project_gets_our_files_beside_its_own() {
         assert!(image.lines().any(|one| one == line), "{line}\n{image}");
     }
     let dockerfile = project.read("docker/prod.Dockerfile");
-    assert!(dockerfile.contains(
-        "\nCOPY docker/runtime/install.sh docker/runtime/installer.txt requirements.txt "
-    ));
+    for line in
+        ["COPY docker/runtime/install.sh /", "COPY docker/runtime/installer.txt requirements.txt /"]
+    {
+        assert!(dockerfile.contains(&format!("\n{line}")), "{line}\n{dockerfile}");
+    }
     assert!(project.path("docker/runtime/entrypoint.sh").is_file());
     assert_eq!(project.read(".gitignore"), "/target/\n/docker/secrets/\n/media/\n/logs/\n");
     assert!(shown.contains(".cargo/config.toml is kept: add below [alias]"), "{shown}");

@@ -99,6 +99,21 @@ pub fn packages(document: &Value) -> Result<String, String> {
     if text.ends_with(ACCOUNTED) { Ok(text) } else { Err(text) }
 }
 
+/// The Debian packages of a document, lines `NAME=VERSION`.
+pub fn debian_versions(document: &Value) -> String {
+    let all = document["packages"].as_array().into_iter().flatten();
+    let debian = |one: &&Value| {
+        let purl = one["externalRefs"][0]["referenceLocator"].as_str();
+        purl.is_some_and(|purl| purl.starts_with(DEBIAN_PURL))
+    };
+    let line =
+        |one: &Value| Some(format!("{}={}\n", one["name"].as_str()?, one["versionInfo"].as_str()?));
+    all.filter(debian).filter_map(line).collect()
+}
+
+/// How the package URL of a Debian package begins.
+const DEBIAN_PURL: &str = "pkg:deb/";
+
 /// What a document says if every file belongs to something.
 const ACCOUNTED: &str = "every file of our layers accounted for";
 /// The element that is the image.
@@ -167,8 +182,11 @@ fn debian(archive: &Archive) -> Vec<Package> {
     let package = |stanza: &str| {
         let (name, version) = (field(stanza, "Package")?, field(stanza, "Version")?);
         let architecture = field(stanza, "Architecture")?;
-        let purl =
-            format!("pkg:deb/debian/{}@{}?arch={architecture}", encoded(&name), encoded(&version));
+        let purl = format!(
+            "{DEBIAN_PURL}debian/{}@{}?arch={architecture}",
+            encoded(&name),
+            encoded(&version)
+        );
         let licence = debian_licence(text(archive, &format!("usr/share/doc/{name}/copyright")));
         let id = id("deb", &format!("{name}.{architecture}"));
         Some(Package { id, name, version, purl, licence, sha256: None })
@@ -335,6 +353,7 @@ Version: 1
         let said =
             "1 Debian packages, 1 Python distributions; every file of our layers accounted for";
         assert_eq!(packages(&document), Ok(said.to_owned()));
+        assert_eq!(debian_versions(&document), "libpq5=15.1-0+deb12u1\n");
     }
 
     #[test]

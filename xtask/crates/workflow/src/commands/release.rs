@@ -24,6 +24,7 @@ use image::plan;
 use image::plan::push::{self, ImageIdentity};
 use image::plan::release::{self as planned, Rerun};
 use image::push::{LocalImage, subject};
+use image::rendering::DEBIAN_REFRESH;
 use image::report::release::{ReleaseRecord, ReleaseStep};
 use image::tags::{self, Names};
 use process::failure::{Exit, failure_help};
@@ -244,7 +245,7 @@ impl Releasing<'_> {
     fn options(&self) -> cli::Build {
         let today = chrono::Utc::now().format("%Y-%m-%d").to_string();
         let key = self.args.debian_refresh.clone().unwrap_or(today);
-        let refresh = (key != "none").then(|| (REFRESH.to_owned(), key));
+        let refresh = (key != "none").then(|| (DEBIAN_REFRESH.to_owned(), key));
         let build_arg = refresh.into_iter().chain(self.args.build_arg.iter().cloned()).collect();
         cli::Build {
             build_arg,
@@ -313,7 +314,7 @@ impl Releasing<'_> {
         let lock = process::regular::read(ready.plan.context.join(&path));
         let lock = lock.with_context(|| format!("reading {path}"))?;
         record.lock_sha256 = source::content::sha256(&lock);
-        record.debian_refresh = ready.plan.build_args.get(REFRESH).cloned();
+        record.debian_refresh = ready.plan.build_args.get(DEBIAN_REFRESH).cloned();
         record.build_args = ready.plan.build_args.clone();
         (record.engine, record.engine_version) = (made.engine, made.engine_version);
         (record.base, record.base_digest) = (made.base, made.base_digest);
@@ -424,8 +425,8 @@ impl Releasing<'_> {
             for statement in &statements {
                 client.attach(&image, &statement.artifact(&record.tested_at)?)?;
             }
-            // A rerun may be for one more registry.
-            let signed = record.signed && self.cosign().signed(client, &image)?.is_ok();
+            // A rerun may be for one more registry, or complete it.
+            let signed = record.signed && self.cosign().complete(client, &image, &statements)?;
             if let Some(signing) = self.workflow.config.sign.as_ref().filter(|_| !signed) {
                 self.cosign().sign(signing, client, &image, &statements)?;
             }
@@ -506,9 +507,6 @@ impl Releasing<'_> {
         self.world.output.result(&script, &json)
     }
 }
-
-/// The build argument of `docker/Dockerfile` that makes it fetch Debian's fixes.
-const REFRESH: &str = "DEBIAN_REFRESH";
 
 fn note(record: &mut ReleaseRecord, name: &str, start: Instant) {
     record

@@ -8,8 +8,9 @@ use super::{attested, squash};
 use crate::cli;
 use crate::cli::promote::Reproduce;
 use crate::world::World;
+use engine::build::{SecretMount, SecretSource};
 use engine::{Engine, inspect, machine, words};
-use image::attest::{Made, PROVENANCE};
+use image::attest::{self, Made, PROVENANCE, SPDX};
 use image::config::Workflow;
 use image::plan;
 use image::plan::push::label;
@@ -17,6 +18,7 @@ use image::push::subject;
 use process::failure::{Exit, Failure, failure_help};
 use process::notice::notice;
 use process::run::{QUESTION, Runner};
+use process::state::{make_folder, write_whole};
 use registry::{Client, Manifest};
 use serde_json::json;
 use std::time::Duration;
@@ -50,7 +52,10 @@ pub fn run(world: &World, args: &Reproduce) -> anyhow::Result<()> {
     let made = Made::read(&provenance);
     let revision = label(&client.labels(&original)?, "revision");
     let at = at_commit(&workflow.top, &revision)?;
-    let options = options(args, &made, &engine, &revision);
+    let mut options = options(args, &made, &engine, &revision);
+    if let Some(packages) = attested::newest(&cosign, &client, &original, SPDX)? {
+        options.secret.push(versions(&workflow, &attest::debian_versions(&packages.predicate))?);
+    }
     let mut ready = build::prepare(world, &at, &runner, &options, Some((engine, assumed)))?;
     same_base(&made, &ready)?;
     ready.plan.references = vec![plan::local(ready.engine.kind, &at.config.image.name, NAME)];
@@ -86,6 +91,16 @@ fn options(args: &Reproduce, made: &Made, engine: &Engine, revision: &str) -> cl
         force: true,
         ..cli::Build::default()
     }
+}
+
+/// The versions of Debian's packages that the image has, as a secret: what the archive has meanwhile is
+/// no part of it.
+fn versions(workflow: &Workflow, lines: &str) -> anyhow::Result<SecretMount> {
+    let path = workflow.state.folder.join("debian-versions");
+    make_folder(&workflow.state.folder)?;
+    write_whole(&path, lines)?;
+    let source = SecretSource::File(path.display().to_string());
+    Ok(SecretMount { id: "versions".to_owned(), source })
 }
 
 /// Another base makes another image.

@@ -89,6 +89,25 @@ impl Cosign<'_> {
         Ok(found)
     }
 
+    /// Whether a signer signed the image and each of these statements.
+    ///
+    /// # Errors
+    /// 130 or 143 after a signal.
+    pub fn complete(
+        &self,
+        client: &Client,
+        image: &Manifest,
+        statements: &[Statement],
+    ) -> anyhow::Result<bool> {
+        let mut complete = self.signed(client, image)?.is_ok();
+        for statement in statements {
+            let there = |signed: Vec<Statement>| signed.contains(statement);
+            complete =
+                complete && there(self.statements(client, image, statement.predicate_type())?);
+        }
+        Ok(complete)
+    }
+
     /// Before a release: the key can be used, and `verify` would take it.
     ///
     /// # Errors

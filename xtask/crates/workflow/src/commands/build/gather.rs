@@ -327,10 +327,13 @@ pub fn engine(
     Ok((engine, assumed))
 }
 
+/// Secrets that may be seen: they are no layer's, and no password.
+const PUBLIC: [&str; 2] = ["ca", "versions"];
+
 /// What must not be seen in the log of a pipeline: the secrets of the command line, and what the
 /// variables of the network have before an `@`.
 fn secret_values(world: &World, top: &Path, args: &cli::Build) -> Vec<String> {
-    let given = args.secret.iter().filter(|secret| secret.id != "ca");
+    let given = args.secret.iter().filter(|secret| !PUBLIC.contains(&secret.id.as_str()));
     let given = given.filter_map(|secret| match &secret.source {
         SecretSource::Environment(name) => world.environment.variable(name).map(str::to_owned),
         SecretSource::File(path) => std::fs::read_to_string(top.join(path)).ok(),

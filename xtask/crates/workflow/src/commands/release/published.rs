@@ -35,7 +35,7 @@ impl Published {
         record.labels.clone_from(labels);
         (record.base, record.base_digest) = (made.base.clone(), made.base_digest.clone());
         record.lock_sha256.clone_from(&made.lock_sha256);
-        record.debian_refresh = made.build_args.get(super::REFRESH).cloned();
+        record.debian_refresh = made.build_args.get(image::rendering::DEBIAN_REFRESH).cloned();
         record.build_args.clone_from(&made.build_args);
         (record.tested, record.tested_at) = (true, tested.time.clone());
         record.checks = self.checks.clone();
