@@ -512,10 +512,18 @@ mod tests {
             let copied = lines.lines().filter(|line| line.starts_with("COPY"));
             expected.assert_eq(&copied.collect::<Vec<_>>().join("\n"));
         };
-        check(&["lock"], expect!["COPY docker/install.sh docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"]);
-        check(&["refresh", "lock"], expect![[r#"
+        check(
+            &["lock"],
+            expect![
+                "COPY docker/install.sh docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"
+            ],
+        );
+        check(
+            &["refresh", "lock"],
+            expect![[r#"
             COPY docker/install.sh /opt/dependencies/
-            COPY docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"#]]);
+            COPY docker/installer.txt app/pyproject.toml app/uv.lock /opt/dependencies/"#]],
+        );
     }
 
     #[test]

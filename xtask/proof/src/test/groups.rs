@@ -165,8 +165,8 @@ pub(super) const GROUPS: [Group; 31] = [
         let mut lab = with_cosign(b, b.podman()?)?;
         lab.env.push(("XTASK_TEST_EACH".to_owned(), "1".to_owned()));
         b.in_lab(lab, |b, lab| {
-            let long = ["release::a_release_that", "release::latest_ends"];
-            b.registry(lab, &[&long[..], &["promote::a_prom", "promote::a_release_is"]].concat())
+            let long = ["release::a_release_that", "release::latest_ends", "promote::"];
+            b.registry(lab, &[&long[..], &["--skip", "promote::an_environment"]].concat())
         })
     }),
     group("docker-more", Nightly, Docker, Some(1331), |b| {
@@ -214,6 +214,7 @@ const NIGHTLY: &[&str] = &[
 const ON_DOCKER: &[&str] = &[
     "compose::the_compose_file_of_development",
     "crafted::",
+    "debian::",
     "dev::a_saved_file",
     "readme::",
     "smoke::a_killed",

@@ -197,6 +197,18 @@ impl Registry {
         format!("http://{}/v2/{repository}/manifests/{tag}", self.address)
     }
 
+    /// The text of a manifest.
+    pub fn text(&self, repository: &str, tag: &str) -> String {
+        self.manifest(repository, tag).body_mut().read_to_string().unwrap()
+    }
+
+    /// How many manifests a repository has, with and without a tag.
+    pub fn manifests(&self, repository: &str) -> usize {
+        let folder = self.config.with_extension("").join("docker/registry/v2/repositories");
+        let all = folder.join(repository).join("_manifests/revisions/sha256");
+        fs::read_dir(all).unwrap().count()
+    }
+
     /// Takes a tag away, which no request of this registry can (only whole manifests).
     pub fn forget(&self, repository: &str, tag: &str) {
         let folder = self.config.with_extension("");

@@ -214,52 +214,153 @@ fn an_environment_moves_to_what_is_proven_and_back_from_anywhere() {
     assert!(!holds_secret(&(verified + &back)), "the password is shown");
 }
 
-/// Each request of a promotion, failing for good, cut off or held until the command is killed: the
-/// tag names the old or the new image, and the next run completes it with one entry of history.
+/// Requests of ours that write or decide.
+const KINDS: [Kind; 6] = [
+    Kind::Tags,
+    Kind::ManifestRead,
+    Kind::BlobHead,
+    Kind::UploadStart,
+    Kind::UploadEnd,
+    Kind::ManifestPut,
+];
+
+/// Each request of a promotion and of a rollback, failing for good, cut off, without an answer or held
+/// until the command is killed: the tag names the old or the new image, and the next run completes it
+/// with one entry of history.
 #[test]
 fn a_promotion_that_fails_anywhere_leaves_one_image_or_the_other() {
     let scene = Scene::new();
     let [old, new] = scene.two_releases(|_| {});
-    let kinds = [
-        Kind::Tags,
-        Kind::ManifestRead,
-        Kind::BlobHead,
-        Kind::UploadStart,
-        Kind::UploadEnd,
-        Kind::ManifestPut,
-    ];
+    let text = scene.repository.read("docker/image.toml");
+    scene.repository.write("docker/image.toml", &format!("{text}\n[push]\ntimeout_seconds = 2\n"));
+    scene.ask(&["promote", "1.0.0", "--to", TAG]).good();
+    // What is there before, what fails, and what the tag then names.
+    let moves: [(&str, &[&str], &String); 2] =
+        [("1.0.0", &["promote", "1.1.0", "--to", TAG], &new), ("1.1.0", &["rollback", TAG], &old)];
+    println!("| command | request | fault | exit | the tag |\n|---|---|---|---:|---|");
     let mut number = 0;
-    for kind in kinds {
-        for skip in 0..2 {
+    for (before, words, to) in moves {
+        for (kind, skip) in KINDS.into_iter().flat_map(|kind| [(kind, 0), (kind, 1)]) {
             let (gate, came, _held) = gate();
             let faults = [
                 ("503", Fault::Status(503, None)),
                 ("reset", Fault::Reset),
+                ("hang", Fault::Silence),
                 ("kill -9", Fault::Hold(Arc::new(gate))),
             ];
             for (name, fault) in faults {
-                scene.ask(&["promote", "1.0.0", "--to", TAG]).good();
-                let before = scene.history().len();
+                scene.ask(&["promote", before, "--to", TAG]).good();
+                let history = scene.history().len();
                 scene.proxy.rules(vec![Rule { skip, ..rule(Who::Ours, kind, ALWAYS, fault) }]);
-                let failed = scene.killed(&["promote", "1.1.0", "--to", TAG], &came);
+                let failed = scene.killed(words, &came);
                 scene.proxy.rules(Vec::new());
                 let there = scene.digest(TAG).unwrap();
-                println!("{kind:?} {skip} {name}: exit {:?}, {there:.19}", failed.code);
+                let is = if there == old { "1.0.0" } else { "1.1.0" };
+                println!("| {} | {kind:?} {skip} | {name} | {:?} | {is} |", words[0], failed.code);
                 assert!(there == old || there == new, "{there}");
-                assert!(
-                    matches!(failed.code, None | Some(0 | 6 | 7)),
-                    "{:?} {}",
-                    failed.code,
-                    failed.err
-                );
-                scene.ask(&["promote", "1.1.0", "--to", TAG]).good();
-                assert_eq!(scene.digest(TAG).as_ref(), Some(&new));
-                assert_eq!(scene.history().len(), before + 1, "{:?}", scene.history());
+                let known = matches!(failed.code, None | Some(0 | 6 | 7));
+                assert!(known, "{:?} {}", failed.code, failed.err);
+                // Once more goes back further if the tag was moved.
+                if words[0] == "promote" || there != *to {
+                    scene.ask(words).good();
+                }
+                assert_eq!(scene.digest(TAG).as_ref(), Some(to));
+                assert_eq!(scene.history().len(), history + 1, "{:?}", scene.history());
                 number += 1;
             }
         }
     }
-    assert_eq!(number, 36);
+    assert_eq!(number, 96);
+}
+
+/// What a repository has of the image of 1.0.0: how much is attached to it, and how many manifests there
+/// are in all.
+fn kept(scene: &Scene, name: &str) -> (usize, usize) {
+    let digest = scene.registry.digest(name, "1.0.0").unwrap();
+    let list = scene.registry.text(name, &digest.replace(':', "-"));
+    let list: Value = serde_json::from_str(&list).unwrap();
+    (list["manifests"].as_array().unwrap().len(), scene.registry.manifests(name))
+}
+
+/// Each request that attaches the first of the proofs of a release, failing for good, cut off, without an
+/// answer or held until the command is killed: the next run completes it, and nothing is there twice.
+#[test]
+fn proof_that_is_not_attached_is_attached_by_the_next_run() {
+    let scene = Scene::new();
+    scene.repository.git(&["tag", "v1.0.0"]);
+    scene.released(&[]);
+    let digest = scene.digest("1.0.0");
+    let whole = (3, scene.registry.manifests(NAME));
+    assert_eq!(kept(&scene, NAME), whole);
+    let words = |name: &str| {
+        let target = format!("--registry={}/{name}", scene.proxy.address);
+        ["release", "--core", "--debian-refresh=none", "--allow-standin", "--timeout=20", &target]
+            .map(str::to_owned)
+    };
+    // The requests of a run for one more repository, of ours and from the first proof to the second.
+    scene.proxy.asked();
+    scene.ask(&words("team/first").each_ref().map(String::as_str)).good();
+    let asked = scene.proxy.asked();
+    let ours: Vec<(Kind, &str)> = asked
+        .iter()
+        .filter_map(|line| line.strip_prefix("Ours ")?.split_once(' '))
+        .map(|(method, path)| (Kind::of(method, path), path))
+        .collect();
+    let lists = |(_, path): &(Kind, &str)| path.contains("/referrers/");
+    let from = ours.iter().position(lists).unwrap();
+    let to = from + 1 + ours[from + 1..].iter().position(lists).unwrap();
+    println!("| request | fault | exit |\n|---|---|---:|");
+    let mut number = 0;
+    for at in from..to {
+        let kind = ours[at].0;
+        let skip = ours[..at].iter().filter(|(one, _)| *one == kind).count();
+        let (gate, came, _held) = gate();
+        let faults = [
+            ("503", ALWAYS, Fault::Status(503, None)),
+            ("reset", ALWAYS, Fault::Reset),
+            ("hang", 1, Fault::Silence),
+            ("kill -9", ALWAYS, Fault::Hold(Arc::new(gate))),
+        ];
+        for (name, times, fault) in faults {
+            let repository = format!("team/case{number}");
+            let words = words(&repository);
+            let words = words.each_ref().map(String::as_str);
+            scene.proxy.rules(vec![Rule { skip, ..rule(Who::Ours, kind, times, fault) }]);
+            let failed = scene.killed(&words, &came);
+            scene.proxy.rules(Vec::new());
+            println!("| {kind:?} {skip} | {name} | {:?} |", failed.code);
+            let known = matches!(failed.code, None | Some(0 | 6 | 7));
+            assert!(known, "{:?} {}", failed.code, failed.err);
+            scene.ask(&words).good();
+            assert_eq!(scene.registry.digest(&repository, "1.0.0"), digest);
+            assert_eq!(kept(&scene, &repository), whole, "{kind:?} {skip} {name}");
+            number += 1;
+        }
+    }
+    assert!(number >= 24, "{asked:?}");
+}
+
+/// A release for one more registry whose proof can't be signed is completed by the next run.
+#[test]
+fn one_more_registry_is_signed_as_a_whole() {
+    let scene = Scene::new();
+    scene.signs(&PUBLIC[..1]);
+    scene.with_cosign(1);
+    scene.repository.commit("signed");
+    scene.repository.git(&["tag", "v1.0.0"]);
+    scene.released(&[]);
+    let more = format!("{}/team/more", scene.proxy.address);
+    let registry = format!("--registry={more}");
+    let words = ["release", "--core", "--debian-refresh=none", "--allow-standin", &registry];
+    // The engine writes the image, cosign its signature, and then nothing.
+    let cut = Rule { skip: 2, ..rule(Who::Engine, Kind::ManifestPut, ALWAYS, Fault::Reset) };
+    scene.proxy.rules(vec![cut]);
+    scene.fails(&words, 6, "signing ");
+    scene.proxy.rules(Vec::new());
+    let name = format!("{more}:1.0.0");
+    scene.fails(&["verify", &name], 8, "signed");
+    scene.ask(&words).good();
+    scene.ask(&["verify", &name]).good();
 }
 
 /// Built without the layer cache by the release, and once more from another checkout, whose files are

@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(method: &str, path: &str) -> Kind {
+    pub fn of(method: &str, path: &str) -> Kind {
         match method {
             _ if path.starts_with("/token") => Kind::Token,
             _ if path == "/v2/" => Kind::Ping,

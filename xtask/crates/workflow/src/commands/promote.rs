@@ -95,7 +95,7 @@ fn open(
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
     let engine = world.search(workflow, &machine, &runner).said()?;
-    let surroundings = surroundings(world, &machine, &engine, &runner);
+    let surroundings = surroundings(world, workflow, &machine, &engine, &runner);
     let mut sites = Vec::new();
     for target in &targets {
         let client = Client::open(target, &surroundings, !world.common.dry_run)?;

@@ -89,11 +89,14 @@ pub struct Sending<'a> {
 /// What requests of ours to a registry need to know.
 pub fn surroundings<'a>(
     world: &'a World,
+    workflow: &Workflow,
     machine: &'a Machine,
     engine: &'a Engine,
     runner: &'a Runner,
 ) -> ClientSettings<'a> {
-    let (limit, attempts) = (REQUEST, registry::ATTEMPTS);
+    let own = workflow.config.push.timeout.map(Duration::from_secs);
+    let limit = own.map_or(REQUEST, |own| own.min(REQUEST));
+    let attempts = registry::ATTEMPTS;
     ClientSettings { environment: &world.environment, machine, engine, runner, limit, attempts }
 }
 
@@ -110,7 +113,7 @@ impl Sending<'_> {
         bytes: u64,
         writes: bool,
     ) -> anyhow::Result<Vec<Client>> {
-        let usual = surroundings(self.world, self.machine, self.engine, self.runner);
+        let usual = surroundings(self.world, self.workflow, self.machine, self.engine, self.runner);
         let surroundings = ClientSettings { limit: REQUEST.min(self.limit(bytes)), ..usual };
         push::open(targets, &surroundings, writes)
     }

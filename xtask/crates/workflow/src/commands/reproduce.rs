@@ -41,7 +41,8 @@ pub fn run(world: &World, args: &Reproduce) -> anyhow::Result<()> {
     let _lock = if dry_run { None } else { Some(workflow.state.lock(PATIENCE)?) };
     let machine = machine::read(&world.environment);
     let (engine, assumed) = build::engine(world, &workflow, &machine, &runner)?;
-    let client = Client::open(&target, &surroundings(world, &machine, &engine, &runner), false)?;
+    let client =
+        Client::open(&target, &surroundings(world, &workflow, &machine, &engine, &runner), false)?;
     let original = attested::manifest(&client, &name)?;
     let cosign = Cosign { workflow: &workflow, runner: &runner };
     let Some(provenance) = attested::newest(&cosign, &client, &original, PROVENANCE)? else {

@@ -55,7 +55,8 @@ pub fn run(world: &World, args: &Verify) -> anyhow::Result<()> {
     let runner = world.runner(&workflow.top);
     let machine = machine::read(&world.environment);
     let engine = world.search(&workflow, &machine, &runner).said()?;
-    let client = Client::open(&target, &surroundings(world, &machine, &engine, &runner), false)?;
+    let client =
+        Client::open(&target, &surroundings(world, &workflow, &machine, &engine, &runner), false)?;
     let image = attested::manifest(&client, &name)?;
     let environment = workflow.config.tags.environments.contains(&name);
     if args.history && !environment {

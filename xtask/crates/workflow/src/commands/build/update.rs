@@ -61,7 +61,7 @@ pub(super) fn update(world: &World, workflow: &Workflow, runner: &Runner) -> any
     lock.keep(&names);
     // The engine asks again.
     let surroundings =
-        ClientSettings { attempts: 1, ..surroundings(world, &machine, &engine, runner) };
+        ClientSettings { attempts: 1, ..surroundings(world, workflow, &machine, &engine, runner) };
     for name in &names {
         let digest = match registry_digest(name, &surroundings) {
             // The engine may know a mirror.
