@@ -207,6 +207,7 @@ const NIGHTLY: &[&str] = &[
     "dependencies::a_new_dependency",
     "squash::the_squashed",
     "size::the_image_is_over",
+    "twenty::",
 ];
 
 /// Tests that are about our code, or about something that no engine does in its own way: in CI on

@@ -32,3 +32,4 @@ mod squash;
 mod tell;
 #[path = "../it/transcript.rs"]
 mod transcript;
+mod twenty;
