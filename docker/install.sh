@@ -60,7 +60,7 @@ debian() {
 
 forget_debian() {
     rm -rf /tmp/before /tmp/debian.list /tmp/debian.pins /var/lib/apt/lists/* \
-        /var/cache/apt/*.bin /var/cache/debconf/*-old \
+        /var/cache/apt/*.bin /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache \
         /var/log/apt /var/log/dpkg.log /var/log/alternatives.log
 }
 

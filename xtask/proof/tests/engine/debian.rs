@@ -50,6 +50,9 @@ fn fixes_are_the_newest_or_those_of_an_earlier_build() {
     let version = |ended: Ended| {
         let report: serde_json::Value = serde_json::from_str(&ended.good()).unwrap();
         let image = report["image_id"].as_str().unwrap();
+        // The day on which the user was made would make each day another image.
+        let user = repository.run(image, &["getent", "shadow", "senex"]).good();
+        assert!(user.starts_with("senex:!::"), "{user}");
         repository.run(image, &["dpkg-query", "--show", "--showformat=${Version}", "canary"]).good()
     };
     assert_eq!(version(fixed(&repository, "1 2", &[])), "2");
