@@ -167,6 +167,14 @@ const REDIRECTS: usize = 10;
 pub(super) fn http(bed: &TestBed<'_>) -> CheckResult {
     let name = server(bed)?;
     let (mut evidence, mut asked) = (Vec::new(), Vec::new());
+    for command in &bed.subject.smoke.prepare {
+        let words: Vec<&str> = command.0.iter().map(String::as_str).collect();
+        let answer = bed.exec(&name, &words)?;
+        if !answer.good() {
+            let (words, code, line) = (words.join(" "), answer.code, answer.last_line());
+            evidence.push(format!("prepare: {words}: exit status {code:?}: {line}"));
+        }
+    }
     for page in PAGES {
         let (mut path, mut answer) = (page.to_owned(), bed.get(&name, page)?);
         for _ in 0..REDIRECTS {

@@ -33,6 +33,8 @@ pub struct Smoke {
     pub hashed_static: bool,
     /// `[smoke.health]`.
     pub health: HealthPages,
+    /// Run in the container that answers HTTP before it is asked for pages.
+    pub prepare: Vec<Words>,
     /// `[[smoke.http]]`.
     pub http: Vec<Http>,
     /// `[[smoke.exec]]`.
@@ -132,6 +134,10 @@ fn command<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error>
     let good = |words: &Vec<String>| words.first().is_some_and(|word| !word.is_empty());
     accepted(value, good, "a command has at least one word")
 }
+
+/// The words of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Words(#[serde(deserialize_with = "command")] pub Vec<String>);
 
 /// A command in the container of a role; it passes with exit status 0.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -241,8 +247,8 @@ pub const CHECKS: &[&str] = &[
 /// What `docker/image.toml` has.
 const LIMITS: [&str; 6] = ["roles", "layers", "start_seconds", "stop_seconds", "generated", "skip"];
 /// What [`PATH`] has.
-const OWN: [&str; 7] =
-    ["hashed_static", "health", "environment", "http", "exec", "websocket", "slow"];
+const OWN: [&str; 8] =
+    ["hashed_static", "health", "prepare", "environment", "http", "exec", "websocket", "slow"];
 
 /// Reads the table of `docker/image.toml`; mistakes are noted in `file`.
 pub(super) fn read(file: &mut ConfigFile<'_>) -> Smoke {
@@ -323,6 +329,7 @@ pub(super) fn add(smoke: Smoke, text: &str) -> Result<Smoke, Vec<Mistake>> {
         hashed_static: file.typed("smoke", "hashed_static").unwrap_or_default(),
         health: file.typed("smoke", "health").unwrap_or_default(),
         environment: file.environment("smoke"),
+        prepare: file.typed("smoke", "prepare").unwrap_or_default(),
         http: file.each("smoke", "http"),
         exec: file.each("smoke", "exec"),
         websocket: file.typed("smoke", "websocket"),

@@ -242,7 +242,7 @@ fn so_are_those_of_what_the_project_asks_of_a_smoke_test() {
                 path = \"/\"\nstate = 1\n[smoke.slow]\nrequest = 1\n[smoke.health]\nlife = \"/\"\n[tags]\n";
     let found = smoke::add(smoke::Smoke::default(), text).unwrap_err();
     expect![[r#"
-        2: [smoke]: unknown key `layers`: known are hashed_static, health, environment, http, exec, websocket, slow
+        2: [smoke]: unknown key `layers`: known are hashed_static, health, prepare, environment, http, exec, websocket, slow
         3: smoke.http: missing key `path`
         8: smoke.http: unknown key `state`, expected one of `name`, `path`, `status`, `contains`
         10: smoke.slow: found integer `1`, expected a string
