@@ -8,7 +8,8 @@
 #   SETTINGS_BUILD        the settings; else those for a build, those of production, or the only ones
 #   REQUIRED_ENVIRONMENT  names that get a value here alone
 #   COLLECTED             STATIC_ROOT, unless it is staticfiles
-#   AFTER_COLLECTSTATIC   management commands that follow, with `;` between them
+#   BEFORE_COLLECTSTATIC  management commands that come first, with `;` between them
+#   AFTER_COLLECTSTATIC   those that follow
 #   RUNTIME_FILES         where the image's own files are, if the application is at the top
 set -eu
 build=$1
@@ -51,20 +52,24 @@ made=
 for folder in logs media; do
     [ -e "$folder" ] || made="$made $folder"
 done
+commands() {
+    printf '%s\n' "$2" | tr ';' '\n' | while read -r command; do
+        # Unquoted: it has arguments.
+        # shellcheck disable=SC2086
+        [ -z "$command" ] || python manage.py $command || {
+            echo "manage.py $command failed: $1 in docker/image.toml asks for it" >&2
+            exit 1
+        }
+    done
+}
+commands before_collectstatic "${BEFORE_COLLECTSTATIC:-}"
 python manage.py collectstatic --noinput --verbosity 0 || {
     echo "collectstatic failed with $DJANGO_SETTINGS_MODULE; what they need of their environment" \
         "stands below [app.environment] in docker/image.toml; settings that can't be used in a" \
         "build need others, settings_build (docs/adopting.md)" >&2
     exit 1
 }
-printf '%s\n' "${AFTER_COLLECTSTATIC:-}" | tr ';' '\n' | while read -r command; do
-    # Unquoted: it has arguments.
-    # shellcheck disable=SC2086
-    [ -z "$command" ] || python manage.py $command || {
-        echo "manage.py $command failed: after_collectstatic in docker/image.toml asks for it" >&2
-        exit 1
-    }
-done
+commands after_collectstatic "${AFTER_COLLECTSTATIC:-}"
 if [ ! -d "$collected" ] && [ -d "/app/$collected" ]; then
     mkdir -p "$collected"
     cp -a "/app/$collected/." "$collected"

@@ -13,6 +13,7 @@ print({name: os.environ.get(name) for name in ("DJANGO_SETTINGS_MODULE", "KEY")}
 for name in ("logs", "media/uploads"):
     pathlib.Path(name).mkdir(parents=True, exist_ok=True)
 pathlib.Path("logs/django.log").touch()
+print(sys.argv)
 sys.exit(int(os.environ.get("FAULT", "0")))
 """
 
@@ -75,6 +76,16 @@ def test_a_failure_names_the_settings_and_the_way_out(collect, tmp_path, files, 
     assert result.returncode == 1
     assert f"collectstatic failed with shop.settings.{settings}; " in result.stderr
     assert "[app.environment]" in result.stderr and "settings_build" in result.stderr
+
+
+def test_commands_come_before_and_after(collect):
+    words = {"BEFORE_COLLECTSTATIC": "css; js --all", "AFTER_COLLECTSTATIC": "compress --force"}
+    said = collect(**words).stdout
+    begins = [said.index(f"'{name}'") for name in ("css", "js", "collectstatic", "compress")]
+    assert begins == sorted(begins) and "'--all'" in said and "'--force'" in said
+    result = collect(**words, FAULT="3")
+    assert result.returncode == 1
+    assert "manage.py css failed: before_collectstatic in docker/image.toml" in result.stderr
 
 
 def test_no_lock_file_of_the_installer_stays():

@@ -265,8 +265,10 @@ fn build(app: &App) -> Vec<String> {
     let settings = settings.map(|module| format!("SETTINGS_BUILD={module}"));
     let collected =
         (app.static_root != "staticfiles").then(|| format!("COLLECTED={}", app.static_root));
-    let after = app.after_collectstatic.join("; ");
-    let after = (!after.is_empty()).then(|| format!("AFTER_COLLECTSTATIC={}", word(&after)));
+    let around_it = [("BEFORE", &app.before_collectstatic), ("AFTER", &app.after_collectstatic)];
+    let commands = around_it.into_iter().filter(|(_, commands)| !commands.is_empty());
+    let commands = commands
+        .map(|(when, commands)| format!("{when}_COLLECTSTATIC={}", word(&commands.join("; "))));
     // Settings may refuse to load without them, and nothing is there to connect to.
     let nothing = || "localhost".to_owned();
     let word_of = || "build".to_owned();
@@ -289,7 +291,7 @@ fn build(app: &App) -> Vec<String> {
     let told = all.into_iter().map(|(name, text)| format!("{name}={}", word(&text)));
     // The application has them around it.
     let runtime = (app.folder == ".").then(|| format!("RUNTIME_FILES={}", app.runtime));
-    settings.into_iter().chain(collected).chain(after).chain(runtime).chain(told).collect()
+    settings.into_iter().chain(collected).chain(commands).chain(runtime).chain(told).collect()
 }
 
 /// One instruction over several lines; none without words.
@@ -388,13 +390,14 @@ mod tests {
         "#]],
         );
         check(
-            "static_root = \"static\"\nafter_collectstatic = [\"compress --force\", \"mjml\"]\nsettings = { production = \"c.settings.prod\", staging = \"c.settings.stage\" }\n\
+            "static_root = \"static\"\nbefore_collectstatic = [\"compilescss\"]\nafter_collectstatic = [\"compress --force\", \"mjml\"]\nsettings = { production = \"c.settings.prod\", staging = \"c.settings.stage\" }\n\
              build_environment = { KEY = \"{fernet_key}\", NOTE = \"a $b \\\"c\\\"\" }\n",
             "build",
             false,
             expect![[r#"
                 ARG SETTINGS_BUILD=c.settings.prod \
                     COLLECTED=static \
+                    BEFORE_COLLECTSTATIC=compilescss \
                     AFTER_COLLECTSTATIC="compress --force; mjml" \
                     APP_MODULE=senex_trader \
                     ENVIRONMENT=production \

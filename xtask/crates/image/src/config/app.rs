@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "settings",
     "settings_build",
     "static_root",
+    "before_collectstatic",
     "after_collectstatic",
     "lock",
     "lock_dev",
@@ -76,7 +77,9 @@ pub struct App {
     pub settings_build: Option<String>,
     /// Where `collectstatic` writes, below the folder.
     pub static_root: String,
-    /// Management commands that a build runs after `collectstatic`.
+    /// Management commands that a build runs before `collectstatic`.
+    pub before_collectstatic: Vec<String>,
+    /// Those that follow it.
     pub after_collectstatic: Vec<String>,
     /// What is installed.
     pub lock: LockFile,
@@ -229,6 +232,7 @@ pub(super) fn app(file: &mut ConfigFile<'_>) -> App {
         static_root: file
             .checked("app", "static_root", names::below)
             .unwrap_or_else(|| "staticfiles".to_owned()),
+        before_collectstatic: words(file, "before_collectstatic", names::command),
         after_collectstatic: words(file, "after_collectstatic", names::command),
         lock: lock(file, &folder),
         folder,

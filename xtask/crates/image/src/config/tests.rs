@@ -313,8 +313,8 @@ fn a_key_in_another_table_is_told_its_own() {
     check(
         "prefix = \"v\"\nbase = \"a/b:c\"\n",
         expect![[r#"
-            14: [app]: unknown key `prefix`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, after_collectstatic, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [tags]
-            15: [app]: unknown key `base`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, after_collectstatic, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [variant.prod], [variant.dev], [assets]
+            14: [app]: unknown key `prefix`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, before_collectstatic, after_collectstatic, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [tags]
+            15: [app]: unknown key `base`: known are folder, runtime, module, queues, asgi, web_server, wsgi, celery, user, required_environment, settings, settings_build, static_root, before_collectstatic, after_collectstatic, lock, lock_dev, unhashed, groups, extras, packages, build_packages, build_from_source, environment, build_environment; it is a key of [variant.prod], [variant.dev], [assets]
         "#]],
     );
     // Another table has the same key: it would be taken for that one's.
