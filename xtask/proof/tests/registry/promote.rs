@@ -344,8 +344,8 @@ fn proof_that_is_not_attached_is_attached_by_the_next_run() {
 #[test]
 fn one_more_registry_is_signed_as_a_whole() {
     let scene = Scene::new();
+    scene.with_cosign(0);
     scene.signs(&PUBLIC[..1]);
-    scene.with_cosign(1);
     scene.repository.commit("signed");
     scene.repository.git(&["tag", "v1.0.0"]);
     scene.released(&[]);
