@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 const VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_URL", "{database_url}"),
     ("DB_URL", "{database_url}"),
+    ("DATABASE_URI", "{database_url}"),
+    ("DATABASE_DSN", "{database_url}"),
     ("DB_ENGINE", "django.db.backends.postgresql"),
     ("DB_HOST", "{db_host}"),
     ("DB_PORT", "{db_port}"),
@@ -39,6 +41,9 @@ const VARIABLES: &[(&str, &str)] = &[
     ("DATABASE_USER", "{db_user}"),
     ("DATABASE_PASSWORD", "{db_password}"),
     ("REDIS_URL", "{redis_url}"),
+    ("REDIS_URI", "{redis_url}"),
+    ("REDIS_DSN", "{redis_url}"),
+    ("REDIS", "{redis_url}"),
     ("REDIS_HOST", "{redis_host}"),
     ("REDIS_PORT", "6379"),
     ("BROKER_URL", "{redis_url}"),
@@ -61,8 +66,8 @@ fn value_of(name: &str) -> Option<&'static str> {
     };
     // A switch is no address.
     let switch = ["USE_", "HAS_", "ENABLE_", "TEST_"].iter().any(|word| name.starts_with(word));
-    let found = VARIABLES.iter().find(|(end, _)| ends(end) && !switch);
-    found.filter(|_| !SET.contains(&name)).map(|(_, value)| *value)
+    let found = VARIABLES.iter().find(|(end, _)| ends(end) || ends(&end.replacen("DB_", "DB", 1)));
+    found.filter(|_| !switch && !SET.contains(&name)).map(|(_, value)| *value)
 }
 
 /// Whether a statement takes its value from a variable that [`VARIABLES`] has.
@@ -281,5 +286,25 @@ impl Reader<'_> {
             Some(path) => self.key("health", "path", text(&format!("/{}", path.trim_start_matches('/')))),
             None => self.found.told.push(format!("{file} has no page for the health check, /health/: add one that answers 200 (docs/adopting.md), or set path below [health]")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_known_by_the_end_of_its_name() {
+        let check =
+            |name: &str, expected: Option<&str>| assert_eq!(value_of(name), expected, "{name}");
+        check("DATABASE_URL", Some("{database_url}"));
+        check("SHOP_DB_HOST", Some("{db_host}"));
+        check("SHOP_DBHOST", Some("{db_host}"));
+        check("DBPASS", Some("{db_password}"));
+        check("SHOP_REDIS", Some("{redis_url}"));
+        check("SHOP_REDIS_HOST", Some("{redis_host}"));
+        check("USE_REDIS", None);
+        check("SHOPDBHOST", None);
+        check("DB_PORT", None);
     }
 }
