@@ -1,6 +1,7 @@
 //! What a Django project says of itself: found by reading its files, and written as an `image.toml`.
 
 mod packages;
+mod python;
 mod settings;
 mod source;
 #[cfg(test)]
@@ -62,6 +63,11 @@ pub fn found(texts: &ProjectTexts) -> Result<Findings, String> {
     reader.key("app", "module", text(&module));
     reader.settings(&named, &module);
     let lock = reader.lock();
+    if let Some(version) = python::version(texts, &[&reader.prefix, ""]) {
+        for variant in ["variant.prod", "variant.dev"] {
+            reader.key(variant, "python", text(&version));
+        }
+    }
     let run = reader.roles(&module, &lock);
     reader.groups(&run);
     reader.environment();

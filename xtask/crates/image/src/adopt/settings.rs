@@ -126,6 +126,13 @@ impl Reader<'_> {
         self.read_settings(&[&all[..], &[package.to_owned()]].concat());
         let Some(production) = production else {
             self.key("app", "settings", text(named));
+            if ["dev", "local", "test"].iter().any(|word| named.contains(word)) {
+                self.found.told.push(format!(
+                    "manage.py names {named}, which isn't production's: write that as settings; \
+                     there are {}",
+                    stems.join(", ")
+                ));
+            }
             return;
         };
         self.production = file(&production);
@@ -276,7 +283,8 @@ impl Reader<'_> {
         // The first text of `path("…", view)`, or of a pattern without a group.
         let routes = urls.lines().filter(|line| line.contains("path(") || line.contains("url("));
         let routes = routes.filter_map(|line| quoted(line).into_iter().next());
-        let routes = routes.map(|path| path.trim_matches(['^', '$']).to_owned());
+        // Of a pattern what it is without `^`, `$` and a slash that may be missing.
+        let routes = routes.map(|path| path.trim_matches(['^', '$']).replace("/?", "/"));
         let path = routes.filter(|path| path.chars().all(plain)).find(|path| {
             let mut words = path.split(['/', '-', '_']);
             words.any(|word| HEALTH.iter().any(|known| word.starts_with(known)))

@@ -277,3 +277,32 @@ fn variables_by_other_names_and_a_server_in_a_group() {
         "#]],
     );
 }
+
+#[test]
+fn settings_of_development_and_another_python_are_told() {
+    check(
+        &[
+            ("manage.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings.local')"),
+            ("pyproject.toml", "[project]\nrequires-python = \">=3.13\"\n"),
+            ("shop/settings/__init__.py", ""),
+            ("shop/settings/base.py", "STATIC_ROOT = BASE_DIR / 'staticfiles'\n"),
+            ("shop/settings/local.py", "SECRET_KEY = os.environ['SECRET_KEY']\n"),
+            ("shop/wsgi.py", "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')"),
+            ("shop/urls.py", "re_path(r'^_health/?', views.health)"),
+            ("requirements.txt", "gunicorn==23.0.0 --hash=sha256:0\n"),
+        ],
+        expect![[r#"
+            [app] folder = "."
+            [app] module = "shop"
+            [app] settings = "shop.settings.local"
+            [app] lock = "requirements.txt"
+            [variant.prod] python = "3.13"
+            [variant.dev] python = "3.13"
+            [smoke] roles = ["gunicorn"]
+            [app] queues = "celery"
+            [app] required_environment = ["SECRET_KEY"]
+            [health] path = "/_health/"
+            - manage.py names shop.settings.local, which isn't production's: write that as settings; there are base, local
+        "#]],
+    );
+}

@@ -363,7 +363,7 @@ pub fn texts(top: &Path, runner: &Runner) -> anyhow::Result<ProjectTexts> {
             || name.ends_with(".lock")
             || name.ends_with(".toml")
             || name.ends_with(".txt")
-            || name == "package.json";
+            || [".python-version", "package.json"].contains(&name);
         let text = if told {
             process::regular::read_text(top.join(path)).unwrap_or_default()
         } else {
