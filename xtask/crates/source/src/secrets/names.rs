@@ -83,7 +83,10 @@ const FILES: &[(&str, &str)] = &[
     ("dump.rdb", DATABASE),
     ("*.sqlite", DATABASE),
     ("*.sqlite-*", DATABASE),
-    ("*.sqlite3*", DATABASE),
+    ("*.sqlite3", DATABASE),
+    ("*.sqlite3-*", DATABASE),
+    // Compressed; what isn't is told by its content.
+    ("*.sqlite3.*z*", DATABASE),
     (".npmrc", LOGIN),
     (".pypirc", LOGIN),
     ("pip.conf", LOGIN),

@@ -106,6 +106,12 @@ fn capital_letters_hide_no_secret() {
 }
 
 #[test]
+fn a_description_of_a_kind_of_file_is_none() {
+    // Debian's shared-mime-info.
+    assert_eq!(said("vnd.sqlite3.xml", "<mime-type type=\"application/vnd.sqlite3\"/>"), None);
+}
+
+#[test]
 fn ordinary_files_pass_and_stay_in() {
     let ordinary = everywhere(ORDINARY_NAMES);
     for ignore in [OURS, CARELESS] {

@@ -55,6 +55,7 @@ pub const SECRET_NAMES: &[&str] = &[
     "old.sqlite3",
     "db.sqlite3-journal",
     "db.sqlite3-wal",
+    "db.sqlite3.tar.gz",
     "cache.sqlite",
     ".aws/credentials",
     ".azure/accessTokens.json",
