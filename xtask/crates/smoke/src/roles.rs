@@ -183,7 +183,7 @@ pub(super) fn http(bed: &TestBed<'_>) -> CheckResult {
     let (mut evidence, mut asked) = (Vec::new(), Vec::new());
     for command in &bed.subject.smoke.prepare {
         let words: Vec<&str> = command.0.iter().map(String::as_str).collect();
-        let answer = bed.exec(&name, &words)?;
+        let answer = bed.command(&name, &words)?;
         if !answer.good() {
             let (words, code, line) = (words.join(" "), answer.code, answer.last_line());
             evidence.push(format!("prepare: {words}: exit status {code:?}: {line}"));
@@ -231,7 +231,7 @@ pub(super) fn exec(bed: &TestBed<'_>) -> CheckResult {
     for command in asked {
         let name = bed.role(command.role)?;
         let words: Vec<&str> = command.command.iter().map(String::as_str).collect();
-        let answer = bed.exec(&name, &words)?;
+        let answer = bed.command(&name, &words)?;
         if !answer.good() || !answer.stdout.contains(&command.contains) {
             evidence.push(format!(
                 "{}: exit status {:?}: {}",
@@ -259,7 +259,7 @@ pub(super) fn websocket(bed: &TestBed<'_>) -> CheckResult {
     let mut cookie = String::new();
     if !asked.cookie.is_empty() {
         let words: Vec<&str> = asked.cookie.iter().map(String::as_str).collect();
-        let answer = bed.exec(&name, &words)?;
+        let answer = bed.command(&name, &words)?;
         if !answer.good() {
             return Ok(Verdict::Failed(vec![format!("cookie: {}", answer.last_line())]));
         }

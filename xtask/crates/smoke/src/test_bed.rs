@@ -379,12 +379,16 @@ impl<'a> TestBed<'a> {
         }
     }
 
-    /// Runs a Python program in a container, with the settings that the entrypoint chooses.
-    pub fn python(&self, name: &str, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
+    /// Runs a command of the project in a container, with the settings that the entrypoint chooses:
+    /// manage.py alone takes those that it names itself, which may be development's.
+    pub fn command(&self, name: &str, words: &[&str]) -> anyhow::Result<Answer> {
         let entrypoint = self.subject.image.entrypoint.iter().map(String::as_str);
-        let all: Vec<&str> =
-            entrypoint.chain(["python", "-c", program]).chain(words.iter().copied()).collect();
-        self.exec(name, &all)
+        self.exec(name, &entrypoint.chain(words.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// As [`TestBed::command`], a Python program.
+    pub fn python(&self, name: &str, program: &str, words: &[&str]) -> anyhow::Result<Answer> {
+        self.command(name, &[&["python", "-c", program], words].concat())
     }
 
     /// A container's state in the engine's word, and its exit status.

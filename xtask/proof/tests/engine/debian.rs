@@ -12,7 +12,7 @@ mkdir -p /archive/canary/DEBIAN
 cd /archive
 for version in 1 2 3; do
     printf '%s\\n' 'Package: canary' \"Version: $version\" 'Architecture: all' \\
-        'Maintainer: nobody <nobody@example.org>' 'Description: none' >canary/DEBIAN/control
+        'Maintainer: Test <test@example.org>' 'Description: a canary' >canary/DEBIAN/control
     dpkg-deb --build canary canary_$version.deb
 done
 dpkg --install canary_1.deb

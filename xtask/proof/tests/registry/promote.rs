@@ -361,6 +361,11 @@ fn one_more_registry_is_signed_as_a_whole() {
     scene.fails(&["verify", &name], 8, "tested: no smoke test");
     scene.ask(&words).good();
     scene.ask(&["verify", &name]).good();
+    // Then nothing is signed once more.
+    scene.proxy.asked();
+    scene.ask(&words).good();
+    let written = |line: &String| line.starts_with("Engine PUT");
+    assert_eq!(scene.proxy.asked().into_iter().find(written), None);
 }
 
 /// Built without the layer cache by the release, and once more from another checkout, whose files are
